@@ -1,0 +1,240 @@
+"""Frozen settings that refuse nonsense when they are built; YAML in and out. No torch at import.
+
+Command-line options, YAML files and bundles all end in these classes, so a range is checked once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lewm_model.errors import ConfigError
+import yaml
+
+ConfigT = TypeVar('ConfigT', bound='Config')
+
+
+def _check(condition: bool, name: str, allowed: str, value: Any) -> None:
+    if not condition:
+        raise ConfigError(f'{name} must be {allowed}, got {value!r}')
+
+
+@dataclass(frozen=True)
+class Config:
+    """Base of all settings: from and to plain dictionaries and YAML, types checked."""
+
+    @classmethod
+    def from_dict(cls: type[ConfigT], values: dict[str, Any]) -> ConfigT:
+        """Build from a mapping; unknown keys and wrong types are errors.
+
+        Raises:
+            ConfigError: The message names the key and lists the known ones.
+        """
+        if not isinstance(values, dict):
+            raise ConfigError(f'{cls.__name__} needs a mapping, got {type(values).__name__}')
+        known = {f.name: f for f in fields(cls)}
+        unknown = sorted(set(map(str, values)) - set(known))
+        if unknown:
+            raise ConfigError(f'{cls.__name__} has no setting {", ".join(unknown)}; '
+                              f'known: {", ".join(known)}')
+        return cls(**{key: _coerce(cls.__name__, known[key], value)
+                      for key, value in values.items()})
+
+    @classmethod
+    def from_yaml(cls: type[ConfigT], path: str | Path, section: str | None = None,
+                  **overrides: Any) -> ConfigT:
+        """Read a YAML file, optionally one section of it; `overrides` that are not None win."""
+        values = load_yaml(path)
+        if section is not None:
+            values = values.get(section) or {}
+        given = {key: value for key, value in overrides.items() if value is not None}
+        try:
+            return cls.from_dict({**values, **given})
+        except ConfigError as error:
+            raise ConfigError(f'{path}: {error}') from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for YAML or JSON."""
+        return asdict(self)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping safely.
+
+    Raises:
+        ConfigError: If the file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f'cannot read settings {path}: {error}') from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f'{path} is not valid YAML: {error}') from error
+    if not isinstance(values, dict):
+        raise ConfigError(f'{path} must hold a mapping of settings, '
+                          f'got {type(values).__name__}')
+    return values
+
+
+def _coerce(owner: str, field: Any, value: Any) -> Any:
+    """Accept what YAML writes for the annotated type, and nothing else."""
+    kind = field.type if isinstance(field.type, str) else field.type.__name__
+    if value is None and 'None' in kind:
+        return None
+    kind = kind.replace(' | None', '')
+    if kind == 'float' and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if kind == 'float' and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    elif kind == 'int' and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    elif kind == 'bool' and isinstance(value, bool):
+        return value
+    elif kind == 'str' and isinstance(value, str):
+        return value
+    raise ConfigError(f'{owner}.{field.name} must be of type {kind}, '
+                      f'got {value!r} ({type(value).__name__})')
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """Sizes of a LeWorldModel; the defaults are the paper's, 18,034,478 parameters at A = 2."""
+
+    action_dim: int                  # A, numbers in one robot action
+    frameskip: int = 5               # K, control steps per block
+    image_size: int = 224            # H = W the encoder was built for [px]
+    patch_size: int = 14             # [px], divides image_size
+    encoder_dim: int = 192           # ViT width
+    encoder_depth: int = 12          # ViT blocks
+    encoder_heads: int = 3           # divides encoder_dim
+    latent_dim: int = 192            # D, width of what is predicted and compared
+    projector_dim: int = 2048        # hidden width of projector and pred_proj
+    history: int = 3                 # L the predictor was built for, frames
+    predictor_dim: int = 192         # width inside the predictor
+    predictor_depth: int = 6
+    predictor_heads: int = 16
+    predictor_head_dim: int = 64     # inner width is heads * head_dim
+    predictor_mlp_dim: int = 2048
+    dropout: float = 0.1             # in the predictor only, [0, 1)
+
+    def __post_init__(self) -> None:
+        for name, value in self.to_dict().items():
+            if name != 'dropout':
+                _check(value >= 1, f'ModelConfig.{name}', 'at least 1', value)
+        _check(0 <= self.dropout < 1, 'ModelConfig.dropout', 'in [0, 1)', self.dropout)
+        _check(self.image_size % self.patch_size == 0, 'ModelConfig.patch_size',
+               f'a divisor of image_size={self.image_size}', self.patch_size)
+        _check(self.encoder_dim % self.encoder_heads == 0, 'ModelConfig.encoder_heads',
+               f'a divisor of encoder_dim={self.encoder_dim}', self.encoder_heads)
+
+    @property
+    def block_dim(self) -> int:
+        """K*A, the length of one action block."""
+        return self.frameskip * self.action_dim
+
+
+@dataclass(frozen=True)
+class DataConfig(Config):
+    """How recorded streams become rows of a data set."""
+
+    image_size: int = 64             # stored frames, square [px]
+    control_dt_s: float = 0.05       # one row per control step [s]
+    max_gap: float = 1.5             # frame gaps above this many periods split an episode
+    min_rows: int = 20               # shorter episodes hold no training clip and are dropped
+
+    def __post_init__(self) -> None:
+        _check(self.image_size >= 8, 'DataConfig.image_size', 'at least 8', self.image_size)
+        _check(self.control_dt_s > 0, 'DataConfig.control_dt_s', 'positive', self.control_dt_s)
+        _check(self.max_gap > 1, 'DataConfig.max_gap', 'above 1', self.max_gap)
+        _check(self.min_rows >= 2, 'DataConfig.min_rows', 'at least 2', self.min_rows)
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """One training run; the defaults are the reference's."""
+
+    batch_size: int = 128            # clips; the SIGReg weight is tied to it
+    steps: int | None = None         # optimiser steps; None: `epochs` decides
+    epochs: int = 10                 # the paper's; the reference's file says 100
+    learning_rate: float = 5e-5
+    weight_decay: float = 1e-3       # on all parameters, as the reference
+    warmup: float = 0.01             # share of all steps, linear from 0, then cosine to 0
+    grad_clip: float = 1.0           # global norm
+    sigreg_weight: float = 0.09      # lambda: the code's value, peak of the paper's ablation
+    sigreg_projections: int = 1024   # M
+    sigreg_knots: int = 17
+    validation_split: float = 0.1    # share of episodes held out, by hash of the episode id
+    precision: str = 'bf16'          # bf16, fp32, or auto: bf16 where the processor has it;
+    #                                  SIGReg is always fp32
+    compile: bool = False            # torch.compile the forward pass
+    seed: int = 3072
+    log_every: int = 20              # steps between TensorBoard points
+    validate_every: int = 500        # steps between health checks
+    checkpoint_every: int = 500      # steps between checkpoints
+    checkpoint_minutes: float = 5.0  # and at least this often [min]
+    keep_checkpoints: int = 2        # newest ones kept, besides the best
+
+    def __post_init__(self) -> None:
+        for name in ('batch_size', 'epochs', 'sigreg_projections', 'log_every', 'validate_every',
+                     'checkpoint_every', 'keep_checkpoints'):
+            _check(getattr(self, name) >= 1, f'TrainConfig.{name}', 'at least 1',
+                   getattr(self, name))
+        _check(self.steps is None or self.steps >= 1, 'TrainConfig.steps', 'at least 1',
+               self.steps)
+        _check(self.sigreg_knots >= 2, 'TrainConfig.sigreg_knots', 'at least 2',
+               self.sigreg_knots)
+        for name in ('learning_rate', 'grad_clip', 'checkpoint_minutes'):
+            _check(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
+                   getattr(self, name))
+        for name in ('weight_decay', 'sigreg_weight'):
+            _check(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
+                   getattr(self, name))
+        _check(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)
+        _check(0 < self.validation_split < 1, 'TrainConfig.validation_split', 'in (0, 1)',
+               self.validation_split)
+        _check(self.precision in ('bf16', 'fp32', 'auto'), 'TrainConfig.precision',
+               "'bf16', 'fp32' or 'auto'", self.precision)
+
+
+@dataclass(frozen=True)
+class PlanConfig(Config):
+    """Receding-horizon planning; counts are model steps (blocks) unless said otherwise."""
+
+    solver: str = 'cem'
+    horizon: int = 5                 # T, blocks imagined
+    receding_horizon: int = 5        # R, blocks executed before replanning, [1, horizon]
+    history: int = 1                 # L, frames in the context; the reference plans with 1
+    num_candidates: int = 300        # S, sequences per iteration
+    num_elites: int = 30             # kept for the refit, [2, num_candidates]
+    iterations: int = 30
+    sample_std: float = 1.0          # initial spread, normalised units
+    min_std: float = 0.0             # floor of the spread; the reference has none
+    noise: str = 'independent'       # 'independent' per control step (reference), or 'held':
+    #                                  one action per block, repeated K times
+    cost: str = 'last'               # 'last' step (reference) or 'all' steps; 'all' pairs with
+    #                                  receding_horizon 1, 'last' with the whole horizon
+    warm_start: bool = True          # unexecuted tail of the last plan is the next initial mean
+    clip: bool = False               # keep candidates inside the robot's limits
+    budget_ms: float | None = None   # stop iterating when this much time is gone [ms]
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        _check(self.solver in ('cem',), 'PlanConfig.solver', "'cem'", self.solver)
+        for name in ('horizon', 'history', 'num_candidates', 'iterations'):
+            _check(getattr(self, name) >= 1, f'PlanConfig.{name}', 'at least 1',
+                   getattr(self, name))
+        _check(1 <= self.receding_horizon <= self.horizon, 'PlanConfig.receding_horizon',
+               f'in [1, horizon={self.horizon}]', self.receding_horizon)
+        _check(2 <= self.num_elites <= self.num_candidates, 'PlanConfig.num_elites',
+               f'in [2, num_candidates={self.num_candidates}]', self.num_elites)
+        _check(self.sample_std > 0, 'PlanConfig.sample_std', 'positive', self.sample_std)
+        _check(self.min_std >= 0, 'PlanConfig.min_std', 'not negative', self.min_std)
+        _check(self.noise in ('independent', 'held'), 'PlanConfig.noise',
+               "'independent' or 'held'", self.noise)
+        _check(self.cost in ('last', 'all'), 'PlanConfig.cost', "'last' or 'all'", self.cost)
+        _check(self.budget_ms is None or self.budget_ms > 0, 'PlanConfig.budget_ms',
+               'positive', self.budget_ms)

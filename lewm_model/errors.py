@@ -1,0 +1,50 @@
+"""Every error this project raises on purpose; messages name the thing, the value and the fix."""
+
+
+class LewmError(Exception):
+    """Root of all deliberate errors; catching it never hides a bug."""
+
+
+class ConfigError(LewmError):
+    """A setting is out of range, unknown or contradicts another setting."""
+
+
+class ShapeError(LewmError):
+    """An array or tensor does not have the agreed axes."""
+
+
+class ImageError(LewmError):
+    """An image message or file cannot be turned into RGB."""
+
+
+class BagError(LewmError):
+    """A recording is unreadable or lacks what the robot description asks for."""
+
+
+class DatasetError(LewmError):
+    """A data set is malformed or cannot be written safely."""
+
+
+class BundleError(LewmError):
+    """A model bundle is incomplete, contradicts itself or does not fit the robot."""
+
+
+class TrainingError(LewmError):
+    """Training cannot start, cannot save, or went wrong beyond repair."""
+
+
+class PlanningError(LewmError):
+    """No trustworthy plan exists for the present observation and goal."""
+
+
+class SimulationError(LewmError):
+    """The simulator cannot be built, rendered or stepped."""
+
+
+class MissingPackageError(LewmError):
+    """An optional package is not installed; the message has the pip command."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f'{purpose} needs the Python package {package!r}, which is not installed; '
+            f'run: pip install "lewm_ros[{extra}]"')
