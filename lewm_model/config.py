@@ -15,7 +15,8 @@ import yaml
 ConfigT = TypeVar('ConfigT', bound='Config')
 
 
-def _check(condition: bool, name: str, allowed: str, value: Any) -> None:
+def require(condition: bool, name: str, allowed: str, value: Any) -> None:
+    """Refuse a setting: ConfigError with its name, what is allowed and the value."""
     if not condition:
         raise ConfigError(f'{name} must be {allowed}, got {value!r}')
 
@@ -90,11 +91,7 @@ def _coerce(owner: str, field: Any, value: Any) -> Any:
             return float(value)
         except ValueError:
             pass
-    elif kind == 'int' and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    elif kind == 'bool' and isinstance(value, bool):
-        return value
-    elif kind == 'str' and isinstance(value, str):
+    elif type(value).__name__ == kind:  # exact: True is no int
         return value
     raise ConfigError(f'{owner}.{field.name} must be of type {kind}, '
                       f'got {value!r} ({type(value).__name__})')
@@ -124,11 +121,11 @@ class ModelConfig(Config):
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
             if name != 'dropout':
-                _check(value >= 1, f'ModelConfig.{name}', 'at least 1', value)
-        _check(0 <= self.dropout < 1, 'ModelConfig.dropout', 'in [0, 1)', self.dropout)
-        _check(self.image_size % self.patch_size == 0, 'ModelConfig.patch_size',
+                require(value >= 1, f'ModelConfig.{name}', 'at least 1', value)
+        require(0 <= self.dropout < 1, 'ModelConfig.dropout', 'in [0, 1)', self.dropout)
+        require(self.image_size % self.patch_size == 0, 'ModelConfig.patch_size',
                f'a divisor of image_size={self.image_size}', self.patch_size)
-        _check(self.encoder_dim % self.encoder_heads == 0, 'ModelConfig.encoder_heads',
+        require(self.encoder_dim % self.encoder_heads == 0, 'ModelConfig.encoder_heads',
                f'a divisor of encoder_dim={self.encoder_dim}', self.encoder_heads)
 
     @property
@@ -147,10 +144,10 @@ class DataConfig(Config):
     min_rows: int = 20               # shorter episodes hold no training clip and are dropped
 
     def __post_init__(self) -> None:
-        _check(self.image_size >= 8, 'DataConfig.image_size', 'at least 8', self.image_size)
-        _check(self.control_dt_s > 0, 'DataConfig.control_dt_s', 'positive', self.control_dt_s)
-        _check(self.max_gap > 1, 'DataConfig.max_gap', 'above 1', self.max_gap)
-        _check(self.min_rows >= 2, 'DataConfig.min_rows', 'at least 2', self.min_rows)
+        require(self.image_size >= 8, 'DataConfig.image_size', 'at least 8', self.image_size)
+        require(self.control_dt_s > 0, 'DataConfig.control_dt_s', 'positive', self.control_dt_s)
+        require(self.max_gap > 1, 'DataConfig.max_gap', 'above 1', self.max_gap)
+        require(self.min_rows >= 2, 'DataConfig.min_rows', 'at least 2', self.min_rows)
 
 
 @dataclass(frozen=True)
@@ -181,22 +178,22 @@ class TrainConfig(Config):
     def __post_init__(self) -> None:
         for name in ('batch_size', 'epochs', 'sigreg_projections', 'log_every', 'validate_every',
                      'checkpoint_every', 'keep_checkpoints'):
-            _check(getattr(self, name) >= 1, f'TrainConfig.{name}', 'at least 1',
+            require(getattr(self, name) >= 1, f'TrainConfig.{name}', 'at least 1',
                    getattr(self, name))
-        _check(self.steps is None or self.steps >= 1, 'TrainConfig.steps', 'at least 1',
+        require(self.steps is None or self.steps >= 1, 'TrainConfig.steps', 'at least 1',
                self.steps)
-        _check(self.sigreg_knots >= 2, 'TrainConfig.sigreg_knots', 'at least 2',
+        require(self.sigreg_knots >= 2, 'TrainConfig.sigreg_knots', 'at least 2',
                self.sigreg_knots)
         for name in ('learning_rate', 'grad_clip', 'checkpoint_minutes'):
-            _check(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
+            require(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
                    getattr(self, name))
         for name in ('weight_decay', 'sigreg_weight'):
-            _check(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
+            require(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
                    getattr(self, name))
-        _check(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)
-        _check(0 < self.validation_split < 1, 'TrainConfig.validation_split', 'in (0, 1)',
+        require(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)
+        require(0 < self.validation_split < 1, 'TrainConfig.validation_split', 'in (0, 1)',
                self.validation_split)
-        _check(self.precision in ('bf16', 'fp32', 'auto'), 'TrainConfig.precision',
+        require(self.precision in ('bf16', 'fp32', 'auto'), 'TrainConfig.precision',
                "'bf16', 'fp32' or 'auto'", self.precision)
 
 
@@ -223,18 +220,18 @@ class PlanConfig(Config):
     seed: int = 42
 
     def __post_init__(self) -> None:
-        _check(self.solver in ('cem',), 'PlanConfig.solver', "'cem'", self.solver)
+        require(self.solver in ('cem',), 'PlanConfig.solver', "'cem'", self.solver)
         for name in ('horizon', 'history', 'num_candidates', 'iterations'):
-            _check(getattr(self, name) >= 1, f'PlanConfig.{name}', 'at least 1',
+            require(getattr(self, name) >= 1, f'PlanConfig.{name}', 'at least 1',
                    getattr(self, name))
-        _check(1 <= self.receding_horizon <= self.horizon, 'PlanConfig.receding_horizon',
+        require(1 <= self.receding_horizon <= self.horizon, 'PlanConfig.receding_horizon',
                f'in [1, horizon={self.horizon}]', self.receding_horizon)
-        _check(2 <= self.num_elites <= self.num_candidates, 'PlanConfig.num_elites',
+        require(2 <= self.num_elites <= self.num_candidates, 'PlanConfig.num_elites',
                f'in [2, num_candidates={self.num_candidates}]', self.num_elites)
-        _check(self.sample_std > 0, 'PlanConfig.sample_std', 'positive', self.sample_std)
-        _check(self.min_std >= 0, 'PlanConfig.min_std', 'not negative', self.min_std)
-        _check(self.noise in ('independent', 'held'), 'PlanConfig.noise',
+        require(self.sample_std > 0, 'PlanConfig.sample_std', 'positive', self.sample_std)
+        require(self.min_std >= 0, 'PlanConfig.min_std', 'not negative', self.min_std)
+        require(self.noise in ('independent', 'held'), 'PlanConfig.noise',
                "'independent' or 'held'", self.noise)
-        _check(self.cost in ('last', 'all'), 'PlanConfig.cost', "'last' or 'all'", self.cost)
-        _check(self.budget_ms is None or self.budget_ms > 0, 'PlanConfig.budget_ms',
+        require(self.cost in ('last', 'all'), 'PlanConfig.cost', "'last' or 'all'", self.cost)
+        require(self.budget_ms is None or self.budget_ms > 0, 'PlanConfig.budget_ms',
                'positive', self.budget_ms)

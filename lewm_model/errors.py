@@ -48,3 +48,7 @@ class MissingPackageError(LewmError):
         super().__init__(
             f'{purpose} needs the Python package {package!r}, which is not installed; '
             f'run: pip install "lewm_ros[{extra}]"')
+        self._arguments = (package, extra, purpose)
+
+    def __reduce__(self) -> tuple:
+        return type(self), self._arguments  # so that it crosses a process pool

@@ -103,7 +103,8 @@ class _ConditionalTransformer(nn.Module):
     def forward(self, latents: Tensor, modulations: list[Tensor], last_only: bool) -> Tensor:
         tokens = self.input_proj(latents)
         newest = len(self.layers) - 1
-        for index, (layer, modulation) in enumerate(zip(self.layers, modulations)):
+        for index, (layer, modulation) in enumerate(
+                zip(self.layers, modulations, strict=True)):
             tokens = layer(tokens, modulation, last_only and index == newest)
         return self.output_proj(self.norm(tokens))
 

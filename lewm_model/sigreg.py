@@ -61,7 +61,8 @@ class SigReg:
             error = projected.new_zeros(())
             # A loop over knots: one broadcast product takes 17 times the memory and, on a CPU,
             # three times as long at 1024 projections.
-            for knot, weight, target in zip(knots[1:], weights[1:], normal[1:]):
+            for knot, weight, target in zip(knots[1:], weights[1:], normal[1:],
+                                            strict=True):
                 angles = knot * projected
                 real, imaginary = angles.cos().mean(dim=0), angles.sin().mean(dim=0)  # (T, M)
                 error = error + weight * ((real - target).square() + imaginary.square()).mean()

@@ -1,0 +1,72 @@
+"""The page that ships beside the weights: what the model is, how it was made, what it can do.
+
+Everything on it comes from the bundle itself, so it cannot claim what was not recorded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lewm_model.bundle import Bundle
+
+CURVES_FILE = 'curves.png'
+CARD_FILE = 'README.md'
+
+
+def write_card(bundle: Bundle, folder: str | Path) -> Path:
+    """Write `README.md` into the bundle's folder."""
+    path = Path(folder) / CARD_FILE
+    path.write_text(render_card(bundle, Path(folder).name), encoding='utf-8')
+    return path
+
+
+def render_card(bundle: Bundle, name: str) -> str:
+    """Return the card as Markdown."""
+    made, config = bundle.provenance, bundle.model_config
+    lines = [
+        f'# {name}', '',
+        f'A LeWorldModel for task `{bundle.task}` on robot `{bundle.robot}`: '
+        f'{made.get("parameters", 0):,} parameters, {config.image_size} px frames, '
+        f'latent width {config.latent_dim}, actions {", ".join(bundle.action_names)} every '
+        f'{bundle.control_dt_s * 1e3:.0f} ms in blocks of {config.frameskip}.', '',
+        '## How it was made', '', '```bash', *made.get('commands', []), '```', '',
+        *_table(('fact', 'value'), [(key.replace('_', ' '), value) for key, value in made.items()
+                                    if not isinstance(value, (list, dict))])]
+    training = bundle.metrics.get('training')
+    if training:
+        lines += ['## Health on held-out episodes at the end of training', '',
+                  f'![training curves]({CURVES_FILE})', '',
+                  *_table(('measure', 'value'),
+                          [(key.replace('_', ' '), f'{value:.4g}')
+                           for key, value in training.items() if not isinstance(value, dict)]
+                          + [(f'probe R2 of {key}', f'{value:.3f}')
+                             for key, value in training.get('probes', {}).items()])]
+    evaluation = bundle.metrics.get('evaluation')
+    if evaluation:
+        lines += ['## Results', '', *evaluation_table(evaluation)]
+    lines += ['## Planner', '', 'Recommended settings, used unless others are given:', '',
+              *_table(('setting', 'value'), bundle.plan_config.to_dict().items())]
+    return '\n'.join(lines)
+
+
+def evaluation_table(evaluation: dict[str, Any]) -> list[str]:
+    """Return the lines of a Markdown table of one evaluation."""
+    def rate(row: dict[str, Any], key: str) -> str:
+        low, high = row[f'{key}_interval']
+        return f'{100 * row[key]:.0f} % ({100 * low:.0f}-{100 * high:.0f})'
+    rows = [(row['policy'], f'{row["tolerance_rad"]:.2f} rad', rate(row, 'reached'),
+             rate(row, 'final'), f'{100 * row["solved_at_start"]:.0f} %')
+            for row in evaluation['scores']]
+    return [f'{evaluation["pairs"]} held-out pairs {evaluation["goal_offset"]} control steps '
+            f'apart, budget {evaluation["budget"]} steps, seed {evaluation["seed"]}; 95 % '
+            f'intervals in brackets. "Reached" counts any step (the reference\'s rule), "at the '
+            f'end" the last one.', '',
+            *_table(('policy', 'tolerance', 'reached', 'at the end', 'solved at the start'), rows),
+            f'One plan took {evaluation["plan_seconds_median"]:.3f} s (median) on '
+            f'{evaluation["threads"]} CPU thread(s).', '']
+
+
+def _table(header: tuple[str, ...], rows: Any) -> list[str]:
+    return [f'| {" | ".join(header)} |', '|' + '---|' * len(header),
+            *(f'| {" | ".join(str(cell) for cell in row)} |' for row in rows), '']

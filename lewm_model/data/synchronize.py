@@ -1,0 +1,171 @@
+"""Streams to control steps: which frame, which joint state, which action make one row.
+
+The image is master. Row t holds the frame of t, the joint state at the frame's stamp, and the
+action that *leaves* t, the one in force during [t, t + dt). The last row of an episode has no
+leaving action (NaN), because what it led to was not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lewm_model.config import DataConfig
+from lewm_model.data.streams import Streams
+from lewm_model.errors import BagError
+import numpy as np
+
+DUPLICATE = 'stamp of the frame before'
+INACTIVE = 'outside a recorded episode (episode_info)'
+TOO_FAST = 'camera faster than the control rate'
+NO_JOINTS = 'no joint state close enough before and after'
+NO_ACTION = 'no executed command in force'
+TOO_SHORT = 'episode shorter than min_rows'
+
+
+@dataclass(frozen=True)
+class EpisodeRows:
+    """The rows of one uninterrupted episode, n of them, one control step apart."""
+
+    frame_index: np.ndarray   # int64 (n,), position of the frame on its topic
+    stamps_ns: np.ndarray     # int64 (n,)
+    positions: np.ndarray     # float64 (n, P)
+    velocities: np.ndarray    # float64 (n, P), NaN where the robot reports none
+    actions: np.ndarray       # float64 (n, A), robot units, the last row NaN
+
+
+@dataclass(frozen=True)
+class Synchronized:
+    """All episodes of one recording, and where its other frames went."""
+
+    episodes: tuple[EpisodeRows, ...]
+    frames: int               # recorded
+    dropped: dict[str, int]   # frames by reason; rows + dropped = frames
+
+    @property
+    def rows(self) -> int:
+        """Frames that became rows."""
+        return sum(len(episode.stamps_ns) for episode in self.episodes)
+
+
+def synchronize(streams: Streams, config: DataConfig) -> Synchronized:
+    """Put a recording on the control grid.
+
+    Frames: each is a row if the camera runs at the control rate; of a faster camera the frames
+    nearest to an even grid. Joint state: linear between the neighbours of the stamp. Action:
+    zero-order hold. Gaps over `max_gap` control steps, episode marks and commands that ran out
+    split the recording; nothing is ever interpolated or held across an episode mark.
+
+    Raises:
+        BagError: If the camera is slower than the control rate.
+    """
+    dt_ns = round(config.control_dt_s * 1e9)
+    max_gap_ns = config.max_gap * dt_ns
+    stamps = streams.frame_stamps_ns
+    dropped_for = np.full(len(stamps), '', dtype=object)
+    dropped_for[1:][np.diff(stamps) == 0] = DUPLICATE
+
+    mark = _mark(streams, stamps)
+    dropped_for[~streams.mark_active[mark] & (dropped_for == '')] = INACTIVE
+
+    _check_rate(streams, dt_ns)
+    for part in _runs(stamps, mark, np.flatnonzero(dropped_for == ''), max_gap_ns):
+        skipped = np.setdiff1d(part, part[_on_grid(stamps[part], dt_ns)], assume_unique=True)
+        dropped_for[skipped] = TOO_FAST
+
+    positions, velocities, known = _joints_at(streams, stamps, mark, max_gap_ns)
+    dropped_for[~known & (dropped_for == '')] = NO_JOINTS
+    actions = _actions_from(streams, stamps, mark, dt_ns)
+    has_action = np.isfinite(actions).all(axis=1)
+
+    episodes = []
+    rows = np.flatnonzero(dropped_for == '')
+    for run in _runs(stamps, mark, rows, max_gap_ns, may_go_on=has_action):
+        if len(run) == 1 and not has_action[run[0]]:
+            dropped_for[run] = NO_ACTION
+        elif len(run) < config.min_rows:
+            dropped_for[run] = TOO_SHORT
+        else:
+            leaving = actions[run]
+            leaving[-1] = np.nan
+            episodes.append(EpisodeRows(
+                frame_index=streams.frame_index[run], stamps_ns=stamps[run],
+                positions=positions[run], velocities=velocities[run], actions=leaving))
+    reasons = [reason for reason in dropped_for if reason]
+    return Synchronized(episodes=tuple(episodes), frames=len(stamps),
+                        dropped={reason: reasons.count(reason) for reason in sorted(set(reasons))})
+
+
+def _mark(streams: Streams, stamps: np.ndarray) -> np.ndarray:
+    """Return which episode mark holds at each stamp."""
+    return np.searchsorted(streams.mark_stamps_ns, stamps, side='right') - 1
+
+
+def _check_rate(streams: Streams, dt_ns: int) -> None:
+    steps = np.diff(np.unique(streams.frame_stamps_ns))
+    if len(steps) and np.median(steps) > 1.25 * dt_ns:
+        raise BagError(
+            f'{streams.name}: frames on {streams.image_topic} come at '
+            f'{1e9 / np.median(steps):.2f} Hz, slower than the control rate of '
+            f'{1e9 / dt_ns:.2f} Hz; raise the camera rate or control_dt_s of the robot')
+
+
+def _runs(stamps: np.ndarray, mark: np.ndarray, rows: np.ndarray, max_gap_ns: float,
+          may_go_on: np.ndarray | None = None) -> list[np.ndarray]:
+    """Split `rows` where time has a gap, an episode mark lies, or `may_go_on` says stop."""
+    if not len(rows):
+        return []
+    split = (np.diff(stamps[rows]) > max_gap_ns) | (np.diff(mark[rows]) != 0)
+    if may_go_on is not None:
+        split |= ~may_go_on[rows[:-1]]
+    return np.split(rows, np.flatnonzero(split) + 1)
+
+
+def _on_grid(stamps: np.ndarray, dt_ns: int) -> np.ndarray:
+    """Choose frames one control step apart from a run without gaps."""
+    if len(stamps) > 2 and np.median(np.diff(stamps)) < 0.75 * dt_ns:
+        grid = np.arange(stamps[0], stamps[-1] + 1, dt_ns)
+        after = np.clip(np.searchsorted(stamps, grid), 1, len(stamps) - 1)
+        nearer_before = grid - stamps[after - 1] <= stamps[after] - grid
+        return np.unique(after - nearer_before)
+    # At the control rate every frame is a row, except a burst after a hiccup of the driver.
+    kept = [0]
+    for index in range(1, len(stamps)):
+        if stamps[index] - stamps[kept[-1]] >= 0.5 * dt_ns:
+            kept.append(index)
+    return np.array(kept)
+
+
+def _joints_at(streams: Streams, stamps: np.ndarray, mark: np.ndarray, max_gap_ns: float
+               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Interpolate joint states; also return where both neighbours are close and finite."""
+    times = streams.joint_stamps_ns
+    before = np.searchsorted(times, stamps, side='right') - 1
+    after = np.searchsorted(times, stamps, side='left')
+    inside = (before >= 0) & (after < len(times))
+    before, after = np.clip(before, 0, None), np.clip(after, None, len(times) - 1)
+    span = times[after] - times[before]
+    marks = _mark(streams, times)
+    known = (inside & (span <= max_gap_ns) & (marks[before] == mark) & (marks[after] == mark))
+    # Integer differences first: stamps of a wall clock do not fit a double to the nanosecond.
+    share = np.where(span > 0, (stamps - times[before]) / np.maximum(span, 1), 0.0)[:, None]
+    positions, velocities = (values[before] + share * (values[after] - values[before])
+                             for values in (streams.positions, streams.velocities))
+    return positions, velocities, known & np.isfinite(positions).all(axis=1)
+
+
+def _actions_from(streams: Streams, stamps: np.ndarray, mark: np.ndarray, dt_ns: int
+                  ) -> np.ndarray:
+    """Return the action that leaves each frame, (F, A), NaN where none is known.
+
+    The hold is sampled in the middle of the step: a command published a moment after the frame
+    it reacts to, as in any live system, still is that frame's, and a later one never is. A
+    command older than one step at that point has run out; the executor publishes every step.
+    """
+    times = streams.action_stamps_ns
+    middle = stamps + dt_ns // 2
+    last = np.searchsorted(times, middle, side='right') - 1
+    held = np.clip(last, 0, None)
+    in_force = (last >= 0) & (middle - times[held] <= dt_ns)
+    # A command from before a reset is not in force after it; one after it is never looked at.
+    in_force &= _mark(streams, times)[held] == mark
+    return np.where(in_force[:, None], streams.actions[held], np.nan)

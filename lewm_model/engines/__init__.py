@@ -1,0 +1,1 @@
+"""Backends that run the two graphs of a LeWM: encode, and rollout."""

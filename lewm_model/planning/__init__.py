@@ -1,0 +1,1 @@
+"""Planning in latent space: objectives, solvers, history and the receding-horizon policy."""

@@ -1,0 +1,170 @@
+"""Receding horizon: observe, remember, plan, hand out a chunk. Owns all state of planning.
+
+The same object drives the offline evaluation and the planner node.
+"""
+
+from __future__ import annotations
+
+from lewm_model.bundle import Bundle
+from lewm_model.config import PlanConfig
+from lewm_model.engines.registry import make_engine
+from lewm_model.errors import BundleError, PlanningError, ShapeError
+from lewm_model.planning.cem import CemSolver
+from lewm_model.planning.history import History
+from lewm_model.planning.objectives import make_objective
+from lewm_model.types import ActionChunk, Goal, Observation, Plan
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Policy:
+    """Turns frames and a goal into action chunks.
+
+    Args:
+        bundle: The model and what belongs to it.
+        plan_config: Planner settings; the bundle's recommendation when None.
+        backend: Name of the engine, see `engines.registry`.
+    """
+
+    def __init__(self, bundle: Bundle, plan_config: PlanConfig | None = None, *,
+                 backend: str = 'torch') -> None:
+        config = plan_config or bundle.plan_config
+        sizes = bundle.model_config
+        if config.history > sizes.history:
+            raise BundleError(f'PlanConfig.history {config.history} is longer than the '
+                              f'{sizes.history} frames the model was trained with')
+        self.bundle = bundle
+        self.config = config
+        self.epoch = 0
+        self.last_plan: Plan | None = None
+        self._engine = make_engine(backend, bundle)
+        self._device = next(bundle.model.parameters()).device
+        normalizer = bundle.action_normalizer
+        self._solver = CemSolver(
+            config, self._engine, make_objective(config.cost),
+            action_dim=sizes.action_dim, block_dim=sizes.block_dim,
+            generator=torch.Generator(self._device).manual_seed(config.seed),
+            bounds=(self._tensor(normalizer.normalize(bundle.action_min)),
+                    self._tensor(normalizer.normalize(bundle.action_max))))
+        self._history = History(length=config.history, steps_per_block=sizes.frameskip,
+                                control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim)
+        self._goal: Goal | None = None
+        self._plan_stamp_ns = 0
+        self._sequence = 0
+
+    def reset(self) -> None:
+        """Forget the past, the goal and the last plan; older chunks become invalid."""
+        self._history.clear()
+        self.clear_goal()
+
+    def set_goal_image(self, rgb: np.ndarray, goal_id: str = '', source: str = 'image') -> Goal:
+        """Go where the camera would see `rgb`, uint8 (H, W, 3); older chunks become invalid."""
+        goal = Goal(latent=self._engine.encode(rgb), goal_id=goal_id, source=source, image=rgb)
+        self.set_goal(goal)
+        return goal
+
+    def set_goal(self, goal: Goal | None) -> None:
+        """Go to `goal`, or nowhere when None; older chunks become invalid."""
+        self._goal = goal
+        self.last_plan = None  # a plan to another goal is no start for the next search
+        self.epoch += 1
+
+    def clear_goal(self) -> None:
+        """Have no goal; planning is an error until there is one."""
+        self.set_goal(None)
+
+    @property
+    def goal(self) -> Goal | None:
+        """The goal, if any."""
+        return self._goal
+
+    def observe(self, observation: Observation) -> None:
+        """Encode a frame into the history.
+
+        Raises:
+            PlanningError: If its stamp is not newer than the last one's.
+        """
+        self._history.observe(observation.stamp_ns, self._engine.encode(observation.rgb))
+
+    def executed(self, stamp_ns: int, action: np.ndarray) -> None:
+        """Tell what the robot really did from `stamp_ns` on: (A,) in robot units."""
+        self._history.executed(stamp_ns, self.bundle.action_normalizer.normalize(action))
+
+    @property
+    def goal_distance(self) -> float | None:
+        """Squared latent distance of the newest frame to the goal, if there are both."""
+        newest = self._history.newest
+        if newest is None or self._goal is None:
+            return None
+        return (newest[1] - self._goal.latent).square().sum().item()
+
+    def plan(self, now_ns: int, committed: np.ndarray | None = None) -> ActionChunk:
+        """Find the actions to take from the newest frame on.
+
+        Args:
+            now_ns: Present time on the stamps' clock; bounds how old the frame may be.
+            committed: Actions already scheduled from the newest frame's stamp on, (d, A) robot
+                units. They are imagined, not optimised: the plan is for when it arrives.
+
+        Returns:
+            All T*K rows, starting at the newest frame's stamp, within the robot's limits. The
+            first `committed` rows repeat what was given.
+
+        Raises:
+            PlanningError: If there is no goal or no frame, the frame is from the future, or no
+                finite plan was found.
+            ShapeError: If `committed` does not fit the horizon.
+        """
+        if self._goal is None:
+            raise PlanningError('no goal is set')
+        context = self._history.context()
+        stamp_ns = context.stamps_ns[-1]
+        if stamp_ns > now_ns + round(self.bundle.control_dt_s * 1e9):
+            raise PlanningError(f'the newest frame is {(stamp_ns - now_ns) / 1e9:.3f} s in the '
+                                f'future; do camera and planner use the same clock?')
+        plan = self._solver.solve(context, self._goal, initial_mean=self._warm_start(stamp_ns),
+                                  committed=self._committed_rows(committed))
+        if not plan.blocks.isfinite().all():
+            raise PlanningError('the plan is not finite')
+        self.last_plan, self._plan_stamp_ns = plan, stamp_ns
+        self._sequence += 1
+        rows = plan.blocks.reshape(-1, self._action_dim).cpu().numpy()    # (T*K, A)
+        actions = np.clip(self.bundle.action_normalizer.denormalize(rows),
+                          self.bundle.action_min, self.bundle.action_max)
+        return ActionChunk(stamp_ns=stamp_ns, dt_s=self.bundle.control_dt_s, actions=actions,
+                           epoch=self.epoch, sequence=self._sequence,
+                           observation_stamp_ns=stamp_ns)
+
+    @property
+    def steps_per_plan(self) -> int:
+        """Control steps executed before replanning, R*K."""
+        return self.config.receding_horizon * self.bundle.model_config.frameskip
+
+    @property
+    def _action_dim(self) -> int:
+        return self.bundle.model_config.action_dim
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self._device)
+
+    def _warm_start(self, stamp_ns: int) -> Tensor | None:
+        """Shift the last plan to the new start on the control grid; zeros fill the end."""
+        if self.last_plan is None or not self.config.warm_start:
+            return None
+        elapsed = round((stamp_ns - self._plan_stamp_ns) / (self.bundle.control_dt_s * 1e9))
+        rows = self.last_plan.blocks.reshape(-1, self._action_dim)
+        if not 0 <= elapsed < len(rows):
+            return None
+        shifted = torch.zeros_like(rows)
+        shifted[:len(rows) - elapsed] = rows[elapsed:]
+        return shifted.reshape(self.last_plan.blocks.shape)
+
+    def _committed_rows(self, committed: np.ndarray | None) -> Tensor | None:
+        if committed is None or len(committed) == 0:
+            return None
+        rows = self.config.horizon * self.bundle.model_config.frameskip
+        if committed.ndim != 2 or committed.shape[1] != self._action_dim or len(committed) >= rows:
+            raise ShapeError(f'committed actions must be (d < {rows}, {self._action_dim}), '
+                             f'got {committed.shape}')
+        return self._tensor(self.bundle.action_normalizer.normalize(committed))

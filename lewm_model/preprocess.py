@@ -1,0 +1,88 @@
+"""The only definitions of how frames and actions enter the model; they ship with the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lewm_model.errors import ShapeError
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class FrameTransform:
+    """uint8 pixels -> what the encoder was trained on.
+
+    Source: LeWM reference: scale to [0, 1], normalise, *then* resize bilinearly with antialias.
+    """
+
+    image_size: int
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Transform frames.
+
+        Args:
+            frames: uint8 (..., H, W, 3).
+
+        Returns:
+            float32 (..., 3, image_size, image_size) on the device of `frames`.
+
+        Raises:
+            ShapeError: If the last axis is not RGB or the frames are not uint8.
+        """
+        if frames.dtype != torch.uint8 or frames.ndim < 3 or frames.shape[-1] != 3:
+            raise ShapeError(f'frames must be uint8 (..., H, W, 3), '
+                             f'got {frames.dtype} {tuple(frames.shape)}')
+        # One multiply-add: x / 255, minus mean, over std.
+        scale = 1.0 / (255.0 * torch.tensor(self.std, device=frames.device))
+        shift = -torch.tensor(self.mean, device=frames.device) / torch.tensor(
+            self.std, device=frames.device)
+        pixels = (frames * scale + shift).movedim(-1, -3)  # (..., 3, H, W)
+        if pixels.shape[-2:] == (self.image_size, self.image_size):
+            return pixels.contiguous()
+        flat = pixels.reshape(-1, *pixels.shape[-3:])
+        flat = functional.interpolate(flat, size=(self.image_size, self.image_size),
+                                      mode='bilinear', antialias=True, align_corners=False)
+        return flat.reshape(*pixels.shape[:-2], self.image_size, self.image_size)
+
+    def numpy(self, rgb: np.ndarray) -> Tensor:
+        """Transform one NumPy frame (H, W, 3) to (3, image_size, image_size)."""
+        return self(torch.from_numpy(np.ascontiguousarray(rgb)))
+
+
+@dataclass(frozen=True)
+class ActionNormalizer:
+    """z-score per action dimension, with the statistics of the training data (robot units)."""
+
+    mean: np.ndarray   # float32 (A,)
+    std: np.ndarray    # float32 (A,), all positive
+
+    @classmethod
+    def fit(cls, actions: np.ndarray) -> ActionNormalizer:
+        """Fit on rows (N, A); rows with any NaN do not count.
+
+        Raises:
+            ShapeError: If fewer than two rows are finite.
+        """
+        rows = actions[np.isfinite(actions).all(axis=1)].astype(np.float64)
+        if len(rows) < 2:
+            raise ShapeError(f'action statistics need at least 2 finite rows, got {len(rows)}')
+        # A joint that never moves has std 0; 1e-8 keeps the division finite as the reference.
+        return cls(mean=rows.mean(axis=0).astype(np.float32),
+                   std=np.maximum(rows.std(axis=0, ddof=1), 1e-8).astype(np.float32))
+
+    def normalize(self, actions: np.ndarray) -> np.ndarray:
+        """Robot units -> z-scores, (..., A); NaN (no action) becomes 0 *after* scaling."""
+        scaled = (np.asarray(actions, dtype=np.float32) - self.mean) / self.std
+        return np.nan_to_num(scaled, nan=0.0, posinf=np.inf, neginf=-np.inf)
+
+    def denormalize(self, actions: np.ndarray) -> np.ndarray:
+        """Z-scores -> robot units, (..., A)."""
+        return np.asarray(actions, dtype=np.float32) * self.std + self.mean

@@ -1,0 +1,1 @@
+"""Training: one readable loop, its checkpoints and its health checks."""

@@ -1,0 +1,78 @@
+"""What a loss curve hides: collapse, partial collapse, BatchNorm statistics that lag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lewm_model.sigreg import SigReg
+from lewm_model.world_model import LeWorldModel
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Health:
+    """One look at a model on held-out clips, in eval mode."""
+
+    prediction: float      # teacher-forced mean squared error of the next latent
+    copy_error: float      # the same for "nothing moves": what prediction must beat
+    sigreg: float          # eval mode; BatchNorm can hide a collapse from the training value
+    latent_std: float      # mean over D; 1 is healthy, 0 is collapse
+    effective_rank: float  # exp(entropy of the covariance spectrum), [1, D]
+    step_distance: float   # median squared latent distance of frames one control step apart
+    probes: dict[str, float] = field(default_factory=dict)  # R2 of a ridge probe per quantity
+
+    @property
+    def worst_probe(self) -> float:
+        """Smallest R2: a mean would hide one factor that was lost."""
+        return min(self.probes.values(), default=float('nan'))
+
+
+@torch.inference_mode()
+def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours: Tensor,
+                 states: dict[str, Tensor], sigreg: SigReg,
+                 generator: torch.Generator) -> Health:
+    """Look at a model.
+
+    Args:
+        model: Any mode; it is put back.
+        frames: Held-out clips, (B, L+1, 3, H, W) float.
+        blocks: (B, L+1, K*A) normalised.
+        neighbours: Pairs of frames one control step apart, (N, 2, 3, H, W) float.
+        states: Recorded quantities of the first frame of each clip, (B, n) each; angles as sine
+            and cosine, so that a linear probe is fair.
+        sigreg: The regulariser of the run.
+        generator: Its randomness, apart from that of training.
+
+    Returns:
+        The measurements. The probe is fitted on one half of the clips, scored on the other.
+    """
+    was_training = model.training
+    model.eval()
+    latents = torch.cat([model.encode(part) for part in frames.split(64)])  # (B, L+1, D)
+    predicted = model.predict(latents[:, :-1], blocks[:, :-1])
+    pairs = torch.cat([model.encode(part) for part in neighbours.split(64)])
+    model.train(was_training)
+    flat = latents.flatten(0, 1)
+    eigenvalues = torch.linalg.eigvalsh(flat.T.cov()).clamp(min=1e-12)
+    share = eigenvalues / eigenvalues.sum()
+    return Health(
+        prediction=(predicted - latents[:, 1:]).square().mean().item(),
+        copy_error=(latents[:, :-1] - latents[:, 1:]).square().mean().item(),
+        sigreg=sigreg(latents, generator).item(),
+        latent_std=flat.std(dim=0).mean().item(),
+        effective_rank=(-(share * share.log()).sum()).exp().item(),
+        step_distance=(pairs[:, 0] - pairs[:, 1]).square().sum(-1).median().item(),
+        probes={name: ridge_probe(latents[:, 0], value) for name, value in states.items()})
+
+
+def ridge_probe(latents: Tensor, targets: Tensor, strength: float = 1e-3) -> float:
+    """Fit targets (N, n) linearly from latents (N, D) on even rows; R2 on odd rows."""
+    inputs = torch.cat([latents, torch.ones(len(latents), 1)], dim=1).double().cpu()
+    targets = targets.double().cpu()
+    fit_x, fit_y, test_x, test_y = inputs[::2], targets[::2], inputs[1::2], targets[1::2]
+    gram = fit_x.T @ fit_x / len(fit_x) + strength * torch.eye(fit_x.shape[1]).double()
+    weights = torch.linalg.solve(gram, fit_x.T @ fit_y / len(fit_x))
+    residual = (test_x @ weights - test_y).square().sum()
+    total = (test_y - test_y.mean(dim=0)).square().sum()
+    return (1 - residual / total.clamp(min=1e-12)).item()

@@ -1,0 +1,241 @@
+"""One training run, top to bottom: batches, losses, steps, health, checkpoints, resume.
+
+Source: LeWM reference `train.py`: teacher-forced prediction of the next projected latent plus
+lambda times SIGReg on the latents; gradients flow through both sides, no target network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+import math
+from pathlib import Path
+import time
+from typing import Any
+
+from lewm_model.config import ModelConfig, TrainConfig
+from lewm_model.data.clips import ClipLoader
+from lewm_model.errors import TrainingError
+from lewm_model.preprocess import FrameTransform
+from lewm_model.sigreg import SigReg
+from lewm_model.training.checkpoint import load_newest, save_checkpoint
+from lewm_model.training.health import Health
+from lewm_model.world_model import LeWorldModel
+import torch
+
+
+@dataclass
+class Progress:
+    """Where a run stands; travels to the progress bar, TensorBoard and the checkpoint."""
+
+    step: int                      # optimiser steps done
+    steps: int                     # in all
+    prediction: float = math.nan   # training loss parts of the last step
+    sigreg: float = math.nan
+    grad_norm: float = math.nan
+    learning_rate: float = 0.0
+    clips_per_s: float = 0.0
+    health: Health | None = None   # when it was just measured
+    losses: list[dict[str, float]] = field(default_factory=list)    # every `log_every` steps
+    checks: list[dict[str, Any]] = field(default_factory=list)      # every `validate_every`
+
+    def log(self) -> None:
+        """Remember the last step's losses."""
+        self.losses.append({'step': self.step, 'prediction': self.prediction,
+                            'sigreg': self.sigreg, 'grad_norm': self.grad_norm})
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained model in eval mode, with what was logged on the way."""
+
+    model: LeWorldModel
+    progress: Progress
+    seconds: float                 # of training, over all resumed parts
+
+
+def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
+          run_folder: Path, transform: FrameTransform,
+          check: Callable[[LeWorldModel], Health],
+          report: Callable[[Progress], None] = lambda progress: None,
+          device: str = 'cpu') -> TrainingResult:
+    """Train a model, or go on where `run_folder` says an earlier call stopped.
+
+    Args:
+        model_config: Sizes.
+        config: The run.
+        clips: Training clips, L+1 frames each.
+        run_folder: Checkpoints go to its `checkpoints/`.
+        transform: uint8 frames -> encoder input.
+        check: Measures health on held-out clips.
+        report: Called after every step.
+        device: Where to train.
+
+    Raises:
+        TrainingError: If the run diverges, cannot be saved, or `run_folder` belongs to other
+            settings.
+        KeyboardInterrupt: After saving; the same call goes on later.
+    """
+    run = _Run(model_config, config, clips, run_folder / 'checkpoints', transform, device)
+    run.restore()
+    progress = run.progress
+    try:
+        while progress.step < progress.steps:
+            run.step()
+            if progress.step % config.log_every == 0:
+                progress.log()
+            done = progress.step == progress.steps
+            progress.health = None
+            if done or progress.step % config.validate_every == 0:
+                progress.health = check(run.model)
+                progress.checks.append({'step': progress.step, **asdict(progress.health)})
+                run.save_if_best(progress.health)
+            if done or progress.step % config.checkpoint_every == 0 or run.save_is_due():
+                run.save()
+            report(progress)
+    except KeyboardInterrupt:
+        run.save()
+        raise
+    return TrainingResult(run.model.eval(), progress, run.seconds)
+
+
+class _Run:
+    """Everything that changes during training, so that it can be saved and restored as one."""
+
+    def __init__(self, model_config: ModelConfig, config: TrainConfig, clips: ClipLoader,
+                 checkpoints: Path, transform: FrameTransform, device: str) -> None:
+        torch.manual_seed(config.seed)  # initial weights and dropout
+        self.model = LeWorldModel(model_config).to(device).train()
+        self.progress = Progress(
+            step=0, steps=config.steps or config.epochs * clips.batches_per_epoch)
+        self._config, self._clips, self._transform = config, clips, transform
+        self._checkpoints, self._device = checkpoints, device
+        self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate,
+                                            weight_decay=config.weight_decay)
+        self._sigreg = SigReg(config.sigreg_projections, config.sigreg_knots)
+        self._directions = torch.Generator(device).manual_seed(config.seed)
+        self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
+        self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
+                                        enabled=_use_bf16(config.precision, device))
+        # Settings a checkpoint must share with this run to be its past.
+        self._identity = {'model': model_config.to_dict(), 'train': config.to_dict(),
+                          'steps': self.progress.steps}
+        self._best = math.inf
+        self._first_step, self._seconds_before = 0, 0.0
+        self._started = self._saved_at = time.monotonic()
+
+    def step(self) -> None:
+        """Take one optimiser step."""
+        progress, config = self.progress, self._config
+        progress.learning_rate = _learning_rate(config, progress.step, progress.steps)
+        for group in self._optimizer.param_groups:
+            group['lr'] = progress.learning_rate
+        batch = next(self._clips)
+        frames = self._transform(batch.frames.to(self._device))
+        blocks = batch.actions.to(self._device)                               # (B, L+1, K*A)
+        with self._autocast:
+            latents = self._encode(frames)                                    # (B, L+1, D)
+            predicted = self.model.predict(latents[:, :-1], blocks[:, :-1])   # (B, L, D)
+        latents = latents.float()
+        prediction = (predicted.float() - latents[:, 1:]).square().mean()
+        gaussianity = self._sigreg(latents, self._directions)
+        loss = prediction + config.sigreg_weight * gaussianity
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
+        progress.prediction, progress.sigreg = prediction.item(), gaussianity.item()
+        progress.grad_norm = grad_norm.item()
+        _require_finite(progress)
+        self._optimizer.step()
+        progress.step += 1
+        done_now = progress.step - self._first_step
+        progress.clips_per_s = done_now * config.batch_size / (time.monotonic() - self._started)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training so far, over all resumed parts [s]."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def save_is_due(self) -> bool:
+        """Tell whether the last checkpoint is old."""
+        return time.monotonic() - self._saved_at > 60 * self._config.checkpoint_minutes
+
+    def save_if_best(self, health: Health) -> None:
+        """Keep this model as the best if its held-out loss is the lowest so far."""
+        loss = health.prediction + self._config.sigreg_weight * health.sigreg
+        if loss < self._best:
+            self._best = loss
+            self.save(best=True)
+
+    def save(self, best: bool = False) -> None:
+        """Write a checkpoint of everything."""
+        save_checkpoint(self._checkpoints, self.progress.step, {
+            'identity': self._identity, 'step': self.progress.step,
+            'model': self.model.state_dict(), 'optimizer': self._optimizer.state_dict(),
+            'clips': self._clips.position, 'rng': torch.get_rng_state(),
+            'directions': self._directions.get_state(), 'losses': self.progress.losses,
+            'checks': self.progress.checks, 'best': self._best, 'seconds': self.seconds,
+        }, keep=self._config.keep_checkpoints, best=best)
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> None:
+        """Go on from the newest checkpoint, if there is one.
+
+        Raises:
+            TrainingError: If it was made with other settings.
+        """
+        state = load_newest(self._checkpoints)
+        if state is None:
+            return
+        _require_same(self._identity, state['identity'], self._checkpoints)
+        self.model.load_state_dict(state['model'])
+        self._optimizer.load_state_dict(state['optimizer'])
+        self._clips.restore(state['clips'])
+        torch.set_rng_state(state['rng'])
+        self._directions.set_state(state['directions'])
+        self.progress.step = self._first_step = state['step']
+        self.progress.losses, self.progress.checks = state['losses'], state['checks']
+        self._seconds_before, self._best = state['seconds'], state['best']
+
+
+def _learning_rate(config: TrainConfig, step: int, steps: int) -> float:
+    """Warm up linearly from 0, then decay along a cosine to 0; per optimiser step."""
+    warmup = int(config.warmup * steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    return config.learning_rate * 0.5 * (
+        1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def _use_bf16(precision: str, device: str) -> bool:
+    """Decide 'auto': bfloat16 where the processor multiplies in it, else it would be slower."""
+    if precision != 'auto':
+        return precision == 'bf16'
+    if torch.device(device).type == 'cuda':
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _require_finite(progress: Progress) -> None:
+    values = {'prediction': progress.prediction, 'sigreg': progress.sigreg,
+              'gradient norm': progress.grad_norm}
+    broken = [name for name, value in values.items() if not math.isfinite(value)]
+    if broken:
+        raise TrainingError(f'{", ".join(broken)} became NaN or infinite at step {progress.step}; '
+                            f'the last checkpoint is intact: try a smaller learning rate or '
+                            f'precision fp32, or look for broken frames with `lewm inspect`')
+
+
+def _require_same(wanted: dict[str, Any], found: dict[str, Any], folder: Path) -> None:
+    """A checkpoint goes on only under the settings it was made with."""
+    def flat(tree: dict[str, Any]) -> dict[str, Any]:
+        return {**{f'model.{key}': value for key, value in tree['model'].items()},
+                **{f'train.{key}': value for key, value in tree['train'].items()},
+                'steps': tree['steps']}
+    ours, theirs = flat(wanted), flat(found)
+    differing = [f'{key} ({theirs.get(key)!r} there, {ours.get(key)!r} now)'
+                 for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    if differing:
+        raise TrainingError(f'{folder} belongs to a run with other settings: '
+                            f'{", ".join(differing)}; choose another run folder or delete it')
+

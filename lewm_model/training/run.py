@@ -1,0 +1,152 @@
+"""From a data set to a bundle: split, statistics, training, health, card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+import platform
+from typing import Any
+
+from lewm_model import __version__
+from lewm_model.bundle import Bundle
+from lewm_model.card import CURVES_FILE, write_card
+from lewm_model.config import load_yaml, ModelConfig, PlanConfig, TrainConfig
+from lewm_model.data.clips import ClipLoader, Clips, split_episodes
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.errors import ConfigError, TrainingError
+from lewm_model.preprocess import ActionNormalizer, FrameTransform
+from lewm_model.sigreg import SigReg
+from lewm_model.training.curves import plot_curves
+from lewm_model.training.health import check_health, Health
+from lewm_model.training.loop import Progress, train
+from lewm_model.world_model import LeWorldModel
+import numpy as np
+import torch
+
+HEALTH_CLIPS = 512   # enough for a probe on D + 1 inputs; well under a second on a CPU
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a `config/train/*.yaml` says; the action dimension comes from the data."""
+
+    model: dict[str, Any]
+    train: TrainConfig
+    plan: PlanConfig
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, **train_overrides: Any) -> Recipe:
+        """Read a recipe; `train_overrides` that are not None win.
+
+        Raises:
+            ConfigError: If a section or key is unknown, or a value out of range.
+        """
+        values = load_yaml(path)
+        unknown = sorted(set(values) - {'model', 'train', 'plan'})
+        if unknown:
+            raise ConfigError(f'{path} has no section {", ".join(unknown)}; known: model, train, '
+                              f'plan')
+        return cls(model=values.get('model') or {},
+                   train=TrainConfig.from_yaml(path, 'train', **train_overrides),
+                   plan=PlanConfig.from_yaml(path, 'plan'))
+
+
+def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_folder: Path,
+                 commands: list[str], report: Callable[[Progress], None],
+                 device: str = 'cpu') -> Bundle:
+    """Train on a data set and write the bundle with its card.
+
+    Args:
+        data: Recorded episodes.
+        recipe: Sizes and settings.
+        run_folder: Checkpoints; a run that was stopped goes on from there.
+        bundle_folder: Where the result goes.
+        commands: The command lines that led here, for the card.
+        report: Called after every optimiser step.
+        device: Where to train.
+
+    Returns:
+        The bundle, as written.
+
+    Raises:
+        TrainingError: If training fails.
+        DatasetError: If the data has too few episodes or clips.
+        ConfigError: If the recipe does not fit the data.
+    """
+    model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
+    transform = FrameTransform(model_config.image_size)
+    normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
+    kept, held_out = split_episodes(data.ep_id, recipe.train.validation_split)
+    window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
+    training = Clips(data, normalizer, kept, **window)
+    validation = Clips(data, normalizer, held_out, **window)
+    result = train(
+        model_config, recipe.train,
+        ClipLoader(training, recipe.train.batch_size, recipe.train.seed),
+        run_folder=run_folder, transform=transform,
+        check=_health_check(data, validation, transform, recipe.train, device),
+        report=report, device=device)
+    if not result.progress.checks:
+        raise TrainingError(f'{run_folder} has no health check; was it made by another version?')
+    health = Health(**{key: value for key, value in result.progress.checks[-1].items()
+                       if key != 'step'})
+    bundle = Bundle(
+        model=result.model.cpu(), frame_transform=transform, action_normalizer=normalizer,
+        action_names=tuple(data.attributes['action_names']),
+        action_min=np.asarray(data.attributes['action_min'], dtype=np.float32),
+        action_max=np.asarray(data.attributes['action_max'], dtype=np.float32),
+        control_dt_s=data.control_dt_s, robot=data.attributes['robot'],
+        task=data.attributes.get('task', ''),
+        # "Reached" is as near as two frames one control step apart: it needs no simulator.
+        goal_tolerance=health.step_distance,
+        plan_config=recipe.plan,
+        provenance={
+            'commands': commands,
+            'episodes': data.num_episodes, 'held_out_episodes': len(held_out),
+            'rows': len(data), 'frame_px': int(data.pixels.shape[1]),
+            'training_clips': len(training), 'batch_size': recipe.train.batch_size,
+            'steps': result.progress.step, 'seed': recipe.train.seed,
+            'sigreg_weight': recipe.train.sigreg_weight,
+            'validation_split': recipe.train.validation_split,
+            'training_minutes': round(result.seconds / 60, 1),
+            'cpu_threads': torch.get_num_threads(), 'device': device,
+            'parameters': sum(value.numel() for value in result.model.parameters()),
+            'lewm_version': __version__, 'torch_version': str(torch.__version__),
+            'python_version': platform.python_version()},
+        metrics={'training': asdict(health)})
+    bundle.save(bundle_folder)
+    plot_curves(result.progress, bundle_folder / CURVES_FILE)
+    write_card(bundle, bundle_folder)
+    return bundle
+
+
+def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
+                  config: TrainConfig, device: str) -> Callable[[LeWorldModel], Health]:
+    """Prepare the same held-out clips for every check."""
+    rng = np.random.default_rng(config.seed)
+    chosen = np.sort(rng.choice(len(clips), size=min(HEALTH_CLIPS, len(clips)), replace=False))
+    batch = clips.batch(chosen)
+    rows = batch.rows[:, 0]                                  # a clip spans more than one step
+    pairs = torch.from_numpy(np.stack([data.pixels[rows], data.pixels[rows + 1]], axis=1))
+    states = {}
+    for name, column in _angles(data).items():
+        angle = torch.from_numpy(column[rows])
+        states[name] = torch.stack([angle.sin(), angle.cos()], dim=1)
+    sigreg = SigReg(config.sigreg_projections, config.sigreg_knots)
+
+    def check(model: LeWorldModel) -> Health:
+        generator = torch.Generator(device).manual_seed(config.seed)
+        return check_health(model, transform(batch.frames.to(device)),
+                            batch.actions.to(device),
+                            transform(pairs.to(device)), states, sigreg, generator)
+    return check
+
+
+def _angles(data: EpisodeFile) -> dict[str, np.ndarray]:
+    """Recorded joint angles by name, the quantities probed."""
+    column = data.columns.get('qpos', data.columns.get('proprio'))
+    if column is None or column.ndim != 2:
+        return {}
+    names = data.attributes.get('joint_names', [f'joint {j}' for j in range(column.shape[1])])
+    return {name: column[:, j] for j, name in enumerate(names)}

@@ -1,0 +1,78 @@
+"""`lewm`: one subcommand per module of `lewm_sim.commands`.
+
+A subcommand module has `add_arguments(parser)` and `run(args) -> int`; the first line of its
+docstring is its help. Only the chosen one is imported, so `lewm --help` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from importlib import import_module
+import os
+from pathlib import Path
+import sys
+import traceback
+
+from lewm_model import __version__
+from lewm_model.errors import LewmError
+import lewm_sim.commands
+
+USAGE_ERROR = 2  # also for every LewmError: something a person can put right
+INTERRUPTED = 130
+
+
+def command_helps() -> dict[str, str]:
+    """Map each subcommand to its one line of help, without importing it."""
+    helps = {}
+    for folder in lewm_sim.commands.__path__:
+        for path in sorted(Path(folder).glob('[!_]*.py')):
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8')))
+            helps[path.stem] = (docstring or '').partition('\n')[0].replace('%', '%%')
+    return helps
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser; only the chosen subcommand gets its arguments, and is imported."""
+    parser = argparse.ArgumentParser(
+        prog='lewm', description='Record, train and evaluate latent world models without ROS.',
+        epilog='"lewm COMMAND --help" explains a command.')
+    parser.add_argument('--version', action='version', version=f'lewm {__version__}')
+    parser.add_argument('--debug', action='store_true',
+                        help='show the traceback of an error (also: LEWM_DEBUG=1)')
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    for name, help_line in command_helps().items():
+        subparser = commands.add_parser(name, help=help_line, description=help_line)
+        if name == chosen:
+            module = import_module(f'lewm_sim.commands.{name}')
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; return the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    debug = '--debug' in argv or os.environ.get('LEWM_DEBUG', '0') not in ('', '0')
+    argv = [word for word in argv if word != '--debug']  # so that it may stand anywhere
+    try:
+        chosen = next((word for word in argv if not word.startswith('-')), None)
+        args = build_parser(chosen).parse_args(argv)
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except LewmError as error:
+        if debug:
+            traceback.print_exc()
+        print(f'lewm: {error}', file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print('lewm: interrupted', file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""Record exploration of a simulated task as rosbag2 bags, faster than real time, without ROS.
+
+Topics, types and stamps are those of the running system, so that one ingest serves simulated and
+real recordings. One bag folder per episode, a pure function of (settings, episode index).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cache
+import multiprocessing
+import os
+from pathlib import Path
+import shutil
+import signal
+
+from lewm_model.config import Config
+from lewm_model.data.interfaces import import_rosbags
+from lewm_model.errors import BagError, ConfigError, SimulationError
+from lewm_model.robot import RobotDescription
+from lewm_sim.tasks import load_task
+import numpy as np
+import yaml
+
+SETTINGS_FILE = 'collection.yaml'
+_UNFINISHED = '.unfinished'
+
+
+@dataclass(frozen=True)
+class CollectConfig(Config):
+    """What makes recordings of one set alike; stored beside them."""
+
+    task: str = 'reacher'
+    steps: int = 60              # actions per episode, one frame more
+    image_size: int = 64         # square [px]
+    seed: int = 0                # episode i draws from (seed, i)
+
+    def __post_init__(self) -> None:
+        load_task(self.task)
+        for name, least in (('steps', 1), ('image_size', 8), ('seed', 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f'CollectConfig.{name} must be at least {least}, '
+                                  f'got {getattr(self, name)}')
+
+
+def collect(config: CollectConfig, episodes: int, out: str | Path, *, workers: int = 1,
+            command: str = '',
+            on_episode: Callable[[int, int], None] = lambda done, total: None) -> int:
+    """Record the episodes that `out` does not hold yet.
+
+    Interrupt it at any time and run it again: complete episodes stay, others start over.
+
+    Args:
+        config: What to record.
+        episodes: How many the set shall hold; existing ones count.
+        out: Folder of the set; gets one bag folder per episode.
+        workers: Processes; the recordings do not depend on their number.
+        command: How to record the set again, kept beside it for the model's card.
+        on_episode: Called with (episodes present, episodes).
+
+    Returns:
+        How many episodes were recorded now.
+
+    Raises:
+        ConfigError: If `out` was begun with other settings.
+        BagError: If the disk is full or not writable.
+        SimulationError: If the task cannot be simulated or rendered here.
+    """
+    if episodes < 1:
+        raise ConfigError(f'episodes must be at least 1, got {episodes}')
+    import_rosbags()
+    out = Path(out)
+    try:
+        _claim(out, config, command)
+        # Whatever an interrupted run left is of no use: the episode is recorded again.
+        shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
+        missing = [index for index in range(episodes) if not (out / _name(index)).exists()]
+        present = episodes - len(missing)
+        on_episode(present, episodes)
+        for done in _record_all(config, out, missing, workers):
+            on_episode(present + done, episodes)
+        shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
+    except OSError as error:
+        raise BagError(f'cannot write recordings to {out}: {error.strerror or error}; free disk '
+                       f'space and run the command again, it goes on where it stopped') from error
+    return len(missing)
+
+
+def _claim(out: Path, config: CollectConfig, command: str) -> None:
+    """Write the settings into the folder, or check that they are the same as last time."""
+    path = out / SETTINGS_FILE
+    if path.exists():
+        before = CollectConfig.from_yaml(path, 'settings')
+        changes = [f'{name}: {value!r} before, {config.to_dict()[name]!r} now'
+                   for name, value in before.to_dict().items()
+                   if value != config.to_dict()[name]]
+        if changes:
+            raise ConfigError(f'{out} was begun with other settings ({"; ".join(changes)}); use '
+                              f'them again or record into another folder')
+    elif out.exists() and any(out.iterdir()):
+        raise ConfigError(f'{out} is not empty and has no {SETTINGS_FILE}; record into a new '
+                          f'folder')
+    out.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix('.tmp')
+    unfinished.write_text(yaml.safe_dump({'command': command, 'settings': config.to_dict()},
+                                         sort_keys=False), encoding='utf-8')
+    os.replace(unfinished, path)
+
+
+def _record_all(config: CollectConfig, out: Path, indices: list[int], workers: int
+                ) -> Iterator[int]:
+    """Yield the number of recorded episodes after each one."""
+    if workers <= 1 or len(indices) <= 1:
+        recorder = EpisodeRecorder(config, out)
+        try:
+            for done, index in enumerate(indices, start=1):
+                recorder.record(index)
+                yield done
+        finally:
+            recorder.close()
+        return
+    # spawn: a fork would copy the renderer's context and its locks
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context('spawn'),
+                             initializer=_ignore_interrupt) as pool:
+        jobs = [pool.submit(_record_in_worker, config, out, index) for index in indices]
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                yield done
+        except BrokenProcessPool as error:
+            raise SimulationError('a recording process was killed, perhaps for lack of memory; '
+                                  'run the command again with fewer workers') from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the parent, which lets running episodes end and starts no others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _record_in_worker(config: CollectConfig, out: Path, index: int) -> None:
+    _recorder(config, out).record(index)
+
+
+@cache
+def _recorder(config: CollectConfig, out: Path) -> EpisodeRecorder:
+    """Keep one recorder per worker process: a renderer is expensive to start."""
+    return EpisodeRecorder(config, out)
+
+
+def _name(index: int) -> str:
+    return f'episode_{index:06d}'
+
+
+class EpisodeRecorder:
+    """Records single episodes; keeps one simulated world."""
+
+    def __init__(self, config: CollectConfig, out: Path) -> None:
+        from lewm_sim.world import World
+
+        self._config = config
+        self._out = out
+        self._task = load_task(config.task)
+        self._robot = RobotDescription.from_yaml(self._task.robot)
+        self._world = World(self._task, image_size=config.image_size)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._world.close()
+
+    def record(self, index: int) -> Path:
+        """Record episode `index`; the folder appears when it is complete.
+
+        Frame t, then the command of [t, t + dt), both stamped t.
+        """
+        from lewm_sim.episode_bag import EpisodeBag
+
+        config, world = self._config, self._world
+        rng = np.random.default_rng([config.seed, index])
+        world.reset(qpos=self._task.sample_qpos(rng))
+        commands = self._task.explore(rng, config.steps)
+        # Sim time runs on over the set, with a pause in between: no stamp occurs twice, none is 0.
+        dt_ns = self._robot.control_dt_ns
+        start_ns = 1_000_000_000 + index * ((config.steps + 1) * dt_ns + 1_000_000_000)
+        unfinished = self._out / _UNFINISHED / _name(index)
+        unfinished.parent.mkdir(exist_ok=True)
+        with EpisodeBag(unfinished, self._robot, world) as bag:
+            bag.begin(start_ns, episode_id=_name(index), index=index, task=self._task.name,
+                      metadata={**config.to_dict(), 'robot': self._robot.robot,
+                                'start_qpos': world.joint_positions.tolist()})
+            for step in range(config.steps + 1):
+                stamp_ns = start_ns + step * dt_ns
+                bag.observe(stamp_ns)
+                if step < config.steps:
+                    bag.execute(stamp_ns, commands[step])
+                    world.apply(commands[step])
+                    world.advance(self._task.control_dt_s)
+        final = self._out / _name(index)
+        os.replace(unfinished, final)
+        return final

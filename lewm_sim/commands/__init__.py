@@ -1,0 +1,1 @@
+"""Subcommands of `lewm`, one thin module each; library functions do the work."""

@@ -1,0 +1,43 @@
+"""Record exploration of a simulated task as rosbags."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import shlex
+import sys
+import time
+
+from lewm_sim.collect import collect, CollectConfig
+from lewm_sim.tasks import TASK_NAMES
+from tqdm import tqdm
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    defaults = CollectConfig()
+    parser.add_argument('--task', choices=TASK_NAMES, default=defaults.task)
+    parser.add_argument('--episodes', type=int, default=2000, help='how many the set shall hold')
+    parser.add_argument('--steps', type=int, default=defaults.steps,
+                        help='actions per episode (default: %(default)s)')
+    parser.add_argument('--image-size', type=int, default=defaults.image_size,
+                        help='square frames [px] (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=defaults.seed)
+    parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
+    parser.add_argument('--out', type=Path, required=True,
+                        help='folder of the set; run again to finish or to extend it')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record what is missing."""
+    config = CollectConfig(task=args.task, steps=args.steps, image_size=args.image_size,
+                           seed=args.seed)
+    start_s = time.monotonic()
+    with tqdm(total=args.episodes, unit='episode', disable=None) as bar:
+        recorded = collect(config, args.episodes, args.out, workers=args.workers,
+                           command=shlex.join(['lewm', *sys.argv[1:]]),
+                           on_episode=lambda done, _: bar.update(done - bar.n))
+    seconds = time.monotonic() - start_s
+    print(f'{args.out}: {args.episodes} episodes of {args.steps} steps, {recorded} of them '
+          f'recorded now in {seconds:.1f} s')
+    return 0

@@ -1,0 +1,59 @@
+"""Measure closed-loop success of a bundle in simulation, on held-out episodes."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('bundle', help='folder or shipped name of the bundle')
+    parser.add_argument('--data', required=True, help='data set (HDF5) the bundle was made from')
+    parser.add_argument('--episodes', type=int, default=50, help='pairs to try (50)')
+    parser.add_argument('--goal-offset', type=int, default=25,
+                        help='control steps from start to goal (25)')
+    parser.add_argument('--budget', type=int, default=50, help='control steps per pair (50)')
+    parser.add_argument('--seed', type=int, default=42, help='of the choice of pairs (42)')
+    parser.add_argument('--plan', type=Path, help='YAML of planner settings to use instead of '
+                                                  'the recommended ones')
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads for the model (1)')
+    parser.add_argument('--out', type=Path, help='write the results as JSON here')
+    parser.add_argument('--save', action='store_true',
+                        help='record the results in the bundle and on its card')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print a table, write JSON."""
+    from lewm_model.bundle import Bundle
+    from lewm_model.card import evaluation_table, write_card
+    from lewm_model.config import PlanConfig
+    from lewm_model.data.episodes import EpisodeFile
+    from lewm_model.resources import find_named
+    from lewm_sim.evaluate import evaluate
+    import torch
+    from tqdm import tqdm
+
+    torch.set_num_threads(args.threads)
+    folder = find_named('models', args.bundle)
+    bundle = Bundle.load(folder)
+    plan_config = PlanConfig.from_yaml(args.plan) if args.plan else None
+    with tqdm(total=args.episodes, unit='pair', dynamic_ncols=True) as bar:
+        results = evaluate(bundle, EpisodeFile.open(args.data), plan_config,
+                           count=args.episodes, goal_offset=args.goal_offset,
+                           budget=args.budget, seed=args.seed, report=lambda: bar.update())
+    results['threads'] = args.threads
+    print('\n'.join(evaluation_table(results)))
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+        print(f'written to {args.out}')
+    if args.save:
+        summary = {key: value for key, value in results.items() if key != 'trials'}
+        bundle = replace(bundle, metrics={**bundle.metrics, 'evaluation': summary})
+        bundle.save(folder)
+        write_card(bundle, folder)
+        print(f'recorded in {folder}')
+    return 0

@@ -1,0 +1,56 @@
+"""Turn rosbags into one data set file for training."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import shlex
+import sys
+import time
+
+from lewm_model.config import DataConfig, load_yaml
+from lewm_model.data.ingest import ingest
+from lewm_model.robot import RobotDescription
+from lewm_sim.collect import SETTINGS_FILE
+from tqdm import tqdm
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('bags', type=Path, nargs='+', help='bag folders, or folders of them')
+    parser.add_argument('--robot', required=True, help='name or YAML file of the robot')
+    parser.add_argument('--out', type=Path, required=True, help='the HDF5 file')
+    parser.add_argument('--image-size', type=int, default=DataConfig().image_size,
+                        help='stored frames, square [px] (default: %(default)s)')
+    parser.add_argument('--min-rows', type=int, default=DataConfig().min_rows,
+                        help='drop shorter episodes (default: %(default)s, one training clip)')
+    parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
+    parser.add_argument('--force', action='store_true', help='replace an existing file')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert the bags; fails only if none of them gave an episode."""
+    robot = RobotDescription.from_yaml(args.robot)
+    config = DataConfig(image_size=args.image_size, min_rows=args.min_rows,
+                        control_dt_s=robot.control_dt_s)
+    start_s = time.monotonic()
+    with tqdm(unit='bag', disable=None) as bar:
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = ingest(args.bags, robot, args.out, config, workers=args.workers,
+                        force=args.force, on_bag=show,
+                        provenance=_commands(args.bags))
+    print(report.text())
+    print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB in '
+          f'{time.monotonic() - start_s:.1f} s; details in {args.out}.report.json')
+    return 0
+
+
+def _commands(bags: list[Path]) -> dict[str, str]:
+    """Return how the file came about, for the card of the model trained from it."""
+    recorded = [load_yaml(folder / SETTINGS_FILE).get('command', '') for folder in bags
+                if (folder / SETTINGS_FILE).is_file()]
+    return {'collect_command': '; '.join(filter(None, recorded)),
+            'ingest_command': shlex.join(['lewm', *sys.argv[1:]])}

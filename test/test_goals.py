@@ -1,0 +1,42 @@
+"""Goal pictures come from held-out episodes and lie in reach of each other."""
+
+from types import SimpleNamespace
+
+import cv2
+from lewm_model.data.clips import split_episodes
+from lewm_model.errors import DatasetError
+from lewm_sim.goals import choose_chain, FARTHEST_RAD, NEAREST_RAD, write_goals
+from nano import tiny_bundle
+import numpy as np
+import pytest
+import yaml
+
+
+def test_goals_are_held_out_frames_with_their_true_pose(tmp_path):
+    """Every picture is, pixel by pixel, the frame it names; none is from a training episode."""
+    rng = np.random.default_rng(0)
+    names = tuple(f'episode_{index}' for index in range(60))
+    rows = 60 * 20
+    data = SimpleNamespace(
+        path='set.h5', ep_id=names, ep_len=np.full(60, 20), ep_offset=np.arange(60) * 20,
+        columns={'qpos': rng.uniform(-2, 2, (rows, 2))},
+        pixels=rng.integers(0, 255, (rows, 8, 8, 3)).astype(np.uint8))
+    path = write_goals(tiny_bundle(), data, tmp_path, count=6, seed=3)
+    content = yaml.safe_load(path.read_text())
+    held_out = {names[index] for index in split_episodes(names, 0.1)[1]}
+    previous = content['start']['qpos']
+    for goal in content['goals']:
+        assert goal['episode'] in held_out
+        row = names.index(goal['episode']) * 20 + goal['row']
+        picture = cv2.cvtColor(cv2.imread(str(tmp_path / goal['file'])), cv2.COLOR_BGR2RGB)
+        np.testing.assert_array_equal(picture, data.pixels[row])
+        np.testing.assert_allclose(goal['qpos'], data.columns['qpos'][row], atol=1e-5)
+        assert NEAREST_RAD < np.abs(np.subtract(goal['qpos'], previous)).max() < FARTHEST_RAD
+        previous = goal['qpos']
+    assert len(content['goals']) == 6
+
+
+def test_a_chain_that_breaks_off_is_an_error():
+    """Two poses far apart cannot follow each other."""
+    with pytest.raises(DatasetError, match='only 1 of 3 goal frames'):
+        choose_chain(np.array([[0.0, 0.0], [9.0, 9.0]]), 3, np.random.default_rng(0))

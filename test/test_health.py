@@ -1,0 +1,45 @@
+"""Health checks see what loss curves hide."""
+
+import math
+
+from lewm_model.sigreg import SigReg
+from lewm_model.training.health import check_health, Health, ridge_probe
+from nano import tiny_bundle
+import pytest
+import torch
+
+
+def test_a_linear_quantity_is_read_out_and_noise_is_not():
+    """R2 is 1 for a linear function of the latents and about 0 for an unrelated one."""
+    torch.manual_seed(0)
+    latents = torch.randn(2000, 8)
+    assert ridge_probe(latents, latents @ torch.randn(8, 2) + 3) == pytest.approx(1, abs=1e-3)
+    assert abs(ridge_probe(latents, torch.randn(2000, 1))) < 0.05
+
+
+def test_the_worst_probe_is_reported_not_the_mean():
+    """Partial collapse: one factor perfect, one lost."""
+    health = Health(0, 0, 0, 0, 0, 0, probes={'shoulder': 1.0, 'wrist': 0.1})
+    assert health.worst_probe == 0.1
+    assert math.isnan(Health(0, 0, 0, 0, 0, 0).worst_probe)
+
+
+@pytest.mark.parametrize('collapsed', [False, True])
+def test_collapse_shows_in_spread_rank_and_eval_mode_sigreg(collapsed):
+    """A model that maps everything to one point: std 0, and SIGReg at its known collapse value."""
+    model = tiny_bundle().model.train()
+    with torch.no_grad():
+        model.projector.net[3].weight.mul_(0.0 if collapsed else 8.0)
+    frames, pairs = torch.randn(64, 4, 3, 64, 64), torch.randn(16, 2, 3, 64, 64)
+    health = check_health(model, frames, torch.randn(64, 4, 10), pairs,
+                          {'x': torch.randn(64, 1)}, SigReg(64), torch.Generator().manual_seed(0))
+    assert model.training   # put back
+    if collapsed:
+        assert health.latent_std == pytest.approx(0, abs=1e-6)
+        assert health.step_distance == pytest.approx(0, abs=1e-9)
+        # 0.40205 B for latents at the origin; the bias moves them a little.
+        assert health.sigreg == pytest.approx(0.40205 * 64, rel=0.2)
+    else:
+        assert health.latent_std > 0.05
+        assert 1 < health.effective_rank <= 16
+        assert health.copy_error > 0
