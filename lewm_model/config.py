@@ -212,6 +212,8 @@ class PlanConfig(Config):
     min_std: float = 0.0             # floor of the spread; the reference has none
     noise: str = 'independent'       # 'independent' per control step (reference), or 'held':
     #                                  one action per block, repeated K times
+    free_blocks: int | None = None   # blocks with noise of their own, the later ones share the
+    #                                  last one's: a long reach with few dimensions; None: all
     cost: str = 'last'               # 'last' step (reference) or 'all' steps; 'all' pairs with
     #                                  receding_horizon 1, 'last' with the whole horizon
     warm_start: bool = True          # unexecuted tail of the last plan is the next initial mean
@@ -232,6 +234,8 @@ class PlanConfig(Config):
         require(self.min_std >= 0, 'PlanConfig.min_std', 'not negative', self.min_std)
         require(self.noise in ('independent', 'held'), 'PlanConfig.noise',
                "'independent' or 'held'", self.noise)
+        require(self.free_blocks is None or 1 <= self.free_blocks <= self.horizon,
+                'PlanConfig.free_blocks', f'in [1, horizon={self.horizon}]', self.free_blocks)
         require(self.cost in ('last', 'all'), 'PlanConfig.cost', "'last' or 'all'", self.cost)
         require(self.budget_ms is None or self.budget_ms > 0, 'PlanConfig.budget_ms',
                'positive', self.budget_ms)

@@ -32,7 +32,8 @@ def test_collapse_shows_in_spread_rank_and_eval_mode_sigreg(collapsed):
         model.projector.net[3].weight.mul_(0.0 if collapsed else 8.0)
     frames, pairs = torch.randn(64, 4, 3, 64, 64), torch.randn(16, 2, 3, 64, 64)
     health = check_health(model, frames, torch.randn(64, 4, 10), pairs,
-                          {'x': torch.randn(64, 1)}, SigReg(64), torch.Generator().manual_seed(0))
+                          {'x': torch.randn(64, 1)}, SigReg(64), 64,
+                          torch.Generator().manual_seed(0))
     assert model.training   # put back
     if collapsed:
         assert health.latent_std == pytest.approx(0, abs=1e-6)
@@ -43,3 +44,14 @@ def test_collapse_shows_in_spread_rank_and_eval_mode_sigreg(collapsed):
         assert health.latent_std > 0.05
         assert 1 < health.effective_rank <= 16
         assert health.copy_error > 0
+
+
+def test_sigreg_is_measured_at_the_batch_size_of_the_run():
+    """Its value grows with the batch: 128 clips in batches of 32 give the value of 32."""
+    model = tiny_bundle().model
+    with torch.no_grad():
+        model.projector.net[3].weight.zero_()
+        model.projector.net[3].bias.zero_()
+    health = check_health(model, torch.randn(128, 4, 3, 64, 64), torch.randn(128, 4, 10),
+                          torch.randn(4, 2, 3, 64, 64), {}, SigReg(64), 32, torch.Generator())
+    assert health.sigreg == pytest.approx(0.40205 * 32, rel=1e-3)

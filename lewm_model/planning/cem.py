@@ -2,8 +2,8 @@
 
 Source: stable-worldmodel `planning/solver/cem.py`. Kept: candidate 0 is the mean, elites refit
 mean and standard deviation (ddof 1), the answer is the mean of the last iteration, no momentum.
-Options beyond it: noise held over a block, a floor for the spread, clipping, committed actions, a
-time budget.
+Options beyond it: noise held over a block and shared by late blocks, a floor for the spread,
+clipping, committed actions, a time budget.
 """
 
 from __future__ import annotations
@@ -88,9 +88,11 @@ class CemSolver:
     def _noise(self, device: torch.device) -> Tensor:
         config, k = self._config, self._steps_per_block
         rows = 1 if config.noise == 'held' else k
-        noise = torch.randn(config.num_candidates, config.horizon, rows * self._action_dim,
+        blocks = config.free_blocks or config.horizon
+        noise = torch.randn(config.num_candidates, blocks, rows * self._action_dim,
                             generator=self._generator, device=device)
-        return noise.repeat(1, 1, k // rows)
+        tail = noise[:, -1:].expand(-1, config.horizon - blocks, -1)
+        return torch.cat([noise, tail], dim=1).repeat(1, 1, k // rows)
 
     def _constrain(self, candidates: Tensor, committed: Tensor | None) -> Tensor:
         """Keep candidates (S, T, K*A) in bounds and put the committed actions in front."""

@@ -30,7 +30,7 @@ class Health:
 
 @torch.inference_mode()
 def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours: Tensor,
-                 states: dict[str, Tensor], sigreg: SigReg,
+                 states: dict[str, Tensor], sigreg: SigReg, batch_size: int,
                  generator: torch.Generator) -> Health:
     """Look at a model.
 
@@ -42,6 +42,7 @@ def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours
         states: Recorded quantities of the first frame of each clip, (B, n) each; angles as sine
             and cosine, so that a linear probe is fair.
         sigreg: The regulariser of the run.
+        batch_size: Of the run; SIGReg depends on it, so only equal sizes can be compared.
         generator: Its randomness, apart from that of training.
 
     Returns:
@@ -56,10 +57,11 @@ def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours
     flat = latents.flatten(0, 1)
     eigenvalues = torch.linalg.eigvalsh(flat.T.cov()).clamp(min=1e-12)
     share = eigenvalues / eigenvalues.sum()
+    parts = [part for part in latents.split(batch_size) if len(part) == batch_size] or [latents]
     return Health(
         prediction=(predicted - latents[:, 1:]).square().mean().item(),
         copy_error=(latents[:, :-1] - latents[:, 1:]).square().mean().item(),
-        sigreg=sigreg(latents, generator).item(),
+        sigreg=sum(sigreg(part, generator).item() for part in parts) / len(parts),
         latent_std=flat.std(dim=0).mean().item(),
         effective_rank=(-(share * share.log()).sum()).exp().item(),
         step_distance=(pairs[:, 0] - pairs[:, 1]).square().sum(-1).median().item(),

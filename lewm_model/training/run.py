@@ -139,7 +139,8 @@ def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
         generator = torch.Generator(device).manual_seed(config.seed)
         return check_health(model, transform(batch.frames.to(device)),
                             batch.actions.to(device),
-                            transform(pairs.to(device)), states, sigreg, generator)
+                            transform(pairs.to(device)), states, sigreg, config.batch_size,
+                            generator)
     return check
 
 
