@@ -1,0 +1,98 @@
+"""Goal pictures from files that somebody on the network names: read only what is allowed.
+
+Anyone on the ROS graph can call `~/set_goal`, and a goal is published for all to see. So files
+come from one folder that the operator chose, nothing outside it is opened however the name is
+written, and size is checked before decoding.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import stat
+import struct
+from urllib.parse import unquote, urlsplit
+
+from lewm_model import images
+from lewm_model.errors import ImageError
+import numpy as np
+
+SUFFIXES = ('.png', '.jpg', '.jpeg')
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 25_000_000  # a small file can claim to be enormous; 25 Mpx decode to 75 MB
+
+
+def read_allowed(uri: str, root: str) -> np.ndarray:
+    """Read the picture `uri` from inside the folder `root`, uint8 (H, W, 3).
+
+    Args:
+        uri: 'file://' URI or path; a relative path starts at `root`.
+        root: The only folder that may be read; empty refuses everything.
+
+    Raises:
+        ImageError: The name leaves the folder, or there is no readable picture.
+    """
+    if not root:
+        raise ImageError('goals from files are off; start the goal node with the parameter '
+                         'goal_root set to the folder of your goal pictures')
+    try:
+        folder = Path(root).expanduser().resolve(strict=True)
+        path = (folder / _local_path(uri)).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ImageError(f'goal file {uri!r} cannot be found below goal_root {root!r}: '
+                         f'{error}') from error
+    if not path.is_relative_to(folder):
+        raise ImageError(f'goal file {uri!r} is outside goal_root {root!r}')
+    return read_picture(path)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a PNG or JPEG of sensible size, uint8 (H, W, 3).
+
+    Raises:
+        ImageError: Not a regular file, not a picture, or too large.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ImageError(f'goal file {str(path)!r} must end in {", ".join(SUFFIXES)}')
+    try:
+        # not following a link that replaced the file since it was checked, not blocking on a pipe
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, 'rb') as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ImageError(f'goal file {str(path)!r} is not a regular file')
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f'goal file {str(path)!r} cannot be read: {error.strerror}') from error
+    if len(content) > MAX_BYTES:
+        raise ImageError(f'goal file {str(path)!r} has more than {MAX_BYTES} bytes')
+    height, width = _claimed_size(content)
+    if height * width > MAX_PIXELS:
+        raise ImageError(f'goal file {str(path)!r} is {width}x{height}, more than '
+                         f'{MAX_PIXELS} pixels')
+    return images.decode_compressed(content, path.name)
+
+
+def _local_path(uri: str) -> str:
+    if '://' not in uri:
+        return uri
+    parts = urlsplit(uri)
+    if parts.scheme != 'file' or parts.netloc not in ('', 'localhost'):
+        raise ValueError('only file:// URIs of this machine are read')
+    return unquote(parts.path)
+
+
+def _claimed_size(content: bytes) -> tuple[int, int]:
+    """Return (height, width) that a PNG or JPEG header claims; (0, 0) leaves it to the decoder."""
+    if content.startswith(b'\x89PNG\r\n\x1a\n') and len(content) >= 24:
+        width, height = struct.unpack('>II', content[16:24])
+        return height, width
+    at = 2
+    while content.startswith(b'\xff\xd8') and at + 9 <= len(content) and content[at] == 0xff:
+        marker = content[at + 1]
+        if 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc):  # a start-of-frame
+            return struct.unpack('>HH', content[at + 5:at + 9])
+        if marker == 0xff:  # padding
+            at += 1
+        else:
+            at += 2 + struct.unpack('>H', content[at + 2:at + 4])[0]
+    return 0, 0

@@ -1,0 +1,43 @@
+"""How long answers take, and how many control steps to reserve for the next one."""
+
+from __future__ import annotations
+
+from collections import deque
+import math
+
+import numpy as np
+
+_WINDOW = 40  # answers; at one per block (0.25 s) the last ten seconds
+
+
+class Latency:
+    """Running quantiles of the time from a frame's capture to its published chunk.
+
+    Args:
+        dt_s: Control step [s].
+        max_steps: Never reserve more than this.
+        margin_s: Added to the 95th percentile, for the way to the robot [s].
+        first_s: What to believe before anything was measured [s].
+    """
+
+    def __init__(self, *, dt_s: float, max_steps: int, margin_s: float, first_s: float) -> None:
+        self._dt_s = dt_s
+        self._max_steps = max_steps
+        self._margin_s = margin_s
+        self._first_s = first_s
+        self._seconds: deque[float] = deque(maxlen=_WINDOW)
+
+    def add(self, seconds: float) -> None:
+        """Note one measured latency [s]."""
+        self._seconds.append(seconds)
+
+    def quantile_s(self, q: float) -> float:
+        """Return the running quantile [s], `q` in [0, 1]."""
+        seconds = list(self._seconds)  # a copy: another thread may be adding
+        return float(np.quantile(seconds, q)) if seconds else self._first_s
+
+    def steps(self) -> int:
+        """Return d, the control steps that will have started when the next answer arrives."""
+        seconds = self.quantile_s(0.95) + self._margin_s
+        # 1e-9: a latency of exactly two steps must not become three by rounding
+        return min(max(math.ceil(seconds / self._dt_s - 1e-9), 1), self._max_steps)

@@ -1,0 +1,117 @@
+"""Drive other processes' lifecycle nodes through their services, with time limits.
+
+    python -m lewm_ros.lifecycle /command_node /planner_node
+
+configures and activates nodes in this order and ends; the launch file runs it. Services are
+answered, while the transition events that launch can wait for are lost when they are published
+before launch's reader is known, which leaves a node inactive for ever on a busy machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import sys
+import time
+
+from lewm_model.errors import LewmError
+from lewm_ros.interrupt import Interrupt, NO_HANDLERS
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+import rclpy
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.task import Future
+
+TRANSITION_S = 90.0  # a cold start loads torch and a model from a slow disk
+_STEP_S = 0.05       # how often `alive` is asked while waiting
+
+
+class LifecycleError(LewmError):
+    """A node cannot be reached, or refuses a transition."""
+
+
+class LifecycleClient:
+    """Configures, activates and deactivates one node.
+
+    Args:
+        node: Owner of the clients.
+        executor: Spun while waiting; `node` must be in it.
+        target: Fully qualified name of the lifecycle node.
+        alive: Called while waiting; raises to end the wait, as when the process died.
+    """
+
+    def __init__(self, node: Node, executor: Executor, target: str,
+                 alive: Callable[[], None] = lambda: None) -> None:
+        self._target = target
+        self._executor = executor
+        self._alive = alive
+        self._change = node.create_client(ChangeState, f'{target}/change_state')
+        self._get = node.create_client(GetState, f'{target}/get_state')
+
+    def configure(self, timeout_s: float) -> None:
+        """Take the node from unconfigured to inactive; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_CONFIGURE, 'configure', timeout_s)
+
+    def activate(self, timeout_s: float) -> None:
+        """Take the node from inactive to active; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_ACTIVATE, 'activate', timeout_s)
+
+    def deactivate(self, timeout_s: float) -> None:
+        """Take the node from active to inactive; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_DEACTIVATE, 'deactivate', timeout_s)
+
+    def state(self, timeout_s: float) -> str:
+        """Return the node's state, such as 'active'; raises LifecycleError."""
+        return self._call(self._get, GetState.Request(), 'get_state',
+                          time.monotonic() + timeout_s).current_state.label
+
+    def _transition(self, transition: int, name: str, timeout_s: float) -> None:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = self._call(self._change, request, name, time.monotonic() + timeout_s)
+        if not answer.success:
+            raise LifecycleError(f'{self._target} refused to {name}; its log says why')
+
+    def _call(self, client, request, name: str, deadline_s: float):
+        while not client.service_is_ready():
+            self._wait(name, deadline_s, 'is not there')
+        future: Future = client.call_async(request)
+        while not future.done():
+            self._wait(name, deadline_s, 'did not answer')
+        return future.result()
+
+    def _wait(self, name: str, deadline_s: float, problem: str) -> None:
+        self._alive()
+        if time.monotonic() > deadline_s:
+            raise LifecycleError(f'{self._target} {problem} in time ({name})')
+        self._executor.spin_once(timeout_sec=_STEP_S)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Configure and activate the nodes named on the command line; return the exit status."""
+    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
+    end = Interrupt()
+    node = Node('lifecycle')
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def alive() -> None:
+        if end.is_set():
+            raise LifecycleError('interrupted')
+
+    try:
+        for target in rclpy.utilities.remove_ros_args(args or sys.argv)[1:]:
+            client = LifecycleClient(node, executor, target, alive)
+            client.configure(TRANSITION_S)
+            client.activate(TRANSITION_S)
+            node.get_logger().info(f'{target} is active')
+    except LifecycleError as error:
+        node.get_logger().fatal(str(error))
+        return 1
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

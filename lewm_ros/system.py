@@ -1,0 +1,126 @@
+"""Which nodes make a system, with which parameters: the one table, as plain data.
+
+The launch file and `bringup` both read it, so what the demo runs is what `ros2 launch` runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+import re
+from typing import Any
+
+from lewm_model.errors import ConfigError
+from lewm_sim.tasks import load_task
+
+LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
+_NAMESPACE = re.compile(r'(/?[A-Za-z_][A-Za-z0-9_]*)(/[A-Za-z_][A-Za-z0-9_]*)*')
+
+
+def _option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={'help': text})
+
+
+@dataclass(frozen=True)
+class SystemOptions:
+    """What a person may choose; also the arguments of the launch file and of `bringup`."""
+
+    sim: bool = _option(False, 'start the simulated robot too')
+    task: str = _option('reacher', 'what is simulated')
+    robot: str = _option('', 'robot description, name or file; empty: the one of the task')
+    bundle: str = _option('reacher-nano', 'model bundle, name or folder')
+    goal_image: str = _option('', 'picture that is the goal from the start; empty: none')
+    goal_root: str = _option('', 'the only folder from which goals are read; empty: none')
+    namespace: str = _option('', 'namespace of all nodes and topics')
+    dry_run: bool = _option(False, 'plan and report, but never move the robot')
+    autostart: bool = _option(True, 'configure and activate the lifecycle nodes')
+    log_level: str = _option('info', f'one of {", ".join(LOG_LEVELS)}')
+
+    def __post_init__(self) -> None:
+        if self.log_level not in LOG_LEVELS:
+            raise ConfigError(f'log_level must be one of {", ".join(LOG_LEVELS)}, '
+                              f'got {self.log_level!r}')
+        if self.namespace.strip('/') and not _NAMESPACE.fullmatch(self.namespace):
+            raise ConfigError(f'namespace must be names joined by "/", such as "cell_1/left", '
+                              f'got {self.namespace!r}')
+
+    @classmethod
+    def from_text(cls, values: dict[str, str]) -> SystemOptions:
+        """Build from texts, as launch arguments are.
+
+        Raises:
+            ConfigError: If a switch is neither true nor false, or a value is not allowed.
+        """
+        return cls(**{item.name: _switch(item.name, values[item.name])
+                      if isinstance(item.default, bool) else values[item.name]
+                      for item in fields(cls) if item.name in values})
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() in ('true', '1', 'yes', 'on'):
+        return True
+    if text.lower() in ('false', '0', 'no', 'off'):
+        return False
+    raise ConfigError(f'{name} must be true or false, got {text!r}')
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process: `lib/lewm_ros/<executable>` where installed, module `lewm_ros.<executable>`."""
+
+    executable: str                    # also the node's name
+    namespace: str                     # absolute
+    parameters: dict[str, Any]
+    lifecycle: bool = False            # must be configured and activated
+    essential: bool = False            # the system ends with it
+    log_level: str = 'info'
+
+    @property
+    def path(self) -> str:
+        """Fully qualified node name."""
+        return f'{self.namespace.rstrip("/")}/{self.executable}'
+
+    def ros_arguments(self) -> list[str]:
+        """Return the command line that gives a process this name and these parameters."""
+        arguments = ['--ros-args', '-r', f'__node:={self.executable}',
+                     '-r', f'__ns:={self.namespace}', '--log-level', self.log_level]
+        for name, value in self.parameters.items():
+            arguments += ['-p', f'{name}:={_yaml(value)}']
+        return arguments
+
+
+def _yaml(value: Any) -> str:
+    """Write a parameter as rcl's parser reads it; texts are quoted so '007' stays a text."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def system(options: SystemOptions) -> tuple[NodeSpec, ...]:
+    """Return the nodes, in the order in which they are activated and stopped.
+
+    The command node comes first both times: before anything plans there is somebody who stops
+    the robot, and when the system ends it says zero while everybody still listens.
+    """
+    robot = options.robot or load_task(options.task).robot
+    common = {'use_sim_time': options.sim}
+
+    def node(executable: str, parameters: dict[str, Any], **kwargs: Any) -> NodeSpec:
+        return NodeSpec(executable, '/' + options.namespace.strip('/'), parameters,
+                        log_level=options.log_level, **kwargs)
+
+    nodes = [
+        # On a real robot a person has to enable motion; the simulated one can hurt nobody.
+        node('command_node', {**common, 'robot': robot, 'require_enable': not options.sim},
+             lifecycle=True, essential=True),
+        # Not essential: without it the command node must live on and stop the robot.
+        node('planner_node', {**common, 'robot': robot, 'bundle': options.bundle,
+                              'dry_run': options.dry_run}, lifecycle=True),
+        node('goal_node', {**common, 'robot': robot, 'goal_image': options.goal_image,
+                           'goal_root': options.goal_root}),
+    ]
+    if options.sim:
+        # It makes the time, so it does not listen to it.
+        nodes.append(node('sim_node', {'task': options.task, 'robot': robot}, essential=True))
+    return tuple(nodes)

@@ -1,0 +1,94 @@
+"""Shared by all tests: a private ROS domain, and what this machine can and cannot run."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import importlib.util
+import os
+from pathlib import Path
+import shutil
+import tempfile
+from typing import TextIO
+
+import pytest
+
+# Before anything imports torch, MuJoCo or rclpy: they read these once.
+os.environ.setdefault('OMP_NUM_THREADS', '1')  # many small processes on few cores
+os.environ.setdefault('MUJOCO_GL', 'egl')
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+
+def _can_import(*names: str) -> bool:
+    try:
+        return all(importlib.util.find_spec(name) for name in names)
+    except ModuleNotFoundError:  # the parent of a dotted name
+        return False
+
+
+def _has_egl() -> bool:
+    try:
+        ctypes.CDLL('libEGL.so.1')
+        ctypes.CDLL('libGL.so.1')
+    except OSError:
+        return False
+    return _can_import('mujoco')
+
+
+# marker: whether it can run here, and what it takes
+ABILITIES = {
+    'ros': (_can_import('rclpy', 'lewm_ros.msg'), 'run: make setup, then source '
+            'install/setup.bash; or simply: make test'),
+    'sim': (_has_egl(), 'needs mujoco, libEGL and libGL'),
+    'launch': (_can_import('launch', 'launch_ros'), 'needs ros2 launch (launch_ros)'),
+    'gpu': (shutil.which('nvidia-smi') is not None, 'needs an NVIDIA GPU'),
+}
+_DOMAIN_LOCK = pytest.StashKey[TextIO]()
+REQUIRED = set(filter(None, os.environ.get('LEWM_REQUIRE', '').split(',')))
+
+
+def _claim_domain() -> tuple[str, TextIO]:
+    """Claim a ROS domain for this test run while the returned lock file is open.
+
+    1 to 9 only: tests that start processes take a domain of their own above these.
+    """
+    for domain in range(1, 10):
+        lock = Path(tempfile.gettempdir(), f'lewm-test-domain-{domain}.lock').open('a')  # noqa: SIM115, held open
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+        else:
+            return str(domain), lock
+    raise pytest.UsageError('nine test runs are under way on this machine; wait for one to end')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to skip silently what this run is there to test; keep to a private domain."""
+    for name in sorted(REQUIRED):
+        if name not in ABILITIES or not ABILITIES[name][0]:
+            fix = ABILITIES[name][1] if name in ABILITIES else f'known: {sorted(ABILITIES)}'
+            raise pytest.UsageError(f'LEWM_REQUIRE asks for {name!r} tests, which cannot run '
+                                    f'here: {fix}')
+    os.environ['ROS_DOMAIN_ID'], config.stash[_DOMAIN_LOCK] = _claim_domain()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out modules of ROS tests where their imports would fail."""
+    if ABILITIES['ros'][0] or collection_path.suffix != '.py':
+        return None
+    return 'pytest.mark.ros' in collection_path.read_text(encoding='utf-8') or None
+
+
+def pytest_report_header() -> str:
+    """Say what is left out."""
+    missing = [f'{name} ({fix})' for name, (able, fix) in ABILITIES.items() if not able]
+    return f'left out here: {"; ".join(missing) or "nothing"}'
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, with the reason."""
+    for item in items:
+        for name, (able, fix) in ABILITIES.items():
+            if not able and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=fix))

@@ -1,0 +1,152 @@
+"""A private ROS domain for one test: its own node, real processes, waiting with time limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+from pathlib import Path
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+ROOT = Path(__file__).resolve().parents[1]
+TRANSITIONS = {
+    'configure': Transition.TRANSITION_CONFIGURE,
+    'activate': Transition.TRANSITION_ACTIVATE,
+    'deactivate': Transition.TRANSITION_DEACTIVATE,
+    'cleanup': Transition.TRANSITION_CLEANUP,
+}
+
+
+def free_domain() -> int:
+    """Return a domain nobody on this machine is in: its discovery port is not bound."""
+    first = os.getpid() % 90
+    for domain in (*range(first + 10, 100), *range(10, first + 10)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(('', 7410 + 250 * domain))  # DDSI-RTPS 9.6.1: unicast discovery
+            except OSError:
+                continue
+            return domain
+    raise RuntimeError('no free ROS domain between 10 and 99')
+
+
+class Graph:
+    """A context manager: the test's node, its executor, and the processes it started."""
+
+    def __init__(self, *, use_sim_time: bool = False) -> None:
+        self.domain = free_domain()
+        self._use_sim_time = use_sim_time
+        self._processes: list[subprocess.Popen] = []
+
+    def __enter__(self) -> Graph:
+        os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=self.domain)
+        self.node = Node('test_node', context=self._context, parameter_overrides=[
+            Parameter('use_sim_time', value=self._use_sim_time)])
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    def spawn(self, module: str, *arguments: str, parameters: dict[str, Any] | None = None,
+              output: Path | None = None) -> subprocess.Popen:
+        """Start `python -m module` in this domain; its output goes to `output` if given."""
+        options = [part for name, value in (parameters or {}).items()
+                   for part in ('-p', f'{name}:={_yaml(value)}')]
+        command = [sys.executable, '-m', module, *arguments]
+        if options:
+            command += ['--ros-args', *options]
+        environment = {**os.environ, 'ROS_DOMAIN_ID': str(self.domain), 'OMP_NUM_THREADS': '1',
+                       'PYTHONUNBUFFERED': '1',
+                       'PYTHONPATH': f'{ROOT}:{ROOT / "test"}:{os.environ.get("PYTHONPATH", "")}'}
+        stream = output.open('wb') if output else None
+        try:
+            process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=stream,
+                                       stderr=subprocess.STDOUT if stream else None)
+        finally:
+            if stream:
+                stream.close()  # the child has its own copy
+        self._processes.append(process)
+        return process
+
+    def collect(self, kind: type, topic: str, profile: Any) -> list[tuple[float, Any]]:
+        """Subscribe; the returned list grows by (monotonic seconds of arrival, message)."""
+        received: list[tuple[float, Any]] = []
+        self.node.create_subscription(
+            kind, topic, lambda message: received.append((time.monotonic(), message)), profile)
+        return received
+
+    def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = 15.0) -> Any:
+        """Spin until `condition()` is true and return it; fail after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while not (value := condition()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f'waited {timeout_s} s in vain for {what}')
+            self._executor.spin_once(timeout_sec=0.02)
+        return value
+
+    def spin(self, seconds: float) -> None:
+        """Handle messages for a fixed time; for watching that something does not happen."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def call(self, kind: type, name: str, request: Any, timeout_s: float = 15.0) -> Any:
+        """Call a service and return the response."""
+        client = self.node.create_client(kind, name)
+        try:
+            self.wait_for(client.service_is_ready, f'service {name}', timeout_s)
+            future = client.call_async(request)
+            self.wait_for(future.done, f'an answer of {name}', timeout_s)
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def transition(self, node: str, *names: str) -> None:
+        """Take a lifecycle node through transitions, each of which must succeed."""
+        for name in names:
+            request = ChangeState.Request(transition=Transition(id=TRANSITIONS[name]))
+            response = self.call(ChangeState, f'/{node}/change_state', request)
+            assert response.success, f'{node} refused to {name}'
+
+    def wait_for_exit(self, process: subprocess.Popen, timeout_s: float = 10.0) -> int:
+        """Spin until a process has ended and return its exit status."""
+        self.wait_for(lambda: process.poll() is not None, f'the end of pid {process.pid}',
+                      timeout_s)
+        return process.returncode
+
+    def interrupt(self, process: subprocess.Popen) -> int:
+        """Send SIGINT, as Ctrl-C does, and return the exit status."""
+        process.send_signal(signal.SIGINT)
+        return self.wait_for_exit(process)
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else repr(value)

@@ -1,0 +1,155 @@
+"""The goal node as a process of its own, over real DDS."""
+
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytestmark = pytest.mark.ros
+
+from lewm_ros import conversions, qos  # noqa: E402
+from lewm_ros.msg import GoalImage  # noqa: E402
+from lewm_ros.reports import GoalSource  # noqa: E402
+from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
+from ros_helpers import Graph, ROOT  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+RED = np.zeros((6, 7, 3), np.uint8) + np.array([250, 10, 20], np.uint8)
+
+
+@pytest.fixture
+def graph():
+    with Graph() as graph:
+        yield graph
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def set_goal(graph, **fields):
+    return graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(**fields))
+
+
+def test_goal_node_does_not_load_torch():
+    """It stays light."""
+    check = 'import sys, lewm_ros.goal_node; sys.exit("torch" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', check], cwd=ROOT, timeout=60,
+                          check=False).returncode == 0
+
+
+def test_goal_from_the_start_is_latched_for_late_joiners(graph, tmp_path):
+    """The parameter's picture arrives in RGB with its hash, though we subscribe much later."""
+    cv2.imwrite(str(tmp_path / 'red.png'), RED[:, :, ::-1])
+    graph.spawn('lewm_ros.goal_node', parameters={'goal_image': str(tmp_path / 'red.png')})
+    set_goal(graph, source=9)  # it answers, so it is up and has published
+    goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
+    graph.wait_for(lambda: goals, 'the latched goal')
+
+    rgb, goal_id, source = conversions.msg_to_goal(goals[0][1])
+    np.testing.assert_array_equal(rgb, RED)
+    assert source is GoalSource.FILE
+    assert goal_id == conversions.picture_hash(RED).hex()[:12]
+
+
+def test_bad_goal_from_the_start_ends_the_process_with_a_reason(graph, tmp_path):
+    """Exit status 1 and one message, no traceback."""
+    (tmp_path / 'bad.png').write_text('not a picture')
+    log = tmp_path / 'log'
+    process = graph.spawn('lewm_ros.goal_node', output=log,
+                          parameters={'goal_image': str(tmp_path / 'bad.png')})
+    assert graph.wait_for_exit(process) == 1
+    assert 'neither JPEG nor PNG' in log.read_text()
+    assert 'Traceback' not in log.read_text()
+
+
+def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, tmp_path):
+    """Bad requests never crash the node nor publish anything; good ones go out at once."""
+    (tmp_path / 'goals').mkdir()
+    cv2.imwrite(str(tmp_path / 'goals' / 'red.png'), RED[:, :, ::-1])
+    cv2.imwrite(str(tmp_path / 'outside.png'), RED)
+    (tmp_path / 'goals' / 'bad.png').write_text('not a picture')
+    process = graph.spawn('lewm_ros.goal_node',
+                          parameters={'goal_root': str(tmp_path / 'goals')})
+    goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
+    good = conversions.rgb_to_image(RED, 0)
+    short = conversions.rgb_to_image(RED, 0)
+    short.height = 100
+
+    for fields, reason in (
+            ({'uri': '../outside.png'}, 'outside goal_root'),
+            ({'uri': 'bad.png'}, 'neither JPEG nor PNG'),
+            ({'uri': ''}, 'goal file'),
+            ({'source': 1}, 'encoding'),
+            ({'source': 1, 'image': short}, 'cut short'),
+            ({'source': 7, 'image': good}, 'source must be'),
+            ({'source': 1, 'image': good, 'goal_id': 'x' * 300}, 'at most 200 printable'),
+            ({'source': 1, 'image': good, 'task': 'a\nb'}, 'at most 200 printable')):
+        answer = set_goal(graph, **fields)
+        assert not answer.success
+        assert reason in answer.message
+    graph.spin(0.2)
+    assert goals == []
+
+    assert set_goal(graph, uri='red.png', task='reach').success
+    named = set_goal(graph, source=1, image=good, goal_id='door')
+    assert (named.success, named.goal_id) == (True, 'door')
+    graph.wait_for(lambda: len(goals) == 2, 'both goals')
+    assert goals[0][1].task == 'reach'
+    for _, message in goals:
+        np.testing.assert_array_equal(conversions.msg_to_goal(message)[0], RED)
+    assert graph.interrupt(process) == 0
+
+
+def test_capture_takes_the_first_frame_newer_than_the_call(graph):
+    """Old frames on the topic are passed over; the goal carries the frame's stamp."""
+    graph.spawn('lewm_ros.goal_node')
+    camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
+    goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
+    begin_ns = graph.node.get_clock().now().nanoseconds
+    fresh = {}
+
+    def publish():  # alternately a frame from the past and one from now
+        now_ns = graph.node.get_clock().now().nanoseconds
+        camera.publish(conversions.rgb_to_image(np.zeros_like(RED), begin_ns - 10**9))
+        fresh[now_ns] = True
+        camera.publish(conversions.rgb_to_image(RED, now_ns))
+
+    graph.node.create_timer(0.05, publish)
+    answer = graph.call(CaptureGoal, '/goal_node/capture_goal',
+                        CaptureGoal.Request(goal_id='here', timeout_s=5.0))
+
+    assert answer.success, answer.message
+    rgb, goal_id, source = conversions.msg_to_goal(answer.goal)
+    np.testing.assert_array_equal(rgb, RED)
+    assert (goal_id, source) == ('here', GoalSource.CAPTURE)
+    stamp_ns = conversions.header_stamp_ns(answer.goal)
+    assert stamp_ns in fresh and stamp_ns > begin_ns
+    graph.wait_for(lambda: goals, 'the published goal')
+    assert goals[0][1] == answer.goal
+
+
+def test_capture_without_fresh_frames_times_out_while_the_node_keeps_answering(graph):
+    """Only old frames: a reason after the timeout; other services answer meanwhile."""
+    process = graph.spawn('lewm_ros.goal_node')
+    camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
+    graph.node.create_timer(0.05, lambda: camera.publish(conversions.rgb_to_image(RED, 10**9)))
+    client = graph.node.create_client(CaptureGoal, '/goal_node/capture_goal')
+    graph.wait_for(client.service_is_ready, 'the service')
+    before_s, begin = cpu_s(process.pid), time.monotonic()
+    future = client.call_async(CaptureGoal.Request(timeout_s=2.0))
+    assert not set_goal(graph, source=9).success
+    assert not future.done()
+    graph.wait_for(future.done, 'the timeout')
+
+    assert 1.9 < time.monotonic() - begin < 4
+    assert not future.result().success
+    assert 'no frame newer than the call' in future.result().message
+    print('CPU seconds while waiting 2 s:', round(cpu_s(process.pid) - before_s, 2))
+    assert cpu_s(process.pid) - before_s < 1.0  # it waits, it does not spin

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from import_rules import FORBIDDEN, loaded_by, ROOT, sources, violations
+import pytest
+
+HEAVY = {'torch', 'mujoco', 'rclpy', 'h5py', 'matplotlib', 'cv2'}
+
+
+@pytest.mark.parametrize('package', FORBIDDEN)
+def test_imports_go_one_way(package):
+    """lewm_ros may use lewm_sim, lewm_sim may use lewm_model; nothing runs the other way."""
+    assert sources(package), f'no modules found in {package}'
+    wrong = {str(path.relative_to(ROOT)): names for path in sources(package)
+             if (names := violations(package, path.read_text(encoding='utf-8')))}
+    assert not wrong
+
+
+@pytest.mark.parametrize('package, line', [
+    ('lewm_model', 'import rclpy.node'),
+    ('lewm_model', 'from lewm_sim.world import World'),
+    ('lewm_model', 'import numpy, mujoco'),
+    ('lewm_sim', 'from lewm_ros import qos'),
+    ('lewm_sim', 'from std_msgs.msg import Header'),
+    ('lewm_ros', 'import mujoco as mj'),
+])
+def test_the_check_of_imports_can_fail(package, line):
+    """A forbidden import is seen, also when it hides inside a function."""
+    assert violations(package, line)
+    assert violations(package, f'def late():\n    {line}\n')
+
+
+def test_the_check_of_imports_is_not_too_strict():
+    """What goes the right way, and relative imports, pass."""
+    assert not violations('lewm_ros', 'import rclpy, lewm_sim.world\nfrom lewm_model import types')
+    assert not violations('lewm_sim', 'import mujoco\nfrom . import tasks')
+
+
+@pytest.mark.parametrize('module', ['types', 'config', 'errors', 'images', 'resources'])
+def test_light_modules_of_lewm_model_stay_light(module):
+    """The command node and the simulator can use these without paying for torch."""
+    found = loaded_by(f'import lewm_model.{module}', HEAVY)
+    assert found <= ({'cv2'} if module == 'images' else set())
+
+
+def test_lewm_model_itself_loads_nothing_heavy():
+    """The package is lazy: importing it brings neither torch nor ROS nor the simulator."""
+    assert loaded_by('import lewm_model', HEAVY | {'numpy'}) == set()
+
+
+def test_lazy_names_of_lewm_model_exist():
+    """Every name that lewm_model offers can be fetched from it."""
+    assert loaded_by('import lewm_model\nfor name in lewm_model.__all__:\n'
+                     '    getattr(lewm_model, name)', {'torch', 'rclpy', 'mujoco'}) == {'torch'}
+
+
+def test_the_check_of_loaded_modules_can_fail():
+    """A heavy module that is loaded is seen."""
+    assert loaded_by('import torch', {'torch', 'mujoco'}) == {'torch'}
+    with pytest.raises(AssertionError, match='no_such_module'):
+        loaded_by('import no_such_module', set())
+
+
+@pytest.mark.parametrize('module', ['lewm_sim.tasks', 'lewm_sim.world', 'lewm_sim.collect'])
+def test_simulation_needs_no_torch_and_no_ros(module):
+    """Recording episodes loads neither torch nor rclpy."""
+    assert loaded_by(f'import {module}', {'torch', 'rclpy'}) == set()
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize('module', ['command_node', 'goal_node', 'sim_node'])
+def test_light_nodes_need_no_torch(module):
+    """These nodes start fast and outlive the planner."""
+    assert loaded_by(f'import lewm_ros.{module}', {'torch', 'rclpy'}) == {'rclpy'}
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize('place', ['checkout', 'elsewhere'])
+def test_messages_and_nodes_are_one_package(place, tmp_path):
+    """`./lewm_ros` of the checkout does not hide the generated messages, nor they the nodes."""
+    cwd = ROOT if place == 'checkout' else tmp_path
+    modules = {'lewm_ros.msg', 'lewm_ros.srv', 'lewm_ros.command_node'}
+    assert loaded_by(f'import {", ".join(modules)}', modules, cwd=cwd) == modules

@@ -1,0 +1,152 @@
+"""The simulated robot as a process of its own, over real DDS."""
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytestmark = [pytest.mark.ros, pytest.mark.sim]
+
+from lewm_ros import conversions, qos  # noqa: E402
+from lewm_ros.srv import ResetSim  # noqa: E402
+import numpy as np  # noqa: E402
+from ros_helpers import Graph  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
+from std_msgs.msg import Float64MultiArray  # noqa: E402
+
+COMMANDS = 'joint_velocity_controller/commands'
+NAMES = ['shoulder', 'wrist']
+STEP_NS = 50_000_000
+
+
+class Rig:
+    """A graph with a running simulator and what it says."""
+
+    def __init__(self, graph: Graph, **parameters) -> None:
+        self.graph = graph
+        self.clock = graph.collect(Clock, '/clock', qos.SENSOR)
+        self.images = graph.collect(Image, 'image', qos.SENSOR)
+        self.info = graph.collect(CameraInfo, 'camera_info', qos.SENSOR)
+        self.joints = graph.collect(JointState, 'joint_states', qos.SENSOR)
+        self.truth = graph.collect(JointState, 'truth/joint_states', qos.RECORD)
+        self.command = graph.node.create_publisher(Float64MultiArray, COMMANDS, qos.LATEST)
+        self.process = graph.spawn('lewm_ros.sim_node', parameters=parameters)
+        graph.wait_for(lambda: self.truth, 'the first truth', timeout_s=30.0)
+        graph.wait_for(self.command.get_subscription_count, 'the command reader')
+
+    def reset(self, **request) -> ResetSim.Response:
+        return self.graph.call(ResetSim, '/sim_node/reset', ResetSim.Request(**request))
+
+    @property
+    def qpos(self) -> np.ndarray:
+        return conversions.msg_to_positions(self.truth[-1][1], NAMES)
+
+    def after(self, stamp_ns: int) -> None:
+        """Wait until the truth is newer than `stamp_ns`."""
+        self.graph.wait_for(lambda: conversions.header_stamp_ns(self.truth[-1][1]) > stamp_ns,
+                            'newer truth')
+
+
+@pytest.fixture(scope='module')
+def rig():
+    with Graph() as graph:
+        yield Rig(graph)
+
+
+def test_sensors_run_on_the_control_grid_and_time_runs_forward(rig):
+    """Pictures every 50 ms, joints every 20 ms, the clock every 10 ms, also over a reset."""
+    for stream in (rig.clock, rig.images, rig.joints):
+        stream.clear()
+    rig.graph.wait_for(lambda: len(rig.images) > 20, '20 pictures')
+    assert rig.reset(seed=3).success
+    rig.graph.wait_for(lambda: len(rig.images) > 40, '40 pictures')
+    for stream, period_ns in ((rig.images, STEP_NS), (rig.joints, 20_000_000)):
+        stamps = np.array([conversions.header_stamp_ns(message) for _, message in stream])
+        assert (stamps % period_ns == 0).all()
+        assert (np.diff(stamps) > 0).all()
+        assert np.median(np.diff(stamps)) == period_ns  # best effort: one may be lost
+    clock = np.array([conversions.stamp_to_ns(message.clock) for _, message in rig.clock])
+    assert (np.diff(clock) > 0).all()
+    assert np.median(np.diff(clock)) == 10_000_000
+
+
+def test_the_picture_shows_what_the_truth_says(rig):
+    """The same joint positions give the same picture, others another; the camera is described."""
+    pictures = {}
+    for name, qpos in (('a', [0.5, 1.0]), ('b', [-2.0, 0.3]), ('a again', [0.5, 1.0])):
+        answer = rig.reset(qpos=qpos)
+        assert answer.success
+        rig.after(conversions.stamp_to_ns(answer.sim_time) + STEP_NS)
+        np.testing.assert_allclose(rig.qpos, qpos, atol=1e-5)
+        pictures[name] = conversions.image_to_rgb(rig.images[-1][1])
+    np.testing.assert_array_equal(pictures['a'], pictures['a again'])
+    assert (pictures['a'] != pictures['b']).any(axis=2).mean() > 0.05
+    info, image = rig.info[-1][1], rig.images[-1][1]
+    assert (info.width, info.height) == (image.width, image.height) == (64, 64)
+    assert image.encoding == 'rgb8'
+    # fovy 42 degrees: half the picture is seen under 21
+    assert np.degrees(np.arctan(32 / info.k[4])) == pytest.approx(21.0)
+
+
+def test_a_command_moves_its_joint_and_silence_stops_it(rig):
+    """1 rad/s for the shoulder turns the shoulder; after the timeout it stands still."""
+    assert rig.reset(qpos=[0.0, 0.0]).success
+    for _ in range(20):
+        rig.command.publish(Float64MultiArray(data=[1.0, 0.0]))
+        rig.graph.spin(0.05)
+    shoulder, wrist = rig.qpos
+    assert shoulder > 0.5
+    assert abs(wrist) < 0.05
+    rig.graph.spin(0.5)  # timeout 0.2 s, then a ramp of 0.025 s
+    still = rig.qpos
+    rig.graph.spin(0.3)
+    np.testing.assert_allclose(rig.qpos, still, atol=1e-4)
+    assert still[0] < shoulder + 0.4
+
+
+def test_commands_that_are_not_commands_are_refused(rig):
+    """A wrong length and a NaN change nothing, and the simulator lives on."""
+    assert rig.reset(qpos=[0.0, 0.0]).success
+    for data in ([1.0], [float('nan'), 0.0], [1.0, 1.0, 1.0]):
+        rig.command.publish(Float64MultiArray(data=data))
+        rig.graph.spin(0.1)
+    np.testing.assert_allclose(rig.qpos, [0.0, 0.0], atol=1e-5)
+    assert rig.process.poll() is None
+
+
+@pytest.mark.parametrize(('request_', 'words'), [
+    ({'qpos': [0.0]}, '2 finite numbers'),
+    ({'qpos': [0.0, 9.0]}, 'wrist'),
+    ({'keyframe': 'home'}, "no keyframe 'home'"),
+])
+def test_a_reset_that_makes_no_sense_is_refused(rig, request_, words):
+    """The message says why and the world stays as it is."""
+    before = rig.qpos
+    answer = rig.reset(**request_)
+    assert not answer.success
+    assert words in answer.message
+    np.testing.assert_allclose(rig.qpos, before, atol=1e-5)
+
+
+def test_a_seed_draws_the_same_start_again(rig):
+    """Resetting twice with one seed gives one start, another seed another."""
+    starts = []
+    for seed in (5, 6, 5):
+        answer = rig.reset(seed=seed)
+        rig.after(conversions.stamp_to_ns(answer.sim_time))
+        starts.append(rig.qpos)
+    np.testing.assert_allclose(starts[0], starts[2], atol=1e-5)
+    assert np.abs(starts[0] - starts[1]).max() > 0.1
+
+
+def test_a_signal_ends_it_cleanly(rig):
+    """SIGINT is a normal end."""
+    assert rig.graph.interrupt(rig.process) == 0
+
+
+def test_settings_that_contradict_the_grid_end_it_with_the_reason(tmp_path):
+    """30 ticks per second cannot show a picture every 50 ms."""
+    with Graph() as graph:
+        log = tmp_path / 'sim.log'
+        process = graph.spawn('lewm_ros.sim_node', parameters={'clock_rate_hz': 30.0}, output=log)
+        assert graph.wait_for_exit(process, timeout_s=30.0) == 1
+    assert 'multiple of the clock tick' in log.read_text()

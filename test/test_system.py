@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+from lewm_model.errors import ConfigError
+from lewm_ros.system import NodeSpec, system, SystemOptions
+import pytest
+
+
+def by_name(options: SystemOptions) -> dict[str, NodeSpec]:
+    return {node.executable: node for node in system(options)}
+
+
+def test_the_simulated_robot_comes_with_its_clock():
+    """With sim there is a fourth node, it makes the time, and everybody else follows it."""
+    nodes = by_name(SystemOptions(sim=True))
+    assert list(nodes) == ['command_node', 'planner_node', 'goal_node', 'sim_node']
+    assert 'use_sim_time' not in nodes.pop('sim_node').parameters
+    assert all(node.parameters['use_sim_time'] is True for node in nodes.values())
+
+
+def test_a_real_robot_waits_for_a_person():
+    """Without sim there is no simulator, real time, and motion has to be enabled."""
+    nodes = by_name(SystemOptions(robot='sim_reacher'))
+    assert list(nodes) == ['command_node', 'planner_node', 'goal_node']
+    assert nodes['command_node'].parameters['require_enable'] is True
+    assert not any(node.parameters['use_sim_time'] for node in nodes.values())
+    assert by_name(SystemOptions(sim=True))['command_node'].parameters['require_enable'] is False
+
+
+def test_the_command_node_outlives_the_planner():
+    """It comes first and the system ends with it, not with the planner."""
+    nodes = system(SystemOptions(sim=True))
+    assert nodes[0].executable == 'command_node'
+    assert nodes[0].essential
+    assert not by_name(SystemOptions())['planner_node'].essential
+
+
+def test_options_reach_the_nodes():
+    """Robot, bundle, dry run, goals and namespace end where they belong."""
+    nodes = by_name(SystemOptions(sim=True, bundle='b', robot='r', dry_run=True,
+                                  namespace='cell_1', goal_root='/g', log_level='warn'))
+    assert nodes['planner_node'].parameters['bundle'] == 'b'
+    assert nodes['planner_node'].parameters['dry_run'] is True
+    assert nodes['goal_node'].parameters['goal_root'] == '/g'
+    assert {node.parameters['robot'] for node in nodes.values()} == {'r'}
+    assert {node.path for node in nodes.values()} == {f'/cell_1/{name}' for name in nodes}
+    assert {node.log_level for node in nodes.values()} == {'warn'}
+
+
+def test_parameters_on_a_command_line_keep_their_type():
+    """A text that looks like a number or a switch stays a text, quotes are doubled."""
+    node = NodeSpec('x', '/', {'a': '007', 'b': True, 'c': 1.0, 'd': "it's", 'e': ''})
+    arguments = node.ros_arguments()
+    assert [arguments[k + 1] for k, part in enumerate(arguments) if part == '-p'] == [
+        "a:='007'", 'b:=true', 'c:=1.0', "d:='it''s'", "e:=''"]
+    assert '__ns:=/' in arguments
+
+
+def test_texts_become_options():
+    """Launch arguments are texts; switches are spelled in the usual ways."""
+    assert SystemOptions.from_text({'sim': 'True', 'dry_run': '0', 'task': 'reacher'}) == replace(
+        SystemOptions(), sim=True, dry_run=False, task='reacher')
+
+
+@pytest.mark.parametrize(('values', 'words'), [
+    ({'sim': 'maybe'}, "sim must be true or false, got 'maybe'"),
+    ({'log_level': 'loud'}, "log_level must be one of debug, .* got 'loud'"),
+    ({'namespace': '9 cells'}, "namespace must be names .* got '9 cells'"),
+])
+def test_nonsense_is_refused_with_what_is_allowed(values, words):
+    """The message names the option, the allowed values and the given one."""
+    with pytest.raises(ConfigError, match=words):
+        SystemOptions.from_text(values)
