@@ -1,0 +1,33 @@
+# Every target does the set-up it needs; nothing has to be installed or sourced before.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint clean
+
+# Nounset is off while sourcing: the setup files of ROS and colcon read unset variables.
+ENTER := set +u; . install/setup.bash; set -u;
+# What `make test` must not skip on this machine, because the set-up installs it.
+REQUIRED := LEWM_REQUIRE=ros,sim
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup:  ## Install everything into .venv and build the ROS package (PYTHON=python3.12 to choose)
+	@command -v $(or $(PYTHON),python3) >/dev/null || { echo '[setup] error: $(or $(PYTHON),python3) is not installed; run: sudo apt-get install -y $(notdir $(or $(PYTHON),python3))'; exit 1; }
+	@$(or $(PYTHON),python3) tools/setup $(if $(PYTHON),--python $(PYTHON))
+
+demo: setup  ## Watch the simulated arm reach goal pictures (ARGS="..." for options, ARGS=--help lists them)
+	@$(ENTER) exec install/lewm_ros/lib/lewm_ros/demo $(ARGS)
+
+test: setup  ## Run the tests (ARGS="-k name" to choose)
+	@$(ENTER) $(REQUIRED) .venv/bin/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: setup  ## Run the tests, also the slow ones
+	@$(ENTER) $(REQUIRED) .venv/bin/python -m pytest $(ARGS)
+
+lint: setup  ## Check the style
+	@.venv/bin/python -m ruff check .
+
+clean:  ## Remove builds and caches; `rm -rf .venv` removes the rest
+	@rm -rf build install log .setup .pytest_cache .ruff_cache *.egg-info
+	@find lewm_model lewm_ros lewm_sim test tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,16 @@
+"""The pip side of the package: what pyproject.toml cannot say.
+
+The folders that a checkout keeps at its top (`config`, `models`, `msg`, `srv`) travel inside
+`lewm_model/share`, where `lewm_model.resources` finds them.
+"""
+
+from setuptools import find_packages, setup
+
+SHARED = {f'lewm_model.share.{folder}': folder for folder in ('config', 'models', 'msg', 'srv')}
+
+setup(
+    packages=[*find_packages(include=['lewm_model*', 'lewm_sim*']), *SHARED],
+    package_dir=SHARED,
+    options={'build': {'build_base': '.setup/pip-build'}},  # colcon's build folder is `build`
+    package_data={package: ['**/*'] for package in SHARED},
+)
