@@ -123,7 +123,7 @@ class DemoClient:
 
     def _on_status(self, message: PlanStatus) -> None:
         self.report = conversions.msg_to_plan_report(message)
-        self.record.deadline_misses = self.report.deadline_misses
+        self.record.plans_late = self.report.deadline_misses
         if self.report.state is not PlanState.FAULT:
             self.fault_since_s = None
         elif self.fault_since_s is None:
@@ -150,7 +150,7 @@ class DemoClient:
     def _on_controller(self, message: ControllerState) -> None:
         self.record.commands_clipped = message.commands_clipped
         self.record.commands_slewed = message.commands_slewed
-        self.record.commands_missed = message.deadline_misses
+        self.record.deadline_misses = message.deadline_misses
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -30,8 +30,8 @@ class Record:
     camera_to_command_ms: list[float] = field(default_factory=list)  # one per chunk acted on
     command_times_s: list[float] = field(default_factory=list)     # steady clock, tracking only
     real_time_factors: list[float] = field(default_factory=list)   # one per second
-    deadline_misses: int = 0     # plans that came later than the steps reserved for them
-    commands_missed: int = 0     # control steps without a command
+    plans_late: int = 0          # came later than the steps reserved for them
+    deadline_misses: int = 0     # control steps without a command
     commands_clipped: int = 0
     commands_slewed: int = 0
     model_id: str = ''

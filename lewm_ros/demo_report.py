@@ -22,8 +22,8 @@ DEFINITIONS = {
                             'on it decided (its first row after the committed ones), simulated '
                             'time, see real_time_factor',
     'control_rate_hz': 'commands per second while tracking, steady clock',
-    'deadline_misses': 'plans that came later than the control steps reserved for them',
-    'commands_missed': 'control steps that passed without a command while tracking',
+    'plans_late': 'plans that came later than the control steps reserved for them',
+    'deadline_misses': 'control steps that passed without a command while tracking',
 }
 
 
@@ -41,9 +41,9 @@ def summarize(results: list[GoalResult], record: Record, facts: dict[str, Any]) 
         'control_rate_hz': _rate_hz(record.command_times_s),
         'real_time_factor': _quantiles(record.real_time_factors, digits=3),
         'plans': len(record.plan_ms),
-        'deadline_misses': record.deadline_misses,
+        'plans_late': record.plans_late,
         'commands': len(record.command_times_s),
-        'commands_missed': record.commands_missed,
+        'deadline_misses': record.deadline_misses,
         'limits_hit': {'clipped': record.commands_clipped, 'slewed': record.commands_slewed},
         'goals': [result.to_dict() for result in results],
         'definitions': DEFINITIONS,

@@ -11,7 +11,10 @@ import ast
 from importlib import import_module
 import os
 from pathlib import Path
+import shlex
+import signal
 import sys
+import threading
 import traceback
 
 from lewm_model import __version__
@@ -46,7 +49,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
         if name == chosen:
             module = import_module(f'lewm_sim.commands.{name}')
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(run_command=module.run)
     return parser
 
 
@@ -58,7 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         chosen = next((word for word in argv if not word.startswith('-')), None)
         args = build_parser(chosen).parse_args(argv)
-        code = args.run(args)
+        args.command_line = shlex.join(['lewm', *argv])  # what provenance records
+        _interrupt_on_sigterm()
+        code = args.run_command(args)
         sys.stdout.flush()
         return code
     except LewmError as error:
@@ -72,6 +77,15 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _interrupt_on_sigterm() -> None:
+    """Let `kill` end a command as Ctrl-C does: training saves, recording cleans up."""
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 if __name__ == '__main__':

@@ -76,7 +76,7 @@ def sample_pairs(data: EpisodeFile, episodes: Sequence[int], *, count: int, goal
     if 'qpos' not in data.columns:
         raise DatasetError(f'{data.path} has no column qpos, so the simulator cannot be put into '
                            f'its states; it has {", ".join(data.columns)}')
-    rows = [(episode, row) for episode in episodes
+    rows = [(int(episode), row) for episode in episodes
             for row in range(int(data.ep_len[episode]) - goal_offset)]
     if len(rows) < count:
         raise DatasetError(f'{count} pairs asked for, but the {len(episodes)} held-out episodes '

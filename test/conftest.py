@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import importlib.util
@@ -17,6 +18,12 @@ import pytest
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # many small processes on few cores
 os.environ.setdefault('MUJOCO_GL', 'egl')
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+# Mesa's renderer and triton (which torch for CUDA brings, and optimisers load) each come with an
+# LLVM. Triton first, they get along; the other way round the process crashes. Only a test run
+# renders and trains in one process.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 
 def _can_import(*names: str) -> bool:

@@ -46,13 +46,15 @@ def test_the_summary_counts_and_measures(tmp_path):
     """Half the goals is a rate of 0.5; quantiles, rate and limits come from the record."""
     record = Record(plan_ms=[10.0] * 19 + [110.0], camera_to_command_ms=[150.0, 250.0],
                     command_times_s=[0.0, 0.05, 0.10, 5.0, 5.05], real_time_factors=[1.0],
-                    deadline_misses=2, commands_clipped=3, commands_slewed=4, model_id='abc')
+                    plans_late=2, deadline_misses=1, commands_clipped=3, commands_slewed=4,
+                    model_id='abc')
     summary = demo_report.summarize([result(True), result(False)], record, {'task': 'reacher'})
     assert (summary['episodes'], summary['successes'], summary['success_rate']) == (2, 1, 0.5)
     assert summary['plan_ms'] == {'p50': 10.0, 'p95': 15.0}
     assert summary['camera_to_command_ms']['p50'] == 200.0
     assert summary['control_rate_hz'] == 20.0  # the pause of 4.9 s was no tracking
     assert summary['limits_hit'] == {'clipped': 3, 'slewed': 4}
+    assert (summary['plans_late'], summary['deadline_misses']) == (2, 1)
     assert summary['goals'][0]['final_errors_rad'] == [0.05, 0.02]
     assert summary['versions']['numpy'] == np.__version__
     assert set(demo_report.DEFINITIONS) - {'success'} <= set(summary)

@@ -160,7 +160,7 @@ def pip_environment(checkout, tmp_path_factory):
     """A virtual environment with this package by pip, and the other packages of this Python."""
     venv = tmp_path_factory.mktemp('pip') / 'venv'
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', venv], check=True)
-    site = Path(sysconfig.get_path('purelib', 'venv', {'base': str(venv)}))
+    site, = venv.glob('lib/python3*/site-packages')
     (site / 'borrowed.pth').write_text(sysconfig.get_path('purelib') + '\n')
     _pip(venv / 'bin' / 'python', 'install', '--no-deps', '--ignore-installed',
          '--no-build-isolation', checkout)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import shlex
-import sys
 import time
 
 from lewm_sim.collect import collect, CollectConfig
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     start_s = time.monotonic()
     with tqdm(total=args.episodes, unit='episode', disable=None) as bar:
         recorded = collect(config, args.episodes, args.out, workers=args.workers,
-                           command=shlex.join(['lewm', *sys.argv[1:]]),
+                           command=args.command_line,
                            on_episode=lambda done, _: bar.update(done - bar.n))
     seconds = time.monotonic() - start_s
     print(f'{args.out}: {args.episodes} episodes of {args.steps} steps, {recorded} of them '

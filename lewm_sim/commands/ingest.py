@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import shlex
-import sys
 import time
 
 from lewm_model.config import DataConfig, load_yaml
@@ -41,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
 
         report = ingest(args.bags, robot, args.out, config, workers=args.workers,
                         force=args.force, on_bag=show,
-                        provenance=_commands(args.bags))
+                        provenance=_commands(args.bags, args.command_line))
     print(report.text())
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB in '
           f'{time.monotonic() - start_s:.1f} s; details in {args.out}.report.json')
     return 0
 
 
-def _commands(bags: list[Path]) -> dict[str, str]:
+def _commands(bags: list[Path], ingest_command: str) -> dict[str, str]:
     """Return how the file came about, for the card of the model trained from it."""
     recorded = [load_yaml(folder / SETTINGS_FILE).get('command', '') for folder in bags
                 if (folder / SETTINGS_FILE).is_file()]
     return {'collect_command': '; '.join(filter(None, recorded)),
-            'ingest_command': shlex.join(['lewm', *sys.argv[1:]])}
+            'ingest_command': ingest_command}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import shlex
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     run_folder = args.run or Path('runs') / args.out.name
     earlier = [line for key in ('collect_command', 'ingest_command')
                if (line := data.attributes.get(key))]
-    command = shlex.join(['lewm', *sys.argv[1:]])
+    command = args.command_line
     board = _board(run_folder)
     with tqdm(unit='step', dynamic_ncols=True) as bar:
         def report(progress: Progress) -> None:
