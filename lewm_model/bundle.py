@@ -2,32 +2,37 @@
 
     models/<name>/bundle.yaml            everything a person can read
     models/<name>/weights.safetensors    tensors only; never a pickle
+    models/<name>/prior.safetensors      optional: plans without search, from `lewm train-prior`
 
 A bundle is complete or it is an error: nothing is assumed for a missing part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import hashlib
 from pathlib import Path
 from typing import Any
 
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig
 from lewm_model.errors import BundleError, ConfigError
+from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 import torch
+from torch import nn, Tensor
 import yaml
 
 FORMAT_VERSION = 1
 SETTINGS_FILE = 'bundle.yaml'
 WEIGHTS_FILE = 'weights.safetensors'
+PRIOR_FILE = 'prior.safetensors'
 _SECTIONS = ('format', 'model', 'preprocessing', 'actions', 'control_dt_s', 'robot', 'task',
              'goal_tolerance', 'plan', 'provenance', 'metrics', 'weights_sha256')
+_OPTIONAL_SECTIONS = ('prior',)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Bundle:
     provenance: dict[str, Any] = field(default_factory=dict)      # how it was made
     metrics: dict[str, Any] = field(default_factory=dict)         # what was measured
     model_id: str = ''                   # first 12 hex digits of the weights' SHA-256
+    prior: InverseDynamicsPrior | None = None    # in eval mode
 
     def __post_init__(self) -> None:
         dim = self.model_config.action_dim
@@ -78,6 +84,31 @@ class Bundle:
         """Sizes of the model."""
         return self.model.config
 
+    @property
+    def validation_split(self) -> float:
+        """Share of episodes that training never saw; `split_episodes` says which.
+
+        Raises:
+            BundleError: If the bundle does not say, as one made from a released checkpoint.
+        """
+        split = self.provenance.get('validation_split')
+        if split is None:
+            raise BundleError('the bundle has no provenance.validation_split, so nobody can say '
+                              'which episodes it never saw; use a bundle made by `lewm train`')
+        return float(split)
+
+    @property
+    def normalized_limits(self) -> tuple[Tensor, Tensor]:
+        """The robot's limits in the units of planning, each (A,)."""
+        return tuple(torch.from_numpy(self.action_normalizer.normalize(limit))
+                     for limit in (self.action_min, self.action_max))
+
+    def new_prior(self, config: PriorConfig) -> InverseDynamicsPrior:
+        """Build an untrained prior that fits the model and the robot."""
+        sizes = self.model_config
+        return InverseDynamicsPrior(config, sizes.latent_dim, *self.normalized_limits,
+                                    frameskip=sizes.frameskip)
+
     def save(self, folder: str | Path) -> Path:
         """Write the bundle; the settings file comes last, so a half-written one is no bundle.
 
@@ -88,11 +119,13 @@ class Bundle:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / SETTINGS_FILE).unlink(missing_ok=True)
-            weights = {key: value.detach().cpu().contiguous()
-                       for key, value in self.model.state_dict().items()}
-            save_file(weights, folder / WEIGHTS_FILE)
-            (folder / WEIGHTS_FILE).chmod(0o644)  # made private by safetensors
-            settings = self._settings(_sha256(folder / WEIGHTS_FILE))
+            settings = self._settings(_save_weights(self.model, folder / WEIGHTS_FILE))
+            if self.prior is None:
+                (folder / PRIOR_FILE).unlink(missing_ok=True)
+            else:
+                settings['prior'] = {
+                    **self.prior.config.to_dict(),
+                    'weights_sha256': _save_weights(self.prior, folder / PRIOR_FILE)}
             (folder / SETTINGS_FILE).write_text(
                 yaml.safe_dump(settings, sort_keys=False, width=99), encoding='utf-8')
         except OSError as error:
@@ -140,12 +173,12 @@ class Bundle:
             plan_config = PlanConfig.from_dict(settings['plan'])
         except ConfigError as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: {error}') from error
-        _load_weights(model, folder / WEIGHTS_FILE, settings['weights_sha256'])
+        _load_weights(model, folder / WEIGHTS_FILE, settings['weights_sha256'], 'weights_sha256')
         try:
             actions, preprocessing = settings['actions'], settings['preprocessing']
             arrays = {name: np.asarray(actions[name], dtype=np.float32)
                       for name in ('min', 'max', 'mean', 'std')}
-            return cls(
+            bundle = cls(
                 model=model.to(device).eval().requires_grad_(False),
                 frame_transform=FrameTransform(
                     image_size=int(preprocessing['image_size']),
@@ -164,6 +197,38 @@ class Bundle:
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: malformed entry '
                               f'({type(error).__name__}: {error})') from error
+        if 'prior' not in settings:
+            return bundle
+        return replace(bundle, prior=_load_prior(bundle, folder, settings['prior']).to(device))
+
+    @classmethod
+    def from_released(cls, path: str | Path, **facts: Any) -> Bundle:
+        """Make a bundle of a checkpoint as LeWorldModel's authors publish it.
+
+        Args:
+            path: Folder with `config.json` and `weights.pt`.
+            facts: What these do not say: action_mean, action_std, control_dt_s and more, see
+                `lewm_model.released.load_released`.
+
+        Raises:
+            BundleError: If a file is unsafe, incomplete or contradicts another, or a fact is
+                missing.
+        """
+        from lewm_model.released import load_released  # it builds on this module
+        return load_released(path, **facts)
+
+
+def _load_prior(bundle: Bundle, folder: Path, section: Any) -> InverseDynamicsPrior:
+    name = f'{folder / SETTINGS_FILE}: prior'
+    if not isinstance(section, dict) or 'weights_sha256' not in section:
+        raise BundleError(f'{name} must be a mapping with weights_sha256, got {section!r}')
+    sizes = {key: value for key, value in section.items() if key != 'weights_sha256'}
+    try:
+        prior = bundle.new_prior(PriorConfig.from_dict(sizes))
+    except ConfigError as error:
+        raise BundleError(f'{name}: {error}') from error
+    _load_weights(prior, folder / PRIOR_FILE, section['weights_sha256'], 'prior.weights_sha256')
+    return prior.eval().requires_grad_(False)
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
@@ -180,36 +245,52 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise BundleError(f'{folder / SETTINGS_FILE}: format {version!r} is not supported, '
                           f'this version reads {FORMAT_VERSION}')
     missing = [name for name in _SECTIONS if name not in settings]
-    unknown = [str(name) for name in settings if name not in _SECTIONS]
+    unknown = [str(name) for name in settings if name not in _SECTIONS + _OPTIONAL_SECTIONS]
     if missing or unknown:
         raise BundleError(f'{folder / SETTINGS_FILE}: missing {", ".join(missing) or "nothing"}, '
                           f'unknown {", ".join(unknown) or "nothing"}')
     return settings
 
 
-def _load_weights(model: LeWorldModel, path: Path, sha256: str) -> None:
-    """Fill the model strictly; a name or shape that differs is listed."""
+def _save_weights(module: nn.Module, path: Path) -> str:
+    """Write the weights; return the file's SHA-256."""
+    save_file({key: value.detach().cpu().contiguous()
+               for key, value in module.state_dict().items()}, path)
+    path.chmod(0o644)  # made private by safetensors
+    return _sha256(path)
+
+
+def _load_weights(module: nn.Module, path: Path, sha256: str, entry: str) -> None:
+    """Fill the module strictly; a name or shape that differs is listed."""
     if not path.is_file():
-        raise BundleError(f'bundle {path.parent} has no {WEIGHTS_FILE}')
+        raise BundleError(f'bundle {path.parent} has no {path.name}')
     if _sha256(path) != sha256:
         raise BundleError(f'{path} does not belong to its {SETTINGS_FILE}: the SHA-256 differs '
-                          f'from weights_sha256; copy both files of one bundle together')
+                          f'from {entry}; copy all files of one bundle together')
     try:
         with safe_open(path, framework='pt') as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise BundleError(f'{path} is not a readable safetensors file: {error}') from error
-    expected = model.state_dict()
+    fill_strictly(module, weights, path)
+
+
+def fill_strictly(module: nn.Module, weights: dict[str, Tensor], source: Path) -> None:
+    """Load weights read from `source`; a name, shape or kind that differs is listed."""
+    expected = module.state_dict()
     problems = [f'missing {key}' for key in expected if key not in weights]
     problems += [f'unexpected {key}' for key in weights if key not in expected]
     problems += [f'{key} is {tuple(weights[key].shape)}, the model has {tuple(value.shape)}'
                  for key, value in expected.items()
                  if key in weights and weights[key].shape != value.shape]
+    problems += [f'{key} is {weights[key].dtype}, the model has {value.dtype}'
+                 for key, value in expected.items() if key in weights
+                 and weights[key].is_floating_point() != value.is_floating_point()]
     problems += [f'{key} has values that are not finite' for key, value in weights.items()
                  if value.is_floating_point() and not value.isfinite().all()]
     if problems:
-        raise BundleError(f'{path} does not fit the model: ' + '; '.join(problems))
-    model.load_state_dict(weights)
+        raise BundleError(f'{source} does not fit the model: ' + '; '.join(problems))
+    module.load_state_dict(weights)
 
 
 def _sha256(path: Path) -> str:

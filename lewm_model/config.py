@@ -174,6 +174,17 @@ class TrainConfig(Config):
     checkpoint_every: int = 500      # steps between checkpoints
     checkpoint_minutes: float = 5.0  # and at least this often [min]
     keep_checkpoints: int = 2        # newest ones kept, besides the best
+    # Health. The measured values behind the thresholds are in docs/training.md; they may change
+    # when a run goes on, since they do not change what is trained.
+    unhealthy_checks: int = 3        # bad checks in a row that stop the run; 0: never
+    grace_steps: int = 500           # checks before this step, or in warm-up, are not judged:
+    #                                  the actions of a healthy run had no effect at step 100
+    collapse_std: float = 0.1        # latent std that is a collapse: healthy is 1, lambda 0 .02
+    collapse_sigreg: float = 0.3     # SIGReg per clip of the batch, in training and held out,
+    #                                  that is a collapse: .402 is one point, .016 a Gaussian
+    blind_action_effect: float = 0.01  # change of the prediction under foreign actions, in units
+    #                                    of what moves in a step, that is no effect; healthy: .5 on
+    lost_probe: float = 0.5          # R2 of a probe that is a warning; healthy: .77 at step 500
 
     def __post_init__(self) -> None:
         for name in ('batch_size', 'epochs', 'sigreg_projections', 'log_every', 'validate_every',
@@ -187,7 +198,8 @@ class TrainConfig(Config):
         for name in ('learning_rate', 'grad_clip', 'checkpoint_minutes'):
             require(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
                    getattr(self, name))
-        for name in ('weight_decay', 'sigreg_weight'):
+        for name in ('weight_decay', 'sigreg_weight', 'unhealthy_checks', 'grace_steps',
+                     'collapse_std', 'collapse_sigreg', 'blind_action_effect'):
             require(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
                    getattr(self, name))
         require(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)
@@ -201,7 +213,7 @@ class TrainConfig(Config):
 class PlanConfig(Config):
     """Receding-horizon planning; counts are model steps (blocks) unless said otherwise."""
 
-    solver: str = 'cem'
+    solver: str = 'cem'              # 'cem', or 'prior': the bundle's prior alone, no search
     horizon: int = 5                 # T, blocks imagined
     receding_horizon: int = 5        # R, blocks executed before replanning, [1, horizon]
     history: int = 1                 # L, frames in the context; the reference plans with 1
@@ -216,13 +228,18 @@ class PlanConfig(Config):
     #                                  last one's: a long reach with few dimensions; None: all
     cost: str = 'last'               # 'last' step (reference) or 'all' steps; 'all' pairs with
     #                                  receding_horizon 1, 'last' with the whole horizon
+    initial: str = 'last'            # where CEM starts: the 'last' plan, see warm_start, or what
+    #                                  the bundle's 'prior' would do
     warm_start: bool = True          # unexecuted tail of the last plan is the next initial mean
     clip: bool = False               # keep candidates inside the robot's limits
     budget_ms: float | None = None   # stop iterating when this much time is gone [ms]
     seed: int = 42
 
     def __post_init__(self) -> None:
-        require(self.solver in ('cem',), 'PlanConfig.solver', "'cem'", self.solver)
+        require(self.solver in ('cem', 'prior'), 'PlanConfig.solver', "'cem' or 'prior'",
+                self.solver)
+        require(self.initial in ('last', 'prior'), 'PlanConfig.initial', "'last' or 'prior'",
+                self.initial)
         for name in ('horizon', 'history', 'num_candidates', 'iterations'):
             require(getattr(self, name) >= 1, f'PlanConfig.{name}', 'at least 1',
                    getattr(self, name))

@@ -1,10 +1,12 @@
 """SIGReg: pull the distribution of latents towards a standard normal, so they cannot collapse.
 
-Single process. For several, the two means over B are what must be reduced across processes, the
-directions must be shared, and B becomes the global batch size.
+On several processes the two means over B are averaged over them, the directions are the same
+everywhere (equal generators), and B is the size of the joint batch.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from lewm_model.errors import ConfigError, ShapeError
 import torch
@@ -21,15 +23,25 @@ class SigReg:
     The value is about 1.05 for truly Gaussian latents whatever B, and grows with B otherwise:
     its weight in the loss belongs to one batch size.
 
+    Args:
+        num_projections: M, directions drawn at every call.
+        num_knots: Points t.
+        mean_over_processes: Averages a tensor over processes, differentiably; None: one process.
+        processes: How many hold a part of the batch, all equally much.
+
     Source: LeJEPA (Balestriero & LeCun 2025) with the constants of the LeWorldModel reference.
     """
 
-    def __init__(self, num_projections: int = 1024, num_knots: int = 17) -> None:
+    def __init__(self, num_projections: int = 1024, num_knots: int = 17, *,
+                 mean_over_processes: Callable[[Tensor], Tensor] | None = None,
+                 processes: int = 1) -> None:
         if num_projections < 1 or num_knots < 2:
             raise ConfigError(f'SIGReg needs num_projections >= 1 and num_knots >= 2, '
                               f'got {num_projections} and {num_knots}')
         self.num_projections = num_projections
         self.num_knots = num_knots
+        self._mean_over_processes = mean_over_processes or (lambda values: values)
+        self._processes = processes
 
     def __call__(self, latents: Tensor, generator: Generator | None = None) -> Tensor:
         """Compare a batch with N(0, I), time step by time step.
@@ -58,12 +70,15 @@ class SigReg:
             normal = torch.exp(-knots.square() / 2)
             weights = 2 * _LAST_KNOT / (self.num_knots - 1) * normal
             weights[-1] /= 2       # trapezoid; the knot at 0 always compares 1 with 1
-            error = projected.new_zeros(())
+            means = []
             # A loop over knots: one broadcast product takes 17 times the memory and, on a CPU,
             # three times as long at 1024 projections.
-            for knot, weight, target in zip(knots[1:], weights[1:], normal[1:],
-                                            strict=True):
+            for knot in knots[1:]:
                 angles = knot * projected
-                real, imaginary = angles.cos().mean(dim=0), angles.sin().mean(dim=0)  # (T, M)
+                means += [angles.cos().mean(dim=0), angles.sin().mean(dim=0)]         # (T, M)
+            means = self._mean_over_processes(torch.stack(means))
+            error = projected.new_zeros(())
+            for real, imaginary, weight, target in zip(means[::2], means[1::2], weights[1:],
+                                                       normal[1:], strict=True):
                 error = error + weight * ((real - target).square() + imaginary.square()).mean()
-            return len(latents) * error
+            return len(latents) * self._processes * error

@@ -1,7 +1,8 @@
 """`lewm`: one subcommand per module of `lewm_sim.commands`.
 
 A subcommand module has `add_arguments(parser)` and `run(args) -> int`; the first line of its
-docstring is its help. Only the chosen one is imported, so `lewm --help` does not wait for torch.
+docstring is its help; `train_prior.py` is called `train-prior`. Only the chosen one is imported,
+so `lewm --help` does not wait for torch.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def command_helps() -> dict[str, str]:
     for folder in lewm_sim.commands.__path__:
         for path in sorted(Path(folder).glob('[!_]*.py')):
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8')))
-            helps[path.stem] = (docstring or '').partition('\n')[0].replace('%', '%%')
+            first_line = (docstring or '').partition('\n')[0]
+            helps[path.stem.replace('_', '-')] = first_line.replace('%', '%%')
     return helps
 
 
@@ -47,7 +49,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     for name, help_line in command_helps().items():
         subparser = commands.add_parser(name, help=help_line, description=help_line)
         if name == chosen:
-            module = import_module(f'lewm_sim.commands.{name}')
+            module = import_module(f'lewm_sim.commands.{name.replace("-", "_")}')
             module.add_arguments(subparser)
             subparser.set_defaults(run_command=module.run)
     return parser

@@ -192,7 +192,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
     """
     task = load_task(bundle.task)
     world = World(task, data.pixels.shape[1])
-    _, episodes = split_episodes(data.ep_id, float(bundle.provenance['validation_split']))
+    _, episodes = split_episodes(data.ep_id, bundle.validation_split)
     pairs = sample_pairs(data, episodes, count=count, goal_offset=goal_offset, seed=seed)
     policy = Policy(bundle, plan_config)
     rng = np.random.default_rng(seed)

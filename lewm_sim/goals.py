@@ -34,7 +34,7 @@ def write_goals(bundle: Bundle, data: EpisodeFile, folder: str | Path, *, count:
     """
     if 'qpos' not in data.columns:
         raise DatasetError(f'{data.path} has no column qpos, the true pose of a goal picture')
-    _, episodes = split_episodes(data.ep_id, float(bundle.provenance['validation_split']))
+    _, episodes = split_episodes(data.ep_id, bundle.validation_split)
     rows = np.concatenate([np.arange(data.ep_offset[episode],
                                      data.ep_offset[episode] + data.ep_len[episode])
                            for episode in episodes])

@@ -88,11 +88,14 @@ def test_a_node_that_never_answers_is_given_up(client):
 def test_a_domain_in_use_is_not_chosen(monkeypatch):
     """Two systems on one machine do not hear each other; a chosen domain is kept."""
     monkeypatch.delenv('ROS_DOMAIN_ID', raising=False)
-    monkeypatch.setattr(bringup.random, 'sample', lambda population, k: [21, 22])
+    used = free = bringup._free_domain()
+    while free == used:
+        free = bringup._free_domain()
+    monkeypatch.setattr(bringup.random, 'sample', lambda population, k: [used, free])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(('', 7410 + 250 * 21))
-        assert isolate() == 22
-    assert os.environ['ROS_DOMAIN_ID'] == '22'
+        taken.bind(('', 7410 + 250 * used))
+        assert isolate() == free
+    assert os.environ['ROS_DOMAIN_ID'] == str(free)
     assert os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
     monkeypatch.setenv('ROS_DOMAIN_ID', '42')
     assert isolate() == 42

@@ -136,3 +136,10 @@ def test_a_bundle_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(BundleError, match='cannot write bundle'):
         tiny_bundle().save(tmp_path / 'file' / 'bundle')
+
+
+def test_a_bundle_that_cannot_name_its_held_out_episodes_says_so():
+    """One made from a released checkpoint knows no data set, so nothing can be judged by it."""
+    assert tiny_bundle().validation_split == 0.1
+    with pytest.raises(BundleError, match='no provenance.validation_split'):
+        _ = tiny_bundle(provenance={}).validation_split

@@ -194,7 +194,9 @@ def test_however_the_demo_ends_no_process_is_left(tmp_path, bundle, number, mome
     children = demo.children()
     demo.process.send_signal(number)
     status = demo.process.wait(20)
-    assert status == (130 if number == signal.SIGINT else -signal.SIGKILL), demo.text
+    # A shell shows 130 for both: CPython ends by the signal itself when the interrupt fell into
+    # code made by `exec`, such as a dataclass being defined by an import.
+    assert status in ((130, -signal.SIGINT) if number == signal.SIGINT else (-signal.SIGKILL,))
     if number == signal.SIGINT:
         assert 'interrupted' in demo.text
         assert not any(map(_is_node, children))

@@ -121,16 +121,23 @@ class ClipLoader:
         clips: What to draw from; every clip once per epoch, an incomplete last batch is left out.
         batch_size: B.
         seed: Of the order.
+        rank: Which part of every batch to give, [0, processes); the parts are disjoint.
+        processes: Into how many equal parts a batch is divided; `position` does not depend on it.
 
     Raises:
-        DatasetError: If there are fewer clips than one batch.
+        DatasetError: If there are fewer clips than one batch, or it cannot be divided.
     """
 
-    def __init__(self, clips: Clips, batch_size: int, seed: int) -> None:
+    def __init__(self, clips: Clips, batch_size: int, seed: int, *, rank: int = 0,
+                 processes: int = 1) -> None:
         if len(clips) < batch_size:
             raise DatasetError(f'{clips.file.path} has {len(clips)} clips, fewer than one batch '
                                f'of {batch_size}; record more or lower batch_size')
+        if batch_size % processes:
+            raise DatasetError(f'batch_size must be a multiple of the {processes} processes that '
+                               f'share a batch, got {batch_size}')
         self.clips, self.batch_size, self.seed = clips, batch_size, seed
+        self._part = slice(rank, None, processes)
         self._epoch = self._batch = 0
         self._order = self._draw()
 
@@ -169,7 +176,7 @@ class ClipLoader:
             self._order = self._draw()
         first = self._batch * self.batch_size
         self._batch += 1
-        return self.clips.batch(self._order[first:first + self.batch_size])
+        return self.clips.batch(self._order[first:first + self.batch_size][self._part])
 
     def _draw(self) -> np.ndarray:
         return np.random.default_rng([self.seed, self._epoch]).permutation(len(self.clips))

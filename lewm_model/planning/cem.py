@@ -3,7 +3,7 @@
 Source: stable-worldmodel `planning/solver/cem.py`. Kept: candidate 0 is the mean, elites refit
 mean and standard deviation (ddof 1), the answer is the mean of the last iteration, no momentum.
 Options beyond it: noise held over a block and shared by late blocks, a floor for the spread,
-clipping, committed actions, a time budget.
+clipping, committed actions, a time budget, another solver's plan as the start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 from lewm_model.config import PlanConfig
 from lewm_model.errors import PlanningError, ShapeError
-from lewm_model.planning.protocols import Dynamics, Objective
+from lewm_model.planning.protocols import Dynamics, Objective, Solver
 from lewm_model.types import Context, Goal, Plan
 import torch
 from torch import Tensor
@@ -30,17 +30,20 @@ class CemSolver:
         generator: Source of all randomness, on the device of the latents; it runs on across
             solves, as the reference's.
         bounds: Lowest and highest action, each (A,) normalised; used when `config.clip`.
+        start: Plans the initial mean, in the place of what the caller gives.
     """
 
     def __init__(self, config: PlanConfig, dynamics: Dynamics, objective: Objective, *,
                  action_dim: int, block_dim: int, generator: torch.Generator,
-                 bounds: tuple[Tensor, Tensor] | None = None) -> None:
+                 bounds: tuple[Tensor, Tensor] | None = None,
+                 start: Solver | None = None) -> None:
         self._config = config
         self._dynamics = dynamics
         self._objective = objective
         self._action_dim = action_dim
         self._steps_per_block = block_dim // action_dim
         self._generator = generator
+        self._start = start
         self._bounds = None
         if config.clip:
             if bounds is None:
@@ -59,6 +62,8 @@ class CemSolver:
         config = self._config
         device = context.latents.device
         shape = (config.horizon, self._steps_per_block * self._action_dim)
+        if self._start is not None:
+            initial_mean = self._start.solve(context, goal, committed=committed).blocks
         mean = torch.zeros(shape, device=device) if initial_mean is None else initial_mean.clone()
         if mean.shape != shape:
             raise ShapeError(f'initial_mean must be {shape}, got {tuple(mean.shape)}')

@@ -9,9 +9,8 @@ from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import make_engine
 from lewm_model.errors import BundleError, PlanningError, ShapeError
-from lewm_model.planning.cem import CemSolver
 from lewm_model.planning.history import History
-from lewm_model.planning.objectives import make_objective
+from lewm_model.planning.registry import make_solver
 from lewm_model.types import ActionChunk, Goal, Observation, Plan
 import numpy as np
 import torch
@@ -40,13 +39,7 @@ class Policy:
         self.last_plan: Plan | None = None
         self._engine = make_engine(backend, bundle)
         self._device = next(bundle.model.parameters()).device
-        normalizer = bundle.action_normalizer
-        self._solver = CemSolver(
-            config, self._engine, make_objective(config.cost),
-            action_dim=sizes.action_dim, block_dim=sizes.block_dim,
-            generator=torch.Generator(self._device).manual_seed(config.seed),
-            bounds=(self._tensor(normalizer.normalize(bundle.action_min)),
-                    self._tensor(normalizer.normalize(bundle.action_max))))
+        self._solver = make_solver(config, bundle, self._engine)
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
                                 control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim)
         self._goal: Goal | None = None

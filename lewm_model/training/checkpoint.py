@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+import errno
 import os
 from pathlib import Path
+import tempfile
 from typing import Any
 
+from lewm_model.config import ModelConfig, TrainConfig
 from lewm_model.errors import TrainingError
 import torch
 
 _PATTERN = 'step_*.pt'
 BEST = 'best.pt'
+# What a run that goes on may change: it decides when to worry, not what is trained.
+_FREE = {f'train.{name}' for name in ('unhealthy_checks', 'grace_steps', 'collapse_std',
+                                      'collapse_sigreg', 'blind_action_effect', 'lost_probe')}
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int,
@@ -34,11 +41,31 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
         if best:
             _write(folder / BEST, state)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        remedy = 'make it writable' if _is_read_only(error) else 'free some space'
         raise TrainingError(f'cannot write checkpoint {path}: {error}; earlier checkpoints in '
-                            f'{folder} are intact, free some space and run again') from error
+                            f'{folder} are intact, {remedy} and run again') from error
     for old in sorted(folder.glob(_PATTERN))[:-keep]:
         old.unlink(missing_ok=True)
     return path
+
+
+def require_writable(folder: Path) -> None:
+    """Notice before hours of training, not after, that nothing can be saved.
+
+    Raises:
+        TrainingError: If `folder` cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b'x')
+    except OSError as error:
+        raise TrainingError(f'cannot write to {folder}: {error}; make it writable, free some '
+                            f'space or choose another run folder') from error
+
+
+def _is_read_only(error: Exception) -> bool:
+    return getattr(error, 'errno', None) in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
@@ -76,3 +103,31 @@ def load(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch, zip and OS errors of many kinds
         raise TrainingError(f'checkpoint {path} cannot be read: {error}') from error
+
+
+def require_same_run(wanted: dict[str, Any], found: dict[str, Any], folder: Path) -> None:
+    """A checkpoint goes on only under the settings it was made with.
+
+    Args:
+        wanted: `model` and `train` settings and number of `steps` of this run.
+        found: The same of the checkpoint; a setting that its version did not have yet counts as
+            the default.
+        folder: For the message.
+
+    Raises:
+        TrainingError: The message lists what differs.
+    """
+    defaults = {f'{section}.{field.name}': field.default
+                for section, config in (('model', ModelConfig), ('train', TrainConfig))
+                for field in fields(config)}
+
+    def flat(tree: dict[str, Any]) -> dict[str, Any]:
+        return {**defaults, 'steps': tree['steps'],
+                **{f'model.{key}': value for key, value in tree['model'].items()},
+                **{f'train.{key}': value for key, value in tree['train'].items()}}
+    ours, theirs = flat(wanted), flat(found)
+    differing = [f'{key} ({theirs.get(key)!r} there, {ours.get(key)!r} now)'
+                 for key in sorted({*ours, *theirs} - _FREE) if ours.get(key) != theirs.get(key)]
+    if differing:
+        raise TrainingError(f'{folder} belongs to a run with other settings: '
+                            f'{", ".join(differing)}; choose another run folder or delete it')

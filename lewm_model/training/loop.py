@@ -1,4 +1,4 @@
-"""One training run, top to bottom: batches, losses, steps, health, checkpoints, resume.
+"""One training run, top to bottom: batches, losses, steps, health, diagnosis, resume.
 
 Source: LeWM reference `train.py`: teacher-forced prediction of the next projected latent plus
 lambda times SIGReg on the latents; gradients flow through both sides, no target network.
@@ -18,8 +18,16 @@ from lewm_model.data.clips import ClipLoader
 from lewm_model.errors import TrainingError
 from lewm_model.preprocess import FrameTransform
 from lewm_model.sigreg import SigReg
-from lewm_model.training.checkpoint import load_newest, save_checkpoint
+from lewm_model.training.checkpoint import (
+    load_newest,
+    require_same_run,
+    require_writable,
+    save_checkpoint,
+)
+from lewm_model.training.diagnosis import diagnose
+from lewm_model.training.distributed import Group, join_batch_norms
 from lewm_model.training.health import Health
+from lewm_model.training.stop import StopRequest, watch_for_stop
 from lewm_model.world_model import LeWorldModel
 import torch
 
@@ -30,14 +38,23 @@ class Progress:
 
     step: int                      # optimiser steps done
     steps: int                     # in all
+    batch_size: int                # clips per step, over all processes
     prediction: float = math.nan   # training loss parts of the last step
     sigreg: float = math.nan
     grad_norm: float = math.nan
     learning_rate: float = 0.0
     clips_per_s: float = 0.0
     health: Health | None = None   # when it was just measured
+    warning: str | None = None     # of that measurement
     losses: list[dict[str, float]] = field(default_factory=list)    # every `log_every` steps
     checks: list[dict[str, Any]] = field(default_factory=list)      # every `validate_every`
+
+    @property
+    def remaining_s(self) -> float:
+        """Estimated training time left [s]; NaN before the first step."""
+        if not self.clips_per_s:
+            return math.nan
+        return (self.steps - self.step) * self.batch_size / self.clips_per_s
 
     def log(self) -> None:
         """Remember the last step's losses."""
@@ -58,61 +75,92 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
           run_folder: Path, transform: FrameTransform,
           check: Callable[[LeWorldModel], Health],
           report: Callable[[Progress], None] = lambda progress: None,
-          device: str = 'cpu') -> TrainingResult:
+          device: str = 'cpu', group: Group | None = None) -> TrainingResult:
     """Train a model, or go on where `run_folder` says an earlier call stopped.
+
+    With several processes all call this with the same arguments and the run is that of one
+    process with the same `batch_size`; the main one checks, reports and saves, all resume.
 
     Args:
         model_config: Sizes.
         config: The run.
-        clips: Training clips, L+1 frames each.
+        clips: Training clips, L+1 frames each; with several processes, the part of this one.
         run_folder: Checkpoints go to its `checkpoints/`.
         transform: uint8 frames -> encoder input.
         check: Measures health on held-out clips.
         report: Called after every step.
         device: Where to train.
+        group: The processes that train together; None: this one alone.
 
     Raises:
-        TrainingError: If the run diverges, cannot be saved, or `run_folder` belongs to other
-            settings.
-        KeyboardInterrupt: After saving; the same call goes on later.
+        TrainingError: If the run diverges, collapses, ignores the actions, cannot be saved, or
+            `run_folder` belongs to other settings.
+        KeyboardInterrupt: After SIGINT or SIGTERM and saving; the same call goes on later.
     """
-    run = _Run(model_config, config, clips, run_folder / 'checkpoints', transform, device)
-    run.restore()
-    progress = run.progress
-    try:
-        while progress.step < progress.steps:
-            run.step()
-            if progress.step % config.log_every == 0:
-                progress.log()
-            done = progress.step == progress.steps
-            progress.health = None
-            if done or progress.step % config.validate_every == 0:
-                progress.health = check(run.model)
-                progress.checks.append({'step': progress.step, **asdict(progress.health)})
-                run.save_if_best(progress.health)
-            if done or progress.step % config.checkpoint_every == 0 or run.save_is_due():
+    group = group or Group()
+    with watch_for_stop() as stop:
+        run = _Run(model_config, config, clips, run_folder / 'checkpoints', transform, device,
+                   group, stop)
+        run.restore()
+        progress = run.progress
+        if group.is_main and progress.step < progress.steps:
+            require_writable(run_folder / 'checkpoints')
+        try:
+            while progress.step < progress.steps:
+                run.step()
+                if group.is_main:
+                    _after_step(run, config, check)
+                    report(progress)
+                if run.stopped:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            if group.is_main and run.is_whole:
                 run.save()
-            report(progress)
-    except KeyboardInterrupt:
-        run.save()
-        raise
+            raise
     return TrainingResult(run.model.eval(), progress, run.seconds)
+
+
+def _after_step(run: _Run, config: TrainConfig, check: Callable[[LeWorldModel], Health]) -> None:
+    """Log, look and save, each when it is due."""
+    progress = run.progress
+    done = progress.step == progress.steps
+    if progress.step % config.log_every == 0:
+        progress.log()
+    progress.health = progress.warning = None
+    if done or progress.step % config.validate_every == 0:
+        progress.health = check(run.model)
+        progress.checks.append({'step': progress.step, 'training_sigreg': progress.sigreg,
+                                **asdict(progress.health)})
+        progress.warning = diagnose(progress.checks, config, progress.steps)
+        run.save_if_best(progress.health)
+    if done or progress.step % config.checkpoint_every == 0 or run.save_is_due():
+        run.save()
 
 
 class _Run:
     """Everything that changes during training, so that it can be saved and restored as one."""
 
     def __init__(self, model_config: ModelConfig, config: TrainConfig, clips: ClipLoader,
-                 checkpoints: Path, transform: FrameTransform, device: str) -> None:
+                 checkpoints: Path, transform: FrameTransform, device: str, group: Group,
+                 stop: StopRequest) -> None:
+        if config.compile and group.size > 1:
+            raise TrainingError('compile does not work with several processes: set compile to '
+                                'false, or train with one process')
         torch.manual_seed(config.seed)  # initial weights and dropout
         self.model = LeWorldModel(model_config).to(device).train()
+        join_batch_norms(self.model, group)
         self.progress = Progress(
-            step=0, steps=config.steps or config.epochs * clips.batches_per_epoch)
+            step=0, steps=config.steps or config.epochs * clips.batches_per_epoch,
+            batch_size=config.batch_size)
+        self._group, self._stop = group, stop
+        self.stopped = False            # somebody, in whatever process, asked to stop
+        self.is_whole = True            # between steps: worth saving
         self._config, self._clips, self._transform = config, clips, transform
         self._checkpoints, self._device = checkpoints, device
         self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate,
                                             weight_decay=config.weight_decay)
-        self._sigreg = SigReg(config.sigreg_projections, config.sigreg_knots)
+        self._sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
+                              mean_over_processes=group.mean, processes=group.size)
         self._directions = torch.Generator(device).manual_seed(config.seed)
         self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
         self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
@@ -126,10 +174,13 @@ class _Run:
 
     def step(self) -> None:
         """Take one optimiser step."""
-        progress, config = self.progress, self._config
+        progress, config, group = self.progress, self._config, self._group
+        self.is_whole = False
+        if group.size > 1:  # other dropout in every process, and no state of it to save
+            torch.manual_seed(config.seed + progress.step * group.size + group.rank)
         progress.learning_rate = _learning_rate(config, progress.step, progress.steps)
-        for group in self._optimizer.param_groups:
-            group['lr'] = progress.learning_rate
+        for parameters in self._optimizer.param_groups:
+            parameters['lr'] = progress.learning_rate
         batch = next(self._clips)
         frames = self._transform(batch.frames.to(self._device))
         blocks = batch.actions.to(self._device)                               # (B, L+1, K*A)
@@ -142,14 +193,19 @@ class _Run:
         loss = prediction + config.sigreg_weight * gaussianity
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        group.average_gradients(self.model)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
-        progress.prediction, progress.sigreg = prediction.item(), gaussianity.item()
+        stop = prediction.new_tensor(float(self._stop.wanted))
+        prediction, stop = group.mean(torch.stack([prediction.detach(), stop])).tolist()
+        progress.prediction, progress.sigreg = prediction, gaussianity.item()
+        self.stopped = stop > 0         # the same in all processes, so that all stop at this step
         progress.grad_norm = grad_norm.item()
         _require_finite(progress)
         self._optimizer.step()
         progress.step += 1
         done_now = progress.step - self._first_step
         progress.clips_per_s = done_now * config.batch_size / (time.monotonic() - self._started)
+        self.is_whole = True
 
     @property
     def seconds(self) -> float:
@@ -185,9 +241,10 @@ class _Run:
             TrainingError: If it was made with other settings.
         """
         state = load_newest(self._checkpoints)
+        self._group.require_equal(state['step'] if state else 0, 'the step to go on from')
         if state is None:
             return
-        _require_same(self._identity, state['identity'], self._checkpoints)
+        require_same_run(self._identity, state['identity'], self._checkpoints)
         self.model.load_state_dict(state['model'])
         self._optimizer.load_state_dict(state['optimizer'])
         self._clips.restore(state['clips'])
@@ -224,18 +281,3 @@ def _require_finite(progress: Progress) -> None:
         raise TrainingError(f'{", ".join(broken)} became NaN or infinite at step {progress.step}; '
                             f'the last checkpoint is intact: try a smaller learning rate or '
                             f'precision fp32, or look for broken frames with `lewm inspect`')
-
-
-def _require_same(wanted: dict[str, Any], found: dict[str, Any], folder: Path) -> None:
-    """A checkpoint goes on only under the settings it was made with."""
-    def flat(tree: dict[str, Any]) -> dict[str, Any]:
-        return {**{f'model.{key}': value for key, value in tree['model'].items()},
-                **{f'train.{key}': value for key, value in tree['train'].items()},
-                'steps': tree['steps']}
-    ours, theirs = flat(wanted), flat(found)
-    differing = [f'{key} ({theirs.get(key)!r} there, {ours.get(key)!r} now)'
-                 for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
-    if differing:
-        raise TrainingError(f'{folder} belongs to a run with other settings: '
-                            f'{", ".join(differing)}; choose another run folder or delete it')
-

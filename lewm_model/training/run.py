@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 import platform
 from typing import Any
@@ -18,8 +18,9 @@ from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.sigreg import SigReg
 from lewm_model.training.curves import plot_curves
+from lewm_model.training.distributed import Group
 from lewm_model.training.health import check_health, Health
-from lewm_model.training.loop import Progress, train
+from lewm_model.training.loop import Progress, train, TrainingResult
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
@@ -52,9 +53,45 @@ class Recipe:
                    plan=PlanConfig.from_yaml(path, 'plan'))
 
 
+@dataclass(frozen=True)
+class TrainedOn:
+    """A training result with what the data gave to it."""
+
+    result: TrainingResult
+    normalizer: ActionNormalizer
+    transform: FrameTransform
+    training_clips: int
+    held_out_episodes: int
+
+
+def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
+             report: Callable[[Progress], None], device: str = 'cpu',
+             group: Group | None = None) -> TrainedOn:
+    """Train on the episodes that are not held out, watched on those that are.
+
+    Arguments and errors are those of `train_bundle`.
+    """
+    group = group or Group()
+    model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
+    transform = FrameTransform(model_config.image_size)
+    normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
+    kept, held_out = split_episodes(data.ep_id, recipe.train.validation_split)
+    window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
+    training = Clips(data, normalizer, kept, **window)
+    validation = Clips(data, normalizer, held_out, **window)
+    result = train(
+        model_config, recipe.train,
+        ClipLoader(training, recipe.train.batch_size, recipe.train.seed, rank=group.rank,
+                   processes=group.size),
+        run_folder=run_folder, transform=transform,
+        check=_health_check(data, validation, transform, recipe.train, device),
+        report=report, device=device, group=group)
+    return TrainedOn(result, normalizer, transform, len(training), len(held_out))
+
+
 def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_folder: Path,
                  commands: list[str], report: Callable[[Progress], None],
-                 device: str = 'cpu') -> Bundle:
+                 device: str = 'cpu', group: Group | None = None) -> Bundle | None:
     """Train on a data set and write the bundle with its card.
 
     Args:
@@ -65,34 +102,30 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
         commands: The command lines that led here, for the card.
         report: Called after every optimiser step.
         device: Where to train.
+        group: The processes that train together; None: this one alone.
 
     Returns:
-        The bundle, as written.
+        The bundle, as written; None in all processes but the main one.
 
     Raises:
         TrainingError: If training fails.
         DatasetError: If the data has too few episodes or clips.
         ConfigError: If the recipe does not fit the data.
     """
-    model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
-    transform = FrameTransform(model_config.image_size)
-    normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
-    kept, held_out = split_episodes(data.ep_id, recipe.train.validation_split)
-    window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
-    training = Clips(data, normalizer, kept, **window)
-    validation = Clips(data, normalizer, held_out, **window)
-    result = train(
-        model_config, recipe.train,
-        ClipLoader(training, recipe.train.batch_size, recipe.train.seed),
-        run_folder=run_folder, transform=transform,
-        check=_health_check(data, validation, transform, recipe.train, device),
-        report=report, device=device)
+    group = group or Group()
+    trained = train_on(data, recipe, run_folder=run_folder, report=report, device=device,
+                       group=group)
+    result = trained.result
+    if not group.is_main:
+        return None
     if not result.progress.checks:
         raise TrainingError(f'{run_folder} has no health check; was it made by another version?')
+    measured = {field.name for field in fields(Health)}
     health = Health(**{key: value for key, value in result.progress.checks[-1].items()
-                       if key != 'step'})
+                       if key in measured})
     bundle = Bundle(
-        model=result.model.cpu(), frame_transform=transform, action_normalizer=normalizer,
+        model=result.model.cpu(), frame_transform=trained.transform,
+        action_normalizer=trained.normalizer,
         action_names=tuple(data.attributes['action_names']),
         action_min=np.asarray(data.attributes['action_min'], dtype=np.float32),
         action_max=np.asarray(data.attributes['action_max'], dtype=np.float32),
@@ -103,14 +136,14 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
         plan_config=recipe.plan,
         provenance={
             'commands': commands,
-            'episodes': data.num_episodes, 'held_out_episodes': len(held_out),
+            'episodes': data.num_episodes, 'held_out_episodes': trained.held_out_episodes,
             'rows': len(data), 'frame_px': int(data.pixels.shape[1]),
-            'training_clips': len(training), 'batch_size': recipe.train.batch_size,
+            'training_clips': trained.training_clips, 'batch_size': recipe.train.batch_size,
             'steps': result.progress.step, 'seed': recipe.train.seed,
             'sigreg_weight': recipe.train.sigreg_weight,
             'validation_split': recipe.train.validation_split,
             'training_minutes': round(result.seconds / 60, 1),
-            'cpu_threads': torch.get_num_threads(), 'device': device,
+            'processes': group.size, 'cpu_threads': torch.get_num_threads(), 'device': device,
             'parameters': sum(value.numel() for value in result.model.parameters()),
             'lewm_version': __version__, 'torch_version': str(torch.__version__),
             'python_version': platform.python_version()},

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='control steps from start to goal (25)')
     parser.add_argument('--budget', type=int, default=50, help='control steps per pair (50)')
     parser.add_argument('--seed', type=int, default=42, help='of the choice of pairs (42)')
-    parser.add_argument('--plan', type=Path, help='YAML of planner settings to use instead of '
-                                                  'the recommended ones')
+    parser.add_argument('--plan', help='planner settings to use instead of the recommended ones: '
+                                       'a YAML file or a shipped name (cem, cem_prior, prior)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads for the model (1)')
     parser.add_argument('--out', type=Path, help='write the results as JSON here')
     parser.add_argument('--save', action='store_true',
@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
-    plan_config = PlanConfig.from_yaml(args.plan) if args.plan else None
+    plan_config = args.plan and PlanConfig.from_yaml(
+        find_named('config/plan', args.plan, '.yaml'))
     with tqdm(total=args.episodes, unit='pair', dynamic_ncols=True) as bar:
         results = evaluate(bundle, EpisodeFile.open(args.data), plan_config,
                            count=args.episodes, goal_offset=args.goal_offset,

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
+import shlex
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lewm_model.data.episodes import EpisodeFile
     from lewm_model.training.loop import Progress
+    from lewm_model.training.run import Recipe
+    from torch.utils.tensorboard import SummaryWriter
+
+SEARCH_STEPS = 1000   # of each short run; the order of the weights is visible by then
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,80 +26,151 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', default='nano',
                         help='recipe: a YAML file or a shipped name (nano, paper)')
     parser.add_argument('--out', type=Path, required=True, help='folder of the bundle to write')
-    parser.add_argument('--run', type=Path,
+    # torchrun takes `--run` for an abbreviation of an option of its own.
+    parser.add_argument('--run', '--run-folder', type=Path,
                         help='folder of checkpoints and TensorBoard logs (runs/<name of --out>)')
     parser.add_argument('--steps', type=int, help="optimiser steps, instead of the recipe's")
-    parser.add_argument('--batch-size', type=int, help="clips per step, instead of the recipe's")
+    parser.add_argument('--batch-size', type=int, help='clips per step, over all processes, '
+                        "instead of the recipe's")
+    parser.add_argument('--sigreg-weight', type=float, help="lambda, instead of the recipe's")
     parser.add_argument('--seed', type=int, help="seed, instead of the recipe's")
+    parser.add_argument('--search-lambda', action='store_true',
+                        help='find a --sigreg-weight in a few short runs (--steps each, '
+                             f'{SEARCH_STEPS}) instead of training; writes no bundle')
     parser.add_argument('--device', default='cpu', help='torch device (cpu)')
-    parser.add_argument('--threads', type=int, help='CPU threads (all)')
+    parser.add_argument('--threads', type=int, help='CPU threads of each process (all)')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train with a progress bar and TensorBoard."""
+    """Train with a progress bar and TensorBoard; under torchrun, together."""
     from lewm_model.data.episodes import EpisodeFile
+    from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
+    from lewm_model.training.distributed import joined_processes
     from lewm_model.training.run import Recipe, train_bundle
     import torch
-    from tqdm import tqdm
 
     if args.threads:
         torch.set_num_threads(args.threads)
     data = EpisodeFile.open(args.data)
     recipe = Recipe.from_yaml(find_named('config/train', args.config, '.yaml'),
-                              steps=args.steps, batch_size=args.batch_size, seed=args.seed)
+                              steps=args.steps, batch_size=args.batch_size, seed=args.seed,
+                              sigreg_weight=args.sigreg_weight)
     run_folder = args.run or Path('runs') / args.out.name
-    earlier = [line for key in ('collect_command', 'ingest_command')
-               if (line := data.attributes.get(key))]
-    command = args.command_line
-    board = _board(run_folder)
-    with tqdm(unit='step', dynamic_ncols=True) as bar:
-        def report(progress: Progress) -> None:
-            bar.total = progress.steps
-            bar.update(progress.step - bar.n)
-            _write(board, progress, recipe.train.log_every)
-            bar.set_postfix_str(f'prediction {progress.prediction:.4f} '
-                                f'SIGReg {progress.sigreg:.2f} {progress.clips_per_s:.0f} clips/s',
-                                refresh=False)
-            if progress.health:
-                probes = ' '.join(f'{name} {value:.3f}'
-                                  for name, value in progress.health.probes.items())
-                bar.write(f'step {progress.step}: held out prediction '
-                          f'{progress.health.prediction:.4f}, SIGReg {progress.health.sigreg:.2f},'
-                          f' latent std {progress.health.latent_std:.2f}, rank '
-                          f'{progress.health.effective_rank:.1f}, probes {probes}')
-        try:
+    with joined_processes(args.device) as (group, device):
+        if args.search_lambda:
+            if group.size > 1:
+                raise ConfigError('--search-lambda uses one process; start it without torchrun')
+            return _search(args, data, recipe, run_folder)
+        start = f'torchrun --nproc-per-node {group.size} -m lewm_sim.cli'
+        command = shlex.join([*(['lewm'] if group.size == 1 else start.split()), *sys.argv[1:]])
+        earlier = [line for key in ('collect_command', 'ingest_command')
+                   if (line := data.attributes.get(key))]
+        board = _board(run_folder) if group.is_main else None
+        with _screen(run_folder, board, recipe.train.log_every, group.is_main) as report:
             bundle = train_bundle(data, recipe, run_folder=run_folder, bundle_folder=args.out,
-                                  commands=[*earlier, command], report=report,
-                                  device=args.device)
-        except KeyboardInterrupt:
-            bar.write(f'interrupted; the same command goes on from {run_folder}')
-            raise
-    board.close()
-    print(f'bundle written to {args.out} (model {_weights_id(args.out, bundle)})')
+                                  commands=[*earlier, command], report=report, device=device,
+                                  group=group)
+        if bundle:
+            print(f'bundle written to {args.out} (model {_weights_id(args.out)})')
     return 0
 
 
-def _weights_id(folder: Path, bundle: object) -> str:
+def _search(args: argparse.Namespace, data: EpisodeFile, recipe: Recipe, run_folder: Path) -> int:
+    from lewm_model.training.lambda_search import PICTURE, search_lambda, TABLE
+
+    recipe = replace(recipe, train=replace(recipe.train, steps=args.steps or SEARCH_STEPS))
+    folder = run_folder / 'lambda'
+    with _screen(folder, None, recipe.train.log_every) as report:
+        best = search_lambda(data, recipe, run_folder=folder, report=report, device=args.device)
+    print(f'best: --sigreg-weight {best.sigreg_weight:g} (SIGReg {best.sigreg:.2f}, prediction '
+          f'{best.prediction:.3f} of the copy error, worst probe {best.worst_probe:.2f}); '
+          f'{folder / TABLE} and {PICTURE} have the others')
+    return 0
+
+
+@contextmanager
+def _screen(folder: Path, board: SummaryWriter | None, every: int, is_main: bool = True
+            ) -> Iterator[Callable[[Progress], None]]:
+    """Yield what shows a run's progress: a bar, a line per health check, and the board."""
+    from tqdm import tqdm
+
+    with tqdm(unit='step', dynamic_ncols=True, disable=not is_main) as bar:
+        looked = ''
+
+        def report(progress: Progress) -> None:
+            nonlocal looked
+            if bar.total is None or progress.step < bar.n:   # a run begins, perhaps resumed
+                bar.reset(progress.steps)
+                bar.initial = bar.n = progress.step - 1
+            bar.update(progress.step - bar.n)
+            if progress.health:
+                looked = (f', gates {progress.health.gate_norm:.2f}, action effect '
+                          f'{progress.health.action_effect:.2f}')
+                bar.write(_check_line(progress))
+            if progress.warning:
+                bar.write(f'warning: {progress.warning}')
+            bar.set_postfix_str(f'prediction {progress.prediction:.4f}, SIGReg '
+                                f'{progress.sigreg:.2f}{looked}, {progress.clips_per_s:.0f} '
+                                f'clips/s', refresh=False)
+            try:
+                if board:
+                    _write(board, progress, every)
+            except OSError as error:   # a full disk; checkpoints have their own message
+                raise _cannot_log(folder, error) from error
+        try:
+            yield report
+        except KeyboardInterrupt:
+            if is_main:
+                bar.write(f'interrupted; the same command goes on from {folder}')
+            raise
+        finally:
+            if board:
+                board.close()
+
+
+def _check_line(progress: Progress) -> str:
+    health = progress.health
+    probes = ' '.join(f'{name} {value:.3f}' for name, value in health.probes.items())
+    return (f'step {progress.step}: held out prediction {health.prediction:.4f}, SIGReg '
+            f'{health.sigreg:.2f}, latent std {health.latent_std:.2f}, rank '
+            f'{health.effective_rank:.1f}, gates {health.gate_norm:.2f}, action effect '
+            f'{health.action_effect:.2f}, probes {probes}; {progress.clips_per_s:.0f} clips/s, '
+            f'{progress.remaining_s / 60:.1f} min left')
+
+
+def _weights_id(folder: Path) -> str:
     from lewm_model.bundle import Bundle
     return Bundle.load(folder).model_id
 
 
-def _board(folder: Path):
+def _board(folder: Path) -> SummaryWriter:
     from lewm_model.errors import MissingPackageError
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingPackageError('tensorboard', 'train', 'logging a training run') from error
-    return SummaryWriter(folder / 'tensorboard')
+    try:
+        return SummaryWriter(folder / 'tensorboard')
+    except OSError as error:
+        raise _cannot_log(folder, error) from error
 
 
-def _write(board, progress: Progress, every: int) -> None:
+def _cannot_log(folder: Path, error: OSError) -> Exception:
+    from lewm_model.errors import TrainingError
+    return TrainingError(f'cannot write to {folder / "tensorboard"}: {error}; checkpoints are '
+                         f'intact, free some space or make it writable and run again')
+
+
+def _write(board: SummaryWriter, progress: Progress, every: int) -> None:
     if progress.step % every == 0:
         for name in ('prediction', 'sigreg', 'grad_norm', 'learning_rate', 'clips_per_s'):
             board.add_scalar(f'training/{name}', getattr(progress, name), progress.step)
+        board.add_scalar('training/remaining_minutes', progress.remaining_s / 60, progress.step)
     if progress.health:
-        for name in ('prediction', 'copy_error', 'sigreg', 'latent_std', 'effective_rank'):
-            board.add_scalar(f'held_out/{name}', getattr(progress.health, name), progress.step)
+        for field in fields(progress.health):
+            if field.name != 'probes':
+                board.add_scalar(f'held_out/{field.name}', getattr(progress.health, field.name),
+                                 progress.step)
         for name, value in progress.health.probes.items():
             board.add_scalar(f'probe/{name}', value, progress.step)

@@ -1,0 +1,283 @@
+"""The parts of an analysis; each gives plain numbers and pictures.
+
+The order of `PARTS` is the order of the report. The measurements themselves are in the modules
+named like the parts; here they meet the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lewm_model.analysis import figures
+from lewm_model.analysis.decoder import PIXELS, small_pictures, train_decoder
+from lewm_model.analysis.distances import BIN, distance_curves, FLAT, OTHERS_WITHIN
+from lewm_model.analysis.horizon import open_loop_errors
+from lewm_model.analysis.probes import joint_names, probe, quantities
+from lewm_model.analysis.projection import pca, tsne
+from lewm_model.analysis.straightness import checkpointed_models, straightness
+from lewm_model.analysis.subject import Progress, Subject
+from lewm_model.analysis.surprise import (
+    calibrate,
+    Calibration,
+    paired_t_test,
+    PerturbedTrajectories,
+    prediction_errors,
+)
+from lewm_model.errors import DatasetError
+import numpy as np
+import torch
+from torch import Tensor
+
+HORIZON = 10        # blocks imagined, as far as episodes are long enough
+
+
+class Simulator(Protocol):
+    """What only a simulator can give; a real robot's analysis goes without."""
+
+    def positions(self, qpos: np.ndarray) -> dict[str, np.ndarray]:
+        """Return further quantities for joint positions (N, P), (N, n) each."""
+
+    def trajectories(self, count: int, blocks: int, progress: Progress) -> PerturbedTrajectories:
+        """Return perturbed trajectories."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to look at; the defaults fit a small model into minutes of one CPU thread."""
+
+    fit_frames: int = 8000        # training rows, for probes and decoder
+    score_frames: int = 3000      # held-out rows
+    mlp_steps: int = 1500
+    windows: int = 1500           # held-out, for surprise, straightness and horizon
+    trajectories: int = 60        # simulated, three versions each
+    distance_frames: int = 2000   # all pairs of them are compared
+    projected_frames: int = 800
+    projection_steps: int = 500
+    decoder_steps: int = 1000
+    strips: int = 4               # imagined episodes shown
+
+    @classmethod
+    def quick(cls) -> Size:
+        """Return sizes that show that everything runs, not what a model knows."""
+        return cls(fit_frames=300, score_frames=200, mlp_steps=50, windows=60, trajectories=4,
+                   distance_frames=300, projected_frames=80, projection_steps=60,
+                   decoder_steps=20, strips=2)
+
+
+@dataclass
+class Analysis:
+    """Numbers by part, as they go into the JSON, and pictures by part."""
+
+    numbers: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)   # caption, PNG
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every part gets."""
+
+    subject: Subject
+    size: Size
+    simulator: Simulator | None
+    run_folder: Path | None
+    progress: Progress
+    rng: np.random.Generator
+
+    @property
+    def block_s(self) -> float:
+        """Length of a model step [s]."""
+        bundle = self.subject.bundle
+        return bundle.control_dt_s * bundle.model_config.frameskip
+
+
+Found = tuple[dict[str, Any], list[tuple[str, bytes]]]
+
+
+def _probes(desk: Desk) -> Found:
+    subject, size = desk.subject, desk.size
+    config = subject.bundle.model_config
+    past = (config.history - 1) * config.frameskip   # so that earlier frames exist
+    rows = {'fit': subject.sample_rows(subject.kept, size.fit_frames, desk.rng, past),
+            'held_out': subject.sample_rows(subject.held_out, size.score_frames, desk.rng, past)}
+    latents = {side: subject.encode_rows(these) for side, these in rows.items()}
+    targets = {side: quantities(subject.data, these) for side, these in rows.items()}
+    if desk.simulator is not None and 'qpos' in subject.data.columns:
+        for side, these in rows.items():
+            targets[side] |= desk.simulator.positions(subject.data.columns['qpos'][these])
+    if not targets['fit']:
+        raise DatasetError(f'{subject.data.path} has no joint positions (qpos or proprio), there '
+                           f'is nothing to probe; leave out the part with --only')
+    steps = np.arange(config.history) * config.frameskip - past
+    several = {side: subject.encode_rows(these[:, None] + steps).flatten(1)
+               for side, these in rows.items()}
+
+    def both(name: str, inputs: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+        fit, held_out = ((inputs[side], torch.from_numpy(targets[side][name]))
+                         for side in ('fit', 'held_out'))
+        return {kind: asdict(score)
+                for kind, score in probe(fit, held_out, mlp_steps=size.mlp_steps).items()}
+
+    moving = [name for name in targets['fit'] if name.endswith(' velocity')]
+    still = [name for name in targets['fit'] if name not in moving]
+    scores = {}
+    for number, name in enumerate([*still, *moving]):
+        scores[name] = both(name, latents)
+        desk.progress(number + 1, len(still) + 2 * len(moving))
+    for number, name in enumerate(moving):
+        scores[f'{name}, {config.history} frames'] = both(name, several)
+        desk.progress(len(still) + len(moving) + number + 1, len(still) + 2 * len(moving))
+    return ({'fit_frames': len(rows['fit']), 'held_out_frames': len(rows['held_out']),
+             'scores': scores}, [('Correlation of each readout.', figures.plot_probes(scores))])
+
+
+def calibrate_surprise(subject: Subject, size: Size, rng: np.random.Generator) -> Calibration:
+    """Measure ordinary surprise on held-out windows; short ones, so that all phases occur."""
+    frames = min(subject.longest_held_out, subject.bundle.model_config.history + 5)
+    windows = subject.held_out_windows(frames, size.windows, rng)
+    return calibrate(prediction_errors(subject.bundle.model, windows.latents, windows.blocks))
+
+
+def _surprise(desk: Desk) -> Found:
+    subject = desk.subject
+    calibration = calibrate_surprise(subject, desk.size, desk.rng)
+    numbers = {'calibration': asdict(calibration), 'history': subject.bundle.model_config.history}
+    if desk.simulator is None:
+        return numbers, []
+    made = desk.simulator.trajectories(desk.size.trajectories, HORIZON + 2, desk.progress)
+    blocks = subject.blocks(made.actions)
+    model = subject.bundle.model
+    curves = {name: (prediction_errors(model, subject.encode(frames), blocks)
+                     / calibration.mean_error).numpy() for name, frames in made.frames.items()}
+    at = made.perturbed_frame - 1      # curves start at frame 1
+    versions = {}
+    for name, curve in curves.items():
+        versions[name] = {'description': made.descriptions[name],
+                          'surprise': float(curve[:, at].mean()),
+                          'above_threshold': float((curve[:, at] > calibration.threshold).mean())}
+        if name != 'unperturbed':
+            test = paired_t_test(curve[:, at], curves['unperturbed'][:, at])
+            versions[name].update(difference=test.mean_difference, t=test.t, p=test.p,
+                                  degrees=test.degrees)
+    numbers |= {'trajectories': len(made.actions), 'perturbed_frame': made.perturbed_frame,
+                'versions': versions}
+    shown = slice(made.perturbed_frame - 2, made.perturbed_frame + 3)
+    return numbers, [
+        ('Mean surprise, with the middle 80 % of the trajectories; dotted: the event, dashed: the '
+         'alarm threshold.',
+         figures.plot_surprise(curves, made.perturbed_frame, desk.block_s,
+                               calibration.threshold)),
+        ('One trajectory around the event.',
+         figures.plot_versions({name: frames[0, shown] for name, frames in made.frames.items()},
+                               made.perturbed_frame - 2))]
+
+
+def _straightness(desk: Desk) -> Found:
+    subject = desk.subject
+    windows = subject.held_out_windows(min(subject.longest_held_out, HORIZON + 3),
+                                       min(desk.size.windows, 300), desk.rng)
+    pixels = torch.from_numpy(subject.data.pixels[windows.rows]).flatten(2).float()
+    numbers: dict[str, Any] = {'latents': straightness(windows.latents),
+                               'pixels': straightness(pixels)}
+    if joint_names(subject.data):
+        column = subject.data.columns.get('qpos', subject.data.columns.get('proprio'))
+        numbers['joints'] = straightness(torch.from_numpy(column[windows.rows]))
+    if desk.run_folder is None:
+        return numbers, []
+    numbers['over_training'] = points = []
+    frames = subject.data.pixels[windows.rows]
+    for step, model in checkpointed_models(desk.run_folder, subject.bundle.model_config):
+        points.append({'step': step, 'straightness': straightness(
+            subject.encode(frames, model=model, progress=desk.progress))})
+    if len(points) < 3:   # two points are no curve
+        return numbers, []
+    return numbers, [('Straightness over training.', figures.plot_straightness(points))]
+
+
+def _horizon(desk: Desk) -> Found:
+    subject, longest = desk.subject, desk.subject.longest_held_out
+    model = subject.bundle.model
+    errors = {}
+    for context in sorted({1, model.config.history}):
+        ahead = min(HORIZON, longest - context)
+        windows = subject.held_out_windows(context + ahead, desk.size.windows, desk.rng)
+        errors[f'{context} frame{"s" * (context > 1)} seen'] = open_loop_errors(
+            model, windows.latents, windows.blocks, context=context)
+    numbers = {'block_s': desk.block_s, 'contexts': {
+        name: {'imagined': entry.imagined.tolist(), 'copied': entry.copied.tolist(),
+               'unrelated': entry.unrelated, 'useful_blocks': entry.useful_blocks}
+        for name, entry in errors.items()}}
+    return numbers, [('Error of imagined latents.', figures.plot_horizon(errors, desk.block_s))]
+
+
+def _distances(desk: Desk) -> Found:
+    subject = desk.subject
+    names = joint_names(subject.data)
+    rows = subject.sample_rows(subject.held_out, desk.size.distance_frames, desk.rng)
+    curves = []
+    if names:
+        column = subject.data.columns.get('qpos', subject.data.columns.get('proprio'))
+        curves = distance_curves(subject.encode_rows(rows), column[rows], names)
+    numbers = {'frames': len(rows), 'bin_rad': BIN, 'others_within_rad': OTHERS_WITHIN,
+               'flat_share': FLAT, 'joints': {
+                   curve.joint: {'pairs': curve.pairs, 'flat_from_rad': curve.saturation,
+                                 'examined_to_rad': float(curve.distance[-1]),
+                                 'distance_rad': curve.distance.tolist(),
+                                 'median': curve.median.tolist()} for curve in curves}}
+    return numbers, [('Median, and middle half, of pairs that differ in one joint.',
+                      figures.plot_distances(curves))] if curves else []
+
+
+def _projection(desk: Desk) -> Found:
+    subject, size = desk.subject, desk.size
+    rows = subject.sample_rows(subject.held_out, size.projected_frames, desk.rng)
+    latents = subject.encode_rows(rows)
+    coordinates, share = pca(latents, 3)
+    layouts = {'PC 1, 2': coordinates[:, :2].numpy(), 'PC 1, 3': coordinates[:, [0, 2]].numpy(),
+               't-SNE': tsne(latents, steps=size.projection_steps, perplexity=min(
+                   30.0, len(rows) / 4), progress=desk.progress).numpy()}
+    cumulative = share.cumsum(dim=0)
+    numbers = {'frames': len(rows), 'variance_of_3': float(cumulative[2]),
+               'components_for_95': int((cumulative < 0.95).sum()) + 1,
+               'latent_dim': latents.shape[1]}
+    names = joint_names(subject.data)
+    if not names:
+        return numbers, []
+    column = subject.data.columns.get('qpos', subject.data.columns.get('proprio'))
+    return numbers, [('Held-out latents, coloured by joint angle.',
+                      figures.plot_projections(layouts, column[rows], names))]
+
+
+def _decoder(desk: Desk) -> Found:
+    subject, size = desk.subject, desk.size
+    rows = subject.sample_rows(subject.kept, size.fit_frames, desk.rng)
+    decoder = train_decoder(subject.encode_rows(rows), subject.data.pixels[rows],
+                            steps=size.decoder_steps, progress=desk.progress)
+    unseen = subject.sample_rows(subject.held_out, min(size.score_frames, 500), desk.rng)
+    pictures = small_pictures(subject.data.pixels[unseen])
+    ahead = min(HORIZON, subject.longest_held_out - 1)
+    windows = subject.held_out_windows(ahead + 1, size.strips, desk.rng)
+    with torch.inference_mode():
+        decoded = decoder(subject.encode_rows(unseen))
+        first = windows.latents[:, :1]
+        imagined = torch.cat([first, subject.bundle.model.rollout(
+            first, windows.blocks[:, :0], windows.blocks)], dim=1)
+        strips = [{'real': small_pictures(subject.data.pixels[rows]),
+                   'decoded': decoder(seen), 'imagined': decoder(dreamt)}
+                  for rows, seen, dreamt in zip(windows.rows, windows.latents, imagined,
+                                                strict=True)]
+    error = (decoded - pictures).square().mean().item()
+    spread = (pictures - pictures.mean(dim=0)).square().mean().item()
+    numbers = {'pixels': PIXELS, 'steps': size.decoder_steps, 'held_out_mse': error,
+               'explained_variance': 1 - error / spread}
+    times = [f'{number * desk.block_s:.2f} s' for number in range(ahead + 1)]
+    return numbers, [(
+        'Held-out episodes. "decoded": from the latent of the real frame; "imagined": from the '
+        'first frame and the actions alone.', figures.plot_strips(strips, times))]
+
+
+PARTS: dict[str, Callable[[Desk], Found]] = {
+    'probes': _probes, 'surprise': _surprise, 'straightness': _straightness,
+    'horizon': _horizon, 'distances': _distances, 'projection': _projection, 'decoder': _decoder}

@@ -1,0 +1,246 @@
+"""What the report says: one section per part, the paper's values, and the summary.
+
+Source of published values: LeWorldModel, arXiv 2603.19312 (LeWM rows only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Cell = str
+Table = tuple[str, list[str], list[list[Cell]]]     # caption, header, rows
+
+
+class Key(str):
+    """A cell that shows the number at this path of the JSON."""
+
+
+class Published(str):
+    """A cell with a value of the paper."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the report."""
+
+    title: str
+    text: str
+    tables: Callable[[dict[str, Any]], list[Table]]
+
+
+CAUTION = ('Values of the paper stand beside ours for orientation. Tasks, pictures, model sizes '
+           'and data differ, so a difference says nothing about who is better.')
+GLANCE = ('At a glance', ['question', 'answer', 'here', 'paper'])
+
+# key of the summary -> question, what the number is, the paper's value
+_QUESTIONS = {
+    'state_r_linear_worst': ('Is the state of the robot in one latent?',
+                             'linear r, worst quantity', '.902 (Push-T block angle)'),
+    'state_r_mlp_worst': ('', 'MLP r, worst quantity', '.990 (Push-T block angle)'),
+    'velocity_r_one_frame': ('And its velocity, which no single picture shows?',
+                             'MLP r, best joint, one frame', '.386 (Cube joint velocity)'),
+    'velocity_r_several_frames': ('', 'MLP r, worst joint, several frames', '–'),
+    'teleport_surprise': ('Does the impossible surprise it?',
+                          'surprise at a teleport (1 = ordinary)', '–'),
+    'teleport_p': ('', 'p', 'below .01, three tasks'),
+    'teleport_alarms': ('', 'teleports above the alarm threshold', '–'),
+    'colour_surprise': ('Does a mere change of colour?', 'surprise (1 = ordinary)', '–'),
+    'colour_p': ('', 'p', 'not significant on Cube'),
+    'straightness': ('Is smooth motion straight in latent space?', 'mean cosine',
+                     'about .6 (Push-T)'),
+    'useful_seconds': ('How far ahead does imagining beat "nothing moves"?',
+                       'seconds, as far as tested', '–'),
+    'flat_from_rad': ('At what distance does the cost become flat?', 'rad, first joint to do so',
+                      '–'),
+    'components_for_95': ('How many directions do latents use?',
+                          'principal components for 95 % of the variance', '–'),
+    'decoder_explained': ('Is the picture still in the latent?',
+                          'share of pixel variance decoded', '–'),
+}
+
+_PAPER_PROBES = [
+    ('Push-T agent location', '.052', '.974', '.004', '.998'),
+    ('Push-T block location', '.029', '.986', '.001', '.999'),
+    ('Push-T block angle', '.187', '.902', '.021', '.990'),
+    ('Two-Room agent position', '.008', '.996', '.000', '1.000'),
+    ('Cube joint position', '.352', '.706', '.330', '.742'),
+    ('Cube joint velocity', '1.021', '.095', '.818', '.386'),
+    ('Cube effector position', '.018', '.991', '.003', '.998'),
+    ('Cube block yaw', '.996', '.062', '.973', '.164')]
+
+
+def describe(about: dict[str, Any]) -> str:
+    """Say in a sentence what was analysed."""
+    return (f'Model {about["model_id"]} for task "{about["task"]}", {about["parameters"]:,} '
+            f'parameters, latent width {about["latent_dim"]}. Data: {about["data"]}, '
+            f'{about["episodes"]} episodes, {about["held_out_episodes"]} of them held out. '
+            f'lewm_ros {about["lewm_version"]}, {about["created"]}.'
+            + (' QUICK RUN: the numbers only show that everything works.' * about['quick']))
+
+
+def published() -> dict[str, Any]:
+    """Return the paper's values as the report shows them, for the JSON."""
+    names = ('quantity', 'linear_mse', 'linear_r', 'mlp_mse', 'mlp_r')
+    return {'source': 'LeWorldModel, arXiv 2603.19312, LeWM', 'caution': CAUTION,
+            'summary': {key: paper for key, (_, _, paper) in _QUESTIONS.items() if paper != '–'},
+            'probes': [dict(zip(names, row, strict=True)) for row in _PAPER_PROBES]}
+
+
+def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Pick the numbers of the overview; keys of parts that did not run are left out."""
+    found: dict[str, Any] = {}
+    if 'probes' in numbers:
+        scores = numbers['probes']['scores']
+        still = [entry for name, entry in scores.items() if ' velocity' not in name]
+        one = [entry for name, entry in scores.items() if name.endswith(' velocity')]
+        several = [entry for name, entry in scores.items() if ' velocity, ' in name]
+        found['state_r_linear_worst'] = min(entry['linear']['r'] for entry in still)
+        found['state_r_mlp_worst'] = min(entry['mlp']['r'] for entry in still)
+        if one:
+            found['velocity_r_one_frame'] = max(entry['mlp']['r'] for entry in one)
+            found['velocity_r_several_frames'] = min(entry['mlp']['r'] for entry in several)
+    versions = numbers.get('surprise', {}).get('versions')
+    if versions:
+        for name in ('teleport', 'colour'):
+            found[f'{name}_surprise'] = versions[name]['surprise']
+            found[f'{name}_p'] = versions[name]['p']
+        found['teleport_alarms'] = versions['teleport']['above_threshold']
+    if 'straightness' in numbers:
+        found['straightness'] = numbers['straightness']['latents']
+    if 'horizon' in numbers:
+        found['useful_seconds'] = numbers['horizon']['block_s'] * min(
+            entry['useful_blocks'] for entry in numbers['horizon']['contexts'].values())
+    if 'distances' in numbers:
+        flat = [entry['flat_from_rad'] for entry in numbers['distances']['joints'].values()
+                if entry['flat_from_rad'] is not None]
+        found['flat_from_rad'] = min(flat, default=None)
+    if 'projection' in numbers:
+        found['components_for_95'] = numbers['projection']['components_for_95']
+    if 'decoder' in numbers:
+        found['decoder_explained'] = numbers['decoder']['explained_variance']
+    return found
+
+
+def glance_rows(document: dict[str, Any]) -> list[list[Cell]]:
+    """Return the overview, as far as it was measured."""
+    return [[question, answer, Key(f'summary/{key}'), Published(paper)]
+            for key, (question, answer, paper) in _QUESTIONS.items() if key in document['summary']]
+
+
+def _probes(part: dict[str, Any]) -> list[Table]:
+    kinds = [(kind, value) for kind in ('linear', 'mlp') for value in ('mse', 'mse_std', 'r')]
+    header = ['quantity', 'linear MSE', '± std', 'r', 'MLP MSE', '± std', 'r']
+    rows = [[name, *(Key(f'probes/scores/{name}/{kind}/{value}') for kind, value in kinds)]
+            for name in part['scores']]
+    paper = [[Published(cell) for cell in row] for row in _PAPER_PROBES]
+    return [(f'Fitted on {part["fit_frames"]} frames, scored on {part["held_out_frames"]} frames '
+             f'of held-out episodes', header, rows),
+            ('The paper, LeWM', ['quantity', 'linear MSE', 'r', 'MLP MSE', 'r'], paper)]
+
+
+def _surprise(part: dict[str, Any]) -> list[Table]:
+    place = 'surprise/calibration'
+    tables = [('Calibration on held-out episodes', ['what', 'value'], [
+        ['mean squared one-step error (surprise 1)', Key(f'{place}/mean_error')],
+        ['alarm threshold', Key(f'{place}/threshold')],
+        ['quantile of ordinary surprise', Key(f'{place}/quantile')],
+        ['frames', Key(f'{place}/samples')]])]
+    if 'versions' in part:
+        rows = []
+        for name, entry in part['versions'].items():
+            base = f'surprise/versions/{name}'
+            tested = ([Key(f'{base}/{key}') for key in ('t', 'p')] if 't' in entry else ['', ''])
+            rows.append([name, entry['description'], Key(f'{base}/surprise'),
+                         Key(f'{base}/above_threshold'), *tested])
+        tables.append((f'At frame {part["perturbed_frame"]} of {part["trajectories"]} simulated '
+                       'trajectories; paired t-test against "unperturbed", two-sided',
+                       ['version', 'what happens', 'surprise', 'share above alarm', 't', 'p'],
+                       rows))
+    return tables
+
+
+def _straightness(part: dict[str, Any]) -> list[Table]:
+    names = {'latents': 'latents', 'pixels': 'raw pixels', 'joints': 'joint angles (the motion)'}
+    rows = [[label, Key(f'straightness/{key}')] for key, label in names.items() if key in part]
+    tables = [('Mean cosine of consecutive velocities, held-out episodes',
+               ['of', 'straightness'],
+               [*rows, [Published('paper: LeWM, Push-T'), Published('about .6')],
+                [Published('paper: PLDM, Push-T'), Published('about .4')]])]
+    if part.get('over_training'):
+        tables.append(('Checkpoints that the run kept', ['optimiser step', 'straightness'], [
+            [Key(f'straightness/over_training/{number}/{key}')
+             for key in ('step', 'straightness')]
+            for number in range(len(part['over_training']))]))
+    return tables
+
+
+def _horizon(part: dict[str, Any]) -> list[Table]:
+    return [(f'Mean squared latent error, {name}; imagining beats copying up to '
+             f'{entry["useful_blocks"]} blocks of {part["block_s"]:.2f} s',
+             ['blocks ahead', *map(str, range(1, len(entry['imagined']) + 1))],
+             [[label, *(Key(f'horizon/contexts/{name}/{key}/{number}')
+                        for number in range(len(entry[key])))]
+              for key, label in (('imagined', 'imagined'), ('copied', 'nothing moves'))])
+            for name, entry in part['contexts'].items()]
+
+
+def _distances(part: dict[str, Any]) -> list[Table]:
+    return [('Where the cost becomes flat', ['joint', 'pairs', 'flat from [rad]',
+                                             'examined up to [rad]'],
+             [[name, *(Key(f'distances/joints/{name}/{key}')
+                       for key in ('pairs', 'flat_from_rad', 'examined_to_rad'))]
+              for name in part['joints']])]
+
+
+def _projection(part: dict[str, Any]) -> list[Table]:
+    return [('Principal components', ['what', 'value'], [
+        ['variance in the first three', Key('projection/variance_of_3')],
+        ['components for 95 % of the variance', Key('projection/components_for_95')],
+        ['latent width', Key('projection/latent_dim')]])]
+
+
+def _decoder(part: dict[str, Any]) -> list[Table]:
+    return [('Held-out pictures', ['what', 'value'], [
+        ['mean squared pixel error (pixels in [0, 1])', Key('decoder/held_out_mse')],
+        ['share of pixel variance explained', Key('decoder/explained_variance')]])]
+
+
+SECTIONS = {
+    'probes': Section(
+        'Probes: what can be read from a latent',
+        'Readouts of each quantity, fitted on frozen latents. Mean squared errors are of '
+        'standardised targets: 0 is perfect, 1 means the quantity is not there. Velocity is the '
+        'control: a single picture does not show it, several latents in a row should.', _probes),
+    'surprise': Section(
+        'Violation of expectation',
+        'Surprise is the squared error of a predicted latent, relative to its mean on held-out '
+        'episodes. A robot that jumps violates what the model has learnt about motion; the paper '
+        'finds that this surprises far more than a change of colour.', _surprise),
+    'straightness': Section(
+        'Temporal straightness',
+        'How straight the path of latents is, at model-step spacing. No loss term asks for it. '
+        'The motion itself turns around, so the joints give the value that a perfect map of the '
+        'state would have.', _straightness),
+    'horizon': Section(
+        'How far ahead it can imagine',
+        'The predictor runs on its own predictions with the recorded actions. Copying the newest '
+        'frame is what a model must beat; unrelated frames are what knowing nothing costs.',
+        _horizon),
+    'distances': Section(
+        'Latent distance against physical distance',
+        'The planner follows squared latent distance to the goal. Pairs of held-out frames that '
+        'differ in one joint only (every other within 0.15 rad) show how far it leads. Rule: flat '
+        'from the smallest distance from which the median climbs to no later point (0.3 rad away '
+        'or more) at over 10 % of its steepest slope; a dash means that it rises to the end.',
+        _distances),
+    'projection': Section(
+        'The latent space on paper',
+        'PCA and t-SNE of held-out latents. Colour that changes smoothly along a shape means that '
+        'the joint is laid out along it.', _projection),
+    'decoder': Section(
+        'What a latent shows',
+        'A small decoder, trained on frozen latents for these pictures only; the model never sees '
+        "it. Blur is the decoder's uncertainty as much as the latent's.", _decoder),
+}

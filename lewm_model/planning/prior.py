@@ -1,0 +1,106 @@
+"""Planning without search: a small network answers with the block that leads to the goal.
+
+Source: goal-conditioned inverse dynamics on frozen latents, arXiv 2605.08732. What was tried
+instead, and what it measured, is in docs/planning.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lewm_model.config import Config, require
+import torch
+from torch import nn, Tensor
+
+Rollout = Callable[[Tensor, Tensor, Tensor], Tensor]   # `LeWorldModel.rollout` or its like
+
+
+@dataclass(frozen=True)
+class PriorConfig(Config):
+    """Sizes of the network."""
+
+    hidden_dim: int = 256
+    hidden_layers: int = 3
+
+    def __post_init__(self) -> None:
+        for name, value in self.to_dict().items():
+            require(value >= 1, f'PriorConfig.{name}', 'at least 1', value)
+
+
+class InverseDynamicsPrior(nn.Module):
+    """Maps where the robot is, where it shall be and when, to the block that leaves here.
+
+    Args:
+        config: Sizes.
+        latent_dim: D.
+        low: Smallest action, (A,) normalised; no answer is below it.
+        high: Largest action, (A,) normalised.
+        frameskip: K, control steps per block.
+    """
+
+    def __init__(self, config: PriorConfig, latent_dim: int, low: Tensor, high: Tensor,
+                 frameskip: int) -> None:
+        super().__init__()
+        self.config = config
+        self.frameskip = frameskip
+        widths = [3 * latent_dim + 1] + [config.hidden_dim] * config.hidden_layers
+        layers: list[nn.Module] = []
+        for width_in, width_out in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(width_in, width_out), nn.SiLU()]
+        self.net = nn.Sequential(*layers, nn.Linear(widths[-1], len(low) * frameskip))
+        # The limits belong to the robot, not to the weights: they are not saved with them.
+        self.register_buffer('_centre', ((high + low) / 2).repeat(frameskip), persistent=False)
+        self.register_buffer('_reach', ((high - low) / 2).repeat(frameskip), persistent=False)
+
+    def forward(self, latents: Tensor, goals: Tensor, steps_left: Tensor) -> Tensor:
+        """Answer with one block each.
+
+        Args:
+            latents: Where the robot is, (B, D).
+            goals: Where it shall be, (B, D).
+            steps_left: Control steps in which to get there, (B,), at least K.
+
+        Returns:
+            Blocks (B, K*A), normalised, within the limits.
+        """
+        share = (self.frameskip / steps_left.to(latents))[:, None]   # of the way, in this block
+        answer = self.net(torch.cat([latents, goals, share * (goals - latents), share], dim=-1))
+        return self._centre + self._reach * answer.tanh()
+
+
+def imagine(prior: InverseDynamicsPrior, rollout: Rollout, latents: Tensor, past_blocks: Tensor,
+            goal: Tensor, horizon: int, committed: Tensor | None = None
+            ) -> tuple[Tensor, Tensor]:
+    """Let the prior act in the world model for T blocks, on the model's own predictions.
+
+    It does so T times side by side: attempt n is told to arrive after n blocks, and from then on
+    to be back after one. An attempt in too great a hurry is one that does not get there.
+
+    Args:
+        prior: What acts.
+        rollout: Predicts the latent after a block: latents (S, L, D), past blocks (S, L-1, K*A)
+            and one block (S, 1, K*A) give (S, 1, D).
+        latents: What was seen, (1, L, D), oldest first.
+        past_blocks: The executed blocks between, (1, L-1, K*A).
+        goal: (D,).
+        horizon: T.
+        committed: First d actions, (d, A) normalised, which can no longer be changed.
+
+    Returns:
+        The blocks of each attempt (T, T, K*A), and the latents they lead to (T, T, D).
+    """
+    seen = latents.shape[1]
+    fixed = past_blocks.new_zeros(0) if committed is None else committed.flatten()
+    latents = latents.expand(horizon, -1, -1)
+    blocks = past_blocks.expand(horizon, -1, -1)
+    goals = goal.expand(horizon, -1)
+    arrival = torch.arange(1, horizon + 1, device=latents.device)    # [blocks]
+    for elapsed in range(horizon):
+        left = (arrival - elapsed).clamp(min=1) * prior.frameskip
+        block = prior(latents[:, -1], goals, left)
+        part, fixed = fixed[:block.shape[1]], fixed[block.shape[1]:]
+        block = torch.cat([part.expand(len(block), -1), block[:, len(part):]], dim=1)[:, None]
+        latents = torch.cat([latents, rollout(latents, blocks, block)], dim=1)
+        blocks = torch.cat([blocks, block], dim=1)
+    return blocks[:, seen - 1:], latents[:, seen:]

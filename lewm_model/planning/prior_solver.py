@@ -1,0 +1,57 @@
+"""The prior as a solver: a few attempts in the imagined world, no search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import time
+
+from lewm_model.errors import PlanningError
+from lewm_model.planning.prior import imagine, InverseDynamicsPrior
+from lewm_model.planning.protocols import Dynamics, Objective
+from lewm_model.types import Context, Goal, Plan
+import torch
+from torch import Tensor
+
+
+class PriorSolver:
+    """Answers with the cheapest of the prior's imagined attempts; see `protocols.Solver`.
+
+    Args:
+        prior: What acts, in eval mode, on the device of the latents.
+        dynamics: Imagines one block at a time.
+        objective: Says which attempt is best: one per block in which to arrive.
+        horizon: T, blocks.
+    """
+
+    def __init__(self, prior: InverseDynamicsPrior, dynamics: Dynamics, objective: Objective,
+                 horizon: int) -> None:
+        self._prior = prior
+        self._dynamics = dynamics
+        self._objective = objective
+        self._horizon = horizon
+
+    @torch.inference_mode()
+    def solve(self, context: Context, goal: Goal, *, initial_mean: Tensor | None = None,
+              committed: Tensor | None = None) -> Plan:
+        """Plan T blocks; there is no search, so `initial_mean` has no effect.
+
+        Raises:
+            PlanningError: If no attempt has a finite cost.
+        """
+        started = time.perf_counter()
+
+        def rollout(latents: Tensor, past_blocks: Tensor, blocks: Tensor) -> Tensor:
+            longer = replace(context, latents=latents, past_blocks=past_blocks)
+            return self._dynamics.rollout(longer, blocks)
+
+        blocks, latents = imagine(self._prior, rollout, context.latents, context.past_blocks,
+                                  goal.latent, self._horizon, committed)
+        costs = self._objective(latents, goal)                             # (T,)
+        costs = torch.where(costs.isfinite(), costs, torch.inf)
+        best = int(costs.argmin())
+        cost = costs[best].item()
+        if cost == float('inf'):
+            raise PlanningError('no attempt of the prior has a finite cost; the observation, the '
+                                'prior or the model is broken')
+        return Plan(blocks=blocks[best], cost=cost, start_cost=cost, elite_std=0.0,
+                    solve_time_s=time.perf_counter() - started, iterations=0)

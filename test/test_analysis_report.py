@@ -1,0 +1,198 @@
+"""The whole analysis on a tiny data set: parts, report, command, and what they refuse."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+import json
+import re
+import sys
+
+from lewm_model.analysis import parts, sections
+from lewm_model.analysis.parts import Size
+from lewm_model.analysis.report import look_up, render_html, show, to_document
+from lewm_model.analysis.run import analyse
+from lewm_model.analysis.subject import Subject
+from lewm_model.bundle import Bundle
+from lewm_model.data.episode_writer import Episode, write_episodes
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.errors import BundleError, ConfigError, DatasetError, MissingPackageError
+from lewm_model.resources import find_named
+from lewm_model.robot import RobotDescription
+from lewm_sim import cli
+from lewm_sim.commands.analyse import PARTS
+from nano import tiny_bundle
+import numpy as np
+import pytest
+
+EPISODES, ROWS = 12, 41
+SMALL = replace(Size.quick(), mlp_steps=5, projection_steps=5, decoder_steps=2)
+
+
+@pytest.fixture(scope='module')
+def data_path(tmp_path_factory):
+    """Episodes of a bright square whose place follows two joints."""
+    rng = np.random.default_rng(0)
+
+    def episode(number):
+        qpos = np.cumsum(rng.normal(size=(ROWS, 2)) * 0.15, axis=0)
+        pixels = np.full((ROWS, 64, 64, 3), 40, np.uint8)
+        for frame, (x, y) in zip(pixels, (24 + 10 * np.sin(qpos)).astype(int), strict=True):
+            frame[y:y + 16, x:x + 16] = 220
+        action = np.arange(ROWS * 2, dtype=np.float32).reshape(ROWS, 2) + 1000 * number
+        action[-1] = np.nan
+        return Episode(f'episode {number}', 'bag', '', pixels, action, qpos,
+                       np.gradient(qpos, 0.05, axis=0), np.arange(ROWS) * 50_000_000)
+
+    path = tmp_path_factory.mktemp('data') / 'square.h5'
+    robot = RobotDescription.from_yaml(find_named('config/robots', 'sim_reacher', '.yaml'))
+    return write_and_return(path, [episode(number) for number in range(EPISODES)], robot)
+
+
+def write_and_return(path, episodes, robot):
+    write_episodes(path, episodes, [ROWS] * len(episodes), robot, 64, {'task': 'reacher'})
+    return path
+
+
+@pytest.fixture
+def subject(data_path):
+    return Subject(tiny_bundle(provenance={'validation_split': 0.3}), EpisodeFile.open(data_path))
+
+
+def about():
+    return {'bundle': 'square <nano>', 'model_id': 'abc', 'task': 'reacher', 'parameters': 12345,
+            'latent_dim': 16, 'data': 'square.h5', 'episodes': 12, 'held_out_episodes': 4,
+            'lewm_version': '0', 'created': 'today', 'quick': True, 'robot': 'sim_reacher',
+            'commands': ['lewm train "a & b"']}
+
+
+class Page(HTMLParser):
+    """Collects every attribute that could refer to something, and the numbered cells."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.references, self.cells, self._key = [], {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.references += [values[name] for name in ('src', 'href', 'srcset', 'data', 'action')
+                            if name in values]
+        if tag in ('link', 'script', 'iframe'):
+            self.references.append(tag)
+        if 'data-key' in values:
+            self._key = values['data-key']
+            self.cells[self._key] = ''
+
+    def handle_data(self, data):
+        if self._key:
+            self.cells[self._key] += data
+
+    def handle_endtag(self, tag):
+        if tag == 'td':
+            self._key = None
+
+
+def test_the_report_is_one_file_with_the_numbers_of_the_json(subject):
+    """Nothing is loaded from outside; every numbered cell shows what the JSON has there."""
+    analysis = analyse(subject, SMALL, [name for name in PARTS if name != 'surprise'])
+    document = json.loads(json.dumps(to_document(analysis, about()), allow_nan=False))
+    text = render_html(document, analysis.pictures)
+    page = Page(text)
+    assert len(page.references) >= 5
+    assert all(value.startswith('data:image/png;base64,iVBOR') for value in page.references)
+    assert not re.search(r'https?://|url\(|@import', text)
+    assert 'square &lt;nano&gt;' in text and 'a &amp; b' in text and 'QUICK RUN' in text
+    assert len(page.cells) > 60
+    for key, cell in page.cells.items():
+        assert cell == show(look_up(document, key)), key
+    assert {key.split('/')[0] for key in page.cells} == {*analysis.numbers, 'summary'}
+    assert {'probes', 'horizon', 'distances'} < set(analysis.numbers)
+
+
+def test_a_square_that_shows_both_joints_is_read_better_than_chance(subject):
+    """Even an untrained encoder carries where a bright square is; velocity is not in a frame."""
+    analysis = analyse(subject, SMALL, ['probes'])
+    scores = analysis.numbers['probes']['scores']
+    assert scores['shoulder angle']['linear']['r'] > 0.5
+    assert scores['shoulder velocity']['linear']['r'] < 0.5
+    assert set(scores) == {
+        'shoulder angle', 'wrist angle', 'shoulder velocity', 'wrist velocity',
+        'shoulder velocity, 3 frames', 'wrist velocity, 3 frames'}
+
+
+def test_windows_pair_each_frame_with_the_block_leaving_it(subject):
+    """Row t of every episode has action (2t, 2t+1): frame k's block starts at its own row."""
+    windows = subject.held_out_windows(4, 1000, np.random.default_rng(0))
+    assert len(windows.rows) == len(subject.held_out) * (ROWS - 15)
+    steps = windows.rows % ROWS
+    assert (np.diff(windows.rows, axis=1) == 5).all() and (np.diff(steps, axis=1) == 5).all()
+    assert set(windows.rows[:, 0] // ROWS) == set(subject.held_out)
+    first = windows.blocks[:, :, 0].numpy() % 1000     # the tiny bundle normalises by 1
+    np.testing.assert_array_equal(first, 2 * steps[:, :-1])
+    assert not set(subject.kept) & set(subject.held_out)
+
+
+def test_what_does_not_fit_is_refused(subject, data_path):
+    """No split, other actions, another rate, short episodes, unknown parts: each says the fix."""
+    data = EpisodeFile.open(data_path)
+    with pytest.raises(BundleError, match='no provenance.validation_split'):
+        Subject(tiny_bundle(provenance={}), data)
+    with pytest.raises(DatasetError, match='control step of 0.05 s, the bundle of 0.1 s'):
+        Subject(tiny_bundle(control_dt_s=0.1), data)
+    with pytest.raises(DatasetError, match='has the 46 rows of 10 frames 5 control steps apart'):
+        subject.held_out_windows(10, 5, np.random.default_rng(0))
+    with pytest.raises(ConfigError, match='no part probe; parts: probes, surprise'):
+        analyse(subject, only=['probe'])
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_first(tmp_path, capsys):
+    """A file in the way of --out costs no analysis."""
+    (tmp_path / 'taken').write_text('')
+    tiny_bundle().save(tmp_path / 'tiny')
+    assert cli.main(['analyse', str(tmp_path / 'tiny'), '--data', 'no.h5', '--out',
+                     str(tmp_path / 'taken')]) == cli.USAGE_ERROR
+    assert 'cannot write a report to' in capsys.readouterr().err
+
+
+def test_without_matplotlib_the_extra_is_named_at_once(subject, monkeypatch):
+    """Not after minutes of work."""
+    monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)
+    with pytest.raises(MissingPackageError, match=r'pip install "lewm_ros\[train\]"'):
+        analyse(subject, only=['decoder'])
+
+
+def test_command_parts_and_sections_are_the_same_parts():
+    """The command offers what exists, and the report has a section for each."""
+    assert PARTS == tuple(parts.PARTS) == tuple(sections.SECTIONS)
+
+
+def test_numbers_are_written_with_about_three_digits():
+    """As the page shows them."""
+    values = (0.99981, 0.01234, 36.67, 1234.5, -0.25, 0.0, 7, None, 2e-20)
+    assert [show(value) for value in values] == [
+        '1.000', '0.0123', '36.7', '1234', '-0.250', '0.0', '7', '–', '2.0e-20']
+
+
+@pytest.mark.sim
+def test_the_command_writes_the_report_and_saves_the_threshold(data_path, tmp_path, monkeypatch,
+                                                               capsys):
+    """`--save` adds `metrics: analysis:` to a bundle that is otherwise the same."""
+    bundle = tiny_bundle(provenance={'validation_split': 0.3}, metrics={'training': {'a': 1}})
+    bundle.save(tmp_path / 'tiny')
+    before = Bundle.load(tmp_path / 'tiny')
+    quick = Size.quick()
+    monkeypatch.setattr(parts, 'Size', type('Small', (), {
+        '__new__': lambda cls: quick, 'quick': lambda: quick}))
+    command = ['analyse', str(tmp_path / 'tiny'), '--data', str(data_path), '--out',
+               str(tmp_path / 'report'), '--only', 'surprise', 'straightness']
+    assert cli.main([*command, '--quick', '--save']) == cli.USAGE_ERROR
+    assert 'and not --quick' in capsys.readouterr().err
+    assert cli.main([*command, '--save']) == 0
+    document = json.loads((tmp_path / 'report/analysis.json').read_text())
+    assert set(document) == {'about', 'summary', 'surprise', 'straightness', 'paper'}
+    assert document['surprise']['trajectories'] == quick.trajectories
+    after = Bundle.load(tmp_path / 'tiny')
+    assert after.metrics['training'] == {'a': 1} and after.model_id == before.model_id
+    assert after.metrics['analysis']['surprise'] == document['surprise']['calibration']
+    assert after.metrics['analysis']['surprise']['threshold'] > 1
+    assert 'teleports above the alarm threshold' in capsys.readouterr().out
+    assert (tmp_path / 'report/analysis.html').stat().st_size > 20_000
