@@ -24,6 +24,11 @@ from rclpy.task import Future
 
 TRANSITION_S = 90.0  # a cold start loads torch and a model from a slow disk
 _STEP_S = 0.05       # how often `alive` is asked while waiting
+_ANSWER_S = 5.0      # after this long without an answer, the node's state is asked for
+_GOALS = {'configure': 'inactive', 'activate': 'active', 'deactivate': 'inactive',
+          'cleanup': 'unconfigured'}
+_STARTS = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
+           'cleanup': 'inactive'}
 
 
 class LifecycleError(LewmError):
@@ -60,24 +65,56 @@ class LifecycleClient:
         """Take the node from active to inactive; raises LifecycleError."""
         self._transition(Transition.TRANSITION_DEACTIVATE, 'deactivate', timeout_s)
 
+    def cleanup(self, timeout_s: float) -> None:
+        """Take the node from inactive to unconfigured; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_CLEANUP, 'cleanup', timeout_s)
+
     def state(self, timeout_s: float) -> str:
         """Return the node's state, such as 'active'; raises LifecycleError."""
         return self._call(self._get, GetState.Request(), 'get_state',
                           time.monotonic() + timeout_s).current_state.label
 
     def _transition(self, transition: int, name: str, timeout_s: float) -> None:
+        """Ask for a transition until the node has made it or refuses.
+
+        An answer is lost when the node sends it before it has discovered this process's reader.
+        So silence is followed by a look at the state: the transition may have been made, or the
+        request may never have arrived.
+        """
+        deadline_s = time.monotonic() + timeout_s
         request = ChangeState.Request(transition=Transition(id=transition))
-        answer = self._call(self._change, request, name, time.monotonic() + timeout_s)
-        if not answer.success:
+        answer = self._send(self._change, request, name, deadline_s)
+        repeated = False
+        while not self._answered(answer, name, deadline_s):
+            state = self._send(self._get, GetState.Request(), name, deadline_s)
+            if self._answered(state, name, deadline_s):
+                label = state.result().current_state.label
+                if label == _GOALS[name]:
+                    return
+                if label == _STARTS[name] and not answer.done():
+                    answer = self._send(self._change, request, name, deadline_s)
+                    repeated = True
+        made_before = repeated and self.state(timeout_s) == _GOALS[name]
+        if not answer.result().success and not made_before:
             raise LifecycleError(f'{self._target} refused to {name}; its log says why')
 
     def _call(self, client, request, name: str, deadline_s: float):
-        while not client.service_is_ready():
-            self._wait(name, deadline_s, 'is not there')
-        future: Future = client.call_async(request)
+        future = self._send(client, request, name, deadline_s)
         while not future.done():
             self._wait(name, deadline_s, 'did not answer')
         return future.result()
+
+    def _send(self, client, request, name: str, deadline_s: float) -> Future:
+        while not client.service_is_ready():
+            self._wait(name, deadline_s, 'is not there')
+        return client.call_async(request)
+
+    def _answered(self, future: Future, name: str, deadline_s: float) -> bool:
+        """Wait a little for an answer; tell whether it came."""
+        patient_until_s = time.monotonic() + _ANSWER_S
+        while not future.done() and time.monotonic() < patient_until_s:
+            self._wait(name, deadline_s, 'did not answer')
+        return future.done()
 
     def _wait(self, name: str, deadline_s: float, problem: str) -> None:
         self._alive()

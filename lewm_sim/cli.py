@@ -91,4 +91,11 @@ def _interrupt_on_sigterm() -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    status = main()
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
+        # Under torchrun everything is written by now, but threads of the communication library
+        # can abort Python's own end, which torchrun would take for a failure.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

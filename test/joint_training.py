@@ -69,4 +69,6 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)   # as the command line does, see lewm_sim.cli

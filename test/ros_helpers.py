@@ -12,22 +12,13 @@ import sys
 import time
 from typing import Any
 
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lewm_ros.lifecycle import LifecycleClient, LifecycleError
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 ROOT = Path(__file__).resolve().parents[1]
-TRANSITIONS = {
-    'configure': Transition.TRANSITION_CONFIGURE,
-    'activate': Transition.TRANSITION_ACTIVATE,
-    'deactivate': Transition.TRANSITION_DEACTIVATE,
-    'cleanup': Transition.TRANSITION_CLEANUP,
-}
-
-
 def free_domain() -> int:
     """Return a domain nobody on this machine is in: its discovery port is not bound."""
     first = os.getpid() % 90
@@ -130,9 +121,10 @@ class Graph:
     def transition(self, node: str, *names: str) -> None:
         """Take a lifecycle node through transitions, each of which must succeed."""
         for name in names:
-            request = ChangeState.Request(transition=Transition(id=TRANSITIONS[name]))
-            response = self.call(ChangeState, f'/{node}/change_state', request)
-            assert response.success, f'{node} refused to {name}'
+            try:
+                getattr(LifecycleClient(self.node, self._executor, f'/{node}'), name)(30.0)
+            except LifecycleError as error:
+                raise AssertionError(str(error)) from error
 
     def wait_for_exit(self, process: subprocess.Popen, timeout_s: float = 10.0) -> int:
         """Spin until a process has ended and return its exit status."""

@@ -83,8 +83,8 @@ def test_the_picture_shows_what_the_truth_says(rig):
     info, image = rig.info[-1][1], rig.images[-1][1]
     assert (info.width, info.height) == (image.width, image.height) == (64, 64)
     assert image.encoding == 'rgb8'
-    # fovy 42 degrees: half the picture is seen under 21
-    assert np.degrees(np.arctan(32 / info.k[4])) == pytest.approx(21.0)
+    # fovy 44 degrees: half the picture is seen under 22
+    assert np.degrees(np.arctan(32 / info.k[4])) == pytest.approx(22.0)
 
 
 def test_a_command_moves_its_joint_and_silence_stops_it(rig):

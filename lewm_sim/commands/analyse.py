@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import shlex
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for bar in bars.values():
             bar.close()
-    about = _about(subject, Path(folder), quick=args.quick)
+    about = _about(subject, Path(folder), args.command_line, quick=args.quick)
     paths = write_report(analysis, about, args.out)
     document = to_document(analysis, about)
     for question, answer, key, _ in glance_rows(document):
@@ -99,7 +97,7 @@ def _simulator(subject: Subject) -> TaskSimulator | None:
                          subject.bundle.model_config.frameskip)
 
 
-def _about(subject: Subject, folder: Path, *, quick: bool) -> dict:
+def _about(subject: Subject, folder: Path, command: str, *, quick: bool) -> dict:
     from datetime import datetime, timezone
 
     from lewm_model import __version__
@@ -112,7 +110,7 @@ def _about(subject: Subject, folder: Path, *, quick: bool) -> dict:
             'lewm_version': __version__,
             'created': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
             'commands': [*bundle.provenance.get('commands', []),
-                         shlex.join(['lewm', *sys.argv[1:]])]}
+                         command]}
 
 
 def _save(bundle, folder: Path, document: dict) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
                 raise ConfigError('--search-lambda uses one process; start it without torchrun')
             return _search(args, data, recipe, run_folder)
         start = f'torchrun --nproc-per-node {group.size} -m lewm_sim.cli'
-        command = shlex.join([*(['lewm'] if group.size == 1 else start.split()), *sys.argv[1:]])
+        words = shlex.split(args.command_line)   # lewm train ...
+        command = shlex.join(words if group.size == 1 else [*start.split(), *words[1:]])
         earlier = [line for key in ('collect_command', 'ingest_command')
                    if (line := data.attributes.get(key))]
         board = _board(run_folder) if group.is_main else None
