@@ -15,16 +15,14 @@ from lewm_model.errors import LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros import conversions, qos
 from lewm_ros.control_loop import CommandParameters, ControlLoop
-from lewm_ros.interrupt import Interrupt, NO_HANDLERS
 from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
 from lewm_ros.parameters import NodeParameters
 from lewm_ros.reports import ControllerReport, ExecutedStep, State
 from lewm_ros.robot_interface import RobotInterface
-import rclpy
+from lewm_ros.run_node import run_node
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
@@ -245,25 +243,8 @@ def _answer(response, refusal: str):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    # rclpy's own handlers would close the context before the zero command could be sent
-    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
-    end = Interrupt()
-    node = None
-    try:
-        node = CommandNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while rclpy.ok() and not end.is_set():
-            executor.spin_once(timeout_sec=0.1)
-    except LewmError as error:
-        rclpy.logging.get_logger('command_node').fatal(str(error))
-        return 1
-    finally:  # also after a crash: the robot is left standing
-        if node is not None:
-            node.halt()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    # The last act, also after a crash: the robot is left standing.
+    return run_node(CommandNode, args, last_act=CommandNode.halt)
 
 
 if __name__ == '__main__':

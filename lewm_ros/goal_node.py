@@ -11,16 +11,14 @@ from lewm_model.errors import ImageError, LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros import conversions, qos
 from lewm_ros.goal_files import read_allowed, read_picture
-from lewm_ros.interrupt import Interrupt, NO_HANDLERS
 from lewm_ros.msg import GoalImage
 from lewm_ros.parameters import NodeParameters, parameter
 from lewm_ros.reports import GoalSource
+from lewm_ros.run_node import run_node
 from lewm_ros.srv import CaptureGoal, SetGoal
 import numpy as np
-import rclpy
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
@@ -143,23 +141,7 @@ class GoalNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
-    end = Interrupt()
-    node = None
-    try:
-        node = GoalNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while not end.is_set():
-            executor.spin_once(timeout_sec=0.1)
-    except LewmError as error:
-        rclpy.logging.get_logger('goal_node').fatal(str(error))
-        return 1
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node(GoalNode, args)
 
 
 if __name__ == '__main__':

@@ -18,7 +18,6 @@ from lewm_model.errors import LewmError
 from lewm_model.types import ActionChunk
 from lewm_ros import conversions, qos
 from lewm_ros.goal_progress import GoalProgress
-from lewm_ros.interrupt import Interrupt, NO_HANDLERS
 from lewm_ros.latency import Latency
 from lewm_ros.msg import ActionChunk as ActionChunkMsg, ExecutedCommand, GoalImage, PlanStatus
 from lewm_ros.parameters import NodeParameters
@@ -26,9 +25,8 @@ from lewm_ros.plan_loop import LoopSettings, PlanLoop
 from lewm_ros.planner_setup import PlannerParameters, prepare, Prepared
 from lewm_ros.reports import PlanState
 from lewm_ros.robot_interface import RobotInterface
-import rclpy
+from lewm_ros.run_node import run_node
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -288,24 +286,7 @@ class PlannerNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
-    end = Interrupt()
-    node = None
-    try:
-        node = PlannerNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while not end.is_set():
-            executor.spin_once(timeout_sec=0.1)
-    except LewmError as error:
-        rclpy.logging.get_logger('planner_node').fatal(str(error))
-        return 1
-    finally:
-        if node is not None:
-            node.end_work()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node(PlannerNode, args, last_act=PlannerNode.end_work)
 
 
 if __name__ == '__main__':

@@ -16,15 +16,15 @@ from lewm_model.errors import ConfigError, LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros import conversions, qos
 from lewm_ros.drive import Drive
-from lewm_ros.interrupt import Interrupt, NO_HANDLERS
+from lewm_ros.interrupt import Interrupt
 from lewm_ros.pacer import Pacer
 from lewm_ros.parameters import NodeParameters, parameter
 from lewm_ros.robot_interface import RobotInterface
+from lewm_ros.run_node import run_node
 from lewm_ros.srv import ResetSim
 from lewm_sim.tasks import load_task
 from lewm_sim.world import World
 import numpy as np
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -199,21 +199,7 @@ def run(node: SimNode, end: Interrupt) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
-    end = Interrupt()
-    node = None
-    try:
-        node = SimNode()
-        run(node, end)
-    except LewmError as error:
-        rclpy.logging.get_logger('sim_node').fatal(str(error))
-        return 1
-    finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node(SimNode, args, last_act=SimNode.close, loop=run)
 
 
 if __name__ == '__main__':
