@@ -40,11 +40,11 @@ def isolate() -> int:
     """
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     if not os.environ.get('ROS_DOMAIN_ID'):
-        os.environ['ROS_DOMAIN_ID'] = str(_free_domain())
+        os.environ['ROS_DOMAIN_ID'] = str(free_domain())
     return int(os.environ['ROS_DOMAIN_ID'])
 
 
-def _free_domain() -> int:
+def free_domain() -> int:
     """Return a domain whose first participant is not running on this machine."""
     candidates = random.sample(range(1, 102), 101)  # below the ephemeral ports of Linux
     for domain in candidates:

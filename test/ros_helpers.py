@@ -6,12 +6,12 @@ from collections.abc import Callable
 import os
 from pathlib import Path
 import signal
-import socket
 import subprocess
 import sys
 import time
 from typing import Any
 
+from lewm_ros.bringup import free_domain
 from lewm_ros.lifecycle import LifecycleClient, LifecycleError
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -19,17 +19,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 ROOT = Path(__file__).resolve().parents[1]
-def free_domain() -> int:
-    """Return a domain nobody on this machine is in: its discovery port is not bound."""
-    first = os.getpid() % 90
-    for domain in (*range(first + 10, 100), *range(10, first + 10)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(('', 7410 + 250 * domain))  # DDSI-RTPS 9.6.1: unicast discovery
-            except OSError:
-                continue
-            return domain
-    raise RuntimeError('no free ROS domain between 10 and 99')
 
 
 class Graph:

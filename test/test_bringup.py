@@ -22,7 +22,7 @@ from rclpy.node import Node  # noqa: E402
 def client(monkeypatch):
     """A node in a domain of its own, in which the children will be too."""
     monkeypatch.delenv('ROS_DOMAIN_ID', raising=False)
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(bringup._free_domain()))
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(bringup.free_domain()))
     context = rclpy.Context()
 
     def start() -> tuple[Node, SingleThreadedExecutor]:
@@ -88,9 +88,9 @@ def test_a_node_that_never_answers_is_given_up(client):
 def test_a_domain_in_use_is_not_chosen(monkeypatch):
     """Two systems on one machine do not hear each other; a chosen domain is kept."""
     monkeypatch.delenv('ROS_DOMAIN_ID', raising=False)
-    used = free = bringup._free_domain()
+    used = free = bringup.free_domain()
     while free == used:
-        free = bringup._free_domain()
+        free = bringup.free_domain()
     monkeypatch.setattr(bringup.random, 'sample', lambda population, k: [used, free])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(('', 7410 + 250 * used))

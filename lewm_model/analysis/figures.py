@@ -7,7 +7,7 @@ from typing import Any
 
 from lewm_model.analysis.distances import DistanceCurve
 from lewm_model.analysis.horizon import HorizonErrors
-from lewm_model.errors import MissingPackageError
+from lewm_model.figure import new_figure
 import numpy as np
 from torch import Tensor
 
@@ -21,11 +21,7 @@ def canvas(width: float, height: float) -> Any:
     Raises:
         MissingPackageError: If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError('matplotlib', 'train', 'drawing an analysis') from error
-    return Figure(figsize=(width, height), layout='constrained')
+    return new_figure(width, height, 'drawing an analysis')
 
 
 def png(figure: Any) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lewm_model.errors import MissingPackageError
+from lewm_model.figure import new_figure
 from lewm_model.training.loop import Progress
 
 
@@ -14,11 +14,7 @@ def plot_curves(progress: Progress, path: Path) -> Path:
     Raises:
         MissingPackageError: If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError('matplotlib', 'train', 'drawing training curves') from error
-    figure = Figure(figsize=(12, 3.6), layout='constrained')
+    figure = new_figure(12, 3.6, 'drawing training curves')
     losses, health, probes = figure.subplots(1, 3)
     steps = [point['step'] for point in progress.losses]
     checked = [point['step'] for point in progress.checks]

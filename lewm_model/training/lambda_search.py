@@ -22,7 +22,8 @@ import shutil
 from typing import Any
 
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.errors import MissingPackageError, TrainingError
+from lewm_model.errors import TrainingError
+from lewm_model.figure import new_figure
 from lewm_model.training.loop import Progress
 from lewm_model.training.run import Recipe, train_on
 
@@ -169,13 +170,9 @@ def plot_trials(trials: list[Trial], limit: float, path: Path) -> None:
     Raises:
         MissingPackageError: If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError('matplotlib', 'train', 'drawing the search') from error
     ordered = sorted(trials, key=lambda trial: trial.sigreg_weight)
     weights = [trial.sigreg_weight for trial in ordered]
-    figure = Figure(figsize=(9, 3), layout='constrained')
+    figure = new_figure(9, 3, 'drawing the search')
     panels = (('prediction', 'prediction / copy error', None), ('sigreg', 'SIGReg', limit),
               ('worst_probe', 'worst probe R2', WORST_PROBE))
     for axes, (name, title, line) in zip(figure.subplots(1, 3), panels, strict=True):
