@@ -164,7 +164,10 @@ class TrainConfig(Config):
     sigreg_weight: float = 0.09      # lambda: the code's value, peak of the paper's ablation
     sigreg_projections: int = 1024   # M
     sigreg_knots: int = 17
-    validation_split: float = 0.1    # share of episodes held out, by hash of the episode id
+    validation_split: float = 0.1    # share held out
+    split: str = 'episodes'          # hold out 'episodes', by hash of their id, or 'clips', at
+    #                                  random as in the reference: neighbours of one episode then
+    #                                  fall on both sides, so its held-out numbers are optimistic
     precision: str = 'bf16'          # bf16, fp32, or auto: bf16 where the processor has it;
     #                                  SIGReg is always fp32
     compile: bool = False            # torch.compile the forward pass
@@ -205,6 +208,8 @@ class TrainConfig(Config):
         require(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)
         require(0 < self.validation_split < 1, 'TrainConfig.validation_split', 'in (0, 1)',
                self.validation_split)
+        require(self.split in ('episodes', 'clips'), 'TrainConfig.split', "'episodes' or 'clips'",
+               self.split)
         require(self.precision in ('bf16', 'fp32', 'auto'), 'TrainConfig.precision',
                "'bf16', 'fp32' or 'auto'", self.precision)
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from lewm_model.data.clips import ClipLoader, Clips, split_episodes
+from lewm_model.data.clips import ClipLoader, Clips, divide_clips, split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
 from lewm_model.preprocess import ActionNormalizer
@@ -92,6 +92,28 @@ def test_both_sides_of_the_split_have_an_episode():
         assert len(train) and len(held_out)
     with pytest.raises(DatasetError, match='record at least 2'):
         split_episodes(['a'], 0.5)
+
+
+def test_dividing_clips_gives_every_clip_to_one_side_and_shares_frames():
+    """The reference's split: random, exact in size, the same for a seed, frames on both sides."""
+    clips = Clips(data_set(60, 60), IDENTITY)
+    training, validation = divide_clips(clips, 0.25, seed=3)
+    again, _ = divide_clips(clips, 0.25, seed=3)
+    other, _ = divide_clips(clips, 0.25, seed=4)
+
+    assert len(validation) == round(0.25 * len(clips))
+    assert sorted([*training.starts, *validation.starts]) == sorted(clips.starts)
+    assert (training.starts == again.starts).all()
+    assert (training.starts != other.starts).any()
+    frames = [set(part.batch(np.arange(len(part))).rows.ravel())
+              for part in (training, validation)]
+    assert frames[0] & frames[1]
+
+
+def test_one_clip_cannot_be_divided():
+    """A side without clips would only be noticed in the middle of a run."""
+    with pytest.raises(DatasetError, match='1 clip'):
+        divide_clips(Clips(data_set(20), IDENTITY), 0.1, seed=0)
 
 
 def test_an_epoch_shows_every_clip_once_and_the_next_is_in_another_order():

@@ -3,7 +3,7 @@
 import math
 
 from lewm_model.sigreg import SigReg
-from lewm_model.training.health import check_health, Health, ridge_probe
+from lewm_model.training.health import check_health, Health, ridge_probe, straightness
 from nano import tiny_bundle
 import pytest
 import torch
@@ -55,3 +55,12 @@ def test_sigreg_is_measured_at_the_batch_size_of_the_run():
     health = check_health(model, torch.randn(128, 4, 3, 64, 64), torch.randn(128, 4, 10),
                           torch.randn(4, 2, 3, 64, 64), {}, SigReg(64), 32, torch.Generator())
     assert health.sigreg == pytest.approx(0.40205 * 32, rel=1e-3)
+
+
+@pytest.mark.parametrize('turn, expected', [(0.0, 1.0), (90.0, 0.0), (120.0, -0.5), (180.0, -1.0)])
+def test_straightness_is_the_cosine_of_the_turn(turn, expected):
+    """A path that turns by the same angle at every step has the cosine of that angle."""
+    headings = torch.deg2rad(turn * torch.arange(5))
+    steps = torch.stack([headings.cos(), headings.sin()], dim=-1)
+    path = torch.cat([torch.zeros(1, 2), steps.cumsum(dim=0)])
+    assert straightness(path[None]) == pytest.approx(expected, abs=1e-6)

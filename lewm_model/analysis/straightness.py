@@ -12,19 +12,10 @@ from pathlib import Path
 from lewm_model.config import ModelConfig
 from lewm_model.errors import TrainingError
 from lewm_model.training.checkpoint import load
+from lewm_model.training.health import straightness
 from lewm_model.world_model import LeWorldModel
-from torch import Tensor
-from torch.nn import functional
 
-
-def straightness(points: Tensor) -> float:
-    """Return the mean cosine of consecutive velocities of (B, T, n), in [-1, 1].
-
-    A pair with a velocity of zero counts as 0: it has no direction.
-    """
-    velocities = points[:, 1:] - points[:, :-1]
-    return functional.cosine_similarity(velocities[:, :-1], velocities[:, 1:],
-                                        dim=-1).mean().item()
+__all__ = ['checkpointed_models', 'straightness']
 
 
 def checkpointed_models(run_folder: Path, config: ModelConfig

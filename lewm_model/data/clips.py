@@ -7,6 +7,7 @@ K actions leaving it. Turning uint8 into normalised floats is `lewm_model.prepro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import copy
 from dataclasses import dataclass
 import hashlib
 
@@ -98,6 +99,12 @@ class Clips:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def subset(self, indices: np.ndarray) -> Clips:
+        """Return only some of these clips, by position; everything else is shared."""
+        chosen = copy.copy(self)
+        chosen.starts = self.starts[indices]
+        return chosen
+
     def batch(self, indices: np.ndarray) -> ClipBatch:
         """Gather clips.
 
@@ -110,6 +117,28 @@ class Clips:
         return ClipBatch(
             frames=torch.from_numpy(self._pixels[rows]), rows=rows,
             actions=torch.from_numpy(actions.reshape(len(rows), self.num_frames, -1)))
+
+
+def divide_clips(clips: Clips, validation_split: float, seed: int) -> tuple[Clips, Clips]:
+    """Divide clips at random, as the reference does, instead of whole episodes.
+
+    Args:
+        clips: All of them.
+        validation_split: Share held out, in (0, 1), rounded to at least one clip.
+        seed: Of the choice.
+
+    Returns:
+        Training and validation clips; neighbours share frames across the two.
+
+    Raises:
+        DatasetError: If there are fewer than two clips.
+    """
+    if len(clips) < 2:
+        raise DatasetError(f'{clips.file.path} has {len(clips)} clip, which cannot be divided '
+                           f'into training and validation; record longer episodes')
+    order = np.random.default_rng(seed).permutation(len(clips))
+    count = min(max(1, round(validation_split * len(clips))), len(clips) - 1)
+    return clips.subset(np.sort(order[count:])), clips.subset(np.sort(order[:count]))
 
 
 class ClipLoader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from lewm_model.figure import new_figure
@@ -30,10 +31,14 @@ def plot_curves(progress: Progress, path: Path) -> Path:
     ranks = health.twinx()
     ranks.plot(checked, [point['effective_rank'] for point in progress.checks], color='tab:green')
     ranks.set(ylabel='effective rank (green)', ylim=(0, None))
+    straightness = [point.get('straightness', math.nan) for point in progress.checks]
+    probes.plot(checked, straightness, color='black', linestyle='--',
+                label='temporal straightness')
     for name in (progress.checks[-1]['probes'] if progress.checks else {}):
         probes.plot(checked, [point['probes'][name] for point in progress.checks], marker='o',
                     markersize=3, label=name)
-    probes.set(title='Linear probe R2, held out', xlabel='step', ylim=(0, 1.02))
+    probes.set(title='Linear probe R2 and straightness, held out', xlabel='step',
+               ylim=(0, 1.02))
     for axes in (losses, health, probes):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:

@@ -9,6 +9,7 @@ from lewm_model.sigreg import SigReg
 from lewm_model.world_model import LeWorldModel
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Health:
     effective_rank: float  # exp(entropy of the covariance spectrum), [1, D]
     step_distance: float   # median squared latent distance of frames one control step apart
     probes: dict[str, float] = field(default_factory=dict)  # R2 of a ridge probe per quantity
+    straightness: float = math.nan   # mean cosine of consecutive latent steps, [-1, 1]; no loss
+    #                                  asks for it, and it rises while a model learns
     gate_norm: float = math.nan      # root mean square of the AdaLN gates; exactly 0 at the start
     action_effect: float = math.nan  # mean squared change of the prediction when every clip gets
     #                                  the actions of another one, relative to copy_error
@@ -78,8 +81,21 @@ def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours
         effective_rank=(-(share * share.log()).sum()).exp().item(),
         step_distance=(pairs[:, 0] - pairs[:, 1]).square().sum(-1).median().item(),
         probes={name: ridge_probe(latents[:, 0], value) for name, value in states.items()},
+        straightness=straightness(latents),
         gate_norm=gates.square().mean().sqrt().item(),
         action_effect=(foreign - predicted).square().mean().item() / max(copy_error, 1e-12))
+
+
+def straightness(points: Tensor) -> float:
+    """Return the mean cosine of consecutive velocities of (B, T, n), T >= 3, in [-1, 1].
+
+    A pair with a velocity of zero counts as 0: it has no direction. NaN for shorter paths.
+
+    Source: LeWorldModel, arXiv 2603.19312: on Push-T it rises to about 0.6 during training.
+    """
+    velocities = points[:, 1:] - points[:, :-1]
+    return functional.cosine_similarity(velocities[:, :-1], velocities[:, 1:],
+                                        dim=-1).mean().item()
 
 
 def ridge_probe(latents: Tensor, targets: Tensor, strength: float = 1e-3) -> float:

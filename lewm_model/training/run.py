@@ -12,7 +12,7 @@ from lewm_model import __version__
 from lewm_model.bundle import Bundle
 from lewm_model.card import CURVES_FILE, write_card
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig, TrainConfig
-from lewm_model.data.clips import ClipLoader, Clips, split_episodes
+from lewm_model.data.clips import ClipLoader, Clips, divide_clips, split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
@@ -67,7 +67,7 @@ class TrainedOn:
 def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
              report: Callable[[Progress], None], device: str = 'cpu',
              group: Group | None = None) -> TrainedOn:
-    """Train on the episodes that are not held out, watched on those that are.
+    """Train on what is not held out, watched on what is; `TrainConfig.split` says of which kind.
 
     Arguments and errors are those of `train_bundle`.
     """
@@ -75,10 +75,15 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
     model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
     transform = FrameTransform(model_config.image_size)
     normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
-    kept, held_out = split_episodes(data.ep_id, recipe.train.validation_split)
     window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
-    training = Clips(data, normalizer, kept, **window)
-    validation = Clips(data, normalizer, held_out, **window)
+    if recipe.train.split == 'clips':
+        held_out = ()
+        training, validation = divide_clips(Clips(data, normalizer, **window),
+                                            recipe.train.validation_split, recipe.train.seed)
+    else:
+        kept, held_out = split_episodes(data.ep_id, recipe.train.validation_split)
+        training = Clips(data, normalizer, kept, **window)
+        validation = Clips(data, normalizer, held_out, **window)
     result = train(
         model_config, recipe.train,
         ClipLoader(training, recipe.train.batch_size, recipe.train.seed, rank=group.rank,
@@ -141,7 +146,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
             'training_clips': trained.training_clips, 'batch_size': recipe.train.batch_size,
             'steps': result.progress.step, 'seed': recipe.train.seed,
             'sigreg_weight': recipe.train.sigreg_weight,
-            'validation_split': recipe.train.validation_split,
+            **_held_out(recipe.train),
             'training_minutes': round(result.seconds / 60, 1),
             'processes': group.size, 'cpu_threads': torch.get_num_threads(), 'device': device,
             'parameters': sum(value.numel() for value in result.model.parameters()),
@@ -152,6 +157,13 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
     plot_curves(result.progress, bundle_folder / CURVES_FILE)
     write_card(bundle, bundle_folder)
     return bundle
+
+
+def _held_out(config: TrainConfig) -> dict[str, Any]:
+    """Say what evaluation may use: the share of episodes, or that none was held out."""
+    if config.split == 'clips':
+        return {'split': f'clips, {config.validation_split:g} of them held out'}
+    return {'validation_split': config.validation_split}
 
 
 def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,

@@ -1,0 +1,74 @@
+"""Benchmarks compare fairly: measured in turns, ratios paired by round."""
+
+import json
+
+from lewm_model.errors import ConfigError
+from lewm_sim.bench.report import Group, Report
+from lewm_sim.bench.side_by_side import Measured, ratio, side_by_side, Variant
+from lewm_sim.commands.bench import kinds
+import pytest
+
+
+class FakeClock:
+    """Time that only passes when a variant spends it."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def spend(self, seconds):
+        def call():
+            self.now += seconds
+        return call
+
+
+def test_variants_take_turns_and_warm_up_is_not_counted():
+    """Every round calls each once, in alternating order; only the measured rounds have times."""
+    calls, clock = [], FakeClock()
+    measured = side_by_side(
+        {'a': Variant(lambda: calls.append('a')), 'b': Variant(lambda: calls.append('b'))},
+        rounds=2, warmup=1, clock=clock)
+    assert calls == ['a', 'b', 'b', 'a', 'a', 'b']
+    assert len(measured['a'].seconds) == len(measured['b'].seconds) == 2
+
+
+def test_preparation_is_not_timed():
+    """Setting threads or emptying caches before a call costs the variant nothing."""
+    clock = FakeClock()
+    measured = side_by_side({'a': Variant(clock.spend(1.0), prepare=clock.spend(100.0))},
+                            rounds=3, warmup=0, clock=clock)
+    assert measured['a'].seconds == (1.0, 1.0, 1.0)
+
+
+def test_the_ratio_counts_units_and_survives_a_slow_spell():
+    """Twice the work in half the time is four times; a machine that slows for a round cancels."""
+    slow = Measured('slow', (4.0, 40.0, 4.0), units=1)
+    fast = Measured('fast', (2.0, 20.0, 2.0), units=2)
+    assert ratio(slow, fast) == pytest.approx((4.0, 4.0, 4.0))
+
+
+def test_nothing_to_measure_is_refused():
+    """An empty benchmark says so instead of dividing by zero later."""
+    with pytest.raises(ConfigError, match='at least 1 round, got 0 variants'):
+        side_by_side({})
+
+
+def test_a_report_has_the_same_numbers_for_people_and_programs(tmp_path):
+    """The table and the JSON agree, the machine is named, and the picture is there."""
+    group = Group('one plan', (Measured('eager', (0.2, 0.2)), Measured('tuned', (0.05, 0.05))),
+                  'plan', {'cost error': 1e-5})
+    path = Report('plan', (group,), 'lewm bench plan').write(tmp_path)
+    written = json.loads(path.read_text())
+    tuned = written['groups'][0]['measured'][1]
+    assert tuned['times_faster_than_first']['median'] == pytest.approx(4.0)
+    assert '4.00 (4.00-4.00)' in group.text() and 'cost error: 1e-05' in group.text()
+    assert written['machine']['cores'] >= 1 and written['command'] == 'lewm bench plan'
+    assert (tmp_path / 'plan.png').stat().st_size > 1000
+
+
+def test_every_kind_explains_itself():
+    """`lewm bench --help` has one line for each benchmark, and helpers are no benchmarks."""
+    assert 'side_by_side' not in kinds()
+    assert all(kinds().values())
