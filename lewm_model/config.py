@@ -13,6 +13,8 @@ from lewm_model.errors import ConfigError
 import yaml
 
 ConfigT = TypeVar('ConfigT', bound='Config')
+SOLVERS = ('cem', 'mppi', 'gradient', 'prior')
+NOISES = ('independent', 'held', 'coloured', 'knots')
 
 
 def require(condition: bool, name: str, allowed: str, value: Any) -> None:
@@ -218,7 +220,8 @@ class TrainConfig(Config):
 class PlanConfig(Config):
     """Receding-horizon planning; counts are model steps (blocks) unless said otherwise."""
 
-    solver: str = 'cem'              # 'cem', or 'prior': the bundle's prior alone, no search
+    solver: str = 'cem'              # 'cem'; 'mppi'; 'gradient', down the imagined cost; or
+    #                                  'prior': the bundle's prior alone, no search
     horizon: int = 5                 # T, blocks imagined
     receding_horizon: int = 5        # R, blocks executed before replanning, [1, horizon]
     history: int = 1                 # L, frames in the context; the reference plans with 1
@@ -227,21 +230,32 @@ class PlanConfig(Config):
     iterations: int = 30
     sample_std: float = 1.0          # initial spread, normalised units
     min_std: float = 0.0             # floor of the spread; the reference has none
-    noise: str = 'independent'       # 'independent' per control step (reference), or 'held':
-    #                                  one action per block, repeated K times
-    free_blocks: int | None = None   # blocks with noise of their own, the later ones share the
-    #                                  last one's: a long reach with few dimensions; None: all
+    noise: str = 'independent'       # 'independent' per control step (reference); 'held': one
+    #                                  action per block, repeated K times; 'coloured': slow changes
+    #                                  are likelier (iCEM); 'knots': linear between a few actions
+    colour: float = 2.0              # coloured: power falls with frequency to this exponent
+    knots: int = 3                   # knots: actions drawn, evenly spaced over the horizon
+    free_blocks: int | None = None   # independent, held: blocks with noise of their own, the later
+    #                                  ones share the last one's: a long reach with few
+    #                                  dimensions; None: all
     cost: str = 'last'               # 'last' step (reference) or 'all' steps; 'all' pairs with
     #                                  receding_horizon 1, 'last' with the whole horizon
     initial: str = 'last'            # where CEM starts: the 'last' plan, see warm_start, or what
     #                                  the bundle's 'prior' would do
     warm_start: bool = True          # unexecuted tail of the last plan is the next initial mean
-    clip: bool = False               # keep candidates inside the robot's limits
+    momentum: float = 0.0            # share of the old mean and spread that stays, [0, 1); iCEM .1
+    keep_elites: int = 0             # elites that are candidates again in the next iteration
+    answer: str = 'mean'             # the 'mean' of the last elites (reference), or the 'best'
+    #                                  candidate of all, if it is cheaper
+    temperature: float = 0.5         # mppi: cost difference that divides a weight by e
+    learning_rate: float = 0.1       # gradient: of AdamW, normalised units per step
+    clip: bool = False               # keep candidates inside the robot's limits and, where the
+    #                                  bundle knows it, what the data has shown
     budget_ms: float | None = None   # stop iterating when this much time is gone [ms]
     seed: int = 42
 
     def __post_init__(self) -> None:
-        require(self.solver in ('cem', 'prior'), 'PlanConfig.solver', "'cem' or 'prior'",
+        require(self.solver in SOLVERS, 'PlanConfig.solver', f'one of {", ".join(SOLVERS)}',
                 self.solver)
         require(self.initial in ('last', 'prior'), 'PlanConfig.initial', "'last' or 'prior'",
                 self.initial)
@@ -254,10 +268,24 @@ class PlanConfig(Config):
                f'in [2, num_candidates={self.num_candidates}]', self.num_elites)
         require(self.sample_std > 0, 'PlanConfig.sample_std', 'positive', self.sample_std)
         require(self.min_std >= 0, 'PlanConfig.min_std', 'not negative', self.min_std)
-        require(self.noise in ('independent', 'held'), 'PlanConfig.noise',
-               "'independent' or 'held'", self.noise)
+        require(self.noise in NOISES, 'PlanConfig.noise', f'one of {", ".join(NOISES)}',
+                self.noise)
         require(self.free_blocks is None or 1 <= self.free_blocks <= self.horizon,
                 'PlanConfig.free_blocks', f'in [1, horizon={self.horizon}]', self.free_blocks)
+        require(self.free_blocks is None or self.noise in ('independent', 'held'),
+                'PlanConfig.free_blocks', f'absent with noise={self.noise!r}', self.free_blocks)
+        require(self.colour >= 0, 'PlanConfig.colour', 'not negative', self.colour)
+        require(self.knots >= 2, 'PlanConfig.knots', 'at least 2', self.knots)
+        require(0 <= self.momentum < 1, 'PlanConfig.momentum', 'in [0, 1)', self.momentum)
+        require(0 <= self.keep_elites <= self.num_elites, 'PlanConfig.keep_elites',
+                f'in [0, num_elites={self.num_elites}]', self.keep_elites)
+        require(self.keep_elites < self.num_candidates, 'PlanConfig.keep_elites',
+                f'below num_candidates={self.num_candidates}', self.keep_elites)
+        require(self.answer in ('mean', 'best'), 'PlanConfig.answer', "'mean' or 'best'",
+                self.answer)
+        for name in ('temperature', 'learning_rate'):
+            require(getattr(self, name) > 0, f'PlanConfig.{name}', 'positive',
+                    getattr(self, name))
         require(self.cost in ('last', 'all'), 'PlanConfig.cost', "'last' or 'all'", self.cost)
         require(self.budget_ms is None or self.budget_ms > 0, 'PlanConfig.budget_ms',
                'positive', self.budget_ms)

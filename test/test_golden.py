@@ -5,8 +5,9 @@ import json
 from types import SimpleNamespace
 
 from lewm_model.engines.torch_engine import TorchEngine
-from lewm_model.planning.cem import CemSolver
+from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.objectives import last_step_distance
+from lewm_model.planning.sampling import SamplingSolver
 from lewm_model.preprocess import FrameTransform
 from lewm_model.sigreg import SigReg
 from lewm_model.types import Context, Goal
@@ -53,9 +54,9 @@ def our_vectors(case, model=None):
     target = Goal(latent=model.encode(goal[None, None])[0, 0])
     found['costs'] = last_step_distance(found['rollout_1'], target)
     engine = TorchEngine(SimpleNamespace(model=model, frame_transform=transform))
-    solver = CemSolver(PLAN, engine, last_step_distance,
-                       action_dim=config.action_dim, block_dim=config.block_dim,
-                       generator=torch.Generator().manual_seed(PLAN.seed))
+    solver = SamplingSolver(PLAN, engine, last_step_distance, Candidates(
+        PLAN, action_dim=config.action_dim, block_dim=config.block_dim,
+        generator=torch.Generator().manual_seed(PLAN.seed)))
     context = Context(latents[:1, :1], torch.zeros(1, 0, config.block_dim), (0,))
     found['plan'] = solver.solve(context, target).blocks
     return {name: value.numpy() for name, value in found.items()}

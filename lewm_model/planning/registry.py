@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.errors import BundleError, ConfigError
-from lewm_model.planning.cem import CemSolver
+from lewm_model.errors import BundleError
+from lewm_model.planning.candidates import Candidates
+from lewm_model.planning.gradient import GradientSolver, ModelDynamics
 from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.prior_solver import PriorSolver
 from lewm_model.planning.protocols import Dynamics, Solver
+from lewm_model.planning.sampling import SamplingSolver
 import torch
+from torch import Tensor
 
 
 def make_solver(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solver:
     """Build the solver that `config.solver` names.
 
     Raises:
-        ConfigError: If there is none of that name.
         BundleError: If it needs a prior and the bundle has none.
     """
-    if config.solver not in SOLVERS:
-        raise ConfigError(f'solver must be one of {", ".join(SOLVERS)}, got {config.solver!r}')
-    return SOLVERS[config.solver](config, bundle, dynamics)
-
-
-def _cem(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> CemSolver:
+    objective = make_objective(config.cost)
+    if config.solver == 'prior':
+        return _prior(config, bundle, dynamics)
     sizes = bundle.model_config
     device = next(bundle.model.parameters()).device
-    return CemSolver(
-        config, dynamics, make_objective(config.cost), action_dim=sizes.action_dim,
-        block_dim=sizes.block_dim, generator=torch.Generator(device).manual_seed(config.seed),
-        bounds=tuple(bound.to(device) for bound in bundle.normalized_limits),
-        start=_prior(config, bundle, dynamics) if config.initial == 'prior' else None)
+    candidates = Candidates(
+        config, action_dim=sizes.action_dim, block_dim=sizes.block_dim,
+        generator=torch.Generator(device).manual_seed(config.seed),
+        bounds=tuple(bound.to(device) for bound in _bounds(bundle)))
+    start = _prior(config, bundle, dynamics) if config.initial == 'prior' else None
+    if config.solver == 'gradient':
+        return GradientSolver(config, ModelDynamics(bundle.model), objective, candidates, start)
+    return SamplingSolver(config, dynamics, objective, candidates, start)
+
+
+def _bounds(bundle: Bundle) -> tuple[Tensor, Tensor]:
+    """Return what the robot can do and the data has shown, each (A,) normalised.
+
+    Beyond what was recorded the model only extrapolates, and a search finds its errors there.
+    """
+    low, high = bundle.normalized_limits
+    support = bundle.provenance.get('action_support')
+    if support is None:
+        return low, high
+    seen = [torch.from_numpy(bundle.action_normalizer.normalize(values)).to(low)
+            for values in (support['low'], support['high'])]
+    return torch.maximum(low, seen[0]), torch.minimum(high, seen[1])
 
 
 def _prior(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> PriorSolver:
@@ -42,7 +56,3 @@ def _prior(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> PriorSolve
                           'prior), but the bundle has none; add one with `lewm train-prior`, or '
                           'plan with solver: cem and initial: last')
     return PriorSolver(bundle.prior, dynamics, make_objective(config.cost), config.horizon)
-
-
-SOLVERS: dict[str, Callable[[PlanConfig, Bundle, Dynamics], Solver]] = {
-    'cem': _cem, 'prior': _prior}

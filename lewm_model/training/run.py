@@ -146,7 +146,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
             'training_clips': trained.training_clips, 'batch_size': recipe.train.batch_size,
             'steps': result.progress.step, 'seed': recipe.train.seed,
             'sigreg_weight': recipe.train.sigreg_weight,
-            **_held_out(recipe.train),
+            **_held_out(recipe.train), 'action_support': _support(data.action),
             'training_minutes': round(result.seconds / 60, 1),
             'processes': group.size, 'cpu_threads': torch.get_num_threads(), 'device': device,
             'parameters': sum(value.numel() for value in result.model.parameters()),
@@ -157,6 +157,12 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
     plot_curves(result.progress, bundle_folder / CURVES_FILE)
     write_card(bundle, bundle_folder)
     return bundle
+
+
+def _support(actions: np.ndarray) -> dict[str, list[float]]:
+    """Return what the data has shown, robot units: beyond it the model only extrapolates."""
+    return {'low': np.nanmin(actions, axis=0).tolist(),
+            'high': np.nanmax(actions, axis=0).tolist()}
 
 
 def _held_out(config: TrainConfig) -> dict[str, Any]:
