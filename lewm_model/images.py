@@ -1,109 +1,130 @@
 """Pictures to rgb uint8, the same online and offline. NumPy and OpenCV only, no torch, no ROS.
 
 The arguments are the plain fields of `sensor_msgs/Image` and `sensor_msgs/CompressedImage`, so
-live messages, bags and files end in one decoder. Normalisation is `lewm_model.preprocess`.
+live messages, bags and files end in one decoder, and in one way to the model's square:
+`square_from_raw` and `square_from_compressed`. Normalisation is `lewm_model.preprocess`; raw
+encodings are `image_encodings`, what is checked before decoding is `image_headers`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+import sys
 from typing import Any
 
 import cv2
 from lewm_model.errors import ImageError
+from lewm_model.image_encodings import (
+    ENCODINGS,
+    FULL_SCALE,
+    is_mosaic,
+    refuse_depth,
+    to_8_bits,
+    to_rgb,
+)
+from lewm_model.image_headers import damaged, MAX_PIXELS, read_header
 import numpy as np
 
-# encoding: (channels per pixel, cv2 conversion to rgb). OpenCV names a Bayer pattern after the
-# second row, second and third pixel, ROS after the first two of the first row.
-_RAW = {
-    'rgb8': (3, None),
-    'bgr8': (3, cv2.COLOR_BGR2RGB),
-    'rgba8': (4, cv2.COLOR_RGBA2RGB),
-    'bgra8': (4, cv2.COLOR_BGRA2RGB),
-    'mono8': (1, cv2.COLOR_GRAY2RGB),
-    'bayer_rggb8': (1, cv2.COLOR_BayerBG2RGB),
-    'bayer_bggr8': (1, cv2.COLOR_BayerRG2RGB),
-    'bayer_gbrg8': (1, cv2.COLOR_BayerGR2RGB),
-    'bayer_grbg8': (1, cv2.COLOR_BayerGB2RGB),
-}
-ENCODINGS = tuple(_RAW)
-_JPEG_START, _JPEG_END, _PNG_START = b'\xff\xd8\xff', b'\xff\xd9', b'\x89PNG\r\n\x1a\n'
+__all__ = ['decode_compressed', 'ENCODINGS', 'MAX_PIXELS', 'read_image', 'resize_square',
+           'square_from_compressed', 'square_from_raw', 'to_rgb', 'write_image']
+
+_REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4,
+            2: cv2.IMREAD_REDUCED_COLOR_2}
 
 
-def to_rgb(encoding: str, height: int, width: int, step: int, is_bigendian: bool,
-           data: Any) -> np.ndarray:
-    """Turn the fields of a raw image message into rgb.
+def square_from_raw(encoding: str, height: int, width: int, step: int, is_bigendian: bool,
+                    data: Any, *, size: int | None, assume_encoding: str = '',
+                    full_scale: int = FULL_SCALE) -> np.ndarray:
+    """Turn a raw image message into the square the model sees.
 
-    Args:
-        encoding: One of `ENCODINGS`.
-        height: Rows [px].
-        width: Columns [px].
-        step: Bytes from one row to the next, at least width times channels; padding is skipped.
-        is_bigendian: Ignored, every supported encoding has one byte per channel.
-        data: Bytes, or a uint8 array, of at least step * height.
+    Args and errors are those of `to_rgb`, and of `resize_square`; size None leaves the picture
+    as it is.
 
     Returns:
-        rgb, uint8 (H, W, 3), contiguous and independent of `data`.
-
-    Raises:
-        ImageError: Unknown encoding, or sizes that contradict each other.
+        rgb, uint8 (size, size, 3).
     """
-    if encoding not in _RAW:
-        raise ImageError(f'image encoding {encoding!r} is not supported; let the camera driver '
-                         f'publish one of {", ".join(ENCODINGS)}')
-    channels, conversion = _RAW[encoding]
-    if height < 1 or width < 1:
-        raise ImageError(f'image is empty: height={height}, width={width}')
-    if step < width * channels:
-        raise ImageError(f'image step {step} is too small for width={width} in {encoding} '
-                         f'({width * channels} bytes a row)')
-    buffer = (np.ascontiguousarray(data).view(np.uint8).reshape(-1)
-              if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=np.uint8))
-    if buffer.size < step * height:
-        raise ImageError(f'image data is cut short: {buffer.size} bytes, but step={step} times '
-                         f'height={height} is {step * height}')
-    rows = buffer[:step * height].reshape(height, step)[:, :width * channels]
-    pixels = rows.reshape(height, width, channels)
-    if conversion is None:
-        return np.array(pixels)
-    if channels == 1 and encoding != 'mono8' and min(height, width) < 2:
-        raise ImageError(f'image of {height}x{width} is too small for {encoding}')
-    return cv2.cvtColor(np.ascontiguousarray(pixels), conversion)
+    rgb = to_rgb(encoding, height, width, step, is_bigendian, data,
+                 assume_encoding=assume_encoding, full_scale=full_scale)
+    return rgb if size is None else resize_square(rgb, size)
 
 
-def decode_compressed(data: Any, image_format: str = '') -> np.ndarray:
-    """Turn a JPEG or PNG, as in `sensor_msgs/CompressedImage`, into rgb.
+def square_from_compressed(data: Any, image_format: str = '', *, size: int | None,
+                           full_scale: int = FULL_SCALE) -> np.ndarray:
+    """Turn a compressed image message into the square the model sees.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side stays at least
+    `size`: most of the work of decoding is then never done. That is not bit for bit the full
+    decoding resized, so training and the live robot must both come here.
+
+    Args and errors are those of `decode_compressed`, and of `resize_square`; size None leaves
+    the picture as it is.
+
+    Returns:
+        rgb, uint8 (size, size, 3).
+    """
+    rgb = decode_compressed(data, image_format, at_least=size, full_scale=full_scale)
+    return rgb if size is None else resize_square(rgb, size)
+
+
+def decode_compressed(data: Any, image_format: str = '', *, at_least: int | None = None,
+                      full_scale: int = FULL_SCALE) -> np.ndarray:
+    """Turn a JPEG, PNG or WebP, as in `sensor_msgs/CompressedImage`, into rgb.
 
     What counts is the content, not the text: drivers write 'jpeg', 'rgb8; jpeg compressed bgr8'
-    and more. An orientation tag is ignored, as raw images have none.
+    and more. The text tells only what content cannot: that grey values are depth, or a Bayer
+    mosaic. An orientation tag is ignored, as raw images have none.
 
     Args:
         data: The file's bytes, or a uint8 array of them.
-        image_format: The message's `format`, for error messages.
+        image_format: The message's `format`.
+        at_least: A JPEG may come out at 1/2, 1/4 or 1/8 if its shorter side stays this long
+            [px]; None: full size.
+        full_scale: The 16-bit value that is white, of a 16-bit PNG; see `to_rgb`.
 
     Returns:
         rgb, uint8 (H, W, 3).
 
     Raises:
-        ImageError: Another format, or damaged data.
+        ImageError: Depth, another format, too many pixels, or damaged data.
     """
+    source, _, rest = (part.strip() for part in image_format.partition(';'))
+    if 'compressedDepth' in image_format:
+        raise ImageError(f'compressed image of format {image_format!r} holds depth, not colours; '
+                         f'name the compressed topic of the colour camera')
+    refuse_depth(source)
     content = data.tobytes() if isinstance(data, np.ndarray) else bytes(data)
-    if content.startswith(_JPEG_START):
-        # libjpeg fills what is missing with grey; a model must not learn from that.
-        complete = content.rfind(_JPEG_END) > 0
-    elif content.startswith(_PNG_START):
-        complete = True
+    header = read_header(content, image_format)
+    # image_transport converts colours before it compresses and then names them last; a mosaic
+    # without such a name went in as it was.
+    mosaic = header.is_grey and is_mosaic(source) and rest.endswith('compressed')
+    if mosaic:
+        flags, shrink = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, 1
     else:
-        raise ImageError(f'compressed image of format {image_format!r} is neither JPEG nor PNG '
-                         f'({len(content)} bytes, first {content[:4].hex(" ") or "none"})')
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        shrink = _shrink(header.height, header.width, at_least) if header.kind == 'jpeg' else 1
+        flags = _REDUCED.get(shrink, cv2.IMREAD_COLOR)
+        if header.bits == 16:
+            flags |= cv2.IMREAD_ANYDEPTH
     try:
-        bgr = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags) if complete else None
+        pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8),
+                              flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise ImageError(f'compressed image cannot be decoded: {error}') from error
-    if bgr is None:
-        raise ImageError(f'compressed image of {len(content)} bytes is damaged or cut short')
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        raise damaged(content, f'OpenCV says {error.err}') from error
+    expected = (-(-header.height // shrink), -(-header.width // shrink))
+    if pixels is None or pixels.shape[:2] != expected:
+        raise damaged(content, f'OpenCV cannot decode this {header.kind} of '
+                               f'{header.width}x{header.height}')
+    if mosaic:
+        return to_rgb(f'{source.rstrip("0123456789")}{8 * pixels.itemsize}', *pixels.shape,
+                      pixels.strides[0], sys.byteorder == 'big', pixels, full_scale=full_scale)
+    return to_8_bits(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), full_scale)
+
+
+def _shrink(height: int, width: int, at_least: int | None) -> int:
+    """Return the largest divisor that leaves the shorter side at least this long."""
+    if at_least is None:
+        return 1
+    return next((divisor for divisor in _REDUCED
+                 if -(-min(height, width) // divisor) >= at_least), 1)
 
 
 def resize_square(rgb: np.ndarray, size: int) -> np.ndarray:
@@ -132,7 +153,7 @@ def resize_square(rgb: np.ndarray, size: int) -> np.ndarray:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read a JPEG or PNG file as rgb, uint8 (H, W, 3).
+    """Read a JPEG, PNG or WebP file as rgb, uint8 (H, W, 3).
 
     Raises:
         ImageError: If the file is missing, of another format or damaged.

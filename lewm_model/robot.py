@@ -1,12 +1,14 @@
 """What a robot is to LeWM: topics, joints, limits and rate, from `config/robots/*.yaml`.
 
 Shared by ingest, the simulator and the nodes, so it knows neither rclpy nor torch. Turning an
-action into a command message is `lewm_ros.robot_interface`.
+action into a command message is `lewm_ros.robot_interface`; reading one back from a recording is
+`lewm_model.data.commands`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, MISSING
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,39 @@ from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
 import numpy as np
 
-INTERFACES = ('joint_position', 'joint_velocity', 'joint_effort')  # see msg/ActionChunk.msg
+FLOAT_ARRAY = 'std_msgs/msg/Float64MultiArray'
+JOINT_TRAJECTORY = 'trajectory_msgs/msg/JointTrajectory'
+JOINT_STATE = 'sensor_msgs/msg/JointState'
+TWIST, TWIST_STAMPED = 'geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped'
+ODOMETRY = 'nav_msgs/msg/Odometry'
+IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+
+COMMAND_TYPES = {   # by interface, see msg/ActionChunk.msg
+    'joint_position': (FLOAT_ARRAY, JOINT_TRAJECTORY, JOINT_STATE),
+    'joint_velocity': (FLOAT_ARRAY, JOINT_TRAJECTORY, JOINT_STATE),
+    'joint_effort': (FLOAT_ARRAY, JOINT_STATE),
+    'twist': (TWIST, TWIST_STAMPED),
+}
+INTERFACES = tuple(COMMAND_TYPES)
+HEADERLESS = (FLOAT_ARRAY, TWIST)   # they carry no stamp, so only the receive time is known
+TWIST_NAMES = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
+ODOMETRY_NAMES = ('x', 'y', 'yaw')   # [m], [m], [rad] without jumps at +-pi
+STATE_TYPES = (JOINT_STATE, ODOMETRY)
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+ROLES = ('image', 'state', 'command')
+_MAY_BE_EMPTY = ('camera_info_topic', 'executed_topic', 'image_type', 'assume_encoding')
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Which time of a message counts: 'header' (capture time) or 'receive' (when recorded).
+
+    One choice for a whole topic: two clocks in one stream would pair frames with wrong actions.
+    """
+
+    image: str = 'header'
+    state: str = 'header'
+    command: str = 'header'
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,28 +59,45 @@ class RobotDescription:
     robot: str                     # name, matches the file and the bundles trained for it
     control_dt_s: float            # one action per control step [s]
     image_topic: str               # sensor_msgs/Image or sensor_msgs/CompressedImage
-    camera_info_topic: str
-    joint_state_topic: str         # sensor_msgs/JointState
+    camera_info_topic: str         # '' if there is none
+    joint_state_topic: str         # of `state_type`
     command_topic: str             # where the robot listens
-    command_type: str              # message type of `command_topic`
-    executed_topic: str            # lewm_ros/ExecutedCommand
+    command_type: str              # message type of `command_topic`, see COMMAND_TYPES
+    executed_topic: str            # lewm_ros/ExecutedCommand, the training action;
+    #                                '': the training action is what was sent on `command_topic`
     interface: str                 # one of INTERFACES, decides the unit of an action
     joint_names: tuple[str, ...]   # A names, the order of the action vector
     min_command: np.ndarray        # float64 (A,), robot units
     max_command: np.ndarray        # float64 (A,), robot units
     max_rate: np.ndarray           # float64 (A,), slew limit while tracking [unit/s]
     stop_rate: np.ndarray          # float64 (A,), slew limit of an emergency ramp [unit/s]
+    image_type: str = ''           # one of IMAGE_TYPES, where both were recorded on the topic
+    state_type: str = JOINT_STATE  # one of STATE_TYPES
+    state_joint_names: tuple[str, ...] = ()   # joints of the state; (): `joint_names`
+    clocks: Clocks = field(default_factory=Clocks)   # 'header' or 'receive' for each of ROLES
+    assume_encoding: str = ''      # of images that do not say their colours (8UC3), such as bgr8
+    command_hold_s: float = 0.5    # without `executed_topic`: how long a sent command is in
+    #                                force, the command timeout of the robot's controller [s]
+    shared_topics: tuple[str, ...] = ()   # of ROLES: several publishers on its topic are meant
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == 'str' and not (isinstance(value, str) and value):
-                raise self._error(field.name, 'a text that is not empty', value)
-        if not isinstance(self.control_dt_s, (int, float)) or not 0 < self.control_dt_s < 10:
-            raise self._error('control_dt_s', 'a number of seconds in (0, 10)', self.control_dt_s)
-        if self.interface not in INTERFACES:
-            raise self._error('interface', f'one of {", ".join(INTERFACES)}', self.interface)
-        self._set('joint_names', self._names())
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.type == 'str' and not (isinstance(value, str)
+                                          and (value or one.name in _MAY_BE_EMPTY)):
+                raise self._error(one.name, 'a text' if one.name in _MAY_BE_EMPTY else
+                                  'a text that is not empty', value)
+        for name, limit in (('control_dt_s', 10), ('command_hold_s', 3600)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or (
+                    not 0 < value < limit):
+                raise self._error(name, f'a number of seconds in (0, {limit})', value)
+        self._check_types()
+        self._set('joint_names', self._names('joint_names', 1))
+        self._set('state_joint_names', self._names('state_joint_names', 0))
+        self._set('shared_topics', self._names('shared_topics', 0))
+        self._check_names()
+        self._set('clocks', self._clocks())
         for name in ('min_command', 'max_command', 'max_rate', 'stop_rate'):
             self._set(name, self._per_joint(name))
         if not (self.min_command < self.max_command).all():
@@ -65,9 +116,10 @@ class RobotDescription:
         """
         path = resources.find_named('config/robots', str(path_or_name), '.yaml')
         values = load_yaml(path)
-        known = [field.name for field in fields(cls)]
+        known = [one.name for one in fields(cls)]
         unknown = sorted(set(map(str, values)) - set(known))
-        missing = [name for name in known if name not in values]
+        missing = [one.name for one in fields(cls) if one.name not in values
+                   and one.default is MISSING and one.default_factory is MISSING]
         if unknown or missing:
             raise ConfigError(f'{path}: unknown keys: {", ".join(unknown) or "none"}; missing '
                               f'keys: {", ".join(missing) or "none"}; a robot has '
@@ -83,15 +135,68 @@ class RobotDescription:
         return len(self.joint_names)
 
     @property
+    def state_names(self) -> tuple[str, ...]:
+        """P names, the order of the measured state; they may differ from `joint_names`."""
+        return (ODOMETRY_NAMES if self.state_type == ODOMETRY
+                else self.state_joint_names or self.joint_names)
+
+    @property
+    def action_topic(self) -> str:
+        """The topic that training actions are read from."""
+        return self.executed_topic or self.command_topic
+
+    @property
     def control_dt_ns(self) -> int:
         """The control step in integer nanoseconds, for stamps."""
         return round(self.control_dt_s * 1e9)
 
-    def _names(self) -> tuple[str, ...]:
-        names = self.joint_names
-        if not isinstance(names, (list, tuple)) or not names or len(set(map(str, names))) != len(
-                names) or not all(isinstance(name, str) and name for name in names):
-            raise self._error('joint_names', 'a list of different names, at least one', names)
+    def _check_types(self) -> None:
+        if self.interface not in INTERFACES:
+            raise self._error('interface', f'one of {", ".join(INTERFACES)}', self.interface)
+        if self.command_type not in COMMAND_TYPES[self.interface]:
+            raise self._error('command_type', f'one of {", ".join(COMMAND_TYPES[self.interface])} '
+                              f'for interface {self.interface}', self.command_type)
+        if self.state_type not in STATE_TYPES:
+            raise self._error('state_type', f'one of {", ".join(STATE_TYPES)}', self.state_type)
+        if self.image_type and self.image_type not in IMAGE_TYPES:
+            raise self._error('image_type', f"'' or one of {', '.join(IMAGE_TYPES)}",
+                              self.image_type)
+
+    def _check_names(self) -> None:
+        if self.interface == 'twist':
+            if not set(self.joint_names) <= set(TWIST_NAMES):
+                raise self._error('joint_names', f'among {", ".join(TWIST_NAMES)} for interface '
+                                  'twist', list(self.joint_names))
+            if self.state_type == JOINT_STATE and not self.state_joint_names:
+                raise self._error('state_joint_names', 'the joints to read from '
+                                  f'{self.joint_state_topic}, because the actions of a twist are '
+                                  f'no joints (or set state_type: {ODOMETRY})', [])
+        if not set(self.shared_topics) <= set(ROLES):
+            raise self._error('shared_topics', f'among {", ".join(ROLES)}',
+                              list(self.shared_topics))
+
+    def _clocks(self) -> Clocks:
+        value = self.clocks
+        if isinstance(value, Mapping):
+            if not set(value) <= set(ROLES):
+                raise self._error('clocks', f'a choice for {", ".join(ROLES)} only', dict(value))
+            value = Clocks(**value)
+        if not isinstance(value, Clocks) or not all(
+                getattr(value, role) in ('header', 'receive') for role in ROLES):
+            raise self._error('clocks', "'header' or 'receive' for each of image, state, command",
+                              self.clocks)
+        if not self.executed_topic and self.command_type in HEADERLESS and (
+                value.command != 'receive'):
+            raise self._error('clocks', f'{{command: receive}}, because {self.command_type} has '
+                              'no header and executed_topic is empty', self.clocks)
+        return value
+
+    def _names(self, key: str, least: int) -> tuple[str, ...]:
+        names = getattr(self, key)
+        if not isinstance(names, (list, tuple)) or len(names) < least or len(
+                set(map(str, names))) != len(names) or not all(
+                isinstance(name, str) and name for name in names):
+            raise self._error(key, 'a list of different names' + ', at least one' * least, names)
         return tuple(names)
 
     def _per_joint(self, name: str) -> np.ndarray:

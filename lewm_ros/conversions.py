@@ -22,11 +22,6 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
-try:  # a ROS distribution brings it; PyPI does not
-    from cv_bridge import CvBridge, CvBridgeError
-except ImportError:
-    CvBridge = None
-
 _NS = 1_000_000_000
 MAX_ROWS = 10_000  # 500 s at 20 Hz; more is a broken message, not a plan
 
@@ -57,29 +52,26 @@ def header_stamp_ns(message) -> int:
 
 # Images -------------------------------------------------------------------------------------
 
-def image_to_rgb(message: Image | CompressedImage) -> np.ndarray:
+def image_to_rgb(message: Image | CompressedImage, size: int | None = None,
+                 assume_encoding: str = '') -> np.ndarray:
     """Decode a raw or compressed image message to RGB, uint8 (H, W, 3).
 
-    cv_bridge does it where it is installed, `lewm_model.images` everywhere else; a test holds
-    both equal.
+    The decoder is the one that turns bags into training data, also where cv_bridge is installed:
+    a model must see the live camera as it saw the recorded one. A test compares both.
+
+    Args:
+        message: From the camera.
+        size: Height and width that the model was trained on [px]; None: as it was captured.
+        assume_encoding: Of the robot description: the colours of a message that names none.
 
     Raises:
         ImageError: If the encoding is unknown or the data does not fit the header.
     """
     if isinstance(message, CompressedImage):
-        return images.decode_compressed(message.data, image_format=message.format)
-    if CvBridge is not None:
-        return _through_cv_bridge(message)
-    return images.to_rgb(message.encoding, message.height, message.width, message.step,
-                         bool(message.is_bigendian), memoryview(message.data))
-
-
-def _through_cv_bridge(message: Image) -> np.ndarray:
-    try:
-        return CvBridge().imgmsg_to_cv2(message, desired_encoding='rgb8')
-    except (CvBridgeError, RuntimeError, TypeError, ValueError) as error:
-        raise ImageError(f'cv_bridge cannot turn {message.encoding!r} '
-                         f'{message.width}x{message.height} into rgb8: {error}') from error
+        return images.square_from_compressed(message.data, message.format, size=size)
+    return images.square_from_raw(message.encoding, message.height, message.width, message.step,
+                                  bool(message.is_bigendian), memoryview(message.data), size=size,
+                                  assume_encoding=assume_encoding)
 
 
 def rgb_to_image(rgb: np.ndarray, stamp_ns: int, frame_id: str = '') -> Image:
@@ -93,11 +85,14 @@ def rgb_to_image(rgb: np.ndarray, stamp_ns: int, frame_id: str = '') -> Image:
     return message
 
 
-def image_to_observation(message: Image | CompressedImage,
-                         proprio: np.ndarray | None = None) -> Observation:
-    """Return the observation of one camera message; the stamp is the capture time."""
-    return Observation(stamp_ns=header_stamp_ns(message), rgb=image_to_rgb(message),
-                       proprio=proprio)
+def image_to_observation(message: Image | CompressedImage, proprio: np.ndarray | None = None, *,
+                         size: int | None = None, assume_encoding: str = '') -> Observation:
+    """Return the observation of one camera message; the stamp is the capture time.
+
+    `size` and `assume_encoding` are those of `image_to_rgb`.
+    """
+    return Observation(stamp_ns=header_stamp_ns(message),
+                       rgb=image_to_rgb(message, size, assume_encoding), proprio=proprio)
 
 
 def camera_info_to_msg(stamp_ns: int, frame_id: str, *, height: int, width: int,
@@ -268,8 +263,11 @@ def goal_to_msg(rgb: np.ndarray, *, stamp_ns: int, goal_id: str = '', task: str 
         image=rgb_to_image(rgb, stamp_ns), sha256=np.frombuffer(digest, np.uint8), task=task)
 
 
-def msg_to_goal(message: interfaces.GoalImage) -> tuple[np.ndarray, str, GoalSource]:
+def msg_to_goal(message: interfaces.GoalImage,
+                size: int | None = None) -> tuple[np.ndarray, str, GoalSource]:
     """Return (rgb uint8 (H, W, 3), goal_id, source) of a goal message.
+
+    `size` is that of `image_to_rgb`; the hash is of the picture before it is resized.
 
     Raises:
         ImageError: If the picture cannot be decoded or is not the one that was hashed.
@@ -278,4 +276,5 @@ def msg_to_goal(message: interfaces.GoalImage) -> tuple[np.ndarray, str, GoalSou
     if picture_hash(rgb) != bytes(message.sha256):
         raise ImageError(f'goal {message.goal_id!r}: the pixels do not match their SHA-256; '
                          f'publish the goal again')
-    return rgb, message.goal_id, GoalSource(message.source)
+    square = rgb if size is None else images.resize_square(rgb, size)
+    return square, message.goal_id, GoalSource(message.source)

@@ -48,7 +48,8 @@ class GoalNode(Node):
     def __init__(self, **kwargs) -> None:
         super().__init__('goal_node', **kwargs)
         self._settings = NodeParameters(self, GoalParameters).values
-        self._image_topic = RobotDescription.from_yaml(self._settings.robot).image_topic
+        robot = RobotDescription.from_yaml(self._settings.robot)
+        self._image_topic, self._assume_encoding = robot.image_topic, robot.assume_encoding
         self._camera = None                                  # subscribed while somebody waits
         self._waiting: list[tuple[int, Future]] = []         # (frames newer than this, future)
         self._goal_pub = self.create_publisher(GoalImage, 'goal_image', qos.LATCHED)
@@ -82,7 +83,7 @@ class GoalNode(Node):
         timeout_s = min(timeout_s, _CAPTURE_TIMEOUT_MAX_S)
         try:
             message = await self._next_frame(timeout_s)
-            rgb = conversions.image_to_rgb(message)
+            rgb = conversions.image_to_rgb(message, assume_encoding=self._assume_encoding)
             goal = self._publish(rgb, GoalSource.CAPTURE, request.goal_id,
                                  stamp_ns=conversions.header_stamp_ns(message))
         except LewmError as error:

@@ -257,7 +257,9 @@ class PlannerNode(LifecycleNode):
             for message in box.executed:
                 loop.executed(*conversions.msg_to_executed(message, self._interface.names))
             if box.frame is not None:
-                loop.step(conversions.image_to_observation(box.frame))
+                loop.step(conversions.image_to_observation(
+                    box.frame, size=self._image_size,
+                    assume_encoding=self._prepared.robot.assume_encoding))
         except LewmError as error:
             loop.fault(str(error))
         if loop.report.state is PlanState.FAULT:
@@ -265,7 +267,7 @@ class PlannerNode(LifecycleNode):
 
     def _take_goal(self, message: GoalImage) -> None:
         try:
-            rgb, goal_id, source = conversions.msg_to_goal(message)
+            rgb, goal_id, source = conversions.msg_to_goal(message, self._image_size)
         except LewmError as error:
             self._loop.refuse_goal(str(error))
             return
@@ -279,6 +281,11 @@ class PlannerNode(LifecycleNode):
             chunk, names=self._interface.names, interface=self._interface.code,
             committed_steps=committed_steps, plan_time_s=plan_time_s,
             cost=policy.last_plan.cost, model_id=policy.bundle.model_id))
+
+    @property
+    def _image_size(self) -> int:
+        """Of the squares that bags were turned into for training [px]."""
+        return self._prepared.policy.bundle.frame_transform.image_size
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -86,11 +86,19 @@ class BagFactory:
                 self.command(stamp_ns + command_delay_ns, (index, index / 2))
         return self
 
-    def write(self, path: Path, *, storage: StoragePlugin = StoragePlugin.MCAP) -> Path:
-        """Write the bag and return its path."""
-        writer = Writer(path, version=9, storage_plugin=storage)
-        if storage == StoragePlugin.MCAP:
-            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    def serialized(self) -> list[tuple[str, str, int, bytes]]:
+        """Return the messages as (topic, type, receive time [ns], CDR bytes)."""
+        store = default_typestore()
+        return [(topic, kind, stamp_ns, bytes(store.serialize_cdr(message, kind)))
+                for topic, kind, stamp_ns, message in self.messages]
+
+    def write(self, path: Path, *, storage: StoragePlugin = StoragePlugin.MCAP,
+              compression: CompressionMode | None = None, version: int = 9) -> Path:
+        """Write the bag and return its path; MCAP has compressed chunks if nothing is said."""
+        writer = Writer(path, version=version, storage_plugin=storage)
+        if compression is None and storage == StoragePlugin.MCAP:
+            compression = CompressionMode.STORAGE
+        writer.set_compression(compression or CompressionMode.NONE, CompressionFormat.ZSTD)
         store, connections = default_typestore(), {}
         with writer:
             for topic, kind, stamp_ns, message in self.messages:

@@ -8,6 +8,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
+from lewm_model.images import resize_square  # noqa: E402
+from lewm_model.planning.policy import Policy  # noqa: E402
 from lewm_ros import conversions, qos  # noqa: E402
 from lewm_ros.msg import ActionChunk, GoalImage, PlanStatus  # noqa: E402
 from lewm_ros.reports import PlanState  # noqa: E402
@@ -165,6 +167,30 @@ def test_stale_frames_and_a_scene_reset_withdraw_the_plan(graph, tmp_path):
     graph.wait_for(reset.get_subscription_count, 'the reader of scene_reset')
     reset.publish(conversions.header(rig.stamps[-1]))
     rig.film_until(lambda: rig.last.epoch > epoch, 'a newer epoch')
+
+
+def test_large_frames_and_goals_are_squared_as_ingest_squares_them(graph, tmp_path):
+    """The distance is that of the pictures a data set would hold, not of any other resizing."""
+    frame, goal = np.random.default_rng(0).integers(0, 256, (2, 150, 200, 3), np.uint8)
+    policy = Policy(tiny_bundle())
+
+    def distance(*pictures):
+        ends = [policy.set_goal_image(picture).latent for picture in pictures]
+        return (ends[0] - ends[1]).square().sum().item()
+
+    expected = distance(resize_square(frame, 64), resize_square(goal, 64))
+    assert abs(distance(frame, goal) - expected) > 1e-2 * expected  # the test can fail
+    rig = Rig(graph, tmp_path)
+    rig._goal.publish(conversions.goal_to_msg(goal, stamp_ns=0))
+
+    def judged():
+        stamp_ns = graph.node.get_clock().now().nanoseconds
+        rig._camera.publish(conversions.rgb_to_image(frame, stamp_ns))
+        graph.spin(0.05)
+        return rig.status and np.isfinite(rig.last.goal_distance)
+
+    graph.wait_for(judged, 'a distance to the goal')
+    np.testing.assert_allclose(rig.last.goal_distance, expected, rtol=1e-4)
 
 
 def test_a_goal_that_is_not_what_was_hashed_is_refused(graph, tmp_path):

@@ -1,3 +1,5 @@
+import pickle
+
 from bag_factory import robot
 from lewm_model.errors import ConfigError
 from lewm_model.robot import RobotDescription
@@ -25,6 +27,24 @@ def test_shipped_robot_is_found_by_name():
     ({'interface': 'joint_torque'}, "one of joint_position, .*, got 'joint_torque'"),
     ({'control_dt_s': 0}, r'control_dt_s must be a number of seconds in \(0, 10\), got 0'),
     ({'image_topic': ''}, 'image_topic must be a text that is not empty'),
+    ({'command_type': 'geometry_msgs/msg/Twist'},
+     'command_type must be one of std_msgs/msg/Float64MultiArray, .* interface joint_velocity'),
+    ({'interface': 'joint_effort', 'command_type': 'trajectory_msgs/msg/JointTrajectory'},
+     'command_type must be one of .* for interface joint_effort'),
+    ({'state_type': 'nav_msgs/msg/Path'}, 'state_type must be one of sensor_msgs/msg/JointState'),
+    ({'image_type': 'sensor_msgs/msg/JointState'}, "image_type must be '' or one of sensor_msgs"),
+    ({'clocks': {'camera': 'header'}}, 'clocks must be a choice for image, state, command only'),
+    ({'clocks': {'image': 'arrival'}}, "clocks must be 'header' or 'receive' for each of image"),
+    ({'clocks': 'receive'}, "clocks must be 'header' or 'receive'"),
+    ({'command_hold_s': 0}, r'command_hold_s must be a number of seconds in \(0, 3600\), got 0'),
+    ({'control_dt_s': True}, 'control_dt_s must be a number of seconds'),
+    ({'state_joint_names': ['a', 'a']}, 'state_joint_names must be a list of different names'),
+    ({'shared_topics': ['camera']}, 'shared_topics must be among image, state, command'),
+    ({'interface': 'twist', 'command_type': 'geometry_msgs/msg/TwistStamped'},
+     'joint_names must be among linear.x, linear.y, .* for interface twist, got .*shoulder'),
+    ({'interface': 'twist', 'command_type': 'geometry_msgs/msg/TwistStamped',
+      'joint_names': ['linear.x', 'angular.z']}, 'state_joint_names must be the joints to read '
+     'from joint_states, because the actions of a twist are no joints'),
 ])
 def test_nonsense_is_refused(changes, message):
     """A wrong description fails when it is read, not when the robot moves."""
@@ -40,3 +60,37 @@ def test_unknown_and_missing_keys_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r'arm.yaml: unknown keys: max_speed; missing keys: '
                                           r'control_dt_s, '):
         RobotDescription.from_yaml(path)
+
+
+@pytest.mark.parametrize(('name', 'state', 'topic'), [
+    ('diff_drive', ('x', 'y', 'yaw'), 'cmd_vel'),
+    ('joint_trajectory_arm', None, 'joint_trajectory_controller/joint_trajectory'),
+    ('sim_reacher', ('shoulder', 'wrist'), 'executed_command')])
+def test_shipped_robots_say_what_is_measured_and_where_actions_are_read(name, state, topic):
+    """P state names may differ from the A action names; without executed commands sent ones."""
+    arm = RobotDescription.from_yaml(name)
+    assert arm.robot == name
+    assert arm.state_names == (state or arm.joint_names)
+    assert arm.action_topic == topic
+
+
+@pytest.mark.parametrize('kind', ['geometry_msgs/msg/Twist', 'std_msgs/msg/Float64MultiArray'])
+def test_a_topic_without_a_header_needs_the_receive_clock(kind):
+    """Asked of the description, for the whole topic; not if executed commands are read."""
+    changes = {'command_type': kind, 'executed_topic': ''}
+    if kind.endswith('Twist'):
+        changes |= {'interface': 'twist', 'joint_names': ['linear.x', 'angular.z'],
+                    'state_type': 'nav_msgs/msg/Odometry'}
+    with pytest.raises(ConfigError, match=r'clocks must be \{command: receive\}, because .* has '
+                                          'no header and executed_topic is empty'):
+        robot(**changes)
+    assert robot(**changes, clocks={'command': 'receive'}).clocks.command == 'receive'
+    assert robot(**{**changes, 'executed_topic': 'executed'}).clocks.command == 'header'
+
+
+def test_a_description_crosses_to_another_process():
+    """Ingest sends it to its workers."""
+    arm = robot(clocks={'image': 'receive'})
+    again = pickle.loads(pickle.dumps(arm))
+    assert (again.clocks, again.joint_names) == (arm.clocks, arm.joint_names)
+    np.testing.assert_array_equal(again.max_rate, arm.max_rate)

@@ -43,7 +43,7 @@ def test_commands_of_another_size_or_not_finite_are_refused(action):
 
 @pytest.mark.parametrize('changes', [
     {'interface': 'joint_position'}, {'interface': 'joint_effort'},
-    {'command_type': 'geometry_msgs/msg/TwistStamped'}])
+    {'command_type': 'trajectory_msgs/msg/JointTrajectory'}])
 def test_robots_we_cannot_command_are_refused_with_what_we_can(changes):
     """An unsupported robot fails when it is configured, not when it should move."""
     with pytest.raises(ConfigError, match='supported: interface joint_velocity with'):

@@ -20,7 +20,8 @@ GOOD = Signals(steady_s=0.0, row_due=True, heartbeat_age_s=0.05, observation_age
 def robot() -> RobotDescription:
     return RobotDescription(
         robot='test', control_dt_s=DT, image_topic='i', camera_info_topic='c',
-        joint_state_topic='j', command_topic='k', command_type='t', executed_topic='e',
+        joint_state_topic='j', command_topic='k',
+        command_type='std_msgs/msg/Float64MultiArray', executed_topic='e',
         interface='joint_velocity', joint_names=('a', 'b'), min_command=[-2, -1],
         max_command=[2, 1], max_rate=[10, 10], stop_rate=[20, 40])
 

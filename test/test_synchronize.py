@@ -172,3 +172,96 @@ def test_short_episodes_are_dropped_with_the_reason():
 
     assert [len(episode.stamps_ns) for episode in result.episodes] == [5]
     assert result.dropped == {module.TOO_SHORT: 3}
+
+
+def random_streams(rng: np.random.Generator) -> Streams:
+    """Draw a recording with everything that happens: jitter, losses, bursts, marks, jumps.
+
+    The first joint is the time since START_NS [s] plus 1000 times the number of the segment (of
+    run and mark), so that interpolating across a border shows; the action is its own stamp [s].
+    """
+    parts: dict[str, list] = {name: [] for name in (
+        'frames', 'frame_runs', 'joints', 'joint_runs', 'positions', 'commands', 'command_runs',
+        'until', 'marks', 'mark_runs', 'active')}
+    for run in range(rng.integers(1, 4)):
+        length = rng.uniform(0.5, 4.0)
+        begin = START_NS + int(rng.integers(0, 10 ** 9)) * (run % 2)
+
+        def times(rate_hz, *, length=length, begin=begin):
+            ticks = np.arange(rng.uniform(0, 1 / rate_hz), length, 1 / rate_hz)
+            ticks += rng.normal(0, 0.2 / rate_hz, len(ticks)) * rng.integers(0, 2)
+            ticks = ticks[rng.random(len(ticks)) > rng.choice([0, 0.02, 0.2])]
+            ticks = np.concatenate([ticks, rng.choice(ticks, rng.integers(0, 3))]
+                                   if len(ticks) else [ticks])
+            return begin + np.sort((ticks * 1e9).astype(np.int64))
+
+        frames, joints = times(rng.choice([20, 21, 30, 60])), times(rng.choice([20, 100]))
+        commands = times(rng.choice([10, 20, 50]))
+        borders = begin + np.sort(rng.uniform(0, length, rng.integers(0, 3)) * 1e9).astype(int)
+        marks = np.concatenate([[EVER], borders]).astype(np.int64)
+        segment = np.searchsorted(marks, joints, side='right') + 10 * run
+        for name, values in (
+                ('frames', frames), ('frame_runs', np.full(len(frames), run)),
+                ('joints', joints), ('joint_runs', np.full(len(joints), run)),
+                ('positions', (joints - START_NS) / 1e9 + 1000 * segment),
+                ('commands', commands), ('command_runs', np.full(len(commands), run)),
+                ('until', commands + int(rng.choice([5e7, 2e8]))), ('marks', marks),
+                ('mark_runs', np.full(len(marks), run)),
+                ('active', rng.random(len(marks)) > 0.2)):
+            parts[name].append(values)
+    drawn = {name: np.concatenate(values) for name, values in parts.items()}
+    return Streams(
+        name='bag', image_topic='/image', image_type='sensor_msgs/msg/Image',
+        frame_index=rng.permutation(len(drawn['frames'])), frame_stamps_ns=drawn['frames'],
+        joint_stamps_ns=drawn['joints'], positions=drawn['positions'][:, None],
+        velocities=np.ones((len(drawn['joints']), 1)), action_stamps_ns=drawn['commands'],
+        actions=((drawn['commands'] - START_NS) / 1e9)[:, None],
+        mark_stamps_ns=drawn['marks'], mark_active=drawn['active'], tasks=(),
+        action_until_ns=drawn['until'], frame_runs=drawn['frame_runs'],
+        joint_runs=drawn['joint_runs'], action_runs=drawn['command_runs'],
+        mark_runs=drawn['mark_runs'], unstamped=int(rng.integers(0, 3)))
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_whatever_is_recorded_rows_keep_their_promises(seed):
+    """Numbers add up; actions are the newest of their own segment, never from the future."""
+    rng, rows = np.random.default_rng(seed), 0
+    for _ in range(20):
+        recorded = random_streams(rng)
+        if not len(recorded.frame_stamps_ns):
+            continue
+        try:
+            result = synchronize(recorded, CONFIG)
+        except BagError as error:   # so many frames were lost that the camera is too slow
+            assert 'slower than the control rate' in str(error)
+            continue
+        rows += result.rows
+        check_sum(result)
+        used = [index for episode in result.episodes for index in episode.frame_index]
+        assert len(set(used)) == len(used)
+        for episode in result.episodes:
+            check_episode(recorded, episode)
+    assert rows > 200
+
+
+def check_episode(recorded: Streams, episode) -> None:
+    """One run, one mark, no gap, states of the stamp, actions in force."""
+    place = {int(index): row for row, index in enumerate(recorded.frame_index)}
+    [run] = {int(recorded.frame_runs[place[int(index)]]) for index in episode.frame_index}
+    marks = recorded.mark_stamps_ns[recorded.mark_runs == run]
+    [mark] = set(np.searchsorted(marks, episode.stamps_ns, side='right'))
+    assert recorded.mark_active[recorded.mark_runs == run][mark - 1]
+    steps = np.diff(episode.stamps_ns)
+    assert (steps > 0).all() and (steps <= 1.5 * DT_NS).all()
+    np.testing.assert_allclose(
+        episode.positions[:, 0],
+        (episode.stamps_ns - START_NS) / 1e9 + 1000 * (mark + 10 * run), atol=1e-6)
+    assert np.isnan(episode.actions[-1]).all()
+    mine = recorded.action_runs == run
+    stamps, until = recorded.action_stamps_ns[mine], recorded.action_until_ns[mine]
+    inside = np.searchsorted(marks, stamps, side='right') == mark
+    for stamp, action in zip(episode.stamps_ns[:-1], episode.actions[:-1, 0], strict=True):
+        middle = stamp + DT_NS // 2   # the step's own first half, see `_actions_from`
+        possible = inside & (stamps <= middle) & (until >= middle)
+        assert possible.any()
+        np.testing.assert_allclose(action, (stamps[possible].max() - START_NS) / 1e9, atol=1e-9)

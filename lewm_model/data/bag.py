@@ -1,23 +1,38 @@
-"""Read rosbag2 recordings (MCAP or sqlite3) without ROS, one message at a time.
+"""Read rosbag2 recordings (MCAP or sqlite3) without ROS, whole or damaged, message by message.
 
-Here: files, topics, bytes to messages, and clear errors for what is broken. What a robot's
-topics mean is `streams`, putting them on the control grid is `synchronize`.
+Here: topics, bytes to messages, and clear errors. Which files make a recording is `bag_files`,
+what is inside one is `mcap_file` and `sqlite_file`; what a robot's topics mean is `streams`.
+docs/bags.md lists what becomes of each kind of damage.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-import hashlib
+from functools import partial
 from pathlib import Path
 import struct
 from typing import Any
 
-from lewm_model.data.interfaces import import_rosbags, recorded_typestore
+from lewm_model.data.bag_files import (
+    find_files,
+    is_bag_folder,
+    is_recorded,
+    METADATA,
+    recorded_files,
+    sha256_of,
+)
+from lewm_model.data.interfaces import import_rosbags, recorded_types
+from lewm_model.data.mcap_file import McapFile
+from lewm_model.data.mcap_records import MAGIC as MCAP_MAGIC
+from lewm_model.data.sqlite_file import SqliteFile
+from lewm_model.data.storage import Channel, RecordedFile, unpack_message
+from lewm_model.data.unpack import SQLITE_MAGIC, Unpacker
 from lewm_model.errors import BagError, LewmError
 
-_FILES = ('.mcap', '.db3', '.zstd')
+_MAX_NOTES = 200     # a file may have millions of damaged pieces
 
 
 @dataclass(frozen=True)
@@ -32,40 +47,31 @@ class Topic:
 class Bag:
     """One open recording; use it as a context manager.
 
+    It is never modified. Damage costs what is damaged: the rest is read, and `notes` says what
+    was lost. Memory does not grow with the length of the recording.
+
     Args:
-        path: The bag's folder.
+        path: The bag's folder, or a single .mcap or .db3 file.
 
     Raises:
-        BagError: If it is no bag, is incomplete or cannot be read; the message has the fix.
+        BagError: If it is no bag or none of its files can be read; the message has the fix.
     """
 
     def __init__(self, path: str | Path) -> None:
         import_rosbags()
-        from rosbags.rosbag2 import Reader
-
         self.path = Path(path)
         self.name = self.path.name
-        if not self.path.is_dir():
-            raise BagError(f'{path} is not a bag: no such folder' if not self.path.exists() else
-                           f'{path} is a file; give the folder that holds it and metadata.yaml')
-        if not (self.path / 'metadata.yaml').is_file():
-            found = sorted(file.name for file in self.path.iterdir() if file.suffix in _FILES)
-            raise BagError(
-                f'{path} has no metadata.yaml, the recording was not finished; rebuild it with '
-                f'"ros2 bag reindex {path}"' if found else
-                f'{path} is not a bag: it holds neither metadata.yaml nor .mcap or .db3 files')
-        with self._damage('opened'):
-            self._reader = Reader(self.path)
-            self._reader.open()
+        self._notes: dict[str, None] = {}     # in order, each once
+        self._unpacker = Unpacker(self._note)
+        self._files: list[RecordedFile] = []
         try:
             with self._damage('opened'):
-                self._connections = list(self._reader.connections)
-                self._typestore = recorded_typestore(frozenset(
-                    (connection.msgtype, connection.msgdef.format.name.lower(),
-                     connection.msgdef.data)
-                    for connection in self._connections
-                    if connection.msgdef.format.name != 'NONE'))
-        except BagError:
+                self._open()
+                self._types = recorded_types(frozenset(
+                    (channel.type, *channel.definition) for channel in self._channels
+                    if channel.definition))
+            self._note_unknown_types()
+        except BaseException:
             self.close()
             raise
 
@@ -76,50 +82,123 @@ class Bag:
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
-        self._reader.close()
+        """Remove temporary files."""
+        self._unpacker.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was repaired or lost so far, in words; empty for a healthy bag.
+
+        Most damage is known when the bag is open, some is found on reading.
+        """
+        return tuple(self._notes)
 
     @property
     def topics(self) -> tuple[Topic, ...]:
-        """All recorded topics, by name."""
-        return tuple(sorted((Topic(connection.topic, connection.msgtype, connection.msgcount)
-                             for connection in self._connections), key=lambda topic: topic.name))
+        """All recorded topics, by name; two entries if one was recorded with two types."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for file in self._files:
+            for channel, count in file.counts.items():
+                counts[channel.topic, channel.type] += count
+        return tuple(Topic(name, kind, count) for (name, kind), count in sorted(counts.items()))
 
-    def raw_messages(self, *topics: str) -> Iterator[tuple[str, int, bytes]]:
+    def raw_messages(self, *topics: str | Topic) -> Iterator[tuple[str, int, bytes]]:
         """Yield (topic, receive time [ns], CDR bytes) in recorded order; all topics if none given.
 
+        Args:
+            topics: Names, or entries of `topics` where one name was recorded with two types.
+
         Raises:
-            BagError: When the bytes turn out to be damaged.
+            BagError: When the files cannot be read any more.
         """
-        wanted = [connection for connection in self._connections
-                  if not topics or connection.topic in topics]
-        messages = iter(self._reader.messages(wanted)) if wanted else iter(())
-        while True:
-            with self._damage('read to its end'):
-                item = next(messages, None)
-            if item is None:
-                return
-            yield item[0].topic, item[1], item[2]
+        names = {topic for topic in topics if isinstance(topic, str)}
+        pairs = {(topic.name, topic.type) for topic in topics if isinstance(topic, Topic)}
+
+        def wanted(channel: Channel) -> bool:
+            return (not topics or channel.topic in names
+                    or (channel.topic, channel.type) in pairs)
+
+        with self._damage('read to its end'):
+            for file in self._files:
+                for channel, time_ns, recorded in (
+                        file.messages(wanted) if any(map(wanted, file.counts)) else ()):
+                    raw = unpack_message(recorded) if channel.encoding == 'cdr' else recorded
+                    if raw is not None:
+                        yield channel.topic, time_ns, raw
+                    else:
+                        self._note(f'{channel.topic}: the compressed message received at '
+                                   f'{time_ns} ns is damaged or too large; left out')
 
     def decode(self, raw: bytes, message_type: str) -> Any:
-        """Turn CDR bytes into a message object with the fields of `message_type`."""
+        """Turn CDR bytes into a message object with the fields of `message_type`.
+
+        Raises:
+            BagError: If the type is not known, or the bytes are no such message.
+        """
+        if message_type in self._types.unusable:
+            raise BagError(f'{self.path}: messages of type {message_type} cannot be decoded: '
+                           f'{self._types.unusable[message_type]}')
+        if message_type not in self._types.store.fielddefs:
+            raise BagError(f'{self.path}: the type {message_type} is not known and the bag has no '
+                           f'definition of it; record with MCAP, which keeps definitions')
         with self._damage(f'decoded as {message_type}'):
-            return self._typestore.deserialize_cdr(raw, message_type)
+            return self._types.store.deserialize_cdr(raw, message_type)
 
     def sha256(self) -> str:
         """Hash the recorded files (not metadata.yaml), so that a data set can name its source."""
-        digest = hashlib.sha256()
-        for file in sorted(self.path.iterdir()):
-            if file.suffix in _FILES:
-                with file.open('rb') as stream:
-                    while block := stream.read(1 << 20):
-                        digest.update(block)
-        return digest.hexdigest()
+        with self._damage('hashed'):
+            return sha256_of(sorted(recorded_files(self.path)) if self.path.is_dir()
+                             else [self.path])
 
     def describe_topics(self) -> str:
         """List topics, types and counts on one line, for error messages."""
         return ', '.join(f'{topic.name} ({topic.type}, {topic.count} messages)'
                          for topic in self.topics) or 'nothing'
+
+    @property
+    def _channels(self) -> list[Channel]:
+        return [channel for file in self._files for channel in file.counts]
+
+    def _note(self, text: str) -> None:
+        if len(self._notes) < _MAX_NOTES:
+            self._notes[text] = None
+        else:
+            self._notes['there is more damage than is listed here'] = None
+
+    def _open(self) -> None:
+        found = find_files(self.path, self._note)
+        unreadable = []
+        for path in found.files:
+            local = partial(self._unpacker.local, path)
+            try:
+                self._files.append(_reader_of(path, local())(path.name, local, self._note))
+            except (BagError, OSError) as error:
+                unreadable.append(str(error))
+                self._note(f'{path.name}: left out: {error}')
+        if unreadable and not self._files:
+            raise BagError(f'{self.path}: none of its files can be read: {"; ".join(unreadable)}; '
+                           f'leave the bag out')
+        if found.files == () and self._notes:
+            raise BagError(f'{self.path} has none of the files that metadata.yaml lists: '
+                           f'{"; ".join(self._notes)}; copy them beside it')
+        count = sum(topic.count for topic in self.topics)
+        if found.message_count not in (None, count):
+            self._note(f'metadata.yaml counts {found.message_count} messages, the files have '
+                       f'{count}')
+
+    def _note_unknown_types(self) -> None:
+        for topic in self.topics:
+            known = topic.type in self._types.store.fielddefs
+            reason = self._types.unusable.get(topic.type, '' if known else
+                                              'it is not known and the bag does not define it')
+            if reason:
+                self._note(f'{topic.name}: its {topic.count} messages of type {topic.type} can be '
+                           f'read as bytes only: {reason}')
+        several = Counter(topic.name for topic in self.topics)
+        for name, number in several.items():
+            if number > 1:
+                kinds = ', '.join(topic.type for topic in self.topics if topic.name == name)
+                self._note(f'{name}: was recorded with several types: {kinds}')
 
     @contextmanager
     def _damage(self, verb: str) -> Iterator[None]:
@@ -127,11 +206,19 @@ class Bag:
             yield
         except LewmError:
             raise
-        except Exception as error:  # on damaged bytes rosbags raises nearly any kind
+        except Exception as error:  # damaged bytes can make a parser raise nearly any kind
             raise BagError(
                 f'{self.path} cannot be {verb}: {type(error).__name__}: {error}; the file is '
-                f'damaged or cut short, recover it with "ros2 bag reindex" or leave it out'
-            ) from error
+                f'damaged or was changed meanwhile, leave it out') from error
+
+
+def _reader_of(path: Path, local: Path) -> type[McapFile] | type[SqliteFile]:
+    """Choose by what the file holds, and by its name if that is damaged."""
+    with local.open('rb') as stream:
+        head = stream.read(16)
+    if head == SQLITE_MAGIC:
+        return SqliteFile
+    return McapFile if head[:8] == MCAP_MAGIC or '.mcap' in path.suffixes else SqliteFile
 
 
 def header_stamp_ns(raw: bytes) -> int:
@@ -147,32 +234,28 @@ def header_stamp_ns(raw: bytes) -> int:
 def find_bags(paths: list[str | Path]) -> list[Path]:
     """Expand folders of bags to the bags inside, sorted by name; a bag stands for itself.
 
-    Folders whose name starts with a dot are unfinished work of `lewm collect` and not looked at.
+    Single .mcap and .db3 files are bags too, given directly or lying in a folder of several
+    recordings. What starts with a dot is unfinished work of `lewm collect` and not looked at.
 
     Raises:
         BagError: If a path holds no bag, or two bags have one name.
     """
-    found = []
+    found: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(child for child in path.iterdir() if _looks_like_bag(child)
-                        and not child.name.startswith('.')) if path.is_dir() else []
         if not path.exists():
             raise BagError(f'{path} does not exist; give a bag folder or a folder of them')
-        if _looks_like_bag(path):
+        if is_bag_folder(path) or (path.is_file() and is_recorded(path)):
             found.append(path)
-        elif inside:
-            found += inside
-        else:
-            raise BagError(f'{path} holds no bags; give a bag folder (with metadata.yaml) or a '
-                           f'folder of such folders')
+            continue
+        inside = [child for child in path.iterdir() if not child.name.startswith('.') and (
+            is_bag_folder(child) or (child.is_file() and is_recorded(child)))
+                  ] if path.is_dir() else []
+        if not inside:
+            raise BagError(f'{path} holds no bags; give a bag folder (with {METADATA}), a .mcap '
+                           f'or .db3 file, or a folder of such')
+        found += sorted(inside)
     names = [path.name for path in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BagError(f'bags must have different names, several are called {", ".join(twice)}')
     return found
-
-
-def _looks_like_bag(path: Path) -> bool:
-    """Tell a bag, finished or not, from other folders."""
-    return path.is_dir() and any(file.name == 'metadata.yaml' or file.suffix in _FILES
-                                 for file in path.iterdir())

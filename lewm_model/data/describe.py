@@ -1,46 +1,12 @@
-"""Say in words and pictures what a recording or a data set holds, so that people can trust it."""
+"""Say in words and pictures what a data set holds, so that people can trust it; bags likewise."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-from lewm_model.data.bag import Bag
+from lewm_model.data.describe_bag import describe_bag
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.streams import EPISODE_TOPIC, EPISODE_TYPE, PHASES
 import numpy as np
 
-
-def describe_bag(path: str | Path) -> str:
-    """List topics with types, counts and rates, and the episode marks.
-
-    Raises:
-        BagError: If the bag cannot be read.
-    """
-    with Bag(path) as bag:
-        times: dict[str, list[int]] = {topic.name: [] for topic in bag.topics}
-        marks = []
-        types = {topic.name: topic.type for topic in bag.topics}
-        for topic, time_ns, raw in bag.raw_messages():
-            times[topic].append(time_ns)
-            if topic.strip('/') == EPISODE_TOPIC and types[topic] == EPISODE_TYPE:
-                marks.append(bag.decode(raw, EPISODE_TYPE))
-        everything = [time for stamps in times.values() for time in stamps]
-        if not everything:
-            return f'{path}: no messages; topics: {bag.describe_topics()}'
-        lines = [f'{path}: {len(everything)} messages in '
-                 f'{(max(everything) - min(everything)) / 1e9:.2f} s, '
-                 f'received from {min(everything)} to {max(everything)} ns']
-        width = max(map(len, times))
-        for name, stamps in times.items():
-            span_s = (max(stamps) - min(stamps)) / 1e9 if stamps else 0
-            rate = f'{(len(stamps) - 1) / span_s:8.2f} Hz' if span_s else ' ' * 11
-            lines.append(f'  {name:{width}} {len(stamps):7d} {rate}  {types[name]}')
-        for mark in marks:
-            phase = PHASES[mark.phase] if mark.phase < len(PHASES) else f'phase {mark.phase}'
-            lines.append(f'  episode {mark.episode_id!r} (index {mark.index}), task '
-                         f'{mark.task!r}, {phase}: {_compact(mark.metadata_json)}')
-        return '\n'.join(lines)
+__all__ = ['action_lag', 'contact_sheet', 'describe_bag', 'describe_data_set']
 
 
 def describe_data_set(file: EpisodeFile) -> str:
@@ -122,10 +88,3 @@ def contact_sheet(file: EpisodeFile, episodes: int = 8, frames: int = 12) -> np.
             sheet[top:top + size[0], left:left + size[1]] = file.pixels[
                 file.ep_offset[episode] + step]
     return sheet
-
-
-def _compact(text: str) -> str:
-    try:
-        return ', '.join(f'{key} {value}' for key, value in json.loads(text).items())
-    except (ValueError, AttributeError):
-        return text

@@ -1,35 +1,57 @@
-"""One recording as the streams LeWM needs: frame stamps, joint states, executed commands.
+"""One recording as the streams LeWM needs: frame stamps, measured states, actions.
 
-Header stamps throughout: receive times hold network and disk delays. Frames stay in the bag
-until `read_frames` decodes the wanted ones, so memory does not grow with the camera's rate.
+One clock for each topic, chosen in the robot description: the header's capture time, or the time
+of recording for messages without a header. Frames stay in the bag until `read_frames` decodes
+the wanted ones, so memory does not grow with the camera's rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import struct
+from typing import Any
 
 from lewm_model.data.bag import Bag, header_stamp_ns
+from lewm_model.data.commands import ActionReader, EXECUTED_TYPE
+from lewm_model.data.episode_marks import (  # also for those who write bags
+    EPISODE_TOPIC,
+    EPISODE_TYPE,
+    read_marks,
+    RESET_TOPIC,
+    RESET_TYPE,
+)
+from lewm_model.data.states import StateReader
+from lewm_model.data.stream_checks import (
+    check_overlap,
+    check_publishers,
+    check_stamped,
+    describe_streams,
+    find_topic,
+)
+from lewm_model.data.timeline import clock_runs, zero_among_others
 from lewm_model.errors import BagError, ImageError
-from lewm_model.images import decode_compressed, to_rgb
-from lewm_model.robot import RobotDescription
+from lewm_model.image_headers import read_header
+from lewm_model.images import square_from_compressed, square_from_raw
+from lewm_model.robot import (
+    COMPRESSED_IMAGE,
+    HEADERLESS,
+    IMAGE_TYPES,
+    JOINT_STATE,
+    RobotDescription,
+)
 import numpy as np
 
-IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
-JOINT_STATE_TYPE = 'sensor_msgs/msg/JointState'
-EXECUTED_TYPE = 'lewm_ros/msg/ExecutedCommand'
-EPISODE_TYPE = 'lewm_ros/msg/EpisodeInfo'
-EPISODE_TOPIC = 'episode_info'
-RESET_TYPE, RESET_TOPIC = 'std_msgs/msg/Header', 'scene_reset'   # the simulator teleported
-# Constants of EpisodeInfo.msg and ActionChunk.msg; a bag may be older than our files, so by value.
-PHASES = ('IDLE', 'RECORDING', 'PAUSED', 'SUCCESS', 'FAILURE', 'DISCARDED')
-_RECORDING, _DISCARDED = PHASES.index('RECORDING'), PHASES.index('DISCARDED')
-_INTERFACES = ('velocity_twist', 'joint_position', 'joint_velocity', 'joint_effort')
+JOINT_STATE_TYPE = JOINT_STATE
+_ASPECT_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
 class Streams:
-    """What a recording holds for one robot; every stream is sorted by stamp."""
+    """What a recording holds for one robot; every stream is sorted by run and stamp.
+
+    A run is a stretch in which the clock goes forward (see `timeline`); most bags have one.
+    """
 
     name: str                        # of the bag
     image_topic: str                 # as recorded
@@ -37,74 +59,163 @@ class Streams:
     frame_index: np.ndarray          # int64 (F,), position of each frame on its topic
     frame_stamps_ns: np.ndarray      # int64 (F,)
     joint_stamps_ns: np.ndarray      # int64 (J,)
-    positions: np.ndarray            # float64 (J, P), in `joint_names` order
+    positions: np.ndarray            # float64 (J, P), in `state_names` order
     velocities: np.ndarray           # float64 (J, P), NaN where the robot reports none
     action_stamps_ns: np.ndarray     # int64 (M,), from when on an action was in force
-    actions: np.ndarray              # float64 (M, A), executed, robot units
+    actions: np.ndarray              # float64 (M, A), robot units, NaN where not known
     mark_stamps_ns: np.ndarray       # int64 (E,), where episodes begin or end, first one: ever
     mark_active: np.ndarray          # bool (E,), from there on: recording, not discarded later
     tasks: tuple[str, ...]           # named by the episode marks, sorted
+    action_until_ns: np.ndarray | None = None   # int64 (M,), and until when at most;
+    #                                             None: one control step
+    frame_runs: np.ndarray | None = None        # int64 (F,), run of each; None: all of one run
+    joint_runs: np.ndarray | None = None        # int64 (J,)
+    action_runs: np.ndarray | None = None       # int64 (M,)
+    mark_runs: np.ndarray | None = None         # int64 (E,), the first mark of each run: ever
+    unstamped: int = 0               # further frames, left out because their stamp is zero
+    assume_encoding: str = ''        # of images that do not say their colours
+    notes: tuple[str, ...] = ()      # what was not as it should be, with numbers
+
+    def split(self) -> tuple[Streams, ...]:
+        """Return one object for each run of the clock, in order."""
+        if self.frame_runs is None or not self.frame_runs.any():
+            return (self._of(0) if self.frame_runs is not None else self,)
+        return tuple(self._of(run) for run in np.unique(self.frame_runs))
+
+    def _of(self, run: int) -> Streams:
+        """Keep what belongs to one run."""
+        groups = {'frame_runs': ('frame_index', 'frame_stamps_ns'),
+                  'joint_runs': ('joint_stamps_ns', 'positions', 'velocities'),
+                  'action_runs': ('action_stamps_ns', 'actions', 'action_until_ns'),
+                  'mark_runs': ('mark_stamps_ns', 'mark_active')}
+        kept = {name: getattr(self, name)[getattr(self, runs) == run]
+                for runs, names in groups.items() for name in names}
+        return replace(self, **kept, **dict.fromkeys(groups), unstamped=0)
 
 
 def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
     """Read everything but the pixels.
 
     Raises:
-        BagError: A topic is missing, has another type, or carries another robot's joints.
+        BagError: A topic is missing, has another type, carries another robot's joints or no
+            usable stamps.
     """
-    image = _find(bag, robot.image_topic, IMAGE_TYPES, 'image_topic', robot)
-    joint = _find(bag, robot.joint_state_topic, (JOINT_STATE_TYPE,), 'joint_state_topic', robot)
-    executed = _find(bag, robot.executed_topic, (EXECUTED_TYPE,), 'executed_topic', robot)
-    marks = {topic.name: topic.type for topic in bag.topics
+    action_types = (EXECUTED_TYPE,) if robot.executed_topic else (robot.command_type,)
+    topics = {
+        'image': find_topic(bag, robot, robot.image_topic, 'image_topic',
+                            (robot.image_type,) if robot.image_type else IMAGE_TYPES),
+        'state': find_topic(bag, robot, robot.joint_state_topic, 'joint_state_topic',
+                            (robot.state_type,)),
+        'command': find_topic(bag, robot, robot.action_topic,
+                              'executed_topic' if robot.executed_topic else 'command_topic',
+                              action_types)}
+    marks = {(topic.name, topic.type) for topic in bag.topics
              if (topic.name.strip('/'), topic.type) in ((EPISODE_TOPIC, EPISODE_TYPE),
                                                         (RESET_TOPIC, RESET_TYPE))}
+    states = StateReader(robot)
+    actions = ActionReader(robot, topics['command'][1], str(bag.path), topics['command'][0])
+    role_of = {topic: role for role, topic in topics.items()}
+    seen: dict[str, list[tuple[int, int]]] = {role: [] for role in topics}  # position, stamp
+    # who sent a message shows in its frame_id only; joints are told apart by their names
+    senders: dict[str, set[bytes]] = {role: set() for role, (_, kind) in topics.items()
+                                      if kind not in (*HEADERLESS, JOINT_STATE)}
+    events: list[tuple[int, int, object]] = []
+    damaged: dict[str, list[BagError]] = {}   # messages that are left out, by topic
 
-    frames, joints, actions, events = [], [], [], []
-    for topic, _, raw in bag.raw_messages(image[0], joint[0], executed[0], *marks):
-        if topic == image[0]:
-            frames.append(_stamp(bag, topic, raw))
-        elif topic == joint[0]:
-            joints.append((_stamp(bag, topic, raw), bag.decode(raw, JOINT_STATE_TYPE)))
-        elif topic == executed[0]:
-            actions.append((_stamp(bag, topic, raw), bag.decode(raw, EXECUTED_TYPE)))
-        elif marks[topic] == EPISODE_TYPE:
-            events.append((_stamp(bag, topic, raw), bag.decode(raw, EPISODE_TYPE)))
-        else:
-            events.append((_stamp(bag, topic, raw), None))
-    for name, stamps in ((image[0], frames), (joint[0], [stamp for stamp, _ in joints]),
-                         (executed[0], [stamp for stamp, _ in actions])):
-        _check_clock(bag, name, stamps)
+    def decode(topic: str, kind: str, raw: bytes) -> Any:
+        try:
+            return bag.decode(raw, kind)
+        except BagError as error:   # one flipped bit must not cost the recording
+            damaged.setdefault(topic, []).append(error)
+            return None
 
-    order = np.argsort(np.array(frames, dtype=np.int64), kind='stable')
-    joint_stamps, positions, velocities = _joint_arrays(bag, joint[0], joints, robot)
-    action_stamps, executed_actions = _action_arrays(bag, executed[0], actions, robot)
-    mark_stamps, mark_active = _marks(events)
+    for position, (topic, kind, received, raw) in enumerate(
+            _messages(bag, {*role_of, *marks})):
+        role = role_of.get((topic, kind))
+        message = None if role == 'image' else decode(topic, kind, raw)
+        if message is None and role != 'image':
+            continue
+        if role is None:
+            events.append((position, _stamp(bag, topic, raw),
+                           message if kind == EPISODE_TYPE else None))
+        elif (role == 'image' or (role == 'state' and states.add(message))
+              or (role == 'command' and actions.add(message))):
+            seen[role].append((position, received if getattr(robot.clocks, role) == 'receive'
+                               else _stamp(bag, topic, raw)))
+            if role in senders:
+                senders[role].add(frame_id(raw))
+    for role, frame_ids in senders.items():
+        check_publishers(bag, robot, role, topics[role][0], frame_ids)
+    for role, (topic, _) in topics.items():
+        if topic in damaged and not seen[role]:
+            raise damaged[topic][0]
+    streams = _assemble(bag, robot, topics, seen, events, states, actions)
+    return replace(streams, notes=streams.notes + tuple(
+        f'{topic}: {len(errors)} damaged messages left out' for topic, errors in damaged.items()))
+
+
+def _assemble(bag: Bag, robot: RobotDescription, topics: dict[str, tuple[str, str]], seen: dict,
+              events: list, states: StateReader, actions: ActionReader) -> Streams:
+    """Sort all streams by run and stamp."""
+    positions, velocities = states.arrays(str(bag.path), topics['state'][0])
+    places, stamps, kept = {}, {}, {}
+    for role, pairs in seen.items():
+        array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        check_stamped(bag, robot, role, topics[role][0], array[:, 1])
+        kept[role] = ~zero_among_others(array[:, 1])
+        places[role], stamps[role] = array[kept[role]].T
+    roles = list(seen)
+    runs = dict(zip(roles, clock_runs([places[role] for role in roles],
+                                      [stamps[role] for role in roles]), strict=True))
+    check_overlap(bag, robot, topics, stamps, runs)
+    order = {role: np.lexsort((stamps[role], runs[role])) for role in roles}
+    frames, joints = order['image'], order['state']
+    index = {role: np.flatnonzero(kept[role]) for role in roles}
+    positions = positions[index['state']][joints]
+    states.unwrap(positions, runs['state'][joints])
+    command_stamps = np.zeros(len(kept['command']), dtype=np.int64)
+    command_runs = np.zeros_like(command_stamps)
+    command_stamps[kept['command']], command_runs[kept['command']] = (
+        stamps['command'], runs['command'])
+    starts, ends, values, action_runs = actions.arrays(
+        index['command'][order['command']], command_stamps, command_runs)
+    mark_stamps, mark_active, mark_runs = read_marks(events, *(
+        np.concatenate([table[role] for role in roles]) for table in (places, stamps, runs)))
     return Streams(
-        name=bag.name, image_topic=image[0], image_type=image[1], frame_index=order,
-        frame_stamps_ns=np.array(frames, dtype=np.int64)[order],
-        joint_stamps_ns=joint_stamps, positions=positions, velocities=velocities,
-        action_stamps_ns=action_stamps, actions=executed_actions,
-        mark_stamps_ns=mark_stamps, mark_active=mark_active,
-        tasks=tuple(sorted({message.task for _, message in events if message is not None})))
+        name=bag.name, image_topic=topics['image'][0], image_type=topics['image'][1],
+        frame_index=index['image'][frames], frame_stamps_ns=stamps['image'][frames],
+        frame_runs=runs['image'][frames],
+        joint_stamps_ns=stamps['state'][joints], positions=positions,
+        velocities=velocities[index['state']][joints], joint_runs=runs['state'][joints],
+        action_stamps_ns=starts, action_until_ns=ends, actions=values, action_runs=action_runs,
+        mark_stamps_ns=mark_stamps, mark_active=mark_active, mark_runs=mark_runs,
+        tasks=tuple(sorted({message.task for *_, message in events if message is not None})),
+        unstamped=int((~kept['image']).sum()), assume_encoding=robot.assume_encoding,
+        notes=describe_streams(robot, topics, stamps, runs, kept, states, actions))
 
 
-def read_frames(bag: Bag, streams: Streams, wanted: Sequence[int]
+def read_frames(bag: Bag, streams: Streams, wanted: Sequence[int], *, size: int | None = None
                 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode the wanted frames, in recorded order.
+    """Decode the wanted frames, in recorded order, each by what it says of itself.
+
+    Encoding and size may change from frame to frame. The shape of the view (width to height) may
+    not: rows are squeezed to a square, so the same thing would look different.
 
     Args:
         bag: The recording that `streams` was read from.
         streams: For topic and type.
         wanted: Positions on the image topic, values of `frame_index`.
+        size: Side of the square that is yielded [px]; None: the picture as it is.
 
     Yields:
         (position, rgb uint8 (H, W, 3)).
 
     Raises:
-        ImageError: Names the bag and the frame that cannot be decoded.
+        ImageError: Names the bag and the frame that cannot be decoded or has another shape.
     """
-    remaining = set(map(int, wanted))
-    for position, (_, _, raw) in enumerate(bag.raw_messages(streams.image_topic)):
+    remaining, first = set(map(int, wanted)), None
+    for position, (*_, raw) in enumerate(
+            _messages(bag, {(streams.image_topic, streams.image_type)})):
         if not remaining:
             return
         if position not in remaining:
@@ -112,33 +223,41 @@ def read_frames(bag: Bag, streams: Streams, wanted: Sequence[int]
         remaining.remove(position)
         message = bag.decode(raw, streams.image_type)
         try:
-            if streams.image_type.endswith('CompressedImage'):
-                rgb = decode_compressed(message.data, message.format)
+            if streams.image_type == COMPRESSED_IMAGE:
+                header = read_header(message.data.tobytes(), message.format)
+                view = (header.width, header.height)
+                rgb = square_from_compressed(message.data, message.format, size=size)
             else:
-                rgb = to_rgb(message.encoding, message.height, message.width, message.step,
-                             bool(message.is_bigendian), message.data)
+                view = (message.width, message.height)
+                rgb = square_from_raw(
+                    message.encoding, message.height, message.width, message.step,
+                    bool(message.is_bigendian), message.data, size=size,
+                    assume_encoding=streams.assume_encoding)
+            first = first or view
+            if abs(view[0] * first[1] / (view[1] * first[0]) - 1) > _ASPECT_TOLERANCE:
+                raise ImageError(f'the view changes its shape from {first[0]}x{first[1]} to '
+                                 f'{view[0]}x{view[1]} px; record each camera setting into a bag '
+                                 f'of its own')
         except ImageError as error:
             raise ImageError(f'{bag.path}: frame {position} of {streams.image_topic}: '
                              f'{error}') from error
         yield position, rgb
 
 
-def _find(bag: Bag, wanted: str, types: tuple[str, ...], key: str,
-          robot: RobotDescription) -> tuple[str, str]:
-    """Return recorded name and type of the topic the robot calls `wanted`."""
-    matches = [topic for topic in bag.topics if topic.name.strip('/') == wanted.strip('/')]
-    fix = (f'set {key} in the description of robot {robot.robot!r} (config/robots/*.yaml) to the '
-           f'recorded topic, or record it; the bag has: {bag.describe_topics()}')
-    if not matches or not any(topic.count for topic in matches):
-        raise BagError(f'{bag.path} has no messages on topic {wanted!r} ({key}); {fix}')
-    found = sorted({topic.type for topic in matches})
-    if len(found) > 1:
-        raise BagError(f'{bag.path}: topic {wanted!r} was recorded with several types: '
-                       f'{", ".join(found)}; {fix}')
-    if found[0] not in types:
-        raise BagError(f'{bag.path}: topic {wanted!r} ({key}) has type {found[0]}, expected '
-                       f'{" or ".join(types)}; {fix}')
-    return matches[0].name, found[0]
+def _messages(bag: Bag, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, str, int, bytes]]:
+    """Yield (topic, type, receive time [ns], CDR bytes) of the wanted (topic, type) pairs."""
+    types = dict(wanted)
+    for topic, received, raw in bag.raw_messages(
+            *(topic for topic in bag.topics if (topic.name, topic.type) in wanted)):
+        yield topic, types[topic], received, raw
+
+
+def frame_id(raw: bytes) -> bytes:
+    """Read the frame_id of a message that begins with a std_msgs/Header; b'' if there is none."""
+    if len(raw) < 16:
+        return b''
+    length, = struct.unpack_from('<I' if raw[1] & 1 else '>I', raw, 12)
+    return raw[16:16 + length].rstrip(b'\0')
 
 
 def _stamp(bag: Bag, topic: str, raw: bytes) -> int:
@@ -146,80 +265,3 @@ def _stamp(bag: Bag, topic: str, raw: bytes) -> int:
         raise BagError(f'{bag.path}: a message on {topic} has only {len(raw)} bytes, the file is '
                        f'damaged; leave it out')
     return header_stamp_ns(raw)
-
-
-def _check_clock(bag: Bag, topic: str, stamps: list[int]) -> None:
-    """Refuse what would silently pair frames with the wrong actions."""
-    array = np.array(stamps, dtype=np.int64)
-    if len(array) > 1 and not array.any():
-        raise BagError(f'{bag.path}: the header stamps on {topic} are all zero; let the driver '
-                       f'stamp its messages with the capture time')
-    back = np.flatnonzero(np.diff(array) < -1_000_000_000)
-    if len(back):
-        jump_s = (array[back[0]] - array[back[0] + 1]) / 1e9
-        raise BagError(f'{bag.path}: the clock of {topic} jumps back by {jump_s:.1f} s at message '
-                       f'{back[0] + 1}; record each run into a bag of its own')
-
-
-def _marks(events: list) -> tuple[np.ndarray, np.ndarray]:
-    """Return stamps of episode borders and whether recording goes on after each.
-
-    A recording without episode marks is one episode from the first to the last frame.
-    """
-    infos = [message for _, message in events if message is not None]
-    discarded = {message.episode_id for message in infos if message.phase == _DISCARDED}
-    stamps, active = [np.iinfo(np.int64).min], [not infos]
-    for stamp, message in sorted(events, key=lambda event: event[0]):
-        stamps.append(stamp)
-        active.append(active[-1] if message is None else
-                      message.phase == _RECORDING and message.episode_id not in discarded)
-    return np.array(stamps, dtype=np.int64), np.array(active, dtype=bool)
-
-
-def _order(names: Sequence[str], robot: RobotDescription) -> list[int] | None:
-    """Return where the robot's joints are in `names`, or None if some are not there."""
-    place = {name: index for index, name in enumerate(names)}
-    if not all(name in place for name in robot.joint_names):
-        return None
-    return [place[name] for name in robot.joint_names]
-
-
-def _joint_arrays(bag: Bag, topic: str, messages: list, robot: RobotDescription
-                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    stamps, positions, velocities = [], [], []
-    for stamp, message in messages:  # the order of joints may differ from message to message
-        order = _order(message.name, robot)
-        if order is None or len(message.position) <= max(order):
-            continue  # other publishers (a gripper, a base) share the topic in many systems
-        stamps.append(stamp)
-        positions.append(message.position[order])
-        velocities.append(message.velocity[order] if len(message.velocity) > max(order)
-                          else np.full(len(order), np.nan))
-    if not stamps:
-        raise BagError(f'{bag.path}: no message on {topic} has positions for all of '
-                       f'{", ".join(robot.joint_names)}; the first one names '
-                       f'{", ".join(messages[0][1].name) or "no joints"}; correct joint_names of '
-                       f'robot {robot.robot!r}')
-    order = np.argsort(np.array(stamps, dtype=np.int64), kind='stable')
-    return (np.array(stamps, dtype=np.int64)[order], np.array(positions, dtype=np.float64)[order],
-            np.array(velocities, dtype=np.float64)[order])
-
-
-def _action_arrays(bag: Bag, topic: str, messages: list, robot: RobotDescription
-                   ) -> tuple[np.ndarray, np.ndarray]:
-    stamps, actions = [], []
-    for stamp, message in messages:
-        order = _order(message.names, robot)
-        used = (_INTERFACES[message.interface] if message.interface < len(_INTERFACES)
-                else f'number {message.interface}')
-        if order is None or len(message.executed) != len(message.names):
-            raise BagError(f'{bag.path}: a command on {topic} is for '
-                           f'{", ".join(message.names) or "no joints"}, robot {robot.robot!r} has '
-                           f'{", ".join(robot.joint_names)}; choose the robot that was recorded')
-        if used != robot.interface:
-            raise BagError(f'{bag.path}: commands on {topic} are {used}, robot {robot.robot!r} '
-                           f'takes {robot.interface}; choose the robot that was recorded')
-        stamps.append(stamp)
-        actions.append(message.executed[order])
-    order = np.argsort(np.array(stamps, dtype=np.int64), kind='stable')
-    return np.array(stamps, dtype=np.int64)[order], np.array(actions, dtype=np.float64)[order]

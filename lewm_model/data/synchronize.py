@@ -1,13 +1,14 @@
-"""Streams to control steps: which frame, which joint state, which action make one row.
+"""Streams to control steps: which frame, which measured state, which action make one row.
 
-The image is master. Row t holds the frame of t, the joint state at the frame's stamp, and the
-action that *leaves* t, the one in force during [t, t + dt). The last row of an episode has no
-leaving action (NaN), because what it led to was not seen.
+The image is master. Row t holds the frame of t, the state at the frame's stamp, and the action
+that *leaves* t, the one in force during [t, t + dt). The last row of an episode has no leaving
+action (NaN), because what it led to was not seen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 from lewm_model.config import DataConfig
 from lewm_model.data.streams import Streams
@@ -19,6 +20,7 @@ INACTIVE = 'outside a recorded episode (episode_info)'
 TOO_FAST = 'camera faster than the control rate'
 NO_JOINTS = 'no joint state close enough before and after'
 NO_ACTION = 'no executed command in force'
+UNSTAMPED = 'header stamp zero among others'
 TOO_SHORT = 'episode shorter than min_rows'
 
 
@@ -40,6 +42,7 @@ class Synchronized:
     episodes: tuple[EpisodeRows, ...]
     frames: int               # recorded
     dropped: dict[str, int]   # frames by reason; rows + dropped = frames
+    notes: tuple[str, ...] = ()   # of the streams, and how the camera was thinned
 
     @property
     def rows(self) -> int:
@@ -51,14 +54,33 @@ def synchronize(streams: Streams, config: DataConfig) -> Synchronized:
     """Put a recording on the control grid.
 
     Frames: each is a row if the camera runs at the control rate; of a faster camera the frames
-    nearest to an even grid. Joint state: linear between the neighbours of the stamp. Action:
-    zero-order hold. Gaps over `max_gap` control steps, episode marks and commands that ran out
-    split the recording; nothing is ever interpolated or held across an episode mark.
+    nearest to an even grid. State: linear between the neighbours of the stamp. Action:
+    zero-order hold. Gaps over `max_gap` control steps, episode marks, clocks that jump back and
+    commands that ran out split the recording; nothing is ever interpolated or held across an
+    episode mark or a jump.
 
     Raises:
         BagError: If the camera is slower than the control rate.
     """
     dt_ns = round(config.control_dt_s * 1e9)
+    parts = streams.split()
+    camera_step_ns = _check_rate(streams, parts, dt_ns)
+    done = [_synchronize_run(part, config, dt_ns) for part in parts]
+    reasons = [reason for _, dropped_for in done for reason in dropped_for if reason]
+    reasons += [UNSTAMPED] * streams.unstamped
+    dropped = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+    notes = streams.notes
+    if dropped.get(TOO_FAST):
+        notes += (f'{streams.image_topic}: {dropped[TOO_FAST]} frames left out to resample '
+                  f'{1e9 / camera_step_ns:.2f} Hz to the control rate of {1e9 / dt_ns:.2f} Hz',)
+    return Synchronized(
+        episodes=tuple(chain.from_iterable(episodes for episodes, _ in done)),
+        frames=len(streams.frame_stamps_ns) + streams.unstamped, dropped=dropped, notes=notes)
+
+
+def _synchronize_run(streams: Streams, config: DataConfig, dt_ns: int
+                     ) -> tuple[list[EpisodeRows], np.ndarray]:
+    """Return the episodes of one run of the clock, and why each frame is no row ('': it is)."""
     max_gap_ns = config.max_gap * dt_ns
     stamps = streams.frame_stamps_ns
     dropped_for = np.full(len(stamps), '', dtype=object)
@@ -67,7 +89,6 @@ def synchronize(streams: Streams, config: DataConfig) -> Synchronized:
     mark = _mark(streams, stamps)
     dropped_for[~streams.mark_active[mark] & (dropped_for == '')] = INACTIVE
 
-    _check_rate(streams, dt_ns)
     for part in _runs(stamps, mark, np.flatnonzero(dropped_for == ''), max_gap_ns):
         skipped = np.setdiff1d(part, part[_on_grid(stamps[part], dt_ns)], assume_unique=True)
         dropped_for[skipped] = TOO_FAST
@@ -90,9 +111,7 @@ def synchronize(streams: Streams, config: DataConfig) -> Synchronized:
             episodes.append(EpisodeRows(
                 frame_index=streams.frame_index[run], stamps_ns=stamps[run],
                 positions=positions[run], velocities=velocities[run], actions=leaving))
-    reasons = [reason for reason in dropped_for if reason]
-    return Synchronized(episodes=tuple(episodes), frames=len(stamps),
-                        dropped={reason: reasons.count(reason) for reason in sorted(set(reasons))})
+    return episodes, dropped_for
 
 
 def _mark(streams: Streams, stamps: np.ndarray) -> np.ndarray:
@@ -100,13 +119,15 @@ def _mark(streams: Streams, stamps: np.ndarray) -> np.ndarray:
     return np.searchsorted(streams.mark_stamps_ns, stamps, side='right') - 1
 
 
-def _check_rate(streams: Streams, dt_ns: int) -> None:
-    steps = np.diff(np.unique(streams.frame_stamps_ns))
+def _check_rate(streams: Streams, parts: tuple[Streams, ...], dt_ns: int) -> float:
+    """Return the usual time between frames [ns]; refuse a camera that is too slow."""
+    steps = np.concatenate([np.diff(np.unique(part.frame_stamps_ns)) for part in parts])
     if len(steps) and np.median(steps) > 1.25 * dt_ns:
         raise BagError(
             f'{streams.name}: frames on {streams.image_topic} come at '
             f'{1e9 / np.median(steps):.2f} Hz, slower than the control rate of '
             f'{1e9 / dt_ns:.2f} Hz; raise the camera rate or control_dt_s of the robot')
+    return float(np.median(steps)) if len(steps) else float(dt_ns)
 
 
 def _runs(stamps: np.ndarray, mark: np.ndarray, rows: np.ndarray, max_gap_ns: float,
@@ -139,6 +160,9 @@ def _joints_at(streams: Streams, stamps: np.ndarray, mark: np.ndarray, max_gap_n
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Interpolate joint states; also return where both neighbours are close and finite."""
     times = streams.joint_stamps_ns
+    if not len(times):   # another run of the clock may have them
+        nothing = np.full((len(stamps), streams.positions.shape[1]), np.nan)
+        return nothing, nothing, np.zeros(len(stamps), dtype=bool)
     before = np.searchsorted(times, stamps, side='right') - 1
     after = np.searchsorted(times, stamps, side='left')
     inside = (before >= 0) & (after < len(times))
@@ -159,13 +183,16 @@ def _actions_from(streams: Streams, stamps: np.ndarray, mark: np.ndarray, dt_ns:
 
     The hold is sampled in the middle of the step: a command published a moment after the frame
     it reacts to, as in any live system, still is that frame's, and a later one never is. A
-    command older than one step at that point has run out; the executor publishes every step.
+    command whose time is over at that point (`action_until_ns`) has run out.
     """
     times = streams.action_stamps_ns
+    if not len(times):
+        return np.full((len(stamps), streams.actions.shape[1]), np.nan)
+    until = times + dt_ns if streams.action_until_ns is None else streams.action_until_ns
     middle = stamps + dt_ns // 2
     last = np.searchsorted(times, middle, side='right') - 1
     held = np.clip(last, 0, None)
-    in_force = (last >= 0) & (middle - times[held] <= dt_ns)
+    in_force = (last >= 0) & (middle <= until[held])
     # A command from before a reset is not in force after it; one after it is never looked at.
     in_force &= _mark(streams, times)[held] == mark
     return np.where(in_force[:, None], streams.actions[held], np.nan)

@@ -1,0 +1,121 @@
+"""What can be wrong with the topics of a recording, refused with the fix or said in a note."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lewm_model.data.bag import Bag
+from lewm_model.data.commands import ActionReader
+from lewm_model.data.states import StateReader
+from lewm_model.data.timeline import out_of_order
+from lewm_model.errors import BagError
+from lewm_model.robot import RobotDescription
+import numpy as np
+
+
+def find_topic(bag: Bag, robot: RobotDescription, wanted: str, key: str, types: Sequence[str]
+               ) -> tuple[str, str]:
+    """Return recorded name and type of the topic the robot calls `wanted`.
+
+    Raises:
+        BagError: If it is not there, has another type or several; the message lists what is.
+    """
+    matches = [topic for topic in bag.topics if topic.name.strip('/') == wanted.strip('/')]
+    fix = (f'set {key} in the description of robot {robot.robot!r} (config/robots/*.yaml) to the '
+           f'recorded topic, or record it; the bag has: {bag.describe_topics()}')
+    if not matches or not any(topic.count for topic in matches):
+        raise BagError(f'{bag.path} has no messages on topic {wanted!r} ({key}); {fix}')
+    found = sorted({topic.type for topic in matches if topic.count})
+    fitting = [kind for kind in found if kind in types]
+    if not fitting:
+        raise BagError(f'{bag.path}: topic {wanted!r} ({key}) has type {" and ".join(found)}, '
+                       f'expected {" or ".join(types)}; {fix}')
+    if len(fitting) > 1:
+        raise BagError(f'{bag.path}: topic {wanted!r} was recorded with several types: '
+                       f'{", ".join(fitting)}; select one with image_type in the description of '
+                       f'robot {robot.robot!r}')
+    return next(topic.name for topic in matches if topic.type == fitting[0]), fitting[0]
+
+
+def check_stamped(bag: Bag, robot: RobotDescription, role: str, topic: str,
+                  stamps: np.ndarray) -> None:
+    """Refuse a topic that has no header stamps at all; the clock is chosen by topic.
+
+    Raises:
+        BagError: Names the key to set.
+    """
+    if len(stamps) > 1 and not stamps.any():
+        raise BagError(f'{bag.path}: the header stamps on {topic} are all zero; set clocks: '
+                       f'{{{role}: receive}} in the description of robot {robot.robot!r} to take '
+                       f'the time of recording, or let the driver stamp its messages with the '
+                       f'capture time')
+
+
+def check_publishers(bag: Bag, robot: RobotDescription, role: str, topic: str,
+                     frame_ids: set[bytes]) -> None:
+    """Refuse messages of several publishers on one topic, which their frame_id tells apart.
+
+    A bag does not say who sent a message. Joint states need no check, they are told apart by
+    joint names; messages without a header cannot be checked.
+
+    Raises:
+        BagError: Lists the frame_ids.
+    """
+    if len(frame_ids) > 1 and role not in robot.shared_topics:
+        names = ', '.join(sorted(repr(name.decode(errors='replace')) for name in frame_ids)[:8])
+        raise BagError(f'{bag.path}: messages on {topic} have several frame_ids ({names}), as of '
+                       f'several publishers; record one of them, or set shared_topics: [{role}] '
+                       f'in the description of robot {robot.robot!r} to take them all')
+
+
+def check_overlap(bag: Bag, robot: RobotDescription, topics: dict, stamps: dict, runs: dict
+                  ) -> None:
+    """Refuse streams that share no time at all, which clocks that differ look like.
+
+    Raises:
+        BagError: Gives the times of both.
+    """
+    frames = stamps['image']
+    for role in ('state', 'command'):
+        shared = [run for run in np.unique(runs['image']) if (runs[role] == run).any()
+                  and stamps[role][runs[role] == run].min() <= frames[runs['image'] == run].max()
+                  and stamps[role][runs[role] == run].max() + 10 ** 9
+                  >= frames[runs['image'] == run].min()]
+        if len(frames) and len(stamps[role]) and not shared:
+            raise BagError(
+                f'{bag.path}: frames on {topics["image"][0]} are from {frames.min() / 1e9:.3f} to '
+                f'{frames.max() / 1e9:.3f} s, {topics[role][0]} from '
+                f'{stamps[role].min() / 1e9:.3f} to {stamps[role].max() / 1e9:.3f} s: no time is '
+                f'shared. If they were recorded together, their clocks differ; set clocks of '
+                f'robot {robot.robot!r} so that all use one (now {robot.clocks.image} for images, '
+                f'{getattr(robot.clocks, role)} for this topic)')
+
+
+def describe_streams(robot: RobotDescription, topics: dict, stamps: dict, runs: dict, kept: dict,
+                     states: StateReader, actions: ActionReader) -> tuple[str, ...]:
+    """Say what was not as it should be; an empty tuple for a healthy recording."""
+    notes = []
+    jumps = int(runs['image'].max(initial=0))
+    if jumps:
+        notes.append(f'the clock jumped back {jumps} times; each part is read on its own')
+    for role, (topic, _) in topics.items():
+        repeats = sum(int((np.diff(np.sort(stamps[role][runs[role] == run])) == 0).sum())
+                      for run in np.unique(runs[role]))
+        for count, what in (
+                (int((~kept[role]).sum()), 'left out: header stamp zero among others'),
+                (out_of_order(stamps[role], runs[role]), 'out of order, sorted by stamp'),
+                (repeats, 'with the stamp of another one')):
+            if count:
+                notes.append(f'{topic}: {count} messages {what}')
+    state, command = topics['state'][0], topics['command'][0]
+    for count, topic, what in (
+            (states.skipped, state, f'without the joints of {robot.robot!r}'),
+            (actions.skipped, command, 'for other joints'),
+            (actions.partial, command, 'for some of the joints or none, the action is unknown '
+                                       'from there')):
+        if count:
+            notes.append(f'{topic}: {count} messages {what}')
+    if actions.unused:
+        notes.append(f'{command}: {", ".join(sorted(actions.unused))} was commanded too, but is '
+                     f'not in joint_names')
+    return tuple(notes)
