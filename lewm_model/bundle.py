@@ -10,7 +10,6 @@ A bundle is complete or it is an error: nothing is assumed for a missing part.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,19 @@ from lewm_model.config import load_yaml, ModelConfig, PlanConfig
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
+from lewm_model.weights import (
+    adopt_weights,
+    discard_staged,
+    load_weights,
+    locked,
+    stage_weights,
+    weights_sha256,
+    write_atomically,
+)
 from lewm_model.world_model import LeWorldModel
 import numpy as np
-from safetensors import safe_open, SafetensorError
-from safetensors.torch import save_file
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 import yaml
 
 FORMAT_VERSION = 1
@@ -52,7 +58,8 @@ class Bundle:
     plan_config: PlanConfig = field(default_factory=PlanConfig)   # recommended planner settings
     provenance: dict[str, Any] = field(default_factory=dict)      # how it was made
     metrics: dict[str, Any] = field(default_factory=dict)         # what was measured
-    model_id: str = ''                   # first 12 hex digits of the weights' SHA-256
+    model_id: str = ''                   # first 12 hex digits of the weights' SHA-256, if empty
+    #                                      computed from the model
     prior: InverseDynamicsPrior | None = None    # in eval mode
 
     def __post_init__(self) -> None:
@@ -78,6 +85,8 @@ class Bundle:
             raise BundleError(f'control_dt_s must be positive, got {self.control_dt_s}')
         if not self.goal_tolerance > 0:
             raise BundleError(f'goal_tolerance must be positive, got {self.goal_tolerance}')
+        if not self.model_id:
+            object.__setattr__(self, 'model_id', weights_sha256(self.model)[:12])
 
     @property
     def model_config(self) -> ModelConfig:
@@ -110,26 +119,36 @@ class Bundle:
                                     frameskip=sizes.frameskip)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the bundle; the settings file comes last, so a half-written one is no bundle.
+        """Write the bundle; killed at any moment, it leaves the old one or the new one, whole.
+
+        Files in the folder that are not the bundle's own stay. See `lewm_model.weights` for how.
 
         Raises:
-            BundleError: If the folder cannot be written.
+            BundleError: If the folder cannot be written; a bundle that was there is intact.
         """
         folder = Path(folder)
+        path = folder / SETTINGS_FILE
+        weights, prior = folder / WEIGHTS_FILE, folder / PRIOR_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / SETTINGS_FILE).unlink(missing_ok=True)
-            settings = self._settings(_save_weights(self.model, folder / WEIGHTS_FILE))
-            if self.prior is None:
-                (folder / PRIOR_FILE).unlink(missing_ok=True)
-            else:
-                settings['prior'] = {
-                    **self.prior.config.to_dict(),
-                    'weights_sha256': _save_weights(self.prior, folder / PRIOR_FILE)}
-            (folder / SETTINGS_FILE).write_text(
-                yaml.safe_dump(settings, sort_keys=False, width=99), encoding='utf-8')
+            with locked(folder):
+                kept = _named_weights(path)     # of the bundle that this one replaces
+                try:
+                    settings = self._settings(stage_weights(self.model, weights))
+                    if self.prior is not None:
+                        settings['prior'] = {**self.prior.config.to_dict(),
+                                             'weights_sha256': stage_weights(self.prior, prior)}
+                    text = yaml.safe_dump(settings, sort_keys=False, width=99)
+                    write_atomically(path, text.encode())       # from here on it is the new one
+                except OSError:
+                    discard_staged(weights, kept.get('model'))
+                    discard_staged(prior, kept.get('prior'))
+                    raise
+                adopt_weights(weights, settings['weights_sha256'])
+                adopt_weights(prior, settings.get('prior', {}).get('weights_sha256'))
         except OSError as error:
-            raise BundleError(f'cannot write bundle {folder}: {error}') from error
+            raise BundleError(f'cannot write bundle {folder}: {error}; what was there before is '
+                              f'intact, free some space or make it writable') from error
         return folder
 
     def _settings(self, weights_sha256: str) -> dict[str, Any]:
@@ -167,13 +186,23 @@ class Bundle:
                 names the part, the value and what is expected.
         """
         folder = Path(folder)
-        settings = _read_settings(folder)
+        while True:
+            settings = _read_settings(folder)
+            try:
+                return cls._from_settings(folder, settings, device)
+            except BundleError:
+                if _read_settings(folder) == settings:   # else it was replaced while we read
+                    raise
+
+    @classmethod
+    def _from_settings(cls, folder: Path, settings: dict[str, Any],
+                       device: str | torch.device) -> Bundle:
         try:
             model = LeWorldModel(ModelConfig.from_dict(settings['model']))
             plan_config = PlanConfig.from_dict(settings['plan'])
         except ConfigError as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: {error}') from error
-        _load_weights(model, folder / WEIGHTS_FILE, settings['weights_sha256'], 'weights_sha256')
+        load_weights(model, folder / WEIGHTS_FILE, settings['weights_sha256'], 'weights_sha256')
         try:
             actions, preprocessing = settings['actions'], settings['preprocessing']
             arrays = {name: np.asarray(actions[name], dtype=np.float32)
@@ -227,7 +256,7 @@ def _load_prior(bundle: Bundle, folder: Path, section: Any) -> InverseDynamicsPr
         prior = bundle.new_prior(PriorConfig.from_dict(sizes))
     except ConfigError as error:
         raise BundleError(f'{name}: {error}') from error
-    _load_weights(prior, folder / PRIOR_FILE, section['weights_sha256'], 'prior.weights_sha256')
+    load_weights(prior, folder / PRIOR_FILE, section['weights_sha256'], 'prior.weights_sha256')
     return prior.eval().requires_grad_(False)
 
 
@@ -252,46 +281,12 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _save_weights(module: nn.Module, path: Path) -> str:
-    """Write the weights; return the file's SHA-256."""
-    save_file({key: value.detach().cpu().contiguous()
-               for key, value in module.state_dict().items()}, path)
-    path.chmod(0o644)  # made private by safetensors
-    return _sha256(path)
-
-
-def _load_weights(module: nn.Module, path: Path, sha256: str, entry: str) -> None:
-    """Fill the module strictly; a name or shape that differs is listed."""
-    if not path.is_file():
-        raise BundleError(f'bundle {path.parent} has no {path.name}')
-    if _sha256(path) != sha256:
-        raise BundleError(f'{path} does not belong to its {SETTINGS_FILE}: the SHA-256 differs '
-                          f'from {entry}; copy all files of one bundle together')
+def _named_weights(path: Path) -> dict[str, str]:
+    """Return the hashes that a settings file names; none if it is missing or damaged."""
     try:
-        with safe_open(path, framework='pt') as file:
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise BundleError(f'{path} is not a readable safetensors file: {error}') from error
-    fill_strictly(module, weights, path)
-
-
-def fill_strictly(module: nn.Module, weights: dict[str, Tensor], source: Path) -> None:
-    """Load weights read from `source`; a name, shape or kind that differs is listed."""
-    expected = module.state_dict()
-    problems = [f'missing {key}' for key in expected if key not in weights]
-    problems += [f'unexpected {key}' for key in weights if key not in expected]
-    problems += [f'{key} is {tuple(weights[key].shape)}, the model has {tuple(value.shape)}'
-                 for key, value in expected.items()
-                 if key in weights and weights[key].shape != value.shape]
-    problems += [f'{key} is {weights[key].dtype}, the model has {value.dtype}'
-                 for key, value in expected.items() if key in weights
-                 and weights[key].is_floating_point() != value.is_floating_point()]
-    problems += [f'{key} has values that are not finite' for key, value in weights.items()
-                 if value.is_floating_point() and not value.isfinite().all()]
-    if problems:
-        raise BundleError(f'{source} does not fit the model: ' + '; '.join(problems))
-    module.load_state_dict(weights)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        settings = load_yaml(path)
+        prior = settings.get('prior') or {}
+        return {'model': str(settings['weights_sha256']),
+                **({'prior': str(prior['weights_sha256'])} if prior else {})}
+    except (ConfigError, KeyError, TypeError, AttributeError):
+        return {}

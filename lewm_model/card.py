@@ -8,16 +8,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lewm_model.analysis.sections import glance_rows
 from lewm_model.bundle import Bundle
+from lewm_model.errors import BundleError
+from lewm_model.weights import write_atomically
 
 CURVES_FILE = 'curves.png'
 CARD_FILE = 'README.md'
 
 
 def write_card(bundle: Bundle, folder: str | Path) -> Path:
-    """Write `README.md` into the bundle's folder."""
+    """Write `README.md` into the bundle's folder.
+
+    Raises:
+        BundleError: If it cannot be written; an older card stays.
+    """
     path = Path(folder) / CARD_FILE
-    path.write_text(render_card(bundle, Path(folder).name), encoding='utf-8')
+    try:
+        write_atomically(path, render_card(bundle, Path(folder).name).encode())
+    except OSError as error:
+        raise BundleError(f'cannot write {path}: {error}; the bundle itself is whole') from error
     return path
 
 
@@ -45,6 +55,9 @@ def render_card(bundle: Bundle, name: str) -> str:
     evaluation = bundle.metrics.get('evaluation')
     if evaluation:
         lines += ['## Results', '', *evaluation_table(evaluation)]
+    analysis = bundle.metrics.get('analysis')
+    if analysis:
+        lines += ['## What it knows', '', *analysis_table(analysis)]
     lines += ['## Planner', '', 'Recommended settings, used unless others are given:', '',
               *_table(('setting', 'value'), bundle.plan_config.to_dict().items())]
     return '\n'.join(lines)
@@ -65,6 +78,29 @@ def evaluation_table(evaluation: dict[str, Any]) -> list[str]:
             *_table(('policy', 'tolerance', 'reached', 'at the end', 'solved at the start'), rows),
             f'One plan took {evaluation["plan_seconds_median"]:.3f} s (median) on '
             f'{evaluation["threads"]} CPU thread(s).', '']
+
+
+def analysis_table(analysis: dict[str, Any]) -> list[str]:
+    """Return the lines of Markdown tables of what `lewm analyse --save` recorded."""
+    rows = [(question, answer, _number(analysis[key.rpartition('/')[2]]), paper)
+            for question, answer, key, paper in glance_rows({'summary': analysis})]
+    lines = ['From `lewm analyse` on held-out episodes; values of the paper for orientation, its '
+             'tasks and models differ.', '',
+             *_table(('question', 'answer', 'here', 'paper'), rows)]
+    surprise = analysis.get('surprise')
+    if surprise:
+        lines += [f'Surprise (1 is ordinary) above {_number(surprise["threshold"])} is an alarm: '
+                  f'the {_number(surprise["quantile"])} quantile of '
+                  f'{surprise["samples"]} ordinary steps, in units of their mean squared error '
+                  f'{_number(surprise["mean_error"])}.', '']
+    return lines
+
+
+def _number(value: Any) -> str:
+    """Write about three digits; a dash for what was not measured."""
+    if value is None:
+        return '–'
+    return f'{value:.3g}' if isinstance(value, float) else str(value)
 
 
 def _table(header: tuple[str, ...], rows: Any) -> list[str]:

@@ -160,12 +160,15 @@ class TrainConfig(Config):
     steps: int | None = None         # optimiser steps; None: `epochs` decides
     epochs: int = 10                 # the paper's; the reference's file says 100
     learning_rate: float = 5e-5
-    weight_decay: float = 1e-3       # on all parameters, as the reference
+    weight_decay: float = 1e-3
+    decay_norms: bool = True         # also of biases and norms, as the reference
     warmup: float = 0.01             # share of all steps, linear from 0, then cosine to 0
     grad_clip: float = 1.0           # global norm
     sigreg_weight: float = 0.09      # lambda: the code's value, peak of the paper's ablation
     sigreg_projections: int = 1024   # M
-    sigreg_knots: int = 17
+    sigreg_knots: int = 17           # equally spaced from the first to the last; the code's
+    sigreg_first_knot: float = 0.0   # range is [0, 3], the paper's appendix says [0.2, 4], which
+    sigreg_last_knot: float = 3.0    # changes the scale of SIGReg: search the weight again
     validation_split: float = 0.1    # share held out
     split: str = 'episodes'          # hold out 'episodes', by hash of their id, or 'clips', at
     #                                  random as in the reference: neighbours of one episode then
@@ -200,6 +203,9 @@ class TrainConfig(Config):
                self.steps)
         require(self.sigreg_knots >= 2, 'TrainConfig.sigreg_knots', 'at least 2',
                self.sigreg_knots)
+        require(0 <= self.sigreg_first_knot < self.sigreg_last_knot,
+                'TrainConfig.sigreg_first_knot',
+                f'in [0, sigreg_last_knot={self.sigreg_last_knot})', self.sigreg_first_knot)
         for name in ('learning_rate', 'grad_clip', 'checkpoint_minutes'):
             require(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
                    getattr(self, name))

@@ -15,13 +15,14 @@ import pickle
 import re
 from typing import Any
 
-from lewm_model.bundle import Bundle, fill_strictly, SETTINGS_FILE
+from lewm_model.bundle import Bundle, SETTINGS_FILE
 from lewm_model.config import PlanConfig
 from lewm_model.data.release_facts import read_facts, step_distance
 from lewm_model.errors import BundleError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.released_config import parse_config, render_config
 from lewm_model.robot import RobotDescription
+from lewm_model.weights import fill_strictly
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 from safetensors.torch import save as to_safetensors

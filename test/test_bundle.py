@@ -1,10 +1,21 @@
 """A bundle is complete or it is an error; every part has its own."""
 
+from contextlib import contextmanager, suppress
 import dataclasses
+import errno
+import os
+from pathlib import Path
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 
-from lewm_model import Bundle
-from lewm_model.bundle import SETTINGS_FILE, WEIGHTS_FILE
+from lewm_model import Bundle, weights as weight_files
+from lewm_model.bundle import PRIOR_FILE, SETTINGS_FILE, WEIGHTS_FILE
 from lewm_model.errors import BundleError
+from lewm_model.planning.prior import PriorConfig
 from nano import tiny_bundle
 import numpy as np
 import pytest
@@ -143,3 +154,186 @@ def test_a_bundle_that_cannot_name_its_held_out_episodes_says_so():
     assert tiny_bundle().validation_split == 0.1
     with pytest.raises(BundleError, match='no provenance.validation_split'):
         _ = tiny_bundle(provenance={}).validation_split
+
+
+def versions():
+    """Two bundles that differ in weights, metrics and prior: only whole ones have these marks."""
+    old = tiny_bundle(metrics={'mark': 'old'})
+    new = tiny_bundle(metrics={'mark': 'new'})
+    with torch.no_grad():
+        for value in new.model.parameters():
+            value.add_(1.0)
+    torch.manual_seed(1)
+    old = dataclasses.replace(old, prior=old.new_prior(PriorConfig(hidden_dim=8)))
+    new = dataclasses.replace(new, prior=new.new_prior(PriorConfig(hidden_dim=16)))
+    return {'old': old, 'new': new}
+
+
+def mark(folder):
+    """Load strictly; return which bundle it is, after checking that all of it is that one."""
+    found = Bundle.load(folder)
+    mark = found.metrics['mark']
+    assert found.prior.config.hidden_dim == {'old': 8, 'new': 16}[mark]
+    first = {name: next(iter(bundle.model.parameters())) for name, bundle in versions().items()}
+    assert torch.equal(next(iter(found.model.parameters())), first[mark])
+    return mark
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+WHOLE = sorted((PRIOR_FILE, SETTINGS_FILE, WEIGHTS_FILE))
+
+
+def stop_at_call(monkeypatch, count, error):
+    """Let the `count`-th change of the disk fail; return the list of all changes asked for."""
+    made = []
+
+    def change(name, real):
+        def call(*arguments, **options):
+            made.append(name)
+            if len(made) == count:
+                raise error
+            return real(*arguments, **options)
+        return call
+    for owner, name in ((weight_files.os, 'replace'), (weight_files.os, 'fsync'),
+                        (weight_files.Path, 'unlink')):
+        monkeypatch.setattr(owner, name, change(name, getattr(owner, name)))
+    return made
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL between two changes of the disk; nothing handles it."""
+
+
+def test_a_save_stopped_between_any_two_changes_leaves_one_whole_bundle(tmp_path, monkeypatch):
+    """Old before the settings file is replaced, new after; the next save cleans up."""
+    bundles, seen, count = versions(), [], 0
+    while True:
+        count += 1
+        folder = tmp_path / str(count)
+        bundles['old'].save(folder)
+        (folder / 'README.md').write_text('mine')
+        with monkeypatch.context() as patch:
+            made = stop_at_call(patch, count, Killed())
+            with suppress(Killed):
+                bundles['new'].save(folder)
+        seen.append(mark(folder))
+        bundles['new'].save(folder)
+        assert mark(folder) == 'new'
+        assert names(folder) == sorted(['README.md', *WHOLE])
+        if len(made) < count:   # the save was over before
+            break
+    assert count > 8
+    assert seen == sorted(seen, reverse=True)   # old, ..., old, new, ..., new
+    assert set(seen) == {'old', 'new'}
+
+
+@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_keeps_the_old_bundle_and_leaves_nothing_behind(tmp_path, monkeypatch, code):
+    """At whatever write it fills up; the message says that nothing is lost."""
+    bundles = versions()
+    bundles['old'].save(tmp_path)
+    (tmp_path / 'curves.png').write_bytes(b'mine')
+    for count in (1, 2, 3):
+        with monkeypatch.context() as patch:
+            real, written = Path.open, []
+
+            def fail(path, mode='r', *arguments, real=real, written=written, count=count, **kind):
+                if mode == 'wb':
+                    written.append(path)
+                    if len(written) == count:
+                        raise OSError(code, os.strerror(code))
+                return real(path, mode, *arguments, **kind)
+            patch.setattr(Path, 'open', fail)
+            with pytest.raises(BundleError, match='cannot write bundle.*is intact, free some'):
+                bundles['new'].save(tmp_path)
+        assert len(written) == count
+        assert mark(tmp_path) == 'old'
+        assert names(tmp_path) == sorted(['curves.png', *WHOLE])
+
+
+@contextmanager
+def read_only(folder):
+    """Make a folder read-only, for root as well (it acts as nobody meanwhile)."""
+    is_root = os.geteuid() == 0
+    folder.chmod(0o555)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def test_a_read_only_folder_keeps_its_bundle():
+    """The message names the folder and what to do."""
+    bundles = versions()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundles['old'].save(folder)
+        with read_only(folder), pytest.raises(BundleError, match='make it writable') as error:
+            bundles['new'].save(folder)
+        assert name in str(error.value)
+        assert mark(folder) == 'old'
+        assert names(folder) == WHOLE
+
+
+def test_other_metrics_do_not_write_the_weights_again(folder):
+    """Only the settings change, so a record of an evaluation costs kilobytes, not the model."""
+    before = (folder / WEIGHTS_FILE).stat()
+    dataclasses.replace(Bundle.load(folder), metrics={'new': 1}).save(folder)
+    after = (folder / WEIGHTS_FILE).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert Bundle.load(folder).metrics == {'new': 1}
+
+
+def test_halves_of_two_bundles_are_told(tmp_path):
+    """Settings of one and weights, or prior, of another: refused, whichever file was copied."""
+    for name in (WEIGHTS_FILE, PRIOR_FILE):
+        for version, bundle in versions().items():
+            bundle.save(tmp_path / version)
+        (tmp_path / 'old' / name).write_bytes((tmp_path / 'new' / name).read_bytes())
+        with pytest.raises(BundleError, match=f'{name} does not belong'):
+            Bundle.load(tmp_path / 'old')
+
+
+WRITER = """
+import sys
+sys.path.insert(0, {test!r})
+from test_bundle import versions
+import torch
+torch.set_num_threads(1)
+bundles = versions()
+print('ready', flush=True)
+for turn in range(100000):
+    bundles['new' if turn % 2 == 0 else 'old'].save({folder!r})
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_whole_bundle_and_readers_never_see_half(tmp_path):
+    """SIGKILL at 25 random moments of endless saving; meanwhile loading always works."""
+    folder = tmp_path / 'bundle'
+    versions()['old'].save(folder)
+    (folder / 'goals').mkdir()
+    (folder / 'goals' / 'goal.png').write_bytes(b'mine')
+    code = WRITER.format(test=str(Path(__file__).parent), folder=str(folder))
+    rng, seen = random.Random(0), []
+    for _ in range(25):
+        with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE,
+                              cwd=Path(__file__).parents[1]) as writer:
+            assert writer.stdout.readline() == b'ready\n'
+            until = time.monotonic() + rng.uniform(0.0, 0.2)
+            while time.monotonic() < until:
+                seen.append(mark(folder))
+            writer.send_signal(signal.SIGKILL)
+        assert writer.returncode == -signal.SIGKILL
+        seen.append(mark(folder))
+        assert (folder / 'goals' / 'goal.png').read_bytes() == b'mine'
+    assert set(seen) == {'old', 'new'}
+    versions()['new'].save(folder)
+    assert names(folder) == sorted(['goals', *WHOLE])

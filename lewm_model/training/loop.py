@@ -27,6 +27,7 @@ from lewm_model.training.checkpoint import (
 from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
 from lewm_model.training.health import Health
+from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.stop import StopRequest, watch_for_stop
 from lewm_model.world_model import LeWorldModel
 import torch
@@ -157,14 +158,15 @@ class _Run:
         self.is_whole = True            # between steps: worth saving
         self._config, self._clips, self._transform = config, clips, transform
         self._checkpoints, self._device = checkpoints, device
-        self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate,
-                                            weight_decay=config.weight_decay)
+        self._optimizer = make_optimizer(self.model, config)
         self._sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
+                              first_knot=config.sigreg_first_knot,
+                              last_knot=config.sigreg_last_knot,
                               mean_over_processes=group.mean, processes=group.size)
         self._directions = torch.Generator(device).manual_seed(config.seed)
         self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
         self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
-                                        enabled=_use_bf16(config.precision, device))
+                                        enabled=use_bf16(config.precision, device))
         # Settings a checkpoint must share with this run to be its past.
         self._identity = {'model': model_config.to_dict(), 'train': config.to_dict(),
                           'steps': self.progress.steps}
@@ -264,8 +266,8 @@ def _learning_rate(config: TrainConfig, step: int, steps: int) -> float:
         1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def _use_bf16(precision: str, device: str) -> bool:
-    """Decide 'auto': bfloat16 where the processor multiplies in it, else it would be slower."""
+def use_bf16(precision: str, device: str) -> bool:
+    """Decide "auto": bfloat16 where the processor multiplies in it, else it would be slower."""
     if precision != 'auto':
         return precision == 'bf16'
     if torch.device(device).type == 'cuda':

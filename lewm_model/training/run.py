@@ -184,7 +184,8 @@ def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
     for name, column in _angles(data).items():
         angle = torch.from_numpy(column[rows])
         states[name] = torch.stack([angle.sin(), angle.cos()], dim=1)
-    sigreg = SigReg(config.sigreg_projections, config.sigreg_knots)
+    sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
+                    first_knot=config.sigreg_first_knot, last_knot=config.sigreg_last_knot)
 
     def check(model: LeWorldModel) -> Health:
         generator = torch.Generator(device).manual_seed(config.seed)

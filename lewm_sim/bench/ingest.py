@@ -46,7 +46,7 @@ import numpy as np
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('--seconds', type=int, default=60,
+    parser.add_argument('--seconds', type=int, default=20,
                         help='length of the bag (default: %(default)s)')
     parser.add_argument('--image-size', type=int, default=224,
                         help='stored frames, square [px] (default: %(default)s)')

@@ -1,0 +1,135 @@
+"""The loops that `lewm bench train` compares do the same work on the same data."""
+
+from dataclasses import replace
+
+from lewm_model.config import TrainConfig
+from lewm_model.data.clips import ClipLoader, Clips
+from lewm_model.data.episode_writer import Episode, write_episodes
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.preprocess import ActionNormalizer, FrameTransform
+from lewm_model.robot import RobotDescription
+from lewm_model.sigreg import SigReg
+from lewm_sim.bench._cpu_use import CpuUse
+from lewm_sim.bench._our_loop import OurLoop
+from lewm_sim.bench._plain_loop import (
+    Batches,
+    broadcast_sigreg,
+    DenseSamples,
+    plain_layers,
+    PlainLoop,
+    write_chunked,
+)
+from lewm_sim.cli import main
+from nano import SIZES, tiny_bundle
+import numpy as np
+import pytest
+import torch
+import yaml
+
+CONFIG = TrainConfig(batch_size=8, sigreg_projections=16, precision='fp32', learning_rate=1e-3)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('bench')
+    rng = np.random.default_rng(0)
+
+    def episode(index, rows=30):
+        action = rng.uniform(-1, 1, (rows, 2))
+        action[-1] = np.nan
+        return Episode(
+            episode_id=f'e{index}', source='none', sha256='0' * 64,
+            pixels=rng.integers(0, 255, (rows, 64, 64, 3)).astype(np.uint8), action=action,
+            qpos=np.zeros((rows, 2)), qvel=np.zeros((rows, 2)),
+            stamp_ns=np.arange(rows) * 50_000_000)
+    write_episodes(folder / 'data.h5', [episode(index) for index in range(4)], 4 * [30],
+                   RobotDescription.from_yaml('sim_reacher'), 64, {'task': 'reacher'})
+    return EpisodeFile.open(folder / 'data.h5')
+
+
+def samples(data, folder, clips, dtype=torch.float32):
+    write_chunked(data, folder / 'chunked.h5', 'lzf')
+    return DenseSamples(folder / 'chunked.h5', clips, ActionNormalizer.fit(data.action), dtype)
+
+
+def test_both_loaders_give_the_same_clips(data, tmp_path):
+    """Frames and actions of every clip are equal, also where an episode's last action is NaN."""
+    clips = Clips(data, ActionNormalizer.fit(data.action))
+    plain = samples(data, tmp_path, clips)
+    ours = clips.batch(np.arange(len(clips)))
+    assert len(plain) == len(clips) == 44
+    for index in range(len(clips)):
+        frames, actions = plain[index]
+        torch.testing.assert_close(frames, FrameTransform(64)(ours.frames[index]),
+                                   rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(actions, ours.actions[index])
+
+
+def test_both_ways_compute_the_same_model():
+    """Fused attention and a whole last block change the time, not the latents; it is undone."""
+    model = tiny_bundle().model
+    frames = torch.rand(2, 4, 3, 64, 64)
+    before = model.encode(frames)
+    with plain_layers(attention=True, last_block=True):
+        inside = model.encode(frames)
+    torch.testing.assert_close(inside, before, rtol=1e-4, atol=1e-5)
+    assert torch.equal(model.encode(frames), before)
+
+
+def test_both_sigregs_are_the_same_statistic():
+    """Latents in one point have the known 0.40205 B whatever the directions."""
+    point = torch.zeros(32, 4, 6)
+    assert broadcast_sigreg(point, 64, 17).item() == pytest.approx(12.866, rel=1e-4)
+    assert SigReg(64, 17)(point).item() == pytest.approx(12.866, rel=1e-4)
+
+
+def test_both_loops_learn(data, tmp_path):
+    """A benchmark of loops that do not train would be worthless: both change their weights."""
+    clips = Clips(data, ActionNormalizer.fit(data.action))
+    batches = Batches(samples(data, tmp_path, clips), 8, 0, pin=False)
+    plain = PlainLoop(SIZES, CONFIG, batches, 'cpu')
+    first = plain.run(1)
+    assert plain.run(15) < first
+    ours = OurLoop(SIZES, CONFIG, ClipLoader(clips, 8, 0), 'cpu', tmp_path / 'run')
+    ours.run(3)
+    ours.run(2)
+    ours.close()
+    assert not (tmp_path / 'run').exists() or not list((tmp_path / 'run').rglob('*.pt'))
+
+
+def test_what_training_raises_reaches_the_benchmark(data, tmp_path):
+    """Not a thread that dies in silence and a benchmark that waits for ever."""
+    clips = Clips(data, ActionNormalizer.fit(data.action))
+    ours = OurLoop(replace(SIZES, action_dim=3), CONFIG, ClipLoader(clips, 8, 0), 'cpu',
+                   tmp_path / 'run')
+    with pytest.raises(Exception, match='action_dim=3'):
+        ours.run(1)
+    ours.close()
+
+
+def test_processor_time_is_counted_for_whom_it_was_spent():
+    """Work between begin and end belongs to its name, per unit; none to the idle one."""
+    use = CpuUse()
+    use.begin('busy', units=2)
+    total = sum(value * value for value in range(2_000_000))
+    use.begin('idle', units=2)
+    use.end()
+    assert total > 0
+    assert use.ms_per_unit('busy') > 10 * use.ms_per_unit('idle')
+
+
+@pytest.mark.slow
+def test_the_command_measures_and_writes(data, tmp_path, capsys):
+    """Every variant is there, the plain loop first; threads, workers and data are stated."""
+    model = {key: value for key, value in SIZES.to_dict().items() if key != 'action_dim'}
+    (tmp_path / 'tiny.yaml').write_text(yaml.safe_dump(
+        {'model': model, 'train': {'batch_size': 8, 'sigreg_projections': 16}, 'plan': {}}))
+    assert main(['bench', 'train', '--data', str(data.path), '--config',
+                 str(tmp_path / 'tiny.yaml'), '--steps', '1', '--rounds', '1', '--workers', '1',
+                 '--episodes', '3', '--out', str(tmp_path / 'out')]) == 0
+    said = capsys.readouterr().out
+    for name in ('plain loop, 1 workers', 'plain loop, 0 workers', 'ours, plain loader',
+                 'ours, fused attention', 'ours, whole last block', 'CPU ms per sample',
+                 '3 episodes, 90 frames'):
+        assert name in said
+    assert (tmp_path / 'out' / 'train.json').exists()
