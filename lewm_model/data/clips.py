@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import hashlib
 
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.order import EpochOrder
 from lewm_model.errors import DatasetError
 from lewm_model.preprocess import ActionNormalizer
 import numpy as np
@@ -68,9 +69,6 @@ class Clips:
         num_frames: T, frames per clip.
         frameskip: K, control steps per block.
 
-    Attributes:
-        starts: Row of the first frame of each clip, int64 (len,).
-
     Raises:
         DatasetError: If no episode is as long as one clip.
     """
@@ -88,21 +86,26 @@ class Clips:
                 f'{file.path}: none of {len(chosen)} episodes has the {span} rows of one clip '
                 f'({num_frames} frames, {frameskip} control steps apart), the longest has '
                 f'{file.ep_len[chosen].max(initial=0)}; record longer episodes')
-        self.starts = np.concatenate([file.ep_offset[episode] + np.arange(count)
-                                      for episode, count in zip(chosen, counts, strict=True)])
-        # A plain view: indexing through the memory-map class costs as much as the copy itself.
-        self._pixels = file.pixels.view(np.ndarray)
-        self._actions = normalizer.normalize(file.action).astype(np.float32, copy=False)
+        # Two numbers per episode say where all of its clips start; none are kept per clip.
+        self._ends = np.cumsum(counts)
+        self._shifts = file.ep_offset[chosen] - (self._ends - counts)
+        self._subset: np.ndarray | None = None   # positions among all clips, if only some are used
+        self._normalizer = normalizer
         self._frame_steps = np.arange(num_frames) * frameskip
         self._action_steps = np.arange(span)
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return int(self._ends[-1]) if self._subset is None else len(self._subset)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Row of the first frame of each clip, int64 (len,), computed anew at every use."""
+        return self._starts(np.arange(len(self)))
 
     def subset(self, indices: np.ndarray) -> Clips:
         """Return only some of these clips, by position; everything else is shared."""
         chosen = copy.copy(self)
-        chosen.starts = self.starts[indices]
+        chosen._subset = indices if self._subset is None else self._subset[indices]
         return chosen
 
     def batch(self, indices: np.ndarray) -> ClipBatch:
@@ -111,12 +114,17 @@ class Clips:
         Args:
             indices: Positions in [0, len(self)), (B,).
         """
-        starts = self.starts[indices][:, None]
+        starts = self._starts(indices)[:, None]
         rows = starts + self._frame_steps                     # (B, T)
-        actions = self._actions[starts + self._action_steps]  # (B, T*K, A)
+        actions = self._normalizer.normalize(
+            self.file.action[starts + self._action_steps]).astype(np.float32, copy=False)
         return ClipBatch(
-            frames=torch.from_numpy(self._pixels[rows]), rows=rows,
+            frames=torch.from_numpy(self.file.pixels[rows]), rows=rows,
             actions=torch.from_numpy(actions.reshape(len(rows), self.num_frames, -1)))
+
+    def _starts(self, indices: np.ndarray) -> np.ndarray:
+        clips = indices if self._subset is None else self._subset[indices]
+        return clips + self._shifts[np.searchsorted(self._ends, clips, side='right')]
 
 
 def divide_clips(clips: Clips, validation_split: float, seed: int) -> tuple[Clips, Clips]:
@@ -205,7 +213,8 @@ class ClipLoader:
             self._order = self._draw()
         first = self._batch * self.batch_size
         self._batch += 1
-        return self.clips.batch(self._order[first:first + self.batch_size][self._part])
+        places = np.arange(first, first + self.batch_size)[self._part]
+        return self.clips.batch(self._order.at(places))
 
-    def _draw(self) -> np.ndarray:
-        return np.random.default_rng([self.seed, self._epoch]).permutation(len(self.clips))
+    def _draw(self) -> EpochOrder:
+        return EpochOrder(len(self.clips), self.seed, self._epoch)

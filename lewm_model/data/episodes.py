@@ -7,40 +7,54 @@ Flat columns, episodes end to end (N rows, E episodes):
     ep_id, ep_source, ep_sha256 text (E,): name, bag, and hash of the bag's files
 `pixels` is contiguous and uncompressed so that training maps it instead of reading it.
 Row t: `action[t]` is applied at observation t and leads to row t + 1.
+
+Files by others need `pixels`, `action` and anything that says where episodes begin (see
+`columns`); chunked and compressed pixels are read, slowly. Several files as one set: `shards`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lewm_model.errors import DatasetError, MissingPackageError
+from lewm_model.data.columns import content_ids, episode_table, file_columns
+from lewm_model.data.rows import import_h5py, open_rows, Rows
+from lewm_model.errors import DatasetError
 import numpy as np
 
+__all__ = ['EpisodeFile', 'FORMAT', 'FORMAT_VERSION', 'import_h5py']
+
 FORMAT, FORMAT_VERSION = 'lewm-episodes', 1
-REQUIRED = ('pixels', 'action', 'ep_len', 'ep_offset')
+REQUIRED = ('pixels', 'action')
 
 
 @dataclass(frozen=True, eq=False)
 class EpisodeFile:
-    """A validated data set; everything but the pixels is in memory, pixels are mapped."""
+    """A validated data set: actions in memory, pixels mapped, other columns read when used.
 
-    path: Path
-    pixels: np.ndarray                  # uint8 (N, H, W, 3), read-only memory map
+    One file, or several presented as one by `shards.open_data`.
+    """
+
+    path: Path                          # of several files: what they were asked for by
+    pixels: np.ndarray | Rows           # uint8 (N, H, W, 3), read-only
     action: np.ndarray                  # float32 (N, A), robot units
     ep_len: np.ndarray                  # int64 (E,)
     ep_offset: np.ndarray               # int64 (E,)
     ep_id: tuple[str, ...]              # stable names, what the validation split hashes
-    columns: dict[str, np.ndarray]      # the other row columns: proprio, qpos, stamp_ns, ...
+    columns: Mapping[str, Any]          # the other row columns: proprio, qpos, stamp_ns, ...
     attributes: dict[str, Any]          # robot, control_dt_s, action_names, ...
+    ep_recording: tuple[str, ...] = ()  # what an episode was cut from; equal: it is there twice
+    shards: tuple[Path, ...] = ()       # the files, if they are several
 
     @classmethod
     def open(cls, path: str | Path) -> EpisodeFile:
-        """Open a data set, ours or a public one.
+        """Open a data set file, ours or a public one.
 
         Raises:
             DatasetError: If it is missing, not HDF5, or contradicts itself.
+            MissingPackageError: If it is compressed with Blosc and hdf5plugin is not installed.
         """
         h5py = import_h5py()
         path = Path(path)
@@ -48,28 +62,43 @@ class EpisodeFile:
             raise DatasetError(f'data set {path} does not exist; make one with "lewm ingest"')
         try:
             with h5py.File(path, 'r') as file:
-                missing = [name for name in REQUIRED if name not in file]
-                if missing:
-                    raise DatasetError(f'{path} has no column {", ".join(missing)}; a data set '
-                                       f'needs {", ".join(REQUIRED)}, this has '
-                                       f'{", ".join(file) or "nothing"}')
-                names = [name for name in file if name not in REQUIRED
-                         and not name.startswith('ep_') and isinstance(file[name], h5py.Dataset)]
-                episodes = len(file['ep_len'])
-                found = cls(
-                    path=path, pixels=_map_pixels(path, file['pixels']),
-                    action=file['action'][()].astype(np.float32),
-                    ep_len=file['ep_len'][()].astype(np.int64),
-                    ep_offset=file['ep_offset'][()].astype(np.int64),
-                    ep_id=tuple(text.decode() for text in file['ep_id'][()]) if 'ep_id' in file
-                    else tuple(f'{path.stem}/{index}' for index in range(episodes)),
-                    columns={name: file[name][()] for name in names},
-                    attributes={name: _plain(value) for name, value in file.attrs.items()})
+                return cls._read(path, file)
         except (OSError, KeyError, RuntimeError) as error:
             raise DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was '
                                f'not finished, ingest it again') from error
-        found._validate()
-        return found
+
+    @classmethod
+    def _read(cls, path: Path, file: Any) -> EpisodeFile:
+        missing = [name for name in REQUIRED if name not in file]
+        if missing:
+            raise DatasetError(f'{path} has no column {", ".join(missing)}; a data set needs '
+                               f'{", ".join(REQUIRED)}, ep_len and ep_offset, this has '
+                               f'{", ".join(file) or "nothing"}')
+        attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        version = attributes.get('format_version', FORMAT_VERSION)
+        if version > FORMAT_VERSION:
+            raise DatasetError(f'{path} has format version {version}, this release reads up to '
+                               f'{FORMAT_VERSION}; upgrade lewm_ros')
+        _check_shapes(path, file['pixels'], file['action'])
+        rows = len(file['pixels'])
+        ep_len, ep_offset = episode_table(path, file, rows)
+        pixels = open_rows(path, file['pixels'])
+        action = file['action'][()].astype(np.float32, copy=False)
+        names = {name: tuple(text.decode() if isinstance(text, bytes) else str(text)
+                             for text in file[name][()])
+                 for name in ('ep_id', 'ep_sha256') if name in file}
+        for name, texts in names.items():
+            if len(texts) != len(ep_len):
+                raise DatasetError(f'{path}: ep_len, ep_offset and {name} have {len(ep_len)}, '
+                                   f'{len(ep_offset)} and {len(texts)} entries, they must agree')
+        ep_id = names.get('ep_id') or content_ids(action, pixels, ep_len, ep_offset)
+        # A bag can be renamed or copied: its hash and the number of the episode in it stay.
+        hashes = names.get('ep_sha256', ('',) * len(ep_id))
+        recording = tuple(f'{sha}/{name.rpartition("/")[2]}' if sha else name
+                          for name, sha in zip(ep_id, hashes, strict=True))
+        return cls(path=path, pixels=pixels, action=action, ep_len=ep_len, ep_offset=ep_offset,
+                   ep_id=ep_id, attributes=attributes, ep_recording=recording,
+                   columns=file_columns(path, file, REQUIRED, rows, len(ep_len)))
 
     def __len__(self) -> int:
         """N, the number of rows."""
@@ -90,40 +119,19 @@ class EpisodeFile:
         value = self.attributes.get('control_dt_s')
         return None if value is None else float(value)
 
-    def _validate(self) -> None:
-        rows, version = len(self.pixels), self.attributes.get('format_version', FORMAT_VERSION)
-        if version > FORMAT_VERSION:
-            raise DatasetError(f'{self.path} has format version {version}, this release reads up '
-                               f'to {FORMAT_VERSION}; upgrade lewm_ros')
-        if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
-            raise DatasetError(f'{self.path}: pixels must be uint8 (N, H, W, 3), got '
-                               f'{self.pixels.dtype} {self.pixels.shape}')
-        if self.action.ndim != 2:
-            raise DatasetError(f'{self.path}: action must be (N, A), got {self.action.shape}')
-        wrong = {name: len(column) for name, column in [('action', self.action),
-                                                        *self.columns.items()]
-                 if column.ndim == 0 or len(column) != rows}
-        if wrong:
-            raise DatasetError(f'{self.path}: pixels has {rows} rows, but '
-                               f'{", ".join(f"{name} {count}" for name, count in wrong.items())}')
-        if len(self.ep_len) != len(self.ep_offset) or len(self.ep_len) != len(self.ep_id):
-            raise DatasetError(f'{self.path}: ep_len, ep_offset and ep_id have '
-                               f'{len(self.ep_len)}, {len(self.ep_offset)} and '
-                               f'{len(self.ep_id)} entries, they must agree')
-        expected = np.concatenate([[0], np.cumsum(self.ep_len)])
-        if (self.ep_len < 1).any() or expected[-1] != rows or (
-                self.ep_offset != expected[:-1]).any():
-            raise DatasetError(f'{self.path}: episodes must lie end to end; ep_len adds up to '
-                               f'{expected[-1]} for {rows} rows')
 
-
-def _map_pixels(path: Path, dataset: Any) -> np.ndarray:
-    offset = dataset.id.get_offset()
-    if offset is None or dataset.chunks is not None:
-        raise DatasetError(
-            f'{path}: pixels are chunked or compressed, training needs them contiguous; repack '
-            f'with: h5repack -f pixels:NONE -l pixels:CONTI {path} contiguous.h5')
-    return np.memmap(path, dtype=dataset.dtype, mode='r', offset=offset, shape=dataset.shape)
+def _check_shapes(path: Path, pixels: Any, action: Any) -> None:
+    if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
+        raise DatasetError(f'{path}: pixels must be uint8 (N, H, W, 3), got {pixels.dtype} '
+                           f'{pixels.shape}')
+    if action.ndim != 2 or action.dtype.kind not in 'fiu':
+        raise DatasetError(f'{path}: action must be numbers (N, A), got {action.dtype} '
+                           f'{action.shape}')
+    if len(action) != len(pixels):
+        raise DatasetError(f'{path}: pixels has {len(pixels)} rows, but action {len(action)}')
+    if not len(pixels):
+        raise DatasetError(f'{path} has no rows; was recording stopped before the first episode '
+                           f'ended?')
 
 
 def _plain(value: Any) -> Any:
@@ -132,12 +140,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in 'OSU':
         return [item.decode() if isinstance(item, bytes) else str(item) for item in value]
     return value
-
-
-def import_h5py() -> Any:
-    """Return h5py, or say how to install it."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingPackageError('h5py', 'train', 'reading and writing data sets') from error
-    return h5py

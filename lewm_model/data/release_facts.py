@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lewm_model.data.episodes import import_h5py
+from lewm_model.data.rows import import_h5py, require_filters
 from lewm_model.errors import DatasetError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.world_model import LeWorldModel
@@ -62,12 +62,12 @@ def step_distance(path: str | Path, model: LeWorldModel, transform: FrameTransfo
             raise DatasetError(f'{path} has no episode of two frames')
         chosen = np.random.default_rng(seed).choice(firsts, min(pairs, len(firsts)),
                                                     replace=False)
+        require_filters(Path(path), file['pixels'])   # public files are compressed with Blosc
         try:
             frames = np.stack([file['pixels'][first:first + 2] for first in chosen])
         except OSError as error:
-            raise DatasetError(f'the pixels of {path} cannot be read: {error}; if they are '
-                               f'compressed with Blosc, repack the file (h5repack -f '
-                               f'pixels:NONE), or give goal_tolerance') from error
+            raise DatasetError(f'the pixels of {path} cannot be read: {error}; get the file '
+                               f'again, or give goal_tolerance') from error
     latents = torch.cat([model.encode(transform(torch.from_numpy(pair))[None])
                          for pair in frames])                           # (N, 2, D)
     return (latents[:, 0] - latents[:, 1]).square().sum(dim=-1).median().item()

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lewm_sim.commands._data import add_data_argument, open_data_argument
+
 if TYPE_CHECKING:
     from lewm_model.analysis.subject import Subject
     from lewm_sim.perturb import TaskSimulator
@@ -16,7 +18,7 @@ PARTS = ('probes', 'surprise', 'straightness', 'horizon', 'distances', 'projecti
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
-    parser.add_argument('--data', required=True, help='data set (HDF5) the bundle was made from')
+    add_data_argument(parser, '--data')
     parser.add_argument('--out', type=Path, required=True, help='folder of the report')
     parser.add_argument('--only', nargs='+', choices=PARTS, metavar='PART',
                         help=f'these parts only: {", ".join(PARTS)}')
@@ -43,7 +45,6 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.analysis.sections import glance_rows
     from lewm_model.analysis.subject import Subject
     from lewm_model.bundle import Bundle
-    from lewm_model.data.episodes import EpisodeFile
     from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
     import torch
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     prepare_folder(args.out)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
-    subject = Subject(bundle, EpisodeFile.open(args.data))
+    subject = Subject(bundle, open_data_argument(args))
     bars: dict[str, tqdm] = {}
 
     def progress(part: str, done: int, total: int) -> None:

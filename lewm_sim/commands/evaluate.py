@@ -7,11 +7,13 @@ from dataclasses import replace
 import json
 from pathlib import Path
 
+from lewm_sim.commands._data import add_data_argument, open_data_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
-    parser.add_argument('--data', required=True, help='data set (HDF5) the bundle was made from')
+    add_data_argument(parser, '--data')
     parser.add_argument('--episodes', type=int, default=50, help='pairs to try (50)')
     parser.add_argument('--goal-offset', type=int, default=25,
                         help='control steps from start to goal (25)')
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--plan', help='planner settings to use instead of the recommended ones: '
                                        'a YAML file or a shipped name (cem, cem_prior, prior)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads for the model (1)')
+    parser.add_argument('--device', default='cpu', help='torch device of the model (cpu)')
     parser.add_argument('--out', type=Path, help='write the results as JSON here')
     parser.add_argument('--save', action='store_true',
                         help='record the results in the bundle and on its card')
@@ -30,7 +33,6 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.bundle import Bundle
     from lewm_model.card import evaluation_table, write_card
     from lewm_model.config import PlanConfig
-    from lewm_model.data.episodes import EpisodeFile
     from lewm_model.resources import find_named
     from lewm_sim.evaluate import evaluate
     import torch
@@ -38,11 +40,11 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
-    bundle = Bundle.load(folder)
+    bundle = Bundle.load(folder, args.device)
     plan_config = args.plan and PlanConfig.from_yaml(
         find_named('config/plan', args.plan, '.yaml'))
     with tqdm(total=args.episodes, unit='pair', dynamic_ncols=True) as bar:
-        results = evaluate(bundle, EpisodeFile.open(args.data), plan_config,
+        results = evaluate(bundle, open_data_argument(args), plan_config,
                            count=args.episodes, goal_offset=args.goal_offset,
                            budget=args.budget, seed=args.seed, report=lambda: bar.update())
     results['threads'] = args.threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import sys
 import time
 
 from lewm_model.config import DataConfig, load_yaml
@@ -17,17 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bags', type=Path, nargs='+', help='bag folders, or folders of them')
     parser.add_argument('--robot', required=True, help='name or YAML file of the robot')
-    parser.add_argument('--out', type=Path, required=True, help='the HDF5 file')
+    parser.add_argument('--out', type=Path, required=True,
+                        help='the HDF5 file; run again to finish it, or to add further bags')
     parser.add_argument('--image-size', type=int, default=DataConfig().image_size,
                         help='stored frames, square [px] (default: %(default)s)')
     parser.add_argument('--min-rows', type=int, default=DataConfig().min_rows,
                         help='drop shorter episodes (default: %(default)s, one training clip)')
     parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
-    parser.add_argument('--force', action='store_true', help='replace an existing file')
+    parser.add_argument('--force', action='store_true',
+                        help='make an existing file anew instead of adding to it')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert the bags; fails only if none of them gave an episode."""
+    """Let the data set hold the bags; fails only if none of them gave an episode."""
     robot = RobotDescription.from_yaml(args.robot)
     config = DataConfig(image_size=args.image_size, min_rows=args.min_rows,
                         control_dt_s=robot.control_dt_s)
@@ -37,9 +40,13 @@ def run(args: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = ingest(args.bags, robot, args.out, config, workers=args.workers,
-                        force=args.force, on_bag=show,
-                        provenance=_commands(args.bags, args.command_line))
+        try:
+            report = ingest(args.bags, robot, args.out, config, workers=args.workers,
+                            force=args.force, on_bag=show,
+                            provenance=_commands(args.bags, args.command_line))
+        except KeyboardInterrupt:
+            print(f'{bar.n} bags are done and kept; the same command goes on', file=sys.stderr)
+            raise
     print(report.text())
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB in '
           f'{time.monotonic() - start_s:.1f} s; details in {args.out}.report.json')

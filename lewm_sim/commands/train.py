@@ -10,6 +10,8 @@ from pathlib import Path
 import shlex
 from typing import TYPE_CHECKING
 
+from lewm_sim.commands._data import add_data_argument, open_data_argument
+
 if TYPE_CHECKING:
     from lewm_model.data.episodes import EpisodeFile
     from lewm_model.training.loop import Progress
@@ -21,7 +23,7 @@ SEARCH_STEPS = 1000   # of each short run; the order of the weights is visible b
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('data', help='data set (HDF5), from `lewm ingest`')
+    add_data_argument(parser)
     parser.add_argument('--config', default='nano',
                         help='recipe: a YAML file or a shipped name (nano, paper)')
     parser.add_argument('--out', type=Path, required=True, help='folder of the bundle to write')
@@ -36,13 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--search-lambda', action='store_true',
                         help='find a --sigreg-weight in a few short runs (--steps each, '
                              f'{SEARCH_STEPS}) instead of training; writes no bundle')
+    parser.add_argument('--robot', help='name or YAML file of the robot, where the data set does '
+                                        'not say it (public sets)')
     parser.add_argument('--device', default='cpu', help='torch device (cpu)')
     parser.add_argument('--threads', type=int, help='CPU threads of each process (all)')
 
 
 def run(args: argparse.Namespace) -> int:
     """Train with a progress bar and TensorBoard; under torchrun, together."""
-    from lewm_model.data.episodes import EpisodeFile
+    from lewm_model.data.robot_facts import require_robot
     from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
     from lewm_model.training.distributed import joined_processes
@@ -51,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    data = EpisodeFile.open(args.data)
+    data = open_data_argument(args)
+    if not args.search_lambda:
+        require_robot(data)
     recipe = Recipe.from_yaml(find_named('config/train', args.config, '.yaml'),
                               steps=args.steps, batch_size=args.batch_size, seed=args.seed,
                               sigreg_weight=args.sigreg_weight)
@@ -64,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         start = f'torchrun --nproc-per-node {group.size} -m lewm_sim.cli'
         words = shlex.split(args.command_line)   # lewm train ...
         command = shlex.join(words if group.size == 1 else [*start.split(), *words[1:]])
-        earlier = [line for key in ('collect_command', 'ingest_command')
+        earlier = [line for key in ('collect_command', 'ingest_command', 'convert_command')
                    if (line := data.attributes.get(key))]
         board = _board(run_folder) if group.is_main else None
         with _screen(run_folder, board, recipe.train.log_every, group.is_main) as report:
@@ -72,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
                                   commands=[*earlier, command], report=report, device=device,
                                   group=group)
         if bundle:
-            print(f'bundle written to {args.out} (model {_weights_id(args.out)})')
+            print(f'bundle written to {args.out} (model {bundle.model_id})')
     return 0
 
 
@@ -137,11 +143,6 @@ def _check_line(progress: Progress) -> str:
             f'{health.effective_rank:.1f}, gates {health.gate_norm:.2f}, action effect '
             f'{health.action_effect:.2f}, probes {probes}; {progress.clips_per_s:.0f} clips/s, '
             f'{progress.remaining_s / 60:.1f} min left')
-
-
-def _weights_id(folder: Path) -> str:
-    from lewm_model.bundle import Bundle
-    return Bundle.load(folder).model_id
 
 
 def _board(folder: Path) -> SummaryWriter:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from lewm_sim.commands._data import add_data_argument, open_data_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
-    parser.add_argument('--data', required=True, help='data set (HDF5) the bundle was made from')
+    add_data_argument(parser, '--data')
     parser.add_argument('--steps', type=int, help='optimiser steps (4000)')
     parser.add_argument('--seed', type=int, help='of weights and order (3072)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
@@ -20,7 +22,6 @@ def run(args: argparse.Namespace) -> int:
 
     from lewm_model.bundle import Bundle
     from lewm_model.card import write_card
-    from lewm_model.data.episodes import EpisodeFile
     from lewm_model.resources import find_named
     from lewm_model.training.prior import PriorProgress, PriorTrainConfig, train_prior
     import torch
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
                 bar.set_postfix_str(f'loss {progress.loss:.3f}', refresh=False)
 
         try:
-            prior, measured = train_prior(bundle, EpisodeFile.open(args.data), config=config,
+            prior, measured = train_prior(bundle, open_data_argument(args), config=config,
                                           report=report)
         except KeyboardInterrupt:
             bar.write(f'interrupted; {folder} is as it was')

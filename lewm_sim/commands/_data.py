@@ -1,0 +1,35 @@
+"""The data set argument that commands share: one file, or many as one set."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lewm_model.data.episodes import EpisodeFile
+
+_HELP = ("data set (HDF5), from `lewm ingest`; several files, a folder of them or a pattern such "
+         "as 'a/*.h5' (in quotes) are one set")
+
+
+def add_data_argument(parser: argparse.ArgumentParser, option: str | None = None) -> None:
+    """Declare the data set: positional words, or a required option that may be repeated.
+
+    Not an option with several words: it would swallow a positional argument after it.
+    """
+    if option is None:
+        parser.add_argument('data', nargs='+', metavar='DATA', help=_HELP)
+    else:
+        parser.add_argument(option, dest='data', action='append', required=True, metavar='DATA',
+                            help=f'{_HELP}; may be repeated')
+
+
+def open_data_argument(args: argparse.Namespace) -> EpisodeFile:
+    """Open what was given, with the facts of `--robot` if the command has that option."""
+    from lewm_model.data.robot_facts import with_robot
+    from lewm_model.data.shards import open_data
+    from lewm_model.robot import RobotDescription
+
+    data = open_data(args.data)
+    robot = getattr(args, 'robot', None)
+    return data if robot is None else with_robot(data, RobotDescription.from_yaml(robot))
