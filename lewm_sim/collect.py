@@ -7,20 +7,17 @@ real recordings. One bag folder per episode, a pure function of (settings, episo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
-import multiprocessing
 import os
 from pathlib import Path
 import shutil
-import signal
 
 from lewm_model.config import Config
 from lewm_model.data.interfaces import import_rosbags
 from lewm_model.errors import BagError, ConfigError, SimulationError
 from lewm_model.robot import RobotDescription
+from lewm_model.workers import run_jobs
 from lewm_sim.tasks import load_task
 import numpy as np
 import yaml
@@ -122,25 +119,11 @@ def _record_all(config: CollectConfig, out: Path, indices: list[int], workers: i
         finally:
             recorder.close()
         return
-    # spawn: a fork would copy the renderer's context and its locks
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context('spawn'),
-                             initializer=_ignore_interrupt) as pool:
-        jobs = [pool.submit(_record_in_worker, config, out, index) for index in indices]
-        try:
-            for done, job in enumerate(as_completed(jobs), start=1):
-                job.result()
-                yield done
-        except BrokenProcessPool as error:
-            raise SimulationError('a recording process was killed, perhaps for lack of memory; '
-                                  'run the command again with fewer workers') from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent, which lets running episodes end and starts no others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    jobs = [(config, out, index) for index in indices]
+    killed = SimulationError('a recording process was killed, perhaps for lack of memory; run the '
+                             'command again with fewer workers')
+    for done, _ in enumerate(run_jobs(_record_in_worker, jobs, workers, killed=killed), start=1):
+        yield done
 
 
 def _record_in_worker(config: CollectConfig, out: Path, index: int) -> None:

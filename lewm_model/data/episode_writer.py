@@ -1,14 +1,13 @@
-"""Write a data set file in one sequential pass, complete or not at all."""
+"""Episodes into a data set file, with names, provenance and the facts about the robot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-import os
 from pathlib import Path
+from typing import Any
 
-from lewm_model.data.episodes import FORMAT, FORMAT_VERSION, import_h5py
-from lewm_model.errors import DatasetError
+from lewm_model.data.set_writer import Columns, SetWriter
 from lewm_model.robot import RobotDescription
 import numpy as np
 
@@ -29,7 +28,7 @@ class Episode:
 
 def write_episodes(path: str | Path, episodes: Iterable[Episode], lengths: list[int],
                    robot: RobotDescription, image_size: int,
-                   attributes: dict[str, str]) -> None:
+                   attributes: Mapping[str, Any]) -> None:
     """Write `episodes` to an HDF5 file.
 
     The file appears under its name only when it is complete, replacing an older one.
@@ -45,56 +44,54 @@ def write_episodes(path: str | Path, episodes: Iterable[Episode], lengths: list[
     Raises:
         DatasetError: If there is nothing to write, or the disk is full or not writable.
     """
-    if not lengths:
-        raise DatasetError(f'{path}: there are no episodes to write')
-    h5py = import_h5py()
-    path = Path(path)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(unfinished, 'w') as file:
-            _write(file, episodes, np.array(lengths, dtype=np.int64), robot, image_size)
-            file.attrs.update(attributes)
-        os.replace(unfinished, path)
-    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-        raise DatasetError(f'cannot write {path}: {error}; free disk space or choose another '
-                           f'place') from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _write(file, episodes: Iterable[Episode], lengths: np.ndarray, robot: RobotDescription,
-           image_size: int) -> None:
-    rows, joints = int(lengths.sum()), robot.action_dim
     offsets = np.cumsum(lengths) - lengths
-    shapes = {
-        'pixels': ((rows, image_size, image_size, 3), np.uint8),
-        'action': ((rows, joints), np.float32), 'proprio': ((rows, joints), np.float32),
-        'qpos': ((rows, joints), np.float64), 'qvel': ((rows, joints), np.float64),
-        'stamp_ns': ((rows,), np.int64)}
-    columns = {name: file.create_dataset(name, shape=shape, dtype=dtype)
-               for name, (shape, dtype) in shapes.items()}
-    written = []
-    for episode, length, offset in zip(episodes, lengths, offsets, strict=True):
-        place = slice(int(offset), int(offset + length))
-        columns['pixels'][place] = episode.pixels
-        columns['action'][place] = episode.action
-        columns['proprio'][place] = episode.qpos
-        columns['qpos'][place] = episode.qpos
-        columns['qvel'][place] = episode.qvel
-        columns['stamp_ns'][place] = episode.stamp_ns
-        written.append((episode.episode_id, episode.source, episode.sha256))
-    if np.isnan(columns['qvel'][()]).any():
-        del file['qvel']  # half a column would be taken for measurements
-    file['episode_idx'] = np.repeat(np.arange(len(lengths)), lengths).astype(np.int32)
-    file['step_idx'] = (np.arange(rows) - np.repeat(offsets, lengths)).astype(np.int32)
-    file['ep_len'] = lengths.astype(np.int32)
-    file['ep_offset'] = offsets.astype(np.int64)
-    for place, name in enumerate(('ep_id', 'ep_source', 'ep_sha256')):
-        file[name] = np.array([texts[place].encode() for texts in written])
-    file.attrs.update({
-        'format': FORMAT, 'format_version': FORMAT_VERSION, 'robot': robot.robot,
-        'interface': robot.interface, 'control_dt_s': robot.control_dt_s,
-        'image_size': image_size, 'action_min': robot.min_command,
-        'action_max': robot.max_command})
-    file.attrs['action_names'] = file.attrs['joint_names'] = list(robot.joint_names)
+    table, velocities_known = EpisodeTable(), True
+    with SetWriter(path, np.array(lengths), image_size, row_columns(robot)) as writer:
+        for episode, offset in zip(episodes, offsets.tolist(), strict=True):
+            writer.write_pixels(offset, episode.pixels)
+            writer.write(offset, {
+                'action': episode.action, 'proprio': episode.qpos, 'qpos': episode.qpos,
+                'qvel': episode.qvel, 'stamp_ns': episode.stamp_ns})
+            velocities_known &= bool(np.isfinite(episode.qvel).all())
+            table.add(episode.episode_id, episode.source, episode.sha256, episode.stamp_ns)
+        if not velocities_known:
+            writer.remove('qvel')  # half a column would be taken for measurements
+        writer.write_episodes(table.columns())
+        writer.set_attributes({**robot_attributes(robot), **attributes})
+
+
+class EpisodeTable:
+    """Collects name and provenance of each episode."""
+
+    def __init__(self) -> None:
+        self._texts: list[tuple[str, str, str]] = []
+        self._stamps: list[tuple[int, int]] = []
+
+    def add(self, episode_id: str, source: str, sha256: str, stamp_ns: np.ndarray) -> None:
+        """Append one episode; `source` is its bag, `sha256` the hash of the bag's files."""
+        self._texts.append((episode_id, source, sha256))
+        self._stamps.append((int(stamp_ns[0]), int(stamp_ns[-1])))
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the columns with one entry per episode."""
+        stamps = np.array(self._stamps, dtype=np.int64)
+        return {**{name: np.array([texts[place].encode() for texts in self._texts])
+                   for place, name in enumerate(('ep_id', 'ep_source', 'ep_sha256'))},
+                'ep_first_ns': stamps[:, 0], 'ep_last_ns': stamps[:, 1]}
+
+
+def row_columns(robot: RobotDescription, *, with_velocities: bool = True) -> Columns:
+    """Name the columns with one entry per row, besides the pixels."""
+    actions, states = robot.action_dim, len(robot.state_names)
+    return {'action': ((actions,), np.float32), 'proprio': ((states,), np.float32),
+            'qpos': ((states,), np.float64),
+            **({'qvel': ((states,), np.float64)} if with_velocities else {}),
+            'stamp_ns': ((), np.int64)}
+
+
+def robot_attributes(robot: RobotDescription) -> dict[str, Any]:
+    """Return what a model must know about the robot it is trained for."""
+    return {'robot': robot.robot, 'interface': robot.interface,
+            'control_dt_s': robot.control_dt_s, 'action_min': robot.min_command,
+            'action_max': robot.max_command, 'action_names': list(robot.joint_names),
+            'joint_names': list(robot.joint_names), 'state_names': list(robot.state_names)}

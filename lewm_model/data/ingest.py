@@ -1,30 +1,32 @@
-"""Many bags to one data set file, in parallel, with a report whose numbers add up."""
+"""Many bags to one data set file, in parallel, with a report whose numbers add up.
+
+Each bag becomes a small data set of its own in a hidden folder beside the result; when all are
+done they are joined, after the episodes of the set that is there already, and the new file takes
+the old one's place. Whenever this is cut off, the old set is intact, and running it again goes on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 import json
 import logging
-import multiprocessing
 import os
 from pathlib import Path
-import signal
-import tempfile
 
 from lewm_model.config import DataConfig
-from lewm_model.data.bag import Bag, find_bags
-from lewm_model.data.episode_writer import Episode, write_episodes
+from lewm_model.data.bag import find_bags
+from lewm_model.data.concatenate import concatenate
+from lewm_model.data.convert_bag import convert_bag, hash_bag, read_attribute, REPORT, SETTINGS
+from lewm_model.data.episode_writer import robot_attributes
 from lewm_model.data.episodes import import_h5py
 from lewm_model.data.interfaces import import_rosbags
+from lewm_model.data.present import describe_settings, read_present, report_path
 from lewm_model.data.report import BagReport, IngestReport
-from lewm_model.data.streams import read_frames, read_streams, Streams
-from lewm_model.data.synchronize import EpisodeRows, synchronize
+from lewm_model.data.scratch import Scratch, scratch_folder
+from lewm_model.data.set_writer import sync_folder
 from lewm_model.errors import DatasetError, LewmError
-from lewm_model.images import resize_square
 from lewm_model.robot import RobotDescription
-import numpy as np
+from lewm_model.workers import run_jobs
 
 _log = logging.getLogger(__name__)
 
@@ -32,144 +34,134 @@ _log = logging.getLogger(__name__)
 def ingest(bags: list[str | Path], robot: RobotDescription, out: str | Path, config: DataConfig,
            *, workers: int = 1, force: bool = False, provenance: dict[str, str] | None = None,
            on_bag: Callable[[int, int], None] = lambda done, total: None) -> IngestReport:
-    """Turn bags into one data set file and `<out>.report.json` beside it.
+    """Let one data set file hold these bags, and `<out>.report.json` beside it say how.
 
-    Bags that cannot be read are reported and left out; the others are sorted by name, so the
-    file does not depend on the number of workers.
+    If `out` exists and was made for the same robot with the same settings, the bags that it does
+    not hold are added at its end; its episodes stay as they are. Adding writes the whole file
+    anew. Bags that cannot be read are reported and left out. Bags of one run are in the order of
+    their names, so the file does not depend on the number of workers.
+
+    Interrupt it at any time and run it again: finished bags are not converted again.
 
     Args:
         bags: Bag folders, or folders of bag folders.
         robot: What the topics mean.
-        out: The HDF5 file; appears when it is complete.
+        out: The HDF5 file; appears, or is replaced, when the new one is complete.
         config: Grid and frame size; its `control_dt_s` must be the robot's.
         workers: Processes.
-        force: Replace an existing file.
-        provenance: Further attributes of the file, such as the commands that led to it.
+        force: Start anew instead of adding to an existing file.
+        provenance: Further attributes of the file, such as the commands that led to it; those
+            of several runs are joined by '; '.
         on_bag: Called with (bags done, all bags).
 
     Raises:
         BagError: If a path holds no bags.
-        DatasetError: If `out` exists, cannot be written, or no bag gave an episode.
+        DatasetError: If `out` cannot be written or added to, holds a bag of the same name with
+            other content, or no bag gave an episode.
     """
     out = Path(out)
-    if out.exists() and not force:
-        raise DatasetError(f'{out} exists; choose another name or replace it with --force')
     if config.control_dt_s != robot.control_dt_s:
         raise DatasetError(f'control_dt_s is {config.control_dt_s} in the data settings and '
                            f'{robot.control_dt_s} for robot {robot.robot!r}; make them equal')
     import_h5py()  # what is missing is said once, not by every worker
     import_rosbags()
     paths = find_bags(bags)
+    settings = describe_settings(robot, config)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as scratch:
-            reports = _convert(paths, robot, config, Path(scratch), workers, on_bag)
-            report = IngestReport(robot.robot, config.image_size, tuple(reports))
-            if not report.rows:
-                raise DatasetError(f'no bag gave an episode of at least {config.min_rows} rows:\n'
-                                   f'{report.text()}')
-            lengths = [length for bag in reports for length in bag.lengths]
-            write_episodes(out, _episodes(reports, Path(scratch)), lengths, robot,
-                           config.image_size, {'task': report.task, **(provenance or {})})
-        out.with_name(f'{out.name}.report.json').write_text(
-            json.dumps(report.to_dict(), indent=1), encoding='utf-8')
+        with scratch_folder(out) as scratch:
+            present = read_present(out, settings) if out.exists() and not force else {}
+            jobs = [(path, robot, config, scratch.part(path), settings,
+                     present.get(path.name)) for path in paths]
+            found: list[BagReport | None] = [None] * len(paths)
+            for done, (index, report) in enumerate(_run(jobs, workers), start=1):
+                found[index] = report
+                on_bag(done, len(paths))
+            report = _merge(robot, config, present, found)
+            _join(out, scratch, report, robot, config, settings, provenance or {})
+            if scratch.holds_parts():
+                scratch.remove()
     except OSError as error:
         raise DatasetError(f'cannot write {out}: {error}; free disk space or choose another '
-                           f'place') from error
+                           f'place, then run the command again, it goes on where it stopped'
+                           ) from error
     return report
 
 
-def _convert(paths: list[Path], robot: RobotDescription, config: DataConfig, scratch: Path,
-             workers: int, on_bag: Callable[[int, int], None]) -> list[BagReport]:
-    """Convert each bag into scratch files; return the reports in the order of `paths`."""
-    reports: list[BagReport | None] = [None] * len(paths)
-    if workers <= 1 or len(paths) == 1:
-        for index, path in enumerate(paths):
-            reports[index] = convert_bag(path, robot, config, scratch / str(index))
-            on_bag(index + 1, len(paths))
+def _run(jobs: list[tuple], workers: int) -> Iterator[tuple[int, BagReport]]:
+    """Yield (index, report) of each bag, in any order."""
+    # What is there already first: a contradiction shows before the long work.
+    order = sorted(range(len(jobs)), key=lambda index: jobs[index][-1] is None)
+    if workers <= 1 or len(jobs) == 1:
+        results = ((place, _add(*jobs[index])) for place, index in enumerate(order))
     else:
-        # spawn: a fork would copy the threads and locks of whoever calls us
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context('spawn'),
-                                 initializer=_ignore_interrupt) as pool:
-            jobs = {pool.submit(convert_bag, path, robot, config, scratch / str(index)): index
-                    for index, path in enumerate(paths)}
-            try:
-                for done, job in enumerate(as_completed(jobs), start=1):
-                    reports[jobs[job]] = job.result()
-                    on_bag(done, len(paths))
-            except BrokenProcessPool as error:
-                raise DatasetError('a converting process was killed, perhaps for lack of memory; '
-                                   'run the command again with fewer workers') from error
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    for report in reports:
-        if report.error:
-            _log.warning('left out: %s', report.error)
-    return reports
+        results = run_jobs(_add, [jobs[index] for index in order], workers, killed=DatasetError(
+            'a converting process was killed, perhaps for lack of memory; run the command again '
+            'with fewer workers, it goes on where it stopped'))
+    for place, report in results:
+        if jobs[order[place]][-1] is None:
+            for text in (report.error and f'left out: {report.error}', *report.notes):
+                if text:
+                    _log.warning('%s: %s', report.bag, text)
+        yield order[place], report
 
 
-def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: Path) -> BagReport:
-    """Convert one bag into `<part>.pixels.npy` and `<part>.columns.npz`.
-
-    A bag that cannot be read is a report with `error`, not an exception. Memory stays bounded by
-    one frame: pixels go straight to a memory map.
-    """
+def _add(path: Path, robot: RobotDescription, config: DataConfig, part: Path, settings: str,
+         before: BagReport | None) -> BagReport:
+    """Convert one bag, or recognise it as one that the set holds."""
+    if before is None or not before.sha256 or (before.error and not before.rows):
+        return convert_bag(path, robot, config, part, settings)
     try:
-        with Bag(path) as bag:
-            streams = read_streams(bag, robot)
-            synchronized = synchronize(streams, config)
-            if synchronized.rows:
-                _store_pixels(bag, streams, synchronized.episodes, config.image_size, part)
-                _store_columns(synchronized.episodes, part)
-            return BagReport(
-                bag=bag.name, frames=synchronized.frames, dropped=synchronized.dropped,
-                lengths=tuple(len(episode.stamps_ns) for episode in synchronized.episodes),
-                sha256=bag.sha256(), tasks=streams.tasks)
-    except LewmError as error:
-        return BagReport(bag=Path(path).name, error=str(error))
+        sha256 = hash_bag(path)
+    except (LewmError, OSError) as error:
+        if before.rows:
+            _log.warning('%s is in the set and cannot be compared with it: %s', path, error)
+        return before
+    if sha256 == before.sha256:
+        return before
+    if before.rows:
+        raise DatasetError(f'the set holds a bag called {path.name} with other content (sha256 '
+                           f'{before.sha256} there, {sha256} in {path}); episodes are never '
+                           f'replaced: rename the new bag, or make the whole set anew with '
+                           f'--force')
+    return convert_bag(path, robot, config, part, settings)
 
 
-def _store_pixels(bag: Bag, streams: Streams, episodes: tuple[EpisodeRows, ...], size: int,
-                  part: Path) -> None:
-    wanted = np.concatenate([episode.frame_index for episode in episodes])
-    row_of = {int(position): row for row, position in enumerate(wanted)}
-    pixels = np.lib.format.open_memmap(part.with_suffix('.pixels.npy'), mode='w+', dtype=np.uint8,
-                                       shape=(len(wanted), size, size, 3))
-    for position, rgb in read_frames(bag, streams, wanted):
-        pixels[row_of.pop(position)] = resize_square(rgb, size)
-    if row_of:
-        raise DatasetError(f'{bag.path}: {len(row_of)} frames were there at first and gone on '
-                           f'the second reading; is the bag still being written?')
+def _merge(robot: RobotDescription, config: DataConfig, present: dict[str, BagReport],
+           found: list[BagReport]) -> IngestReport:
+    """List the bags whose episodes are in the set, in their order, then the others."""
+    held = [bag for bag in present.values() if bag.rows]
+    names = {bag.bag for bag in held}
+    new = [bag for bag in found if bag.bag not in names]
+    names |= {bag.bag for bag in new}
+    others = [bag for bag in present.values() if bag.bag not in names]
+    return IngestReport(robot.robot, config.image_size, (*held, *new, *others),
+                        before=tuple(bag.bag for bag in held))
 
 
-def _store_columns(episodes: tuple[EpisodeRows, ...], part: Path) -> None:
-    np.savez(part.with_suffix('.columns.npz'), **{
-        name: np.concatenate([getattr(episode, name) for episode in episodes])
-        for name in ('stamps_ns', 'positions', 'velocities', 'actions')})
+def _join(out: Path, scratch: Scratch, report: IngestReport, robot: RobotDescription,
+          config: DataConfig, settings: str, provenance: dict[str, str]) -> None:
+    """Write the set, if there is something new for it, and the report."""
+    if not report.rows:
+        raise DatasetError(f'no bag gave an episode of at least {config.min_rows} rows:\n'
+                           f'{report.text()}')
+    new = [bag for bag in report.bags if bag.rows and bag.bag not in report.before]
+    if new:
+        sources = [*([out] if report.before else []),
+                   *(scratch.part(Path(bag.bag)) for bag in new)]
+        commands = {name: _joined(read_attribute(out, name) if report.before else '', text)
+                    for name, text in provenance.items()}
+        concatenate(scratch.whole, sources, {
+            **robot_attributes(robot), 'task': report.task, **commands, SETTINGS: settings,
+            REPORT: json.dumps([bag.to_dict() for bag in report.bags])},
+            extend_first=bool(report.before))
+        os.replace(scratch.whole, out)
+        sync_folder(out.parent)
+    unfinished = scratch.folder / 'report.json'
+    unfinished.write_text(json.dumps(report.to_dict(), indent=1), encoding='utf-8')
+    os.replace(unfinished, report_path(out))
 
 
-def _episodes(reports: list[BagReport], scratch: Path) -> Iterator[Episode]:
-    """Read the converted parts back, one bag at a time, and free them."""
-    for index, report in enumerate(reports):
-        if not report.lengths:
-            continue
-        part = scratch / str(index)
-        pixels = np.load(part.with_suffix('.pixels.npy'), mmap_mode='r', allow_pickle=False)
-        with np.load(part.with_suffix('.columns.npz'), allow_pickle=False) as file:
-            columns = dict(file)
-        start = 0
-        for number, length in enumerate(report.lengths):
-            rows = slice(start, start + length)
-            start += length
-            yield Episode(
-                episode_id=f'{report.bag}/{number}', source=report.bag, sha256=report.sha256,
-                pixels=pixels[rows], action=columns['actions'][rows],
-                qpos=columns['positions'][rows], qvel=columns['velocities'][rows],
-                stamp_ns=columns['stamps_ns'][rows])
-        os.unlink(part.with_suffix('.pixels.npy'))
-
-
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent, which stops the pool and removes the scratch files."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _joined(before: str, now: str) -> str:
+    """Append a command to those of earlier runs, once."""
+    parts = before.split('; ') if before else []
+    return '; '.join([*parts, *(part for part in now.split('; ') if part not in parts)])

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from lewm_model.errors import DatasetError
 
 
 @dataclass(frozen=True)
 class BagReport:
-    """What became of one bag; rows + dropped frames = frames, unless it failed."""
+    """What became of one bag; rows + dropped frames = frames, unless it failed.
+
+    Raises:
+        DatasetError: If the numbers do not add up.
+    """
 
     bag: str
     frames: int = 0
@@ -18,15 +24,39 @@ class BagReport:
     sha256: str = ''
     tasks: tuple[str, ...] = ()             # named by its episode marks
     error: str = ''                         # why nothing could be read
+    notes: tuple[str, ...] = ()             # what was damaged and repaired, or lost
+
+    def __post_init__(self) -> None:
+        dropped = sum(self.dropped.values())
+        if self.rows + dropped != self.frames:
+            raise DatasetError(f'the report on bag {self.bag} does not add up: {self.rows} rows '
+                               f'and {dropped} dropped frames of {self.frames}')
+
+    @property
+    def rows(self) -> int:
+        """Frames that became rows."""
+        return sum(self.lengths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> BagReport:
+        """Read what `to_dict` and JSON made of one; keys of later versions are left out."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value
+                      for name, value in values.items() if name in known})
 
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What became of all bags."""
+    """What became of all bags of a data set, over all runs that added to it."""
 
     robot: str
     image_size: int
     bags: tuple[BagReport, ...]
+    before: tuple[str, ...] = ()            # bags that the set held already
 
     @property
     def episodes(self) -> int:
@@ -36,7 +66,7 @@ class IngestReport:
     @property
     def rows(self) -> int:
         """Rows in the file."""
-        return sum(sum(bag.lengths) for bag in self.bags)
+        return sum(bag.rows for bag in self.bags)
 
     @property
     def frames(self) -> int:
@@ -61,9 +91,11 @@ class IngestReport:
 
     def text(self) -> str:
         """Summarise for people."""
-        lines = [f'{len(self.bags)} bags, {self.frames} frames -> {self.episodes} episodes, '
-                 f'{self.rows} rows of {self.image_size}x{self.image_size} px']
+        before = f' ({len(self.before)} of them in the set before)' if self.before else ''
+        lines = [f'{len(self.bags)} bags{before}, {self.frames} frames -> {self.episodes} '
+                 f'episodes, {self.rows} rows of {self.image_size}x{self.image_size} px']
         lines += [f'  dropped {count}: {reason}' for reason, count in sorted(self.dropped.items())]
+        lines += [f'  {bag.bag}: {note}' for bag in self.bags for note in bag.notes]
         lines += [f'  not read: {bag.error}' for bag in self.failed]
         return '\n'.join(lines)
 
@@ -72,4 +104,4 @@ class IngestReport:
         return {'robot': self.robot, 'task': self.task,
                 'image_size': self.image_size, 'episodes': self.episodes,
                 'rows': self.rows, 'frames': self.frames, 'dropped': self.dropped,
-                'failed': len(self.failed), 'bags': [asdict(bag) for bag in self.bags]}
+                'failed': len(self.failed), 'bags': [bag.to_dict() for bag in self.bags]}

@@ -1,0 +1,143 @@
+"""One bag to one small data set file of its own: the step of an ingest that can be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import json
+from pathlib import Path
+
+from lewm_model.config import DataConfig
+from lewm_model.data.bag import Bag
+from lewm_model.data.bag_files import recorded_files, sha256_of
+from lewm_model.data.episode_writer import EpisodeTable, robot_attributes, row_columns
+from lewm_model.data.episodes import import_h5py
+from lewm_model.data.report import BagReport
+from lewm_model.data.set_writer import SetWriter
+from lewm_model.data.streams import read_frames, read_streams, Streams
+from lewm_model.data.synchronize import synchronize, Synchronized
+from lewm_model.errors import BagError, DatasetError, LewmError, MissingPackageError
+from lewm_model.robot import RobotDescription
+import numpy as np
+
+REPORT = 'ingest_report'        # attributes of every file that ingest writes
+SETTINGS = 'ingest_settings'
+
+
+def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: Path,
+                settings: str) -> BagReport:
+    """Convert one bag into the data set file `part`, unless that was done before.
+
+    Memory holds the stamps, joint states and commands of the bag, and one frame.
+
+    Args:
+        path: The bag.
+        robot: What its topics mean.
+        config: Grid and frame size.
+        part: The file to write; appears when complete, and only if the bag has an episode.
+        settings: Everything the rows depend on besides the bag, as text; a part that was made
+            with other settings, or from other content, is made anew.
+
+    Returns:
+        What became of the bag. One that cannot be read is a report with `error`.
+
+    Raises:
+        DatasetError: If the part cannot be written.
+    """
+    sha256, notes = '', ()
+    try:
+        with Bag(path) as bag:
+            before = fingerprint(path)
+            sha256 = hash_bag(path)
+            report = _finished(part, sha256, settings)
+            if report is not None:
+                return report
+            streams = read_streams(bag, robot)
+            notes = _notes(bag, streams)
+            synchronized = synchronize(streams, config)
+            report = BagReport(
+                bag=bag.name, frames=synchronized.frames, dropped=synchronized.dropped,
+                lengths=tuple(len(episode.stamps_ns) for episode in synchronized.episodes),
+                sha256=sha256, tasks=streams.tasks, notes=notes)
+            if not report.rows:
+                return report
+            return _write(part, bag, streams, synchronized, robot, config, report, before,
+                          settings)
+    except (DatasetError, MissingPackageError):
+        raise   # the fault of this machine, not of the bag
+    except (LewmError, OSError) as error:   # OSError: of reading, the writer makes its own
+        return BagReport(bag=Path(path).name, error=str(error), sha256=sha256, notes=notes)
+
+
+def hash_bag(path: Path) -> str:
+    """Return the hash of a bag's recorded files.
+
+    Raises:
+        BagError: If it cannot be read.
+    """
+    try:   # without opening it: a large set holds thousands
+        return sha256_of(sorted(recorded_files(path)) if path.is_dir() else [path])
+    except OSError as error:
+        raise BagError(f'{path} cannot be read: {error}') from error
+
+
+def read_attribute(path: Path, name: str) -> str:
+    """Return a text attribute of a data set file, '' if it has none.
+
+    Raises:
+        DatasetError: If the file cannot be read.
+    """
+    try:
+        with import_h5py().File(path, 'r') as file:
+            return str(file.attrs.get(name, ''))
+    except (OSError, KeyError, RuntimeError) as error:
+        raise DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was not '
+                           f'finished, ingest it again') from error
+
+
+def _notes(bag: Bag, streams: Streams) -> tuple[str, ...]:
+    return (*bag.notes, *streams.notes)
+
+
+def fingerprint(path: Path) -> tuple:
+    """Return sizes and times of a bag's files, to notice that it is still being written."""
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    return tuple((file.name, status.st_size, status.st_mtime_ns)
+                 for file in files if (status := file.stat()))
+
+
+def _finished(part: Path, sha256: str, settings: str) -> BagReport | None:
+    """Return the report of a part made before from the same content in the same way."""
+    if not part.is_file() or read_attribute(part, SETTINGS) != settings:
+        return None
+    report = BagReport.from_dict(json.loads(read_attribute(part, REPORT)))
+    return report if report.sha256 == sha256 else None
+
+
+def _write(part: Path, bag: Bag, streams: Streams, synchronized: Synchronized,
+           robot: RobotDescription, config: DataConfig, report: BagReport, before: tuple,
+           settings: str) -> BagReport:
+    """Write the part; return the report with what was found on reading the frames."""
+    episodes, table = synchronized.episodes, EpisodeTable()
+    known = all(np.isfinite(episode.velocities).all() for episode in episodes)
+    row_of = {int(position): row for row, position in enumerate(
+        np.concatenate([episode.frame_index for episode in episodes]))}
+    with SetWriter(part, np.array(report.lengths), config.image_size,
+                   row_columns(robot, with_velocities=known)) as writer:
+        start = 0
+        for number, episode in enumerate(episodes):
+            writer.write(start, {
+                'action': episode.actions, 'proprio': episode.positions,
+                'qpos': episode.positions, 'stamp_ns': episode.stamps_ns,
+                **({'qvel': episode.velocities} if known else {})})
+            table.add(f'{report.bag}/{number}', report.bag, report.sha256, episode.stamps_ns)
+            start += len(episode.stamps_ns)
+        for position, square in read_frames(bag, streams, list(row_of), size=config.image_size):
+            writer.write_pixels(row_of.pop(position), square[None])
+        if row_of or fingerprint(bag.path) != before:
+            raise BagError(f'{bag.path} changed while it was read; ingest it when recording has '
+                           f'ended')
+        report = replace(report, notes=_notes(bag, streams))
+        writer.write_episodes(table.columns())
+        writer.set_attributes({**robot_attributes(robot), SETTINGS: settings,
+                               REPORT: json.dumps(report.to_dict())})
+    return report
