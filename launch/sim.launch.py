@@ -11,13 +11,13 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 from lewm_ros.system import system, SystemOptions
 
-_ARGUMENTS = ('task', 'robot', 'namespace', 'log_level')
+_ARGUMENTS = ('task', 'robot', 'image_size', 'real_time_factor', 'namespace', 'log_level')
 
 
 def generate_launch_description() -> LaunchDescription:
     """Take the simulator from the table of nodes."""
     arguments = [
-        DeclareLaunchArgument(item.name, default_value=item.default,
+        DeclareLaunchArgument(item.name, default_value=str(item.default),
                               description=item.metadata['help'])
         for item in fields(SystemOptions) if item.name in _ARGUMENTS]
     return LaunchDescription([*arguments, OpaqueFunction(function=_start)])

@@ -131,7 +131,7 @@ def main(args: list[str] | None = None) -> int:
     for item in fields(SystemOptions):
         flag = f'--{item.name.replace("_", "-")}'
         kind = ({'action': argparse.BooleanOptionalAction} if isinstance(item.default, bool)
-                else {'metavar': item.name.upper()})
+                else {'metavar': item.name.upper(), 'type': type(item.default)})
         parser.add_argument(flag, default=item.default, help=item.metadata['help'], **kind)
     parser.add_argument('--log-folder', type=Path, default=Path('out/bringup/log'))
     values = vars(parser.parse_args(args))
@@ -165,8 +165,10 @@ def _run(options: SystemOptions, log_folder: Path) -> int:
             print(f'{len(nodes)} nodes run; logs: {log_folder}; Ctrl-C ends them')
             while True:
                 for spec in nodes:
-                    child = running.children[spec.executable]
-                    if spec.essential and child.exit_status() is not None:
+                    status = running.children[spec.executable].exit_status()
+                    if spec.finishes and status == 0:
+                        return 0
+                    if spec.essential and status is not None:
                         running.check()
                 time.sleep(0.2)
         finally:

@@ -6,12 +6,14 @@ The launch file and `bringup` both read it, so what the demo runs is what `ros2 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 import re
 from typing import Any
 
 from lewm_model.errors import ConfigError
 from lewm_sim.tasks import load_task
 
+SOURCES = ('planner', 'explore', 'teleop', 'none')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 _NAMESPACE = re.compile(r'(/?[A-Za-z_][A-Za-z0-9_]*)(/[A-Za-z_][A-Za-z0-9_]*)*')
 
@@ -33,12 +35,28 @@ class SystemOptions:
     namespace: str = _option('', 'namespace of all nodes and topics')
     dry_run: bool = _option(False, 'plan and report, but never move the robot')
     autostart: bool = _option(True, 'configure and activate the lifecycle nodes')
+    source: str = _option('planner', f'who drives, one of {", ".join(SOURCES)}; explore: random '
+                          'motion of the simulated robot; teleop: a person, on '
+                          'teleop_command; none: somebody else')
+    record: bool = _option(False, 'start the recorder of episodes too')
+    root: str = _option('recordings', 'folder of recordings; the recorder writes nowhere else')
+    episodes: int = _option(10, 'how many to explore')
+    steps: int = _option(60, 'control steps per explored episode')
+    first: int = _option(0, 'number of the first explored episode')
+    seed: int = _option(0, 'of the exploration')
+    real_time_factor: float = _option(1.0, 'simulated seconds per real second to aim for')
+    image_size: int = _option(64, 'height and width of the simulated camera picture [px]')
     log_level: str = _option('info', f'one of {", ".join(LOG_LEVELS)}')
 
     def __post_init__(self) -> None:
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(f'log_level must be one of {", ".join(LOG_LEVELS)}, '
                               f'got {self.log_level!r}')
+        if self.source not in SOURCES:
+            raise ConfigError(f'source must be one of {", ".join(SOURCES)}, got {self.source!r}')
+        if self.source == 'explore' and not (self.sim and self.record):
+            raise ConfigError('source explore moves the simulated robot for the recorder; add '
+                              'sim and record')
         if self.namespace.strip('/') and not _NAMESPACE.fullmatch(self.namespace):
             raise ConfigError(f'namespace must be names joined by "/", such as "cell_1/left", '
                               f'got {self.namespace!r}')
@@ -48,11 +66,20 @@ class SystemOptions:
         """Build from texts, as launch arguments are.
 
         Raises:
-            ConfigError: If a switch is neither true nor false, or a value is not allowed.
+            ConfigError: If a switch is neither true nor false, a number is none, or a value
+                is not allowed.
         """
-        return cls(**{item.name: _switch(item.name, values[item.name])
-                      if isinstance(item.default, bool) else values[item.name]
+        return cls(**{item.name: _value(item.name, values[item.name], type(item.default))
                       for item in fields(cls) if item.name in values})
+
+
+def _value(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        return _switch(name, text)
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise ConfigError(f'{name} must be of type {kind.__name__}, got {text!r}') from error
 
 
 def _switch(name: str, text: str) -> bool:
@@ -72,6 +99,7 @@ class NodeSpec:
     parameters: dict[str, Any]
     lifecycle: bool = False            # must be configured and activated
     essential: bool = False            # the system ends with it
+    finishes: bool = False             # its normal end is the system's
     log_level: str = 'info'
 
     @property
@@ -110,17 +138,33 @@ def system(options: SystemOptions) -> tuple[NodeSpec, ...]:
         return NodeSpec(executable, '/' + options.namespace.strip('/'), parameters,
                         log_level=options.log_level, **kwargs)
 
-    nodes = [
+    nodes = []
+    if options.source != 'none':
         # On a real robot a person has to enable motion; the simulated one can hurt nobody.
-        node('command_node', {**common, 'robot': robot, 'require_enable': not options.sim},
-             lifecycle=True, essential=True),
-        # Not essential: without it the command node must live on and stop the robot.
-        node('planner_node', {**common, 'robot': robot, 'bundle': options.bundle,
-                              'dry_run': options.dry_run}, lifecycle=True),
-        node('goal_node', {**common, 'robot': robot, 'goal_image': options.goal_image,
-                           'goal_root': options.goal_root}),
-    ]
+        nodes.append(node(
+            'command_node', {**common, 'robot': robot, 'require_enable': not options.sim},
+            lifecycle=True, essential=True))
+    if options.source == 'planner':
+        nodes += [
+            # Not essential: without it the command node must live on and stop the robot.
+            node('planner_node', {**common, 'robot': robot, 'bundle': options.bundle,
+                                  'dry_run': options.dry_run}, lifecycle=True),
+            node('goal_node', {**common, 'robot': robot, 'goal_image': options.goal_image,
+                               'goal_root': options.goal_root})]
+    if options.source == 'teleop':
+        nodes.append(node('teleop_node', {**common, 'robot': robot}))
+    if options.source == 'explore':
+        nodes.append(node('explore_node', {
+            **common, 'robot': robot, 'task': options.task, 'episodes': options.episodes,
+            'steps': options.steps, 'first': options.first, 'seed': options.seed},
+            essential=True, finishes=True))
+    if options.record:
+        nodes.append(node('recorder_node', {
+            **common, 'robot': robot, 'task': options.task if options.sim else '',
+            'root': str(Path(options.root).expanduser().absolute())}))
     if options.sim:
         # It makes the time, so it does not listen to it.
-        nodes.append(node('sim_node', {'task': options.task, 'robot': robot}, essential=True))
+        nodes.append(node('sim_node', {
+            'task': options.task, 'robot': robot, 'image_size': options.image_size,
+            'real_time_factor': options.real_time_factor}, essential=True))
     return tuple(nodes)

@@ -42,6 +42,9 @@ def test_the_arguments_are_those_of_the_table():
     assert plan['autostart'] == 'true'
     assert plan['bundle'] == 'reacher-nano'
     assert set(arguments_of('sim.launch.py')) < set(plan)
+    record = arguments_of('record.launch.py')
+    assert set(record) < set(plan)
+    assert (record['episodes'], record['root']) == ('10', 'recordings')
 
 
 def test_a_wrong_argument_ends_the_launch():
@@ -124,3 +127,31 @@ def test_the_simulator_can_be_launched_alone(tmp_path):
         finally:
             launched.end()
         assert 'process has finished cleanly' in launched.text
+
+
+def test_exploration_is_recorded_and_ends_by_itself(tmp_path):
+    """record.launch.py sim:=true leaves the asked number of bags and no process."""
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'record.launch.py', 'sim:=true', 'episodes:=2',
+                            'steps:=20', f'root:={tmp_path / "root"}')
+        try:
+            graph.wait_for_exit(launched.process, 90.0)
+        finally:
+            launched.end()
+        bags = [path for path in (tmp_path / 'root').iterdir() if not path.name.startswith('.')]
+        assert len(bags) == 2, launched.text
+        assert all((path / 'metadata.yaml').is_file() for path in bags)
+
+
+def test_the_recorder_can_be_launched_for_another_robot(tmp_path):
+    """Without sim it is alone, records nothing by itself and ends cleanly on Ctrl-C."""
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'record.launch.py', 'robot:=sim_reacher',
+                            f'root:={tmp_path / "root"}')
+        try:
+            graph.wait_for(lambda: ('recorder_node', '/') in
+                           graph.node.get_node_names_and_namespaces(), 'the recorder', 30.0)
+        finally:
+            launched.end()
+        assert 'process has finished cleanly' in launched.text
+        assert not (tmp_path / 'root').exists()

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 from lewm_model.errors import ConfigError
 from lewm_ros.system import NodeSpec, system, SystemOptions
@@ -24,6 +25,32 @@ def test_a_real_robot_waits_for_a_person():
     assert nodes['command_node'].parameters['require_enable'] is True
     assert not any(node.parameters['use_sim_time'] for node in nodes.values())
     assert by_name(SystemOptions(sim=True))['command_node'].parameters['require_enable'] is False
+
+
+def test_a_recorder_comes_on_request():
+    """To whatever drives; alone where somebody else does, with an absolute root."""
+    nodes = by_name(SystemOptions(sim=True, record=True, root='some/where'))
+    assert list(nodes) == ['command_node', 'planner_node', 'goal_node', 'recorder_node',
+                           'sim_node']
+    assert nodes['recorder_node'].parameters['root'] == str(Path('some/where').absolute())
+    assert nodes['recorder_node'].parameters['use_sim_time'] is True
+    assert list(by_name(SystemOptions(robot='sim_reacher', source='none', record=True))) == [
+        'recorder_node']
+    assert list(by_name(SystemOptions(robot='sim_reacher', source='teleop', record=True))) == [
+        'command_node', 'teleop_node', 'recorder_node']
+
+
+def test_exploring_takes_the_planners_place_and_comes_to_an_end():
+    """No planner, no goal; the system ends with the exploration, whose numbers are passed on."""
+    nodes = by_name(SystemOptions(sim=True, record=True, source='explore', episodes=7, steps=9,
+                                  first=3, seed=5, real_time_factor=2.0, image_size=96))
+    assert list(nodes) == ['command_node', 'explore_node', 'recorder_node', 'sim_node']
+    explore, sim = nodes['explore_node'], nodes['sim_node']
+    assert explore.finishes
+    assert explore.essential
+    assert {name: explore.parameters[name] for name in ('episodes', 'steps', 'first', 'seed')} == {
+        'episodes': 7, 'steps': 9, 'first': 3, 'seed': 5}
+    assert (sim.parameters['real_time_factor'], sim.parameters['image_size']) == (2.0, 96)
 
 
 def test_the_command_node_outlives_the_planner():
@@ -59,10 +86,15 @@ def test_texts_become_options():
     """Launch arguments are texts; switches are spelled in the usual ways."""
     assert SystemOptions.from_text({'sim': 'True', 'dry_run': '0', 'task': 'reacher'}) == replace(
         SystemOptions(), sim=True, dry_run=False, task='reacher')
+    assert SystemOptions.from_text({'episodes': '20', 'real_time_factor': '2'}) == replace(
+        SystemOptions(), episodes=20, real_time_factor=2.0)
 
 
 @pytest.mark.parametrize(('values', 'words'), [
     ({'sim': 'maybe'}, "sim must be true or false, got 'maybe'"),
+    ({'episodes': 'many'}, "episodes must be of type int, got 'many'"),
+    ({'source': 'me'}, "source must be one of planner, explore, teleop, none, got 'me'"),
+    ({'source': 'explore', 'sim': 'true'}, 'add sim and record'),
     ({'log_level': 'loud'}, "log_level must be one of debug, .* got 'loud'"),
     ({'namespace': '9 cells'}, "namespace must be names .* got '9 cells'"),
 ])

@@ -9,15 +9,20 @@ from dataclasses import fields
 from pathlib import Path
 
 from lewm_ros.control_loop import CommandParameters
+from lewm_ros.explore_node import ExploreParameters
 from lewm_ros.goal_node import GoalParameters
 from lewm_ros.parameters import markdown_table
 from lewm_ros.planner_setup import PlannerParameters
+from lewm_ros.recorder_parameters import RecorderParameters
 from lewm_ros.sim_node import SimParameters
 from lewm_ros.system import SystemOptions
+from lewm_ros.teleop_node import TeleopParameters
 
 PAGE = Path(__file__).parents[1] / 'docs' / 'parameters.md'
 NODES = {'planner_node': PlannerParameters, 'command_node': CommandParameters,
-         'goal_node': GoalParameters, 'sim_node': SimParameters}
+         'goal_node': GoalParameters, 'recorder_node': RecorderParameters,
+         'explore_node': ExploreParameters, 'teleop_node': TeleopParameters,
+         'sim_node': SimParameters}
 
 
 def render() -> str:

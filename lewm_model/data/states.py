@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,8 +28,8 @@ class StateReader:
         self.skipped = 0
         self._robot = robot
         self._first: Any = None
-        self._positions: list[np.ndarray] = []
-        self._velocities: list[np.ndarray] = []
+        # plain numbers: an object for each of 500 messages a second would fill the memory
+        self._positions, self._velocities = array('d'), array('d')
 
     def add(self, message: Any) -> bool:
         """Take one message; return False if it does not hold the robot's state."""
@@ -39,8 +40,8 @@ class StateReader:
         if state is None:
             self.skipped += 1
             return False
-        self._positions.append(state[0])
-        self._velocities.append(state[1])
+        self._positions.extend(state[0])
+        self._velocities.extend(state[1])
         return True
 
     def arrays(self, bag: str, topic: str) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +61,9 @@ class StateReader:
                 f'{", ".join(self._robot.state_names)}; the first one names '
                 f'{", ".join(names or ()) or "no joints"}; correct joint_names (or '
                 f'state_joint_names) of robot {self._robot.robot!r}')
-        return np.array(self._positions), np.array(self._velocities)
+        shape = (-1, len(self._robot.state_names))
+        return (np.array(self._positions).reshape(shape),
+                np.array(self._velocities).reshape(shape))
 
     def unwrap(self, positions: np.ndarray, runs: np.ndarray) -> None:
         """Take the jumps at +-pi out of a yaw, in place, run by run; states sorted by time."""

@@ -7,6 +7,7 @@ the wanted ones, so memory does not grow with the camera's rate.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 import struct
@@ -115,7 +116,7 @@ def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
     states = StateReader(robot)
     actions = ActionReader(robot, topics['command'][1], str(bag.path), topics['command'][0])
     role_of = {topic: role for role, topic in topics.items()}
-    seen: dict[str, list[tuple[int, int]]] = {role: [] for role in topics}  # position, stamp
+    seen = {role: array('q') for role in topics}   # position and stamp of each message, in turn
     # who sent a message shows in its frame_id only; joints are told apart by their names
     senders: dict[str, set[bytes]] = {role: set() for role, (_, kind) in topics.items()
                                       if kind not in (*HEADERLESS, JOINT_STATE)}
@@ -140,7 +141,7 @@ def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
                            message if kind == EPISODE_TYPE else None))
         elif (role == 'image' or (role == 'state' and states.add(message))
               or (role == 'command' and actions.add(message))):
-            seen[role].append((position, received if getattr(robot.clocks, role) == 'receive'
+            seen[role].extend((position, received if getattr(robot.clocks, role) == 'receive'
                                else _stamp(bag, topic, raw)))
             if role in senders:
                 senders[role].add(frame_id(raw))

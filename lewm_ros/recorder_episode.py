@@ -1,0 +1,107 @@
+"""One episode being recorded: its folder, its writing thread, its marks. No ROS clocks here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+import json
+from pathlib import Path
+import re
+from typing import Any
+
+from lewm_model.errors import BagError
+from lewm_ros.bag_writer import BagWriter
+from lewm_ros.recorder_queue import BagThread
+
+DISCARDED_FOLDER = '.discarded'   # `lewm ingest` does not look into folders with a dot
+_NAME = re.compile(r'episode_\d{8}T\d{6}_(\d{6})')
+_MAX_TEXT = 200                   # characters of a task, goal id or operator id
+_MAX_JSON = 64 << 10
+
+
+def recording_root(text: str) -> Path:
+    """Return the folder of recordings.
+
+    Raises:
+        BagError: If none was given.
+    """
+    if not text:
+        raise BagError('root is empty; set it to the folder that gets the recordings')
+    return Path(text).expanduser().absolute()
+
+
+def next_index(root: Path) -> int:
+    """Return the first number that no episode under `root` has, discarded ones included."""
+    used = [int(match[1]) for folder in (root, root / DISCARDED_FOLDER) if folder.is_dir()
+            for match in map(_NAME.fullmatch, (path.name for path in folder.iterdir())) if match]
+    return max(used, default=-1) + 1
+
+
+def episode_name(index: int, now: datetime | None = None) -> str:
+    """Return the name of an episode's folder: when it began (UTC) and its number."""
+    return f'episode_{now or datetime.now(timezone.utc):%Y%m%dT%H%M%S}_{index:06d}'
+
+
+def checked_text(name: str, text: str) -> str:
+    """Return `text`, or raise BagError if it does not belong into a mark."""
+    if len(text) > _MAX_TEXT or not (text.isprintable() or not text):
+        raise BagError(f'{name} must be at most {_MAX_TEXT} printable characters')
+    return text
+
+
+def checked_metadata(text: str) -> dict:
+    """Return the JSON object in `text`, empty for an empty text; raises BagError."""
+    if len(text) > _MAX_JSON:
+        raise BagError(f'metadata_json may have {_MAX_JSON} characters, got {len(text)}')
+    try:
+        values = json.loads(text) if text else {}
+    except ValueError as error:
+        raise BagError(f'metadata_json is not JSON: {error}') from error
+    if not isinstance(values, dict):
+        raise BagError(f'metadata_json must be a JSON object, got {type(values).__name__}')
+    return values
+
+
+@dataclass(eq=False)
+class Episode:
+    """What is known while an episode is recorded."""
+
+    name: str                  # also the id
+    index: int
+    task: str
+    goal_id: str
+    metadata: dict
+    bag: BagWriter
+    thread: BagThread
+    done: Any                  # future that is done when everything is on disk
+    concluded: Any             # future with (episode, where it is, what went wrong)
+    start_ns: int              # messages received before this are not part of it, system clock
+    stop_ns: int = 2**63 - 1   # nor those received after this
+    phase: int = 1             # EpisodeInfo: recording, later how it ended
+    discard: bool = False
+
+    def has(self, received_ns: int) -> bool:
+        """Tell whether what was received then belongs to the episode."""
+        return self.start_ns <= received_ns <= self.stop_ns
+
+    @property
+    def path(self) -> Path:
+        """Folder of the bag."""
+        return self.bag.path
+
+    def set_aside(self) -> Path:
+        """Move a discarded episode out of sight; nothing is deleted.
+
+        Raises:
+            BagError: If that fails; the episode's mark still says that it is discarded.
+        """
+        target = self.path.parent / DISCARDED_FOLDER / self.name
+        try:
+            target.parent.mkdir(exist_ok=True)
+            if target.exists():
+                raise FileExistsError(None, 'it exists')
+            self.path.rename(target)
+        except OSError as error:
+            raise BagError(f'{self.path} cannot be moved to {target}: {error.strerror}; its mark '
+                           f'says DISCARDED, so ingest leaves it out anyway') from error
+        return target

@@ -1,0 +1,330 @@
+"""The recorder as a process of its own, over real DDS, and what is in its bags."""
+
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip('rclpy')
+pytestmark = pytest.mark.ros
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from lewm_model.data.bag import Bag  # noqa: E402
+from lewm_model.data.interfaces import import_rosbags  # noqa: E402
+from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_ros import conversions, qos  # noqa: E402
+from lewm_ros.message_definitions import message_definition  # noqa: E402
+from lewm_ros.msg import EpisodeInfo, ExecutedCommand, GoalImage  # noqa: E402
+from lewm_ros.recorder_episode import DISCARDED_FOLDER  # noqa: E402
+from lewm_ros.recorder_topics import Depths, reader_qos, wanted_topics  # noqa: E402
+from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
+from ros_helpers import Graph, ROOT  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+
+SUCCESS, FAILURE = StopEpisode.Request.SUCCESS, StopEpisode.Request.FAILURE
+PICTURE = np.arange(6 * 7 * 3, dtype=np.uint8).reshape(6, 7, 3)
+
+
+class Rig:
+    """A robot that publishes when told to, and the recorder."""
+
+    def __init__(self, graph: Graph, root: Path, **parameters) -> None:
+        self.graph, self.root = graph, root
+        node = graph.node
+        self.image = node.create_publisher(Image, 'image', qos.SENSOR)
+        self.joints = node.create_publisher(JointState, 'joint_states', qos.RECORD)
+        self.executed = node.create_publisher(ExecutedCommand, 'executed_command', qos.RECORD)
+        self.goal = node.create_publisher(GoalImage, 'goal_image', qos.LATCHED)
+        self.command = node.create_publisher(String, 'record_command', qos.RECORD)
+        self.info = graph.collect(EpisodeInfo, 'episode_info', qos.LATCHED)
+        self.diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+        self.sent = 0
+        self.process = graph.spawn('lewm_ros.recorder_node', parameters={
+            'root': str(root), 'min_free_mb': 0, 'chunk_s': 0.05, **parameters})
+        graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in (
+            self.image, self.joints, self.executed, self.goal, self.command)), 'the recorder')
+
+    def publish(self, count: int = 1) -> None:
+        """Publish frames, joint states and commands, stamped by their number."""
+        for _ in range(count):
+            self.sent += 1
+            stamp_ns = self.sent * 50_000_000
+            self.image.publish(conversions.rgb_to_image(PICTURE, stamp_ns))
+            self.joints.publish(conversions.joints_to_msg(stamp_ns, ['shoulder', 'wrist'],
+                                                          np.zeros(2), np.zeros(2)))
+            self.executed.publish(ExecutedCommand(header=conversions.header(stamp_ns),
+                                                  names=['shoulder', 'wrist']))
+            self.graph.spin(0.01)
+
+    def start(self, **fields):
+        return self.graph.call(StartEpisode, '/recorder_node/start_episode',
+                               StartEpisode.Request(**fields))
+
+    def stop(self, **fields):
+        return self.graph.call(StopEpisode, '/recorder_node/stop_episode',
+                               StopEpisode.Request(**{'outcome': SUCCESS, **fields}))
+
+    def phase(self) -> int:
+        return self.info[-1][1].phase if self.info else -1
+
+    def wait_for_phase(self, phase: int) -> EpisodeInfo:
+        self.graph.wait_for(lambda: self.phase() == phase, f'phase {phase}')
+        return self.info[-1][1]
+
+
+@pytest.fixture
+def rig(tmp_path):
+    with Graph() as graph:
+        yield Rig(graph, tmp_path / 'root')
+
+
+def numbers(path, name: str) -> list[int]:
+    with Bag(path) as bag:
+        kinds = {topic.name: topic.type for topic in bag.topics}
+        return [conversions.header_stamp_ns(bag.decode(raw, kinds[topic])) // 50_000_000
+                for topic, _, raw in bag.raw_messages(name)]
+
+
+def marks(path) -> list:
+    with Bag(path) as bag:
+        return [bag.decode(raw, 'lewm_ros/msg/EpisodeInfo')
+                for _, _, raw in bag.raw_messages('/episode_info')]
+
+
+def test_recorder_does_not_load_torch():
+    """It and the exploration stay light."""
+    check = ('import sys, lewm_ros.recorder_node, lewm_ros.explore_node; '
+             'sys.exit("torch" in sys.modules or "mujoco" in sys.modules)')
+    assert subprocess.run([sys.executable, '-c', check], cwd=ROOT, timeout=60,
+                          check=False).returncode == 0
+
+
+@pytest.mark.parametrize('name', ['sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo',
+                                  'lewm_ros/msg/GoalImage', 'diagnostic_msgs/msg/DiagnosticArray',
+                                  'rosgraph_msgs/msg/Clock'])
+def test_definitions_are_complete(name):
+    """From the text alone an offline reader gets the very type that the middleware has."""
+    package, _, kind = name.split('/')
+    encoding, text = message_definition(name)
+    typesys = import_rosbags()
+    store = typesys.get_typestore(typesys.Stores.EMPTY)
+    store.register(typesys.get_types_from_msg(text, name))
+    share = next(path for path in (Path(prefix, 'share', package, 'msg', f'{kind}.json')
+                                   for prefix in os.environ['AMENT_PREFIX_PATH'].split(':'))
+                 if path.is_file())
+    hashes = {item['type_name']: item['hash_string']
+              for item in json.loads(share.read_text())['type_hashes']}
+    assert encoding == 'ros2msg'
+    assert store.hash_rihs01(name) == hashes[name]
+
+
+def test_an_episode_is_one_bag_with_everything_once(rig):
+    """Every message between start and stop, none before, with goal, marks and the answer."""
+    rig.goal.publish(conversions.goal_to_msg(PICTURE, stamp_ns=1, goal_id='red'))
+    rig.publish(3)
+    started = rig.start(task='reach', metadata_json='{"batch": 7}')
+    assert started.success, started.message
+    rig.publish(20)
+    stopped = rig.stop(note='well done')
+    assert stopped.success, stopped.message
+    assert (stopped.episode_id, stopped.bag_uri) == (started.episode_id, started.bag_uri)
+    assert stopped.messages_lost == 0
+    rig.publish(3)
+
+    path = Path(stopped.bag_uri)
+    assert path.parent == rig.root
+    for topic in ('/image', '/joint_states', '/executed_command'):
+        assert numbers(path, topic) == list(range(4, 24))
+    first, last = marks(path)
+    assert (first.phase, last.phase) == (EpisodeInfo.RECORDING, EpisodeInfo.SUCCESS)
+    assert (first.task, first.goal_id, first.episode_id) == ('reach', 'red', started.episode_id)
+    about = json.loads(last.metadata_json)
+    assert (about['batch'], about['robot'], about['note']) == (7, 'sim_reacher', 'well done')
+    assert about['recorder']['lost'] == about['recorder']['dropped'] == 0
+    with Bag(path) as bag:
+        assert sum(topic.count for topic in bag.topics) == stopped.messages
+        ((_, _, raw),) = bag.raw_messages('/goal_image')
+        rgb = bag.decode(raw, 'lewm_ros/msg/GoalImage').image.data.reshape(PICTURE.shape)
+        np.testing.assert_array_equal(rgb, PICTURE)
+    assert (path / 'metadata.yaml').is_file()
+
+
+def test_every_episode_begins_with_the_goal(rig):
+    """The goal was published once; the second and third bag have it too."""
+    rig.goal.publish(conversions.goal_to_msg(PICTURE, stamp_ns=1, goal_id='red'))
+    rig.graph.spin(0.3)
+    paths = []
+    for _ in range(3):
+        assert rig.start().success
+        rig.publish(2)
+        paths.append(rig.stop().bag_uri)
+    assert len(set(paths)) == 3
+    for path in paths:
+        with Bag(path) as bag:
+            assert {topic.name: topic.count for topic in bag.topics}['/goal_image'] == 1
+
+
+def test_what_is_discarded_is_kept_out_of_sight(rig):
+    """The bag moves into a folder with a dot, complete, and its mark says DISCARDED."""
+    rig.start()
+    rig.publish(5)
+    stopped = rig.stop(discard=True)
+    assert stopped.success, stopped.message
+    path = Path(stopped.bag_uri)
+    assert path.parent == rig.root / DISCARDED_FOLDER
+    assert [item.name for item in rig.root.iterdir()] == [DISCARDED_FOLDER]
+    assert marks(path)[-1].phase == EpisodeInfo.DISCARDED
+    assert len(numbers(path, '/image')) == 5
+
+
+def test_requests_at_the_wrong_time_are_refused(rig):
+    """Stop without start, start twice, nonsense as outcome, metadata or task: all say why."""
+    assert 'no episode is being recorded' in rig.stop().message
+    assert 'metadata_json' in rig.start(metadata_json='[]').message
+    assert 'task must be' in rig.start(task='x' * 300).message
+    assert not rig.root.exists()
+    started = rig.start()
+    again = rig.start()
+    assert not again.success
+    assert f'{started.episode_id} is being recorded' in again.message
+    assert 'outcome must be' in rig.stop(outcome=9).message
+    rig.publish(1)
+    assert rig.stop(outcome=FAILURE).success
+
+
+def test_words_on_a_topic_do_the_same(rig):
+    """start, failure, start, discard; other words change nothing."""
+    for word, phase in (('start', EpisodeInfo.RECORDING), ('failure', EpisodeInfo.FAILURE),
+                        ('start', EpisodeInfo.RECORDING), ('discard', EpisodeInfo.DISCARDED)):
+        rig.command.publish(String(data='jump'))
+        rig.command.publish(String(data=word))
+        rig.wait_for_phase(phase)
+    rig.graph.wait_for(lambda: (rig.root / DISCARDED_FOLDER).is_dir(), 'the discarded folder')
+    assert rig.process.poll() is None
+
+
+def test_without_a_camera_nothing_is_recorded(tmp_path):
+    """The answer names what is missing; with require_topics off it may be."""
+    with Graph() as graph:
+        graph.spawn('lewm_ros.recorder_node', parameters={'root': str(tmp_path / 'root')})
+        answer = graph.call(StartEpisode, '/recorder_node/start_episode', StartEpisode.Request())
+        assert not answer.success
+        assert 'nobody publishes image, joint_states, executed_command' in answer.message
+        assert not (tmp_path / 'root').exists()
+
+
+def test_a_root_that_cannot_be_written_is_told(tmp_path):
+    """A file in its place: start is refused with the reason, the node lives on."""
+    (tmp_path / 'root').write_text('in the way')
+    with Graph() as graph:
+        rig = Rig(graph, tmp_path / 'root')
+        answer = rig.start()
+        assert not answer.success
+        assert str(tmp_path / 'root') in answer.message
+        (tmp_path / 'root').unlink()
+        assert rig.start().success
+        rig.publish(2)
+        assert rig.stop().success
+
+
+def test_a_folder_that_vanishes_ends_the_recording_not_the_node(rig):
+    """Diagnostics turn ERROR at once, the answer says why, and the next episode works."""
+    started = rig.start()
+    rig.publish(3)
+    shutil.rmtree(started.bag_uri)
+
+    def in_trouble() -> bool:
+        rig.publish(1)
+        return any(status.level == DiagnosticStatus.ERROR and 'No such file' in status.message
+                   for _, array in rig.diagnostics for status in array.status)
+
+    rig.graph.wait_for(in_trouble, 'an ERROR in the diagnostics')
+    stopped = rig.stop()
+    assert not stopped.success
+    assert 'No such file' in stopped.message
+    assert rig.start().success
+    rig.publish(2)
+    assert rig.stop().success
+
+
+def test_kill_leaves_a_readable_bag(rig):
+    """SIGKILL in the middle: what was flushed is there, as a prefix, and can be read."""
+    started = rig.start()
+    rig.publish(10)
+    path = Path(started.bag_uri)
+
+    def flushed() -> bool:
+        rig.publish(1)
+        with Bag(path) as bag:
+            return sum(topic.count for topic in bag.topics) > 31
+
+    rig.graph.wait_for(flushed, 'the first frames on the disk')
+    rig.process.send_signal(signal.SIGKILL)
+    rig.graph.wait_for_exit(rig.process)
+    assert not (path / 'metadata.yaml').exists()
+    found = numbers(path, '/image')
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) >= 10
+
+
+def test_an_interrupt_finishes_the_bag(rig):
+    """Ctrl-C while recording: a complete bag, marked as a failure."""
+    started = rig.start()
+    rig.publish(5)
+    assert rig.graph.interrupt(rig.process) == 0
+    path = Path(started.bag_uri)
+    assert (path / 'metadata.yaml').is_file()
+    assert marks(path)[-1].phase == EpisodeInfo.FAILURE
+    assert 'ended' in json.loads(marks(path)[-1].metadata_json)['note']
+
+
+def test_readers_match_their_publishers(rig):
+    """Best effort where one publisher is, reliable and latched only where all are."""
+    graph = rig.graph
+
+    def profile(name):
+        infos = graph.wait_for(lambda: graph.node.get_publishers_info_by_topic(name), name)
+        return reader_qos(infos, infos[0].topic_type, Depths(500, 40))
+
+    assert profile('/image').reliability == ReliabilityPolicy.BEST_EFFORT
+    assert profile('/image').depth == 40
+    assert profile('/joint_states').reliability == ReliabilityPolicy.RELIABLE
+    assert profile('/joint_states').depth == 500
+    assert profile('/goal_image').durability == DurabilityPolicy.TRANSIENT_LOCAL
+    graph.node.create_publisher(JointState, 'joint_states', qos.SENSOR)
+    graph.wait_for(lambda: len(graph.node.get_publishers_info_by_topic('/joint_states')) == 2,
+                   'the second publisher')
+    assert profile('/joint_states').reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_the_stock_recorder_is_told_the_same_topics():
+    """The argument file lists what our recorder records, and the overrides know each of them."""
+    words = (ROOT / 'config/record/ros2_bag_record.args').read_text().split()
+    listed = words[words.index('--topics') + 1:]
+    ours = {'/' + name.strip('/') for name in
+            wanted_topics(RobotDescription.from_yaml('sim_reacher'), '')} | {'/episode_info'}
+    assert set(listed) == ours
+    overrides = yaml.safe_load((ROOT / 'config/qos/record_qos_overrides.yaml').read_text())
+    assert set(overrides) == ours
+    known = {'history', 'depth', 'reliability', 'durability'}
+    assert all(set(profile) == known for profile in overrides.values())
+
+
+@pytest.mark.slow
+def test_a_raw_camera_and_fast_joints_are_recorded_without_loss(tmp_path):
+    """640x480 at 30 Hz and 500 Hz for 20 s: every number is in the bag."""
+    environment = {**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
+    result = subprocess.run(
+        [sys.executable, str(ROOT / 'tools/record_load.py'), '--seconds', '20', '--root',
+         str(tmp_path)], env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert json.loads(result.stdout)['messages_lost'] == 0
