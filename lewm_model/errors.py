@@ -41,6 +41,10 @@ class SimulationError(LewmError):
     """The simulator cannot be built, rendered or stepped."""
 
 
+class EngineError(LewmError):
+    """A backend cannot run this model here, or does not compute what the model computes."""
+
+
 class MissingPackageError(LewmError):
     """An optional package is not installed; the message has the pip command."""
 

@@ -31,7 +31,9 @@ class PlannerParameters:
     robot: str = parameter(
         '', 'robot description: a shipped name or a file; empty: the one the bundle names',
         read_only=True)
-    backend: str = parameter('torch', 'engine that runs the model', read_only=True)
+    backend: str = parameter(
+        'torch', 'engine that runs the model, as in docs/engines.md; auto: the fastest here',
+        read_only=True)
     device: str = parameter('cpu', 'where the model runs: cpu, cuda, cuda:1', read_only=True)
     num_threads: int = parameter(
         1, 'threads of torch on the CPU; small models gain nothing from more', low=1, high=256,

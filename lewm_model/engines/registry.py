@@ -1,21 +1,123 @@
-"""Backends by name."""
+"""Backends by name, `backend` or `backend:precision`; none is used before it agreed with eager.
+
+A new backend is one line in `BACKENDS`: what builds it, its precisions in the order to try, where
+it runs. The building function gets the planner's settings, for backends that fix shapes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+import logging
+
 from lewm_model.bundle import Bundle
+from lewm_model.config import PlanConfig
+from lewm_model.engines.machine import has_native_bf16
+from lewm_model.engines.parity import check_parity
 from lewm_model.engines.torch_engine import TorchEngine
-from lewm_model.errors import ConfigError
+from lewm_model.errors import ConfigError, EngineError
 from lewm_model.planning.protocols import Engine
+import torch
 
-BACKENDS = {'torch': TorchEngine}
+REFERENCE = 'torch'
+AUTO = 'auto'
+_LOG = logging.getLogger(__name__)
 
 
-def make_engine(backend: str, bundle: Bundle) -> Engine:
-    """Build the backend called `backend` for a bundle.
+@dataclass(frozen=True)
+class Backend:
+    """How to build one backend."""
+
+    build: Callable[[Bundle, PlanConfig, str], Engine]
+    precisions: tuple[str, ...]          # the first that the machine has and that agrees is used
+    devices: tuple[str, ...] = ('cpu',)  # torch device types
+
+
+def _lazy(module: str, name: str) -> Callable[[Bundle, PlanConfig, str], Engine]:
+    def build(bundle: Bundle, config: PlanConfig, precision: str) -> Engine:
+        kind = getattr(import_module(f'lewm_model.engines.{module}'), name)
+        return kind(bundle, config, precision)
+
+    return build
+
+
+BACKENDS: dict[str, Backend] = {
+    REFERENCE: Backend(lambda bundle, config, precision: TorchEngine(bundle), ('fp32',),
+                       ('cpu', 'cuda')),
+    'torch-tuned': Backend(_lazy('torch_tuned', 'TunedTorchEngine'), ('bf16', 'fp32'),
+                           ('cpu', 'cuda')),
+    'onnxruntime': Backend(_lazy('onnxruntime_engine', 'OnnxRuntimeEngine'), ('fp32',)),
+    'openvino': Backend(_lazy('openvino_engine', 'OpenVinoEngine'), ('bf16', 'fp32')),
+}
+
+
+def make_engine(backend: str, bundle: Bundle, config: PlanConfig | None = None) -> Engine:
+    """Build the backend called `backend` for a bundle and check that it computes the model.
+
+    Args:
+        backend: A name; a name and a precision, as 'openvino:bf16'; or 'auto', the fastest here.
+        bundle: The model.
+        config: Planner settings; the bundle's recommendation when None.
 
     Raises:
-        ConfigError: If there is none of that name.
+        ConfigError: If there is no backend or precision of that name.
+        MissingPackageError: If the backend's package is not installed.
+        EngineError: If the machine lacks the precision, the backend cannot run the model, or
+            does not agree with eager fp32. 'auto' raises none of these but falls back to torch.
     """
-    if backend not in BACKENDS:
-        raise ConfigError(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
-    return BACKENDS[backend](bundle)
+    config = config or bundle.plan_config
+    if backend == AUTO:
+        from lewm_model.engines.auto import fastest_engine  # it builds on this module
+        return fastest_engine(bundle, config)
+    name, precisions = _parse(backend)
+    device = next(bundle.model.parameters()).device
+    problems = []
+    for precision in precisions:
+        try:
+            engine = build_checked(name, precision, bundle, config, device)
+        except EngineError as error:
+            problems.append(error)
+            continue
+        if problems:
+            _LOG.warning('backend %s uses %s: %s', name, precision, problems[-1])
+        return engine
+    raise problems[-1]
+
+
+def build_checked(name: str, precision: str, bundle: Bundle, config: PlanConfig,
+                  device: torch.device) -> Engine:
+    """Build one backend at one precision.
+
+    Raises:
+        MissingPackageError: If its package is not installed.
+        EngineError: If it cannot run here or does not agree with eager fp32.
+    """
+    spec = BACKENDS[name]
+    if device.type not in spec.devices:
+        raise EngineError(f'backend {name} runs on {" or ".join(spec.devices)}, the model is on '
+                          f'{device}')
+    if precision == 'bf16' and not has_native_bf16(device):
+        raise EngineError(f'backend {name}:bf16: {device} has no bf16 instructions, it would be '
+                          f'slower than fp32; use {name}:fp32')
+    engine = spec.build(bundle, config, precision)
+    if name != REFERENCE:
+        parity = check_parity(engine, bundle, config)
+        _LOG.info('backend %s: errors against eager fp32: encode %.2g, rollout %.2g, action %.2g',
+                  engine.describe(), parity.encode_error, parity.rollout_error,
+                  parity.action_error)
+    return engine
+
+
+def _parse(backend: str) -> tuple[str, tuple[str, ...]]:
+    name, _, precision = backend.partition(':')
+    if name not in BACKENDS:
+        raise ConfigError(f'backend must be one of {", ".join(BACKENDS)}, or {AUTO}, '
+                          f'got {backend!r}')
+    precisions = BACKENDS[name].precisions
+    if not precision and ':' not in backend:
+        return name, precisions
+    if precision not in precisions:
+        raise ConfigError(f'backend {name} has the precisions {", ".join(precisions)}, '
+                          f'got {precision!r}')
+    return name, (precision,)

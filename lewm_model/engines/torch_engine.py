@@ -12,15 +12,22 @@ from torch import Tensor
 class TorchEngine:
     """Both graphs, run by the bundle's own modules in inference mode."""
 
+    name = 'torch'
+    precision = 'fp32'
+
     def __init__(self, bundle: Bundle) -> None:
         self._model = bundle.model
         self._transform = bundle.frame_transform
-        self._device = next(bundle.model.parameters()).device
+        self.device = next(bundle.model.parameters()).device
+
+    def describe(self) -> str:
+        """Say in one line what runs."""
+        return f'{self.name}:{self.precision} on {self.device}, the reference'
 
     @torch.inference_mode()
     def encode(self, rgb: np.ndarray) -> Tensor:
         """Encode one raw frame, uint8 (H, W, 3), to a latent (D,)."""
-        frame = torch.from_numpy(np.ascontiguousarray(rgb)).to(self._device)
+        frame = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
         return self._model.encode(self._transform(frame)[None, None])[0, 0]
 
     @torch.inference_mode()

@@ -37,7 +37,7 @@ class Policy:
         self.config = config
         self.epoch = 0
         self.last_plan: Plan | None = None
-        self._engine = make_engine(backend, bundle)
+        self._engine = make_engine(backend, bundle, config)
         self._device = next(bundle.model.parameters()).device
         self._solver = make_solver(config, bundle, self._engine)
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,

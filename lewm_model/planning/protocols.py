@@ -6,6 +6,7 @@ from typing import Protocol
 
 from lewm_model.types import Context, Goal, Plan
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -28,8 +29,16 @@ class Dynamics(Protocol):
 class Engine(Dynamics, Protocol):
     """A backend: both graphs of the model on one device."""
 
+    name: str              # as in `engines.registry`
+    precision: str         # of the matrix products: 'fp32', 'bf16', ...
+    device: torch.device   # where latents are taken from and returned to
+
     def encode(self, rgb: np.ndarray) -> Tensor:
         """Encode one raw frame, uint8 (H, W, 3), to a latent (D,)."""
+        ...
+
+    def describe(self) -> str:
+        """Say in one line what runs, for logs."""
         ...
 
 

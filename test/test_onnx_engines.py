@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from engine_models import alive_bundle, PLAN_2
+from lewm_model.engines import machine, onnx_engine, registry
+from lewm_model.engines.parity import check_parity, measure_parity
+from lewm_model.engines.registry import make_engine
+from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.errors import EngineError, MissingPackageError, ShapeError
+from lewm_model.planning.policy import Policy
+from lewm_model.types import Context, Observation
+from nano import SIZES
+import numpy as np
+import pytest
+import torch
+
+PACKAGES = {'onnxruntime': 'onnxruntime:fp32', 'openvino': 'openvino:fp32'}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Keep each test's cache to itself."""
+    monkeypatch.setenv('LEWM_CACHE', str(tmp_path / 'cache'))
+    return tmp_path / 'cache'
+
+
+@pytest.fixture(params=PACKAGES)
+def backend(request):
+    """Each runtime that is installed."""
+    pytest.importorskip('onnx', reason='pip install "lewm_ros[onnx]"')
+    pytest.importorskip(request.param, reason=f'needs the package {request.param}')
+    return PACKAGES[request.param]
+
+
+def context(length):
+    generator = torch.Generator().manual_seed(length)
+    return Context(torch.randn(1, length, SIZES.latent_dim, generator=generator),
+                   torch.randn(1, length - 1, SIZES.block_dim, generator=generator),
+                   tuple(range(length)))
+
+
+def test_a_runtime_agrees_with_eager_on_any_count_and_horizon(backend):
+    """One candidate, the planner's number of them, others; its horizon and another."""
+    bundle = alive_bundle()
+    engine, eager = make_engine(backend, bundle, PLAN_2), TorchEngine(bundle)
+    for length in (1, 2):
+        for count in (1, PLAN_2.num_candidates, 5):
+            for horizon in (PLAN_2.horizon, 2):
+                blocks = torch.randn(count, horizon, SIZES.block_dim)
+                torch.testing.assert_close(engine.rollout(context(length), blocks),
+                                           eager.rollout(context(length), blocks),
+                                           rtol=1e-4, atol=1e-4)
+    rgb = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    torch.testing.assert_close(engine.encode(rgb), eager.encode(rgb), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not machine.has_native_bf16(torch.device('cpu')), reason='no bf16 here')
+def test_openvino_in_bf16_agrees_and_is_really_bf16():
+    """Its errors are within the limits of bf16 and beyond those of fp32."""
+    pytest.importorskip('onnx')
+    pytest.importorskip('openvino')
+    bundle = alive_bundle()
+    parity = check_parity(make_engine('openvino:bf16', bundle, PLAN_2), bundle, PLAN_2)
+    assert parity.rollout_error > 1e-4
+
+
+def test_a_policy_plans_on_it(backend):
+    """The same seed gives the plan of eager."""
+    plans = []
+    for name in ('torch', backend):
+        policy = Policy(alive_bundle(), backend=name)
+        policy.set_goal_image(np.full((64, 64, 3), 200, np.uint8))
+        policy.observe(Observation(stamp_ns=1, rgb=np.full((64, 64, 3), 20, np.uint8)))
+        policy.plan(1)
+        plans.append(policy.last_plan.blocks)
+    torch.testing.assert_close(*plans, rtol=0, atol=1e-3)
+
+
+def test_blocks_of_a_wrong_width_are_refused(backend):
+    """Before the runtime sees them, with the right shape in the message."""
+    engine = make_engine(backend, alive_bundle(), PLAN_2)
+    with pytest.raises(ShapeError, match=r'candidates must be \(S, T, 10\)'):
+        engine.rollout(context(1), torch.zeros(4, 3, 9))
+
+
+def test_graphs_are_exported_once(backend, own_cache, monkeypatch):
+    """The second engine reads the cache; another model does not; nothing temporary stays."""
+    make_engine(backend, alive_bundle(), PLAN_2)
+    files = sorted(own_cache.rglob('*.onnx'))
+    assert [path.name for path in files] == ['encode.onnx', 'rollout-L1-T3.onnx',
+                                             'rollout-L2-T3.onnx']
+    assert not list((own_cache / 'onnx').rglob('.*'))
+    calls = []
+    monkeypatch.setattr(onnx_engine, 'export_rollout', lambda *a, **k: calls.append(a))
+    make_engine(backend, alive_bundle(), PLAN_2)
+    assert calls == []
+    with pytest.raises((EngineError, OSError)):   # the stand-in writes an empty file
+        make_engine(backend, alive_bundle(seed=1), PLAN_2)
+    assert calls
+
+
+def test_a_damaged_graph_is_an_error_that_names_the_file(backend, own_cache):
+    """And `auto` gets along without it."""
+    bundle = alive_bundle()
+    make_engine(backend, bundle, PLAN_2)
+    for path in own_cache.rglob('*.onnx'):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(EngineError, match='(?s)cannot load .*onnx.*delete it'):
+        make_engine(backend, bundle, PLAN_2)
+    assert make_engine('auto', bundle, PLAN_2).name != backend.partition(':')[0]
+
+
+def test_an_exchanged_graph_does_not_pass(backend, own_cache):
+    """A file of another model under this one's name is caught by the check at load."""
+    bundle, other = alive_bundle(seed=0), alive_bundle(seed=1)
+    make_engine(backend, bundle, PLAN_2)
+    [folder] = (own_cache / 'onnx').iterdir()
+    make_engine(backend, other, PLAN_2)
+    [other_folder] = set((own_cache / 'onnx').iterdir()) - {folder}
+    (other_folder / 'encode.onnx').replace(folder / 'encode.onnx')
+    with pytest.raises(EngineError, match='encode error'):
+        make_engine(backend, bundle, PLAN_2)
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(backend, own_cache):
+    """The message says which setting helps."""
+    own_cache.write_text('a file in its place')
+    with pytest.raises(EngineError, match='set LEWM_CACHE'):
+        make_engine(backend, alive_bundle(), PLAN_2)
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_a_missing_package_is_named_with_its_extra(package, monkeypatch, own_cache):
+    """Asked for by name it is an error; `auto` takes another."""
+    monkeypatch.setitem(__import__('sys').modules, package, None)   # import fails
+    monkeypatch.setattr(onnx_engine, 'export_encode', lambda *a, **k: None)
+    monkeypatch.setattr(onnx_engine, 'export_rollout', lambda *a, **k: None)
+    with pytest.raises(MissingPackageError, match=r'pip install "lewm_ros\[(onnx|openvino)\]"'):
+        make_engine(package, alive_bundle(), PLAN_2)
+    monkeypatch.setattr(registry, 'BACKENDS', {
+        name: registry.BACKENDS[name] for name in ('torch', package)})
+    monkeypatch.setattr('lewm_model.engines.auto.BACKENDS', registry.BACKENDS)
+    assert make_engine('auto', alive_bundle(), PLAN_2).name == 'torch'
+
+
+def test_parity_is_measured_with_frames_of_any_size(backend):
+    """A camera's own size goes through the engine's resizing."""
+    bundle = alive_bundle()
+    engine = make_engine(backend, bundle, PLAN_2)
+    assert measure_parity(engine, bundle, PLAN_2, (48, 90)).encode_error < 1e-4
