@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lewm_model.errors import ConfigError
-import yaml
+from lewm_model.yaml_text import read_yaml
 
 ConfigT = TypeVar('ConfigT', bound='Config')
 SOLVERS = ('cem', 'mppi', 'gradient', 'prior')
@@ -51,6 +51,9 @@ class Config:
         values = load_yaml(path)
         if section is not None:
             values = values.get(section) or {}
+            if not isinstance(values, dict):
+                raise ConfigError(f'{path}: {section} must be a mapping of settings, got '
+                                  f'{type(values).__name__}')
         given = {key: value for key, value in overrides.items() if value is not None}
         try:
             return cls.from_dict({**values, **given})
@@ -66,14 +69,9 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping safely.
 
     Raises:
-        ConfigError: If the file is missing, is not YAML, or is not a mapping.
+        ConfigError: If the file is missing, is not YAML, is not a mapping or is too large.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'cannot read settings {path}: {error}') from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f'{path} is not valid YAML: {error}') from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f'{path} must hold a mapping of settings, '
                           f'got {type(values).__name__}')

@@ -79,6 +79,7 @@ class RobotDescription:
     command_hold_s: float = 0.5    # without `executed_topic`: how long a sent command is in
     #                                force, the command timeout of the robot's controller [s]
     shared_topics: tuple[str, ...] = ()   # of ROLES: several publishers on its topic are meant
+    command_frame: str = 'base_link'      # frame_id of a TwistStamped
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -203,7 +204,7 @@ class RobotDescription:
         value = getattr(self, name)
         try:
             array = np.array(value, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             array = np.empty(0)
         if array.shape != (len(self.joint_names),) or not np.isfinite(array).all():
             raise self._error(name, f'{len(self.joint_names)} finite numbers, one for each of '

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lewm_model.errors import LewmError
+from lewm_model.errors import LewmError, ShapeError
 from lewm_model.robot import RobotDescription
 from lewm_ros import conversions, qos
 from lewm_ros.control_loop import CommandParameters, ControlLoop
@@ -20,10 +20,12 @@ from lewm_ros.parameters import NodeParameters
 from lewm_ros.reports import ControllerReport, ExecutedStep, State
 from lewm_ros.robot_interface import RobotInterface
 from lewm_ros.run_node import run_node
+from lewm_ros.standstill import standstill_of
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
@@ -64,12 +66,13 @@ class CommandNode(LifecycleNode):
         try:
             robot = RobotDescription.from_yaml(self._settings.values.robot)
             self._robot = RobotInterface(robot)
+            standstill_of(robot, self._settings.values.state_max_age_s)   # can it be stopped?
         except LewmError as error:
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
         create = self.create_lifecycle_publisher
         self._command_pub = create(self._robot.message_type, self._robot.topic, qos.LATEST)
-        self._executed_pub = create(ExecutedCommand, robot.executed_topic, qos.RECORD)
+        self._executed_pub = create(ExecutedCommand, self._robot.executed_topic, qos.RECORD)
         self._state_pub = create(ControllerState, 'controller_state', qos.RECORD)
         self._diagnostics_pub = create(DiagnosticArray, '/diagnostics', qos.RECORD)
         return TransitionCallbackReturn.SUCCESS
@@ -81,6 +84,9 @@ class CommandNode(LifecycleNode):
         subscriptions = [
             self.create_subscription(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST),
             self.create_subscription(PlanStatus, 'plan_status', self._on_status, qos.RECORD)]
+        if self._loop.needs_positions:
+            subscriptions.append(self.create_subscription(
+                JointState, self._robot.robot.joint_state_topic, self._on_joints, qos.IMAGE))
         self._control_timer = self.create_timer(self._robot.robot.control_dt_s, self._tick)
         timers = [self._control_timer] + [
             self.create_timer(period_s, callback, clock=self._steady)
@@ -94,7 +100,7 @@ class CommandNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Send the zero command first, then fall silent."""
+        """Send the stop command first, then fall silent."""
         self.halt()
         return super().on_deactivate(state)
 
@@ -116,14 +122,16 @@ class CommandNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def halt(self) -> None:
-        """Stop acting; if the node was active, the zero command is the last thing it says."""
+        """Stop acting; if the node was active, the stop command is the last thing it says."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
         for destroy, entity in self._active_parts:
             destroy(entity)
         self._active_parts = []
-        self._publish_step(loop.halt(self._now_ns(), self._steady_s()))
+        step = loop.halt(self._now_ns(), self._steady_s())
+        if step is not None:
+            self._publish_step(step)
         self._command_pub.wait_for_all_acked(Duration(seconds=0.2))
 
     # Inputs ----------------------------------------------------------------------------------
@@ -146,6 +154,15 @@ class CommandNode(LifecycleNode):
         if self._loop is not None:
             self._loop.heartbeat(conversions.header_stamp_ns(message), message.epoch,
                                  self._steady_s())
+
+    def _on_joints(self, message: JointState) -> None:
+        if self._loop is None:
+            return
+        try:
+            positions = conversions.msg_to_positions(message, self._robot.names)
+        except ShapeError:
+            return  # of other joints; if ours never come, the state's reason says so
+        self._loop.measure(positions, self._steady_s())
 
     def _on_e_stop(self, message: Bool) -> None:
         if message.data != self._e_stop:
@@ -197,7 +214,7 @@ class CommandNode(LifecycleNode):
         self._control_timer.reset()
 
     def _publish_step(self, step: ExecutedStep) -> None:
-        self._command_pub.publish(self._robot.to_msg(step.executed))
+        self._command_pub.publish(self._robot.to_msg(step.executed, step.stamp_ns))
         self._executed_pub.publish(conversions.executed_to_msg(
             step, names=self._robot.names, interface=self._robot.code))
 

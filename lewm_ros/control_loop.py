@@ -6,7 +6,8 @@ wraps it in topics and services.
 
 While the plan is followed there is one command per control step, at the step's start on the
 chunk's grid, and its stamp is that start. A stop goes by the steady clock and is stamped when it
-is sent, so the robot stops even when the node clock stands still.
+is sent, so the robot stops even when the node clock stands still. What a stop is depends on the
+robot's interface, see `standstill`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from lewm_ros.chunk_player import ChunkPlayer, ChunkRefused, Sample
 from lewm_ros.parameters import parameter
 from lewm_ros.reports import ControllerReport, ExecutedStep, State
 from lewm_ros.safety import Alarm, CommandLimiter, Limited, Signals, Watchdog, WatchdogLimits
+from lewm_ros.standstill import standstill_of
 import numpy as np
 
 _RATE_WINDOW = 20  # commands over which the rate is measured
@@ -41,18 +43,27 @@ class CommandParameters:
     chunk_timeout_s: float = parameter(
         2.0, 'a plan is not followed longer than this after its frame [s]', low=0.05, high=10.0)
     hold_s: float = parameter(
-        0.1, 'repeat the last command this long when the plan has a gap, then ramp to zero [s]',
+        0.1, 'repeat the last command this long when the plan has a gap, then stop [s]',
         low=0.0, high=2.0)
     max_future_s: float = parameter(
         0.1, 'chunks and frames stamped further ahead are refused [s]', low=0.0, high=1.0)
     stop_publish_s: float = parameter(
-        1.0, 'publish zeros this long after a stop, then go silent [s]', low=0.0, high=10.0)
+        1.0, 'publish zeros (or the held positions) this long after a stop, then go silent [s]',
+        low=0.0, high=10.0)
     deadband: float = parameter(
-        0.0, 'smaller absolute commands become zero [robot units]', low=0.0, high=10.0)
+        0.0, 'smaller absolute commands become zero; not used for joint positions [robot units]',
+        low=0.0, high=10.0)
+    state_max_age_s: float = parameter(
+        0.2, 'older joint positions are no place to start from or to stop at, for robots '
+        'commanded by position, steady clock [s]', low=0.01, high=5.0, read_only=True)
 
 
 class ControlLoop:
-    """Decides what the robot is told, and when."""
+    """Decides what the robot is told, and when.
+
+    Raises:
+        ConfigError: If a robot of this kind cannot be stopped, see `standstill_of`.
+    """
 
     def __init__(self, robot: RobotDescription, settings: CommandParameters, *,
                  e_stop: bool = False) -> None:
@@ -60,6 +71,7 @@ class ControlLoop:
         self._robot = robot
         self._player = ChunkPlayer(action_dim=robot.action_dim, dt_s=robot.control_dt_s)
         self._limiter = CommandLimiter(robot)
+        self._standstill = standstill_of(robot, settings.state_max_age_s)
         self._watchdog = Watchdog(enabled=not settings.require_enable, e_stop=e_stop)
         self._last = np.zeros(robot.action_dim)     # the command the robot got last
         self._last_stamp_ns = 0
@@ -71,12 +83,21 @@ class ControlLoop:
         self._sample: Sample | None = None          # newest row that was followed
         self._sent_s: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._clipped = self._slewed = 0
-        self._refusal = ''
+        self._refusal = self._blocked = ''
 
     @property
     def state(self) -> State:
         """State of the watchdog."""
         return self._watchdog.state
+
+    @property
+    def needs_positions(self) -> bool:
+        """Whether the robot can only be driven while `measure` is called."""
+        return self._standstill.needs_positions
+
+    def measure(self, positions: np.ndarray, steady_s: float) -> None:
+        """Take the measured joint positions (A,), [rad] or [m]; not finite ones are ignored."""
+        self._standstill.measure(positions, steady_s)
 
     def receive_chunk(self, chunk: ActionChunk, now_ns: int) -> str:
         """Take over a plan; return why it was refused, or an empty string.
@@ -106,7 +127,7 @@ class ControlLoop:
         return self._watchdog.enable()
 
     def disable(self, reason: str, now_ns: int) -> None:
-        """Ramp to zero and stay there until `enable`."""
+        """Stop and stay there until `enable`."""
         self._watchdog.disable(reason)
         self._player.clear(now_ns)
 
@@ -117,7 +138,7 @@ class ControlLoop:
             self._player.clear(now_ns)
 
     def fault(self, reason: str, now_ns: int) -> None:
-        """Ramp to zero and latch."""
+        """Stop and latch."""
         self._watchdog.fault(reason)
         self._player.clear(now_ns)
 
@@ -136,6 +157,9 @@ class ControlLoop:
         sample = self._player.sample(now_ns)
         if sample is not None and self._age_s(sample, now_ns) > self.settings.chunk_timeout_s:
             sample = None
+        self._blocked = self._standstill.blocked(steady_s)
+        if self._blocked:
+            sample = None
         state = self._watchdog.update(self._signals(sample, now_ns, steady_s), self._limits())
         self._drop_plans_of_a_new_alarm(now_ns)
         if state is State.TRACKING:
@@ -145,13 +169,24 @@ class ControlLoop:
             return self._hold(now_ns, steady_s)
         return self._stop(now_ns, steady_s)
 
-    def halt(self, now_ns: int, steady_s: float) -> ExecutedStep:
-        """Return the zero command, at once and without a ramp: the last before going away."""
+    def halt(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
+        """Return the last command before going away, at once; None if there is nothing to stop.
+
+        Speeds become zero without a ramp. Positions take one step of the emergency ramp towards
+        the measured ones, and stay there.
+        """
         self._player.clear(now_ns)
-        self._last = np.zeros_like(self._last)
+        word = self._standstill.last_word(self._last, steady_s)
+        if word is None:
+            return None
+        rest, ramp = word
+        limited = (self._limiter.limit(rest, self._last, self._robot.control_dt_s, stopping=True)
+                   if ramp else Limited(rest, False, False))
+        self._last = limited.values
         self._active_s = None
+        self._standstill.release()
         self._note_sent(now_ns, steady_s, stopping=True)
-        return self._step(self._last, Limited(self._last, False, False), overridden=True)
+        return self._step(rest, limited, overridden=True)
 
     def next_step_ns(self, now_ns: int) -> int:
         """Return when a command is due next on the node clock, at most one step from now."""
@@ -164,6 +199,8 @@ class ControlLoop:
         reason = self._watchdog.reason
         if self._refusal and self.state is not State.TRACKING and self._refusal != reason:
             reason = f'{reason}; last chunk refused: {self._refusal}'
+        if self.state is not State.TRACKING:
+            reason = '; '.join(filter(None, (reason, self._standstill.note or self._blocked)))
         sample = self._sample
         return ControllerReport(
             stamp_ns=now_ns, state=self.state, epoch=max(self._player.epoch, 0),
@@ -181,6 +218,8 @@ class ControlLoop:
         if sample is None:
             return None  # this step has its command
         self._sample = sample
+        if self._stopping:
+            self._last = self._standstill.start(self._last, steady_s)
         # from standstill the measured time means nothing: allow the change of one step
         elapsed_s = (self._robot.control_dt_s if self._stopping
                      else (sample.stamp_ns - self._last_stamp_ns) / 1e9)
@@ -197,12 +236,16 @@ class ControlLoop:
     def _stop(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
         if self._active_s is None:
             return None  # it never moved: stay silent, another controller may be in charge
+        if self.state in (State.DISABLED, State.FAULT):
+            self._standstill.release()   # people may move it now
         since_s = steady_s - self._sent_s[-1]
         if self._stopping and since_s < 0.98 * self._robot.control_dt_s:
             return None  # the first stop command goes at once, the others once per step
-        if not self._last.any() and steady_s - self._active_s > self.settings.stop_publish_s:
+        rest = self._standstill.rest(self._last, steady_s)
+        if not self._moving() and steady_s - self._active_s > self.settings.stop_publish_s:
+            self._standstill.release()
             return None
-        return self._send(np.zeros_like(self._last), now_ns, steady_s, since_s, stopping=True)
+        return self._send(rest, now_ns, steady_s, since_s, stopping=True)
 
     def _send(self, requested: np.ndarray, stamp_ns: int, steady_s: float, elapsed_s: float, *,
               overridden: bool = False, stopping: bool = False) -> ExecutedStep:
@@ -212,7 +255,7 @@ class ControlLoop:
         if not stopping:
             self._clipped += limited.clipped
             self._slewed += limited.slewed
-        if not stopping or limited.values.any():
+        if not stopping or self._moving():
             self._active_s = steady_s
         self._note_sent(stamp_ns, steady_s, stopping=stopping)
         return self._step(requested, limited, overridden=overridden or stopping)
@@ -255,7 +298,10 @@ class ControlLoop:
             observation_age_s = (now_ns - frame_stamp_ns) / 1e9
         return Signals(steady_s=steady_s, row_due=sample is not None,
                        heartbeat_age_s=heartbeat_age_s, observation_age_s=observation_age_s,
-                       moving=bool(self._last.any()))
+                       moving=self._moving())
+
+    def _moving(self) -> bool:
+        return self._active_s is not None and not self._standstill.reached(self._last)
 
     def _limits(self) -> WatchdogLimits:
         settings = self.settings

@@ -15,6 +15,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lewm_model import images
 from lewm_model.errors import ImageError, PlanningError, ShapeError
+from lewm_model.robot import COMPRESSED_IMAGE
 from lewm_model.types import ActionChunk, Observation
 from lewm_ros import msg as interfaces
 from lewm_ros.reports import ControllerReport, ExecutedStep, GoalSource, PlanReport, PlanState
@@ -51,6 +52,17 @@ def header_stamp_ns(message) -> int:
 
 
 # Images -------------------------------------------------------------------------------------
+
+def image_message_type(topic: str, image_type: str = '') -> type[Image] | type[CompressedImage]:
+    """Return the class of a camera's messages.
+
+    Args:
+        topic: Camera topic; without a type its suffix decides, as image_transport names topics.
+        image_type: Of the robot description; '' if it names none.
+    """
+    compressed = image_type == COMPRESSED_IMAGE if image_type else topic.endswith('/compressed')
+    return CompressedImage if compressed else Image
+
 
 def image_to_rgb(message: Image | CompressedImage, size: int | None = None,
                  assume_encoding: str = '') -> np.ndarray:
@@ -197,13 +209,17 @@ def executed_to_msg(step: ExecutedStep, *, names: Sequence[str],
         chunk_age_s=float(step.chunk_age_s))
 
 
-def msg_to_executed(message: interfaces.ExecutedCommand,
-                    names: Sequence[str]) -> tuple[int, np.ndarray]:
+def msg_to_executed(message: interfaces.ExecutedCommand, names: Sequence[str],
+                    interface: int | None = None) -> tuple[int, np.ndarray]:
     """Return (stamp_ns, action float32 (A,)) of an executed command.
 
     Raises:
-        ShapeError: If it is for other joints or not finite.
+        ShapeError: If it is for other joints, of another interface (a constant of
+            ActionChunk.msg; None: any), or not finite.
     """
+    if interface is not None and message.interface != interface:
+        raise ShapeError(f'executed command has interface {message.interface}, this robot takes '
+                         f'{interface}, see ActionChunk.msg')
     action = np.asarray(message.executed, np.float32)
     if list(message.names) != list(names) or action.shape != (len(names),):
         raise ShapeError(f'executed command has {action.size} values for '

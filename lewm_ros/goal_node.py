@@ -50,6 +50,7 @@ class GoalNode(Node):
         self._settings = NodeParameters(self, GoalParameters).values
         robot = RobotDescription.from_yaml(self._settings.robot)
         self._image_topic, self._assume_encoding = robot.image_topic, robot.assume_encoding
+        self._image_message = conversions.image_message_type(robot.image_topic, robot.image_type)
         self._camera = None                                  # subscribed while somebody waits
         self._waiting: list[tuple[int, Future]] = []         # (frames newer than this, future)
         self._goal_pub = self.create_publisher(GoalImage, 'goal_image', qos.LATCHED)
@@ -97,9 +98,8 @@ class GoalNode(Node):
         entry = (self.get_clock().now().nanoseconds, future)
         self._waiting.append(entry)
         if self._camera is None:
-            kind = CompressedImage if self._image_topic.endswith('/compressed') else Image
-            self._camera = self.create_subscription(kind, self._image_topic, self._on_image,
-                                                    qos.IMAGE)
+            self._camera = self.create_subscription(self._image_message, self._image_topic,
+                                                    self._on_image, qos.IMAGE)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # also ends when sim time stands still
         timer = self.create_timer(timeout_s, lambda: future.done() or future.set_result(None),
                                   clock=steady)

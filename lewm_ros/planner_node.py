@@ -108,13 +108,13 @@ class PlannerNode(LifecycleNode):
         self._thread.start()
         super().on_activate(state)  # publishers first: the first frame is answered at once
         robot = prepared.robot
-        image_type = CompressedImage if robot.image_topic.endswith('/compressed') else Image
+        image_type = conversions.image_message_type(robot.image_topic, robot.image_type)
         self._while_active = [
             self.create_subscription(image_type, robot.image_topic, self._on_image, qos.IMAGE),
             self.create_subscription(GoalImage, 'goal_image', self._on_goal, qos.LATCHED),
             self.create_subscription(Header, 'scene_reset', self._on_reset, qos.RECORD),
-            self.create_subscription(ExecutedCommand, robot.executed_topic, self._on_executed,
-                                     qos.RECORD),
+            self.create_subscription(ExecutedCommand, self._interface.executed_topic,
+                                     self._on_executed, qos.RECORD),
             self.create_timer(1.0, self._publish_diagnostics,
                               clock=Clock(clock_type=ClockType.STEADY_TIME))]
         return TransitionCallbackReturn.SUCCESS
@@ -255,7 +255,8 @@ class PlannerNode(LifecycleNode):
             self._take_goal(box.goal)
         try:
             for message in box.executed:
-                loop.executed(*conversions.msg_to_executed(message, self._interface.names))
+                loop.executed(*conversions.msg_to_executed(message, self._interface.names,
+                                                           self._interface.code))
             if box.frame is not None:
                 loop.step(conversions.image_to_observation(
                     box.frame, size=self._image_size,

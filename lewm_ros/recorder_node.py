@@ -15,11 +15,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import BagError, LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros import conversions, qos
-from lewm_ros.bag_writer import BagWriter, RecordedTopic
 from lewm_ros.msg import EpisodeInfo, GoalImage
 from lewm_ros.parameters import NodeParameters
-from lewm_ros.recorder_buttons import Buttons
-from lewm_ros.recorder_episode import (
+from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
+from lewm_ros.recording.buttons import Buttons
+from lewm_ros.recording.episode import (
     checked_metadata,
     checked_text,
     Episode,
@@ -27,11 +27,11 @@ from lewm_ros.recorder_episode import (
     next_index,
     recording_root,
 )
-from lewm_ros.recorder_health import judge, live_numbers, numbers_of
-from lewm_ros.recorder_parameters import RecorderParameters
-from lewm_ros.recorder_queue import BagThread, WriterSettings
-from lewm_ros.recorder_reception import Received, Reception
-from lewm_ros.recorder_topics import (
+from lewm_ros.recording.health import judge, live_numbers, numbers_of
+from lewm_ros.recording.parameters import RecorderParameters
+from lewm_ros.recording.queue import BagThread, WriterSettings
+from lewm_ros.recording.reception import Received, Reception
+from lewm_ros.recording.topics import (
     Depths,
     EPISODE_TOPIC,
     recorded_topic,

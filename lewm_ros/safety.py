@@ -43,7 +43,8 @@ class CommandLimiter:
             elapsed_s: Measured time since then [s]; counts as 0.2 to 2 control steps, so
                 neither a stall nor a burst turns into a jump.
             stopping: Use the emergency ramp, `stop_rate`, instead of `max_rate`.
-            deadband: Smaller absolute values become zero.
+            deadband: Smaller absolute values become zero; not of joint positions, where zero
+                is a place like any other.
 
         Raises:
             PlanningError: If `requested` is not finite or has the wrong length.
@@ -60,7 +61,8 @@ class CommandLimiter:
         change = clipped - last
         too_much = np.abs(change) > most + _ROUNDING  # what is allowed arrives exactly
         slewed = np.where(too_much, last + np.clip(change, -most, most), clipped)
-        values = np.where(np.abs(slewed) < deadband, 0.0, slewed)
+        still = (np.abs(slewed) < deadband) & (robot.interface != 'joint_position')
+        values = np.where(still, 0.0, slewed)
         return Limited(values=values, clipped=bool((clipped != requested).any()),
                        slewed=bool(too_much.any()))
 
@@ -73,7 +75,7 @@ class Signals:
     row_due: bool                # a valid plan has an action for now
     heartbeat_age_s: float       # steady clock, since the planner's last sign of life; inf: none
     observation_age_s: float     # node clock, of the newest frame the planner saw; inf: none
-    moving: bool                 # the last command was not zero
+    moving: bool                 # the last command was not to stand still
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class SimNode(Node):
         self.task = load_task(settings.task)
         self._interface = RobotInterface(
             RobotDescription.from_yaml(settings.robot or self.task.robot))
+        self._interface.require('joint_velocity', 'the simulator')
         robot = self._interface.robot
         if robot.joint_names != self.task.joint_names:
             raise ConfigError(f'robot {robot.robot!r} has joints {", ".join(robot.joint_names)}, '

@@ -171,6 +171,7 @@ def score(policy: str, trials: Sequence[Trial], tolerance_rad: float) -> Score:
 
 def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None = None, *,
              count: int = 50, goal_offset: int = 25, budget: int = 50, seed: int = 42,
+             backend: str = 'torch',
              report: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Run the protocol with the planner and with random exploration.
 
@@ -182,6 +183,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
         goal_offset: Control steps from start to goal.
         budget: Control steps allowed.
         seed: Of pairs and random exploration.
+        backend: Engine that runs the model, see `engines.registry`.
         report: Called after every pair.
 
     Returns:
@@ -189,12 +191,13 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
 
     Raises:
         DatasetError: If the data cannot serve.
+        LewmError: If the backend cannot run here or does not agree with the model.
     """
     task = load_task(bundle.task)
     world = World(task, data.pixels.shape[1])
     _, episodes = split_episodes(data.ep_id, bundle.validation_split)
     pairs = sample_pairs(data, episodes, count=count, goal_offset=goal_offset, seed=seed)
-    policy = Policy(bundle, plan_config)
+    policy = Policy(bundle, plan_config, backend=backend)
     rng = np.random.default_rng(seed)
     trials: dict[str, list[Trial]] = {'planner': [], 'random': []}
     for pair in pairs:
@@ -205,7 +208,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
     seconds = np.concatenate([trial.plan_seconds for trial in trials['planner']])
     return {
         'task': task.name, 'model_id': bundle.model_id, 'pairs': count,
-        'goal_offset': goal_offset, 'budget': budget, 'seed': seed,
+        'goal_offset': goal_offset, 'budget': budget, 'seed': seed, 'backend': policy.backend,
         'plan': policy.config.to_dict(),
         'plan_seconds_median': float(np.median(seconds)),
         'plan_seconds_p95': float(np.quantile(seconds, 0.95)),

@@ -8,20 +8,26 @@ import contextlib
 import signal
 import sys
 
+from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros import conversions, qos
 from lewm_ros.msg import ActionChunk as ActionChunkMsg, PlanStatus
 from lewm_ros.reports import PlanReport, PlanState
+from lewm_ros.robot_interface import RobotInterface
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
-NAMES = ['shoulder', 'wrist']
-
 
 def main() -> None:
-    """Plan to turn at the speed given on the command line, for a second, again and again."""
-    speed = float(sys.argv[1])
+    """Plan the action of the command line (`1.5` or `0.2,-1`) for a second, again and again.
+
+    The second argument is the robot, the simulated arm by default.
+    """
+    robot = RobotDescription.from_yaml(sys.argv[2] if len(sys.argv) > 2 else 'sim_reacher')
+    interface = RobotInterface(robot)
+    action = np.broadcast_to(np.array(sys.argv[1].split(','), float), (robot.action_dim,))
+    rows = round(1 / robot.control_dt_s)
     rclpy.init()
     node = rclpy.create_node('fake_planner')
     chunk_pub = node.create_publisher(ActionChunkMsg, 'action_chunk', qos.LATEST)
@@ -38,10 +44,11 @@ def main() -> None:
         sequence += 1
         status_pub.publish(conversions.plan_report_to_msg(
             PlanReport(stamp_ns=now_ns, epoch=1, state=PlanState.PLANNING)))
-        chunk = ActionChunk(stamp_ns=now_ns, dt_s=0.05, actions=np.full((20, 2), speed),
-                            epoch=1, sequence=sequence, observation_stamp_ns=now_ns)
+        chunk = ActionChunk(stamp_ns=now_ns, dt_s=robot.control_dt_s,
+                            actions=np.tile(action, (rows, 1)), epoch=1, sequence=sequence,
+                            observation_stamp_ns=now_ns)
         chunk_pub.publish(conversions.chunk_to_msg(
-            chunk, names=NAMES, interface=ActionChunkMsg.JOINT_VELOCITY))
+            chunk, names=interface.names, interface=interface.code))
 
     node.create_timer(0.05, on_frame)
     with contextlib.suppress(ExternalShutdownException):

@@ -17,7 +17,8 @@ def test_defaults_are_the_papers():
 @pytest.mark.parametrize(('build', 'message'), [
     (lambda: PlanConfig(horizon=5, receding_horizon=6), r'in \[1, horizon=5\], got 6'),
     (lambda: PlanConfig(num_elites=1), r'num_elites must be in \[2, num_candidates=300\], got 1'),
-    (lambda: PlanConfig(noise='pink'), "noise must be one of independent, held, coloured, knots, got 'pink'"),
+    (lambda: PlanConfig(noise='pink'),
+     "noise must be one of independent, held, coloured, knots, got 'pink'"),
     (lambda: ModelConfig(action_dim=2, image_size=65), 'divisor of image_size=65, got 14'),
     (lambda: ModelConfig(action_dim=2, encoder_heads=5), 'divisor of encoder_dim=192, got 5'),
     (lambda: ModelConfig(action_dim=0), 'action_dim must be at least 1, got 0'),

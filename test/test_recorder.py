@@ -13,17 +13,17 @@ from types import SimpleNamespace
 
 from lewm_model.data.bag import Bag
 from lewm_model.errors import BagError
-from lewm_ros.bag_writer import BagWriter, RecordedTopic
-from lewm_ros.mcap_writer import McapWriter
-from lewm_ros.recorder_buttons import Buttons
-from lewm_ros.recorder_episode import (
+from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
+from lewm_ros.recording.buttons import Buttons
+from lewm_ros.recording.episode import (
     checked_metadata,
     checked_text,
     DISCARDED_FOLDER,
     episode_name,
     next_index,
 )
-from lewm_ros.recorder_queue import BagThread, WriterSettings
+from lewm_ros.recording.mcap_writer import McapWriter
+from lewm_ros.recording.queue import BagThread, WriterSettings
 import numpy as np
 import pytest
 import yaml
@@ -275,8 +275,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
-from lewm_ros.bag_writer import BagWriter
-from lewm_ros.recorder_queue import BagThread
+from lewm_ros.recording.bag_writer import BagWriter
+from lewm_ros.recording.queue import BagThread
 from test_recorder import EAGER, put_numbers
 bag = BagWriter(Path(sys.argv[1]), 'episode', chunk_bytes=10_000)
 thread = BagThread(bag, EAGER)

@@ -20,10 +20,10 @@ from lewm_model.data.bag import Bag  # noqa: E402
 from lewm_model.data.interfaces import import_rosbags  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros import conversions, qos  # noqa: E402
-from lewm_ros.message_definitions import message_definition  # noqa: E402
 from lewm_ros.msg import EpisodeInfo, ExecutedCommand, GoalImage  # noqa: E402
-from lewm_ros.recorder_episode import DISCARDED_FOLDER  # noqa: E402
-from lewm_ros.recorder_topics import Depths, reader_qos, wanted_topics  # noqa: E402
+from lewm_ros.recording.episode import DISCARDED_FOLDER  # noqa: E402
+from lewm_ros.recording.message_definitions import message_definition  # noqa: E402
+from lewm_ros.recording.topics import Depths, reader_qos, wanted_topics  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402

@@ -13,7 +13,7 @@ from lewm_ros.explore_node import ExploreParameters
 from lewm_ros.goal_node import GoalParameters
 from lewm_ros.parameters import markdown_table
 from lewm_ros.planner_setup import PlannerParameters
-from lewm_ros.recorder_parameters import RecorderParameters
+from lewm_ros.recording.parameters import RecorderParameters
 from lewm_ros.sim_node import SimParameters
 from lewm_ros.system import SystemOptions
 from lewm_ros.teleop_node import TeleopParameters

@@ -70,6 +70,7 @@ class Bag:
                 self._types = recorded_types(frozenset(
                     (channel.type, *channel.definition) for channel in self._channels
                     if channel.definition))
+            self._undecodable = dict(self._types.unusable)
             self._note_unknown_types()
         except BaseException:
             self.close()
@@ -135,14 +136,20 @@ class Bag:
         Raises:
             BagError: If the type is not known, or the bytes are no such message.
         """
-        if message_type in self._types.unusable:
+        if message_type in self._undecodable:
             raise BagError(f'{self.path}: messages of type {message_type} cannot be decoded: '
-                           f'{self._types.unusable[message_type]}')
+                           f'{self._undecodable[message_type]}')
         if message_type not in self._types.store.fielddefs:
             raise BagError(f'{self.path}: the type {message_type} is not known and the bag has no '
                            f'definition of it; record with MCAP, which keeps definitions')
-        with self._damage(f'decoded as {message_type}'):
+        try:
             return self._types.store.deserialize_cdr(raw, message_type)
+        except Exception as error:  # damaged bytes can make a parser raise nearly any kind
+            raise BagError(
+                f'{self.path} cannot be decoded as {message_type}: {type(error).__name__}: '
+                f'{error}; a message is damaged, or was recorded with other fields of that type '
+                f'than {"the bag defines" if self._defined(message_type) else "are known here"}'
+            ) from error
 
     def sha256(self) -> str:
         """Hash the recorded files (not metadata.yaml), so that a data set can name its source."""
@@ -186,11 +193,22 @@ class Bag:
             self._note(f'metadata.yaml counts {found.message_count} messages, the files have '
                        f'{count}')
 
+    def _defined(self, message_type: str) -> bool:
+        return any(channel.definition for channel in self._channels
+                   if channel.type == message_type)
+
     def _note_unknown_types(self) -> None:
+        encodings: dict[str, set[str]] = {}
+        for channel in self._channels:
+            encodings.setdefault(channel.type, set()).add(channel.encoding)
+        for kind, found in encodings.items():
+            if 'cdr' not in found:    # such as the JSON of other tools that write MCAP
+                self._undecodable[kind] = (f"they are encoded as {sorted(found)}, ROS 2 records "
+                                           f"'cdr'")
         for topic in self.topics:
             known = topic.type in self._types.store.fielddefs
-            reason = self._types.unusable.get(topic.type, '' if known else
-                                              'it is not known and the bag does not define it')
+            reason = self._undecodable.get(topic.type, '' if known else
+                                           'it is not known and the bag does not define it')
             if reason:
                 self._note(f'{topic.name}: its {topic.count} messages of type {topic.type} can be '
                            f'read as bytes only: {reason}')

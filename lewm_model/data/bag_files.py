@@ -12,8 +12,8 @@ import re
 from typing import Any
 
 from lewm_model.data.storage import Note
-from lewm_model.errors import BagError
-import yaml
+from lewm_model.errors import BagError, ConfigError
+from lewm_model.yaml_text import parse_yaml
 
 METADATA = 'metadata.yaml'
 KNOWN_VERSION = 9
@@ -128,11 +128,10 @@ def _read_metadata(folder: Path, note: Note) -> dict[str, Any] | None:
         note(f'metadata.yaml has {file.stat().st_size} bytes, more than is accepted; ignored')
         return None
     try:
-        contents = yaml.safe_load(file.read_text(encoding='utf-8'))
+        contents = parse_yaml(file.read_text(encoding='utf-8'), METADATA)
         metadata = contents['rosbag2_bagfile_information']
         version = metadata.get('version')
-    except (yaml.YAMLError, UnicodeError, ValueError, KeyError, TypeError, AttributeError,
-            RecursionError) as error:
+    except (ConfigError, UnicodeError, KeyError, TypeError, AttributeError) as error:
         text = ' '.join(str(error).split())[:200]
         note(f'metadata.yaml cannot be understood ({type(error).__name__}: {text}); ignored')
         return None

@@ -117,7 +117,9 @@ def _missing(name: str, types: dict[str, Any]) -> str | None:
 
 
 def _not_understood(error: Exception) -> str:
-    return f'its definition in the bag cannot be understood: {type(error).__name__}: {error}'
+    text = ' '.join(str(error).split())     # rosbags quotes the whole definition
+    return (f'its definition in the bag cannot be understood: {type(error).__name__}: '
+            f'{text[:200]}' + '...' * (len(text) > 200))
 
 
 def _types_from_idl(text: str) -> dict[str, Any]:

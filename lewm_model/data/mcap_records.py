@@ -12,7 +12,7 @@ import struct
 from typing import BinaryIO, NamedTuple
 import zlib
 
-from lewm_model.data.storage import Channel, definition_of
+from lewm_model.data.storage import Channel, definition_of, ros_type
 from lewm_model.data.unpack import decompress, MAX_BLOCK_BYTES
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -56,6 +56,7 @@ class Definitions:
     def __init__(self) -> None:
         self.channels: dict[int, Channel] = {}
         self._schemas: dict[int, tuple[str, str, str]] = {}
+        self._described: dict[int, tuple[int, str, str]] = {}   # schema, topic, encoding
 
     def add(self, opcode: int, record: memoryview) -> None:
         """Take a schema or channel record.
@@ -70,14 +71,26 @@ class Definitions:
             schema = name, encoding, _text(record, after)[0]
             if self._schemas.setdefault(number, schema) != schema:
                 raise DamagedError(f'schema {number} has two meanings')
+            for channel, (reference, *_) in self._described.items():
+                if reference == number:     # a summary may leave the schemas to the chunks
+                    self.channels[channel] = self._channel(channel)
         else:
             topic, after = _text(record, 4)
-            encoding = _text(record, after)[0]
-            name, kind, text = self._schemas.get(
-                struct.unpack_from('<H', record, 2)[0], ('unknown', '', ''))
-            channel = Channel(topic, name, encoding, definition_of(kind, text))
-            if self.channels.setdefault(number, channel) != channel:
+            described = struct.unpack_from('<H', record, 2)[0], topic, _text(record, after)[0]
+            if self._described.setdefault(number, described) != described:
                 raise DamagedError(f'channel {number} has two meanings')
+            self.channels[number] = self._channel(number)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the schema of every channel that has one is known."""
+        return all(reference in self._schemas for reference, *_ in self._described.values()
+                   if reference)
+
+    def _channel(self, number: int) -> Channel:
+        reference, topic, encoding = self._described[number]
+        name, kind, text = self._schemas.get(reference, ('unknown', '', ''))
+        return Channel(topic, ros_type(name, encoding), encoding, definition_of(kind, text))
 
 
 def read_records(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -192,7 +205,8 @@ def read_summary(stream: BinaryIO, size: int) -> Summary | None:
                 counts = dict(struct.iter_unpack('<HQ', view[begin + 46:begin + 46 + length]))
     except (DamagedError, struct.error):
         return None
-    return Summary(definitions, counts, tuple(sorted(offsets)))
+    # Schemas may stand in the data only; then it has to be read to know the types.
+    return Summary(definitions, counts if definitions.complete else None, tuple(sorted(offsets)))
 
 
 def _text(record: memoryview, start: int) -> tuple[str, int]:

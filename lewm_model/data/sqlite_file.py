@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlite3
 from typing import Any
 
-from lewm_model.data.storage import Channel, definition_of, Note
+from lewm_model.data.storage import Channel, definition_of, Note, ros_type
 from lewm_model.data.unpack import SQLITE_MAGIC, UNPACKED
 from lewm_model.errors import BagError
 
@@ -93,7 +93,7 @@ class SqliteFile:
             except sqlite3.Error as error:
                 self._note(f'{self._name}: the message definitions cannot be read ({error})')
         self._channels = {
-            number: Channel(topic, kind, encoding, definitions.get(kind))
+            number: Channel(topic, ros_type(kind, encoding), encoding, definitions.get(kind))
             for number, topic, kind, encoding in database.execute(
                 'SELECT id, name, type, serialization_format FROM topics ORDER BY id')}
         try:

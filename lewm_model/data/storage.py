@@ -37,6 +37,13 @@ def definition_of(encoding: str, text: str) -> tuple[str, str] | None:
     return (kind, text) if kind and text.strip() else None
 
 
+def ros_type(name: str, encoding: str) -> str:
+    """Return a type with its full name: old and foreign writers shorten it, as ROS 1 did."""
+    package, _, kind = name.partition('/')
+    return f'{package}/msg/{kind}' if (
+        encoding == 'cdr' and package and kind and '/' not in kind) else name
+
+
 def unpack_message(raw: bytes) -> bytes | None:
     """Undo message compression, which shows in the first bytes; None if it cannot be undone."""
     packing = packing_of(raw)

@@ -47,6 +47,10 @@ BACKENDS: dict[str, Backend] = {
                        ('cpu', 'cuda')),
     'torch-tuned': Backend(_lazy('torch_tuned', 'TunedTorchEngine'), ('bf16', 'fp32'),
                            ('cpu', 'cuda')),
+    'cuda-graph': Backend(_lazy('cuda_graph_engine', 'CudaGraphEngine'), ('bf16', 'fp32'),
+                          ('cuda',)),
+    'cuda-graph-compiled': Backend(_lazy('cuda_graph_engine', 'compiled_engine'),
+                                   ('bf16', 'fp32'), ('cuda',)),
     'onnxruntime': Backend(_lazy('onnxruntime_engine', 'OnnxRuntimeEngine'), ('fp32',)),
     'openvino': Backend(_lazy('openvino_engine', 'OpenVinoEngine'), ('bf16', 'fp32')),
 }

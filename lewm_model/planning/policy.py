@@ -68,6 +68,11 @@ class Policy:
         self.set_goal(None)
 
     @property
+    def backend(self) -> str:
+        """What runs the model, in one line."""
+        return self._engine.describe()
+
+    @property
     def goal(self) -> Goal | None:
         """The goal, if any."""
         return self._goal

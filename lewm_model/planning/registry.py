@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
+from lewm_model.engines.cuda_graph_engine import CudaGraphEngine
+from lewm_model.engines.cuda_graph_solver import GraphedSolver
 from lewm_model.errors import BundleError
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.gradient import GradientSolver, ModelDynamics
@@ -26,13 +28,15 @@ def make_solver(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solve
         return _prior(config, bundle, dynamics)
     sizes = bundle.model_config
     device = next(bundle.model.parameters()).device
+    generator = torch.Generator(device).manual_seed(config.seed)
     candidates = Candidates(
-        config, action_dim=sizes.action_dim, block_dim=sizes.block_dim,
-        generator=torch.Generator(device).manual_seed(config.seed),
+        config, action_dim=sizes.action_dim, block_dim=sizes.block_dim, generator=generator,
         bounds=tuple(bound.to(device) for bound in _bounds(bundle)))
     start = _prior(config, bundle, dynamics) if config.initial == 'prior' else None
     if config.solver == 'gradient':
         return GradientSolver(config, ModelDynamics(bundle.model), objective, candidates, start)
+    if isinstance(dynamics, CudaGraphEngine):
+        return GraphedSolver(config, dynamics.uncaptured, objective, candidates, generator, start)
     return SamplingSolver(config, dynamics, objective, candidates, start)
 
 

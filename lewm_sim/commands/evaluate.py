@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=42, help='of the choice of pairs (42)')
     parser.add_argument('--plan', help='planner settings to use instead of the recommended ones: '
                                        'a YAML file or a shipped name (cem, cem_prior, prior)')
+    parser.add_argument('--backend', default='torch',
+                        help='engine that runs the model: torch, torch-tuned:bf16, openvino, '
+                             'auto, ... as in docs/engines.md (torch)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads for the model (1)')
     parser.add_argument('--device', default='cpu', help='torch device of the model (cpu)')
     parser.add_argument('--out', type=Path, help='write the results as JSON here')
@@ -46,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=args.episodes, unit='pair', dynamic_ncols=True) as bar:
         results = evaluate(bundle, open_data_argument(args), plan_config,
                            count=args.episodes, goal_offset=args.goal_offset,
-                           budget=args.budget, seed=args.seed, report=lambda: bar.update())
+                           budget=args.budget, seed=args.seed, backend=args.backend,
+                           report=lambda: bar.update())
     results['threads'] = args.threads
     print('\n'.join(evaluation_table(results)))
     if args.out:

@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 
 from lewm_model.data.bag import Bag, find_bags
-from lewm_model.data.describe import contact_sheet, describe_data_set
+from lewm_model.data.data_picture import plot_data_set
 from lewm_model.data.describe_bag import describe_survey
-from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.describe_data import alignments, contact_sheet, describe_data_set
+from lewm_model.data.episode_video import write_episode_video
+from lewm_model.data.shards import open_data
 from lewm_model.data.suggest_robot import suggest_from
 from lewm_model.data.survey import survey_bag
 from lewm_model.errors import ConfigError, LewmError
@@ -20,10 +22,17 @@ _RECORDED = ('.mcap', '.db3', '.zstd')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('path', type=Path,
-                        help='a bag (folder or file), a folder of bags, or an HDF5 file')
+    parser.add_argument('path', nargs='+',
+                        help='a bag (folder or file), a folder of bags, or a data set: an HDF5 '
+                             "file, several, a folder of them or a pattern such as 'a/*.h5'")
     parser.add_argument('--sheet', type=Path,
                         help='also write frames of some episodes into this picture (data sets)')
+    parser.add_argument('--plot', type=Path, metavar='PNG',
+                        help='also write a page of lengths, actions, alignment (data sets)')
+    parser.add_argument('--video', type=Path, metavar='MP4',
+                        help='also write an episode with its actions as a video (data sets)')
+    parser.add_argument('--episode', type=int, default=0, metavar='N',
+                        help='of --video (default: %(default)s)')
     parser.add_argument('--limit', type=int, default=3,
                         help='bags shown of a folder (default: %(default)s)')
     parser.add_argument('--robot-out', type=Path, metavar='YAML',
@@ -32,24 +41,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Describe the path on the terminal."""
-    if args.path.is_dir() or args.path.suffix in _RECORDED:
+    first = Path(args.path[0])
+    if first.suffix in _RECORDED or (first.is_dir() and not any(first.glob('[!.]*.h5'))):
         return _show_bags(args)
     if args.robot_out:
-        raise ConfigError(f'--robot-out needs a bag, {args.path} is none')
-    file = EpisodeFile.open(args.path)
-    print(describe_data_set(file))
+        raise ConfigError(f'--robot-out needs a bag, {first} is none')
+    file = open_data(args.path)
+    found = alignments(file)
+    print(describe_data_set(file, found))
     if args.sheet:
         write_image(args.sheet, contact_sheet(file))
         print(f'frames: {args.sheet}')
+    if args.plot:
+        plot_data_set(file, args.plot, found)
+        print(f'page: {args.plot}')
+    if args.video:
+        write_episode_video(file, args.episode, args.video)
+        print(f'video: {args.video}')
     return 0
 
 
 def _show_bags(args: argparse.Namespace) -> int:
-    if args.sheet:
-        raise ConfigError('--sheet needs a data set; run "lewm ingest" on the bags first')
+    for option, given in (('--sheet', args.sheet), ('--plot', args.plot),
+                          ('--video', args.video)):
+        if given:
+            raise ConfigError(f'{option} needs a data set; run "lewm ingest" on the bags first')
     if args.robot_out and args.robot_out.exists():
         raise ConfigError(f'--robot-out: {args.robot_out} exists; choose another name')
-    bags = find_bags([args.path])
+    bags = find_bags(args.path)
     for index, path in enumerate(bags[:args.limit]):
         with Bag(path) as bag:
             survey = survey_bag(bag)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from lewm_ros.recorder_episode import Episode
-from lewm_ros.recorder_reception import Reception
+from lewm_ros.recording.episode import Episode
+from lewm_ros.recording.reception import Reception
 
 
 def numbers_of(episode: Episode, reception: Reception) -> dict[str, object]:

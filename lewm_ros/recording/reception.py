@@ -13,9 +13,9 @@ import time
 from typing import Any
 
 from lewm_model.errors import BagError
-from lewm_ros.bag_writer import RecordedTopic
-from lewm_ros.message_definitions import message_class
-from lewm_ros.recorder_topics import Depths, reader_qos, recorded_topic
+from lewm_ros.recording.bag_writer import RecordedTopic
+from lewm_ros.recording.message_definitions import message_class
+from lewm_ros.recording.topics import Depths, reader_qos, recorded_topic
 from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile

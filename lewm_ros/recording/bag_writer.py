@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from lewm_model.errors import BagError
-from lewm_ros.mcap_writer import McapWriter
+from lewm_ros.recording.mcap_writer import McapWriter
 import yaml
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]{0,99}')

@@ -15,7 +15,7 @@ import threading
 import time
 
 from lewm_model.errors import BagError
-from lewm_ros.bag_writer import BagWriter, RecordedTopic
+from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 
 _OVERHEAD = 200  # bytes a queued message costs beside its data
 

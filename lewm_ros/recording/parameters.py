@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_ros.mcap_writer import COMPRESSIONS
 from lewm_ros.parameters import parameter
+from lewm_ros.recording.mcap_writer import COMPRESSIONS
 
 
 @dataclass(frozen=True)
