@@ -20,7 +20,8 @@ PROGRAMS = ('planner_node', 'command_node', 'goal_node', 'sim_node', 'demo')
 PIP_NAMES = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'PIL': 'pillow'}
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'PIL': 'python3-pil'}
 # Not in package.xml: rosdep has no key for these (the comment there says so); pip brings them.
-PIP_ONLY = {'torch', 'mujoco', 'rosbags', 'safetensors', 'rich', 'tensorboard', 'av', 'hdf5plugin'}
+PIP_ONLY = {'torch', 'mujoco', 'rosbags', 'safetensors', 'rich', 'tensorboard', 'av', 'hdf5plugin',
+            'pyarrow'}
 
 
 def manifest() -> ElementTree.Element:
