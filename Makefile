@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint clean
+.PHONY: help setup setup-tests demo test test-all lint clean
 
 # Nounset is off while sourcing: the setup files of ROS and colcon read unset variables.
 ENTER := set +u; . install/setup.bash; set -u;
@@ -16,13 +16,16 @@ setup:  ## Install everything into .venv and build the ROS package (PYTHON=pytho
 	@command -v $(or $(PYTHON),python3) >/dev/null || { echo '[setup] error: $(or $(PYTHON),python3) is not installed; run: sudo apt-get install -y $(notdir $(or $(PYTHON),python3))'; exit 1; }
 	@$(or $(PYTHON),python3) tools/setup $(if $(PYTHON),--python $(PYTHON))
 
+setup-tests:
+	@$(or $(PYTHON),python3) tools/setup --for-tests $(if $(PYTHON),--python $(PYTHON))
+
 demo: setup  ## Watch the simulated arm reach goal pictures (ARGS="..." for options, ARGS=--help lists them)
 	@$(ENTER) exec install/lewm_ros/lib/lewm_ros/demo $(ARGS)
 
-test: setup  ## Run the tests (ARGS="-k name" to choose)
+test: setup-tests  ## Run the tests (ARGS="-k name" to choose)
 	@$(ENTER) $(REQUIRED) .venv/bin/python -m pytest -m 'not slow' $(ARGS)
 
-test-all: setup  ## Run the tests, also the slow ones
+test-all: setup-tests  ## Run the tests, also the slow ones
 	@$(ENTER) $(REQUIRED) .venv/bin/python -m pytest $(ARGS)
 
 lint: setup  ## Check the style

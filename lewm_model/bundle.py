@@ -9,6 +9,7 @@ A bundle is complete or it is an error: nothing is assumed for a missing part.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from lewm_model.weights import (
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 import yaml
 
 FORMAT_VERSION = 1
@@ -39,6 +40,7 @@ PRIOR_FILE = 'prior.safetensors'
 _SECTIONS = ('format', 'model', 'preprocessing', 'actions', 'control_dt_s', 'robot', 'task',
              'goal_tolerance', 'plan', 'provenance', 'metrics', 'weights_sha256')
 _OPTIONAL_SECTIONS = ('prior',)
+_SMALL_NETWORK = 25_000_000    # numbers: may be built before its weights are looked at
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,12 @@ class Bundle:
     def _from_settings(cls, folder: Path, settings: dict[str, Any],
                        device: str | torch.device) -> Bundle:
         try:
-            model = LeWorldModel(ModelConfig.from_dict(settings['model']))
+            model_config = ModelConfig.from_dict(settings['model'])
             plan_config = PlanConfig.from_dict(settings['plan'])
         except ConfigError as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: {error}') from error
+        _require_filled(lambda: LeWorldModel(model_config), folder / WEIGHTS_FILE)
+        model = LeWorldModel(model_config)
         load_weights(model, folder / WEIGHTS_FILE, settings['weights_sha256'], 'weights_sha256')
         try:
             actions, preprocessing = settings['actions'], settings['preprocessing']
@@ -247,13 +251,28 @@ class Bundle:
         return load_released(path, **facts)
 
 
+def _require_filled(build: Callable[[], nn.Module], path: Path) -> None:
+    """Refuse sizes that no weights file here can fill, before memory is taken for them."""
+    with torch.device('meta'):
+        count = sum(parameter.numel() for parameter in build().parameters())
+    stored = max((file.stat().st_size for file in path.parent.glob(f'{path.stem}*{path.suffix}')
+                  if file.is_file()), default=None)
+    if stored is not None and count > max(stored, _SMALL_NETWORK):
+        raise BundleError(f'{path.parent / SETTINGS_FILE} describes a network of {count} numbers, '
+                          f'but {path.name} has only {stored} bytes; one of them is damaged')
+    if stored is None:
+        raise BundleError(f'bundle {path.parent} has no {path.name}')
+
+
 def _load_prior(bundle: Bundle, folder: Path, section: Any) -> InverseDynamicsPrior:
     name = f'{folder / SETTINGS_FILE}: prior'
     if not isinstance(section, dict) or 'weights_sha256' not in section:
         raise BundleError(f'{name} must be a mapping with weights_sha256, got {section!r}')
     sizes = {key: value for key, value in section.items() if key != 'weights_sha256'}
     try:
-        prior = bundle.new_prior(PriorConfig.from_dict(sizes))
+        config = PriorConfig.from_dict(sizes)
+        _require_filled(lambda: bundle.new_prior(config), folder / PRIOR_FILE)
+        prior = bundle.new_prior(config)
     except ConfigError as error:
         raise BundleError(f'{name}: {error}') from error
     load_weights(prior, folder / PRIOR_FILE, section['weights_sha256'], 'prior.weights_sha256')

@@ -5,7 +5,7 @@ Command-line options, YAML files and bundles all end in these classes, so a rang
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, MISSING
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,10 @@ class Config:
         if unknown:
             raise ConfigError(f'{cls.__name__} has no setting {", ".join(unknown)}; '
                               f'known: {", ".join(known)}')
+        missing = [f.name for f in fields(cls) if f.name not in values
+                   and f.default is MISSING and f.default_factory is MISSING]
+        if missing:
+            raise ConfigError(f'{cls.__name__} needs {", ".join(missing)}')
         return cls(**{key: _coerce(cls.__name__, known[key], value)
                       for key, value in values.items()})
 
@@ -84,12 +88,11 @@ def _coerce(owner: str, field: Any, value: Any) -> Any:
     if value is None and 'None' in kind:
         return None
     kind = kind.replace(' | None', '')
-    if kind == 'float' and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if kind == 'float' and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
+    # YAML 1.1 reads 1e-3 as a string
+    if kind == 'float' and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):   # an int of 400 digits is no float
             pass
     elif type(value).__name__ == kind:  # exact: True is no int
         return value
@@ -122,6 +125,8 @@ class ModelConfig(Config):
         for name, value in self.to_dict().items():
             if name != 'dropout':
                 require(value >= 1, f'ModelConfig.{name}', 'at least 1', value)
+                most = 1000 if name.endswith('_depth') else 65536
+                require(value <= most, f'ModelConfig.{name}', f'at most {most}', value)
         require(0 <= self.dropout < 1, 'ModelConfig.dropout', 'in [0, 1)', self.dropout)
         require(self.image_size % self.patch_size == 0, 'ModelConfig.patch_size',
                f'a divisor of image_size={self.image_size}', self.patch_size)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 import hashlib
 import os
 from pathlib import Path
+import re
 
 from lewm_model.errors import BundleError
 from safetensors import SafetensorError
@@ -106,6 +107,9 @@ def load_weights(module: nn.Module, path: Path, sha256: str, entry: str) -> None
     Raises:
         BundleError: If the file is missing, another one, unreadable, or does not fit the module.
     """
+    if not isinstance(sha256, str) or not re.fullmatch('[0-9a-f]{64}', sha256):
+        raise BundleError(f'{entry} must be the SHA-256 of {path}, 64 hexadecimal digits, got '
+                          f'{sha256!r}')
     data = _find(path, sha256)
     if data is None and not path.is_file():
         raise BundleError(f'bundle {path.parent} has no {path.name}')

@@ -81,7 +81,8 @@ class PlannerNode(LifecycleNode):
         self.get_logger().info(
             f'bundle {self.settings.bundle!r} ({bundle.model_id}) for robot {bundle.robot!r}: '
             f'{config.num_candidates} candidates, {config.iterations} iterations, '
-            f'{config.horizon} blocks, {1e3 * self._prepared.first_latency_s:.0f} ms per plan')
+            f'{config.horizon} blocks, {1e3 * self._prepared.first_latency_s:.0f} ms per plan '
+            f'on {self._prepared.policy.backend}')
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -94,7 +95,8 @@ class PlannerNode(LifecycleNode):
         self._loop = PlanLoop(
             prepared.policy,
             LoopSettings(prepared.replan_steps, settings.obs_max_age_s,
-                         settings.obs_max_future_s, settings.dry_run, settings.backend),
+                         settings.obs_max_future_s, settings.dry_run,
+                         prepared.policy.backend),
             latency=Latency(dt_s=prepared.robot.control_dt_s,
                             max_steps=prepared.max_committed_steps,
                             margin_s=settings.latency_margin_s,
@@ -222,7 +224,7 @@ class PlannerNode(LifecycleNode):
                     'committed_steps': latency.steps(),
                     'deadline_misses': report.deadline_misses,
                     'model_id': self._prepared.policy.bundle.model_id,
-                    'backend': self.settings.backend}))
+                    'backend': self._prepared.policy.backend}))
 
     # The planner thread ----------------------------------------------------------------------
 

@@ -32,7 +32,8 @@ class PlannerParameters:
         '', 'robot description: a shipped name or a file; empty: the one the bundle names',
         read_only=True)
     backend: str = parameter(
-        'torch', 'engine that runs the model, as in docs/engines.md; auto: the fastest here',
+        'auto', 'engine that runs the model, as in docs/engines.md; auto: the fastest here, '
+        'measured at the first start',
         read_only=True)
     device: str = parameter('cpu', 'where the model runs: cpu, cuda, cuda:1', read_only=True)
     num_threads: int = parameter(

@@ -161,6 +161,15 @@ def test_depth_is_refused():
             conversions.image_to_rgb(message)
 
 
+@pytest.mark.parametrize(('topic', 'image_type', 'kind'), [
+    ('image', '', Image), ('image/compressed', '', CompressedImage),
+    ('camera/jpeg', 'sensor_msgs/msg/CompressedImage', CompressedImage),
+    ('odd/compressed', 'sensor_msgs/msg/Image', Image)])
+def test_the_description_decides_whether_the_camera_is_compressed(topic, image_type, kind):
+    """The suffix of image_transport counts only where nothing is said."""
+    assert conversions.image_message_type(topic, image_type) is kind
+
+
 @pytest.mark.parametrize('compressed', [False, True])
 def test_the_live_camera_looks_like_the_recorded_one(tmp_path, compressed):
     """One message, read from a bag for training and by the planner: the same square, bit for bit.

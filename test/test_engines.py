@@ -7,13 +7,15 @@ import logging
 from engine_models import alive_bundle, EQUAL_WIDTHS, PLAN_2
 from lewm_model.engines import auto, machine, registry
 from lewm_model.engines.encode_graph import EncodeGraph, FrameResizer
-from lewm_model.engines.linear import linear_factory, packing_works
-from lewm_model.engines.parity import check_parity, measure_parity
+from lewm_model.engines.linear import linear_factory
+from lewm_model.engines.parity import check_parity, measure_parity, ParityLimits
+from lewm_model.engines.parity_cases import make_cases
 from lewm_model.engines.registry import Backend, BACKENDS, make_engine
 from lewm_model.engines.rollout_graph import RolloutGraph
 from lewm_model.engines.torch_engine import TorchEngine
 from lewm_model.engines.torch_tuned import TunedTorchEngine
 from lewm_model.errors import ConfigError, EngineError, MissingPackageError, ShapeError
+from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Context, Observation
 from nano import SIZES, tiny_bundle
@@ -23,8 +25,6 @@ import torch
 
 BF16 = pytest.mark.skipif(not machine.has_native_bf16(torch.device('cpu')),
                           reason='needs a processor with bf16')
-PACKED = [False, pytest.param(True, marks=pytest.mark.skipif(
-    not packing_works(torch.float32), reason='torch without oneDNN'))]
 
 
 @pytest.fixture(autouse=True)
@@ -41,20 +41,22 @@ def inputs(sizes, length, horizon, count=7):
             torch.randn(count, horizon, sizes.block_dim, generator=generator))
 
 
-@pytest.mark.parametrize('packed', PACKED)
 @pytest.mark.parametrize('sizes', [
     SIZES, EQUAL_WIDTHS, replace(SIZES, predictor_depth=3), replace(SIZES, history=1),
     replace(SIZES, history=4, predictor_depth=2)],
     ids=['projections', 'equal widths', 'three layers', 'history 1', 'history 4'])
-def test_the_rollout_graph_is_the_rollout(sizes, packed):
-    """For every context length, while the window grows and after it slides."""
+def test_the_rollout_graph_is_the_rollout(sizes):
+    """For every context length, growing and sliding; one context for all, or one each."""
     model = alive_bundle(sizes).model
-    graph = RolloutGraph(model, linear_factory(torch.float32, packed=packed))
+    graph = RolloutGraph(model, linear_factory(torch.float32))
     for length in range(1, sizes.history + 1):
         for horizon in (1, 2, 6):
             arguments = inputs(sizes, length, horizon)
             torch.testing.assert_close(graph(*arguments), model.rollout(*arguments),
                                        rtol=1e-4, atol=1e-5)
+            latents, past, blocks = arguments
+            each = (torch.randn(7, *latents.shape[1:]), torch.randn(7, *past.shape[1:]), blocks)
+            torch.testing.assert_close(graph(*each), model.rollout(*each), rtol=1e-4, atol=1e-5)
 
 
 def test_every_part_of_the_model_matters_to_the_rollout():
@@ -71,9 +73,8 @@ def test_every_part_of_the_model_matters_to_the_rollout():
         tensor.copy_(kept)
 
 
-@pytest.mark.parametrize('packed', PACKED)
 @pytest.mark.parametrize('size', [(64, 64), (48, 80), (130, 97)])
-def test_the_encode_graph_is_transform_and_encode(size, packed):
+def test_the_encode_graph_is_transform_and_encode(size):
     """Resizing up and down inside the graph, and outside by `FrameResizer`, equal the model's."""
     bundle = alive_bundle(replace(SIZES, encoder_depth=2))
     rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -82,7 +83,7 @@ def test_the_encode_graph_is_transform_and_encode(size, packed):
             (size, torch.from_numpy(rgb)),
             ((64, 64), FrameResizer(64, torch.device('cpu'))(rgb))):
         graph = EncodeGraph(bundle.model, bundle.frame_transform, frame_size,
-                            linear_factory(torch.float32, packed=packed))
+                            linear_factory(torch.float32))
         torch.testing.assert_close(graph(pixels), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -131,6 +132,8 @@ class Faulty(TorchEngine):
     def rollout(self, context, blocks):
         if self.fault == 'pairing':
             blocks = blocks.roll(1, dims=1)
+        if self.fault == 'answer' and len(blocks) == 1:   # right but for a single candidate
+            return super().rollout(context, -blocks)
         latents = super().rollout(context, blocks)
         if self.fault == 'history' and context.latents.shape[1] > 1:
             newest = Context(context.latents[:, -1:], context.past_blocks[:, :0], (0,))
@@ -139,8 +142,9 @@ class Faulty(TorchEngine):
 
 
 @pytest.mark.parametrize('fault, named', [
-    ('encode', 'encode error'), ('pairing', 'rollout error.*rank correlation'),
-    ('history', 'rollout error'), ('nan', 'rollout error nan.*rank correlation nan')])
+    ('encode', 'encode error'), ('pairing', 'rollout error.*regret.*rank correlation'),
+    ('history', 'rollout error'), ('answer', 'rollout error'),
+    ('nan', 'rollout error nan.*regret nan.*rank correlation nan')])
 def test_parity_finds_planted_faults(fault, named):
     """Each wrong computation is refused by the quantity that it spoils."""
     bundle = alive_bundle()
@@ -152,8 +156,95 @@ def test_parity_of_the_reference_with_itself_is_perfect():
     """No false alarm: zero errors, correlation one; also where actions have no effect yet."""
     for bundle in (alive_bundle(), tiny_bundle()):
         parity = measure_parity(TorchEngine(bundle), bundle, PLAN_2)
-        assert parity.encode_error == parity.rollout_error == parity.action_error == 0
+        assert parity.encode_error == parity.rollout_error == parity.regret == 0
         assert parity.rank_correlation == pytest.approx(1)
+
+
+class Off(TorchEngine):
+    """Eager, with latents off by noise of a given share of their size."""
+
+    name, precision = 'off', 'bf16'
+
+    def __init__(self, bundle, share):
+        super().__init__(bundle)
+        self.share = share
+
+    def rollout(self, context, blocks):
+        latents = super().rollout(context, blocks)
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
+        return latents + self.share * latents.std() * noise
+
+
+def test_regret_grows_with_the_error_and_has_a_known_size():
+    """Nothing for nearly none; a choice at random costs what elites gain over the average."""
+    bundle, config = alive_bundle(), replace(PLAN_2, num_candidates=200, num_elites=20)
+    regrets = [measure_parity(Off(bundle, share), bundle, config).regret
+               for share in (1e-6, 0.1, 1e4)]
+    assert regrets[0] < 1e-3 and sorted(regrets) == regrets
+    cases = make_cases(bundle, config)
+    gains = []
+    for case in cases.rollouts:
+        for goal in case.goals:
+            costs = make_objective(config.cost)(case.expected, goal)
+            gains.append((costs.mean() - costs.sort().values[:20].mean()) / costs.std())
+    assert min(gains) / 2 < regrets[-1] < 2 * max(gains)
+    with pytest.raises(EngineError, match='regret'):
+        check_parity(Off(bundle, 1e4), bundle, config)
+
+
+def test_regret_does_not_depend_on_how_much_the_costs_differ():
+    """A model that actions hardly move is judged by its own spread, as are its goals."""
+    regrets = []
+    for gain in (1.0, 1e-2):
+        bundle = alive_bundle()
+        for name, parameter in bundle.model.named_parameters():
+            if name.startswith('action_encoder.embed.2'):
+                parameter.mul_(gain)
+
+        class Relative(TorchEngine):
+            name = 'relative'
+
+            def rollout(self, context, blocks):
+                latents = super().rollout(context, blocks)
+                if len(latents) < 2:
+                    return latents
+                noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
+                return latents + 0.5 * latents.std(dim=0) * noise
+
+        regrets.append(measure_parity(Relative(bundle), bundle, PLAN_2).regret)
+    assert regrets[0] > 0.01
+    assert regrets[1] == pytest.approx(regrets[0], rel=0.9)
+
+
+@pytest.mark.parametrize('backend', ['torch', 'torch-tuned:fp32'])
+def test_several_robots_in_one_batch_equal_single_calls(backend):
+    """Rows with contexts of their own; the number of candidates changes between calls."""
+    bundle = alive_bundle()
+    engine, eager = make_engine(backend, bundle, PLAN_2), TorchEngine(bundle)
+    for length, count in ((1, 16), (2, 16), (2, 1), (1, 1), (2, 16)):
+        latents, past, _ = inputs(SIZES, length, 3)
+        contexts = [Context(k * latents, past + k, tuple(range(length))) for k in (1, 2, 3)]
+        blocks = torch.randn(3, count, 3, SIZES.block_dim)
+        joined = Context(torch.cat([c.latents for c in contexts]).repeat_interleave(count, 0),
+                         torch.cat([c.past_blocks for c in contexts]).repeat_interleave(count, 0),
+                         contexts[0].stamps_ns)
+        torch.testing.assert_close(
+            engine.rollout(joined, blocks.flatten(0, 1)),
+            torch.cat([eager.rollout(c, b) for c, b in zip(contexts, blocks, strict=True)]),
+            rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('latents, past, message', [
+    ((2, 1, 16), (2, 0, 10), 'one for each of the 7, got 2'),
+    ((1, 1, 15), (1, 0, 10), r'latents must be \(1 or S, L, 16\)'),
+    ((1, 2, 16), (1, 0, 10), r'past blocks must be \(1, 1, 10\)'),
+    ((7, 2, 16), (1, 1, 10), r'past blocks must be \(7, 1, 10\)')])
+def test_contexts_that_do_not_fit_are_refused(latents, past, message):
+    """The message says what was wanted."""
+    engine = TunedTorchEngine(alive_bundle(), PLAN_2, 'fp32')
+    with pytest.raises(ShapeError, match=message):
+        engine.rollout(Context(torch.zeros(latents), torch.zeros(past), (0,)),
+                       torch.zeros(7, 3, 10))
 
 
 @pytest.mark.parametrize('name, error, message', [
@@ -189,7 +280,9 @@ def few_backends(monkeypatch):
     monkeypatch.setattr(registry, 'BACKENDS', {'torch': BACKENDS['torch']})
     monkeypatch.setattr(auto, 'BACKENDS', registry.BACKENDS)
     seconds = {'torch': 3.0}
-    monkeypatch.setattr(auto, 'plan_seconds', lambda engine, *rest: seconds[engine.name])
+    monkeypatch.setattr(auto, 'plan_seconds', lambda engine, *rest: (
+        seconds[engine.name].pop(0) if isinstance(seconds[engine.name], list)
+        else seconds[engine.name]))
 
     def add(name, speed, build):
         registry.BACKENDS[name] = Backend(build, ('fp32',))
@@ -242,7 +335,7 @@ def test_auto_remembers_and_still_checks(few_backends, monkeypatch, own_cache, c
     [remembered] = own_cache.glob('fastest/*.json')
     assert json.loads(remembered.read_text())['backend'] == 'quick:fp32'
     with monkeypatch.context() as patch:
-        patch.setattr(auto, '_measure_all', None)   # would be called
+        patch.setattr(auto, '_build_all', None)   # would be called
         assert make_engine('auto', bundle).name == 'quick'
     assert len(built) == 2
     registry.BACKENDS['quick'] = Backend(
@@ -270,3 +363,77 @@ def test_auto_works_without_a_cache(few_backends, own_cache, caplog):
     own_cache.write_text('a file in its place')
     assert make_engine('auto', alive_bundle()).name == 'quick'
     assert 'cannot remember' in caplog.text
+
+
+def test_auto_measures_again_when_limits_or_precisions_change(few_backends, monkeypatch,
+                                                              own_cache):
+    """What a choice rested on is part of its key."""
+    few_backends('quick', 1.0, named('quick'))
+    bundle = alive_bundle()
+    make_engine('auto', bundle)
+    with monkeypatch.context() as patch:
+        patch.setattr(auto, 'LIMITS', {**auto.LIMITS, 'fp32': ParityLimits(1e-3, 0.9, 1)})
+        make_engine('auto', bundle)
+    assert len(list(own_cache.glob('fastest/*.json'))) == 2
+    registry.BACKENDS['quick'] = replace(registry.BACKENDS['quick'], precisions=('fp32', 'bf16'))
+    monkeypatch.setattr(registry, 'has_native_bf16', lambda device: False)
+    make_engine('auto', bundle)
+    assert len(list(own_cache.glob('fastest/*.json'))) == 3
+
+
+def test_auto_does_not_remember_what_times_do_not_repeat(few_backends, own_cache, caplog):
+    """Each half of the rounds has another winner by far: the choice is used, not kept."""
+    few_backends('quick', [0.1, 5, 5, 5, 5, 5], named('quick'))
+    with caplog.at_level(logging.INFO):
+        assert make_engine('auto', alive_bundle()).name == 'quick'
+    assert 'the times vary too much' in caplog.text
+    assert not list(own_cache.glob('fastest/*'))
+
+
+@pytest.mark.parametrize('error, kept', [
+    (EngineError('the disk is full'), 0), (MissingPackageError('abacus', 'abacus', 'it'), 1)])
+def test_auto_does_not_remember_after_a_failure_that_may_pass(few_backends, own_cache, error,
+                                                              kept):
+    """A package that is missing stays so until the versions change; a full disk may not."""
+    def broken(*arguments):
+        raise error
+
+    few_backends('broken', 0.1, broken)
+    few_backends('quick', 1.0, named('quick'))
+    assert make_engine('auto', alive_bundle()).name == 'quick'
+    assert len(list(own_cache.glob('fastest/*'))) == kept
+
+
+def test_auto_survives_an_engine_that_fails_after_its_check(few_backends, own_cache):
+    """It counts as infinitely slow."""
+    few_backends('quick', 1.0, named('quick'))
+    few_backends('flaky', 0.1, named('flaky'))
+    kept = auto.plan_seconds
+
+    def seconds(engine, *rest):
+        if engine.name == 'flaky':
+            raise EngineError('it failed')
+        return kept(engine, *rest)
+
+    auto.plan_seconds = seconds   # few_backends restores it
+    assert make_engine('auto', alive_bundle()).name == 'quick'
+
+
+def test_plan_seconds_measures_a_plan(monkeypatch):
+    """One frame, every iteration with all candidates, and the answer alone."""
+    calls = []
+
+    class Clocked(TorchEngine):
+        def encode(self, rgb):
+            calls.append('encode')
+            return super().encode(rgb)
+
+        def rollout(self, context, blocks):
+            calls.append(len(blocks))
+            return super().rollout(context, blocks)
+
+    ticks = iter([0, 1, 10, 12, 20, 25])   # 1 s to encode, 2 s to roll out, 5 s for the answer
+    monkeypatch.setattr(auto.time, 'process_time', lambda: next(ticks))
+    monkeypatch.setattr(auto.torch, 'get_num_threads', lambda: 1)
+    assert auto.plan_seconds(Clocked(alive_bundle()), alive_bundle(), PLAN_2) == 1 + 2 * 2 + 5
+    assert calls == ['encode', PLAN_2.num_candidates, 1]

@@ -15,13 +15,16 @@ import lewm_model
 import pytest
 
 PACKAGES = ('lewm_model', 'lewm_sim', 'lewm_ros')
-PROGRAMS = ('planner_node', 'command_node', 'goal_node', 'sim_node', 'demo')
+PROGRAMS = ('planner_node', 'command_node', 'goal_node', 'sim_node', 'recorder_node', 'explore_node',
+            'teleop_node', 'demo')
 # Import name -> name on the package index and rosdep key, where they are not alike.
-PIP_NAMES = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'PIL': 'pillow'}
+PIP_NAMES = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'PIL': 'pillow',
+             'tensorrt_rtx': 'tensorrt-rtx', 'stable_worldmodel': 'stable-worldmodel'}
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'PIL': 'python3-pil'}
 # Not in package.xml: rosdep has no key for these (the comment there says so); pip brings them.
 PIP_ONLY = {'torch', 'mujoco', 'rosbags', 'safetensors', 'rich', 'tensorboard', 'av', 'hdf5plugin',
-            'pyarrow'}
+            'pyarrow', 'onnx', 'onnxruntime', 'openvino', 'tensorrt', 'tensorrt_rtx',
+            'stable_worldmodel', 'transformers', 'gymnasium'}
 
 
 def manifest() -> ElementTree.Element:

@@ -15,11 +15,9 @@ import time
 
 from lewm_model import LeWorldModel, ModelConfig, PlanConfig, resources
 from lewm_model.bundle import Bundle
-from lewm_model.engines.linear import linear_factory
 from lewm_model.engines.parity import measure_parity
 from lewm_model.engines.registry import BACKENDS
 from lewm_model.engines.torch_engine import TorchEngine
-from lewm_model.engines.torch_tuned import TunedTorchEngine
 from lewm_model.errors import LewmError
 from lewm_model.preprocess import FrameTransform
 from lewm_model.types import Context
@@ -36,14 +34,6 @@ def paper_bundle(nano):
         layer.adaLN_modulation[1].bias.normal_(std=0.02)
     return replace(nano, model=model, frame_transform=FrameTransform(224), prior=None,
                    plan_config=PlanConfig())
-
-
-def plain(bundle, config):
-    """Build the tuned graphs without packed weights, to see what packing gives."""
-    engine = TunedTorchEngine(bundle, config, 'fp32')
-    from lewm_model.engines.rollout_graph import RolloutGraph
-    engine._rollout = RolloutGraph(bundle.model, linear_factory(torch.float32, packed=False))
-    return engine
 
 
 def autocast(bundle):
@@ -71,8 +61,7 @@ def main():
     bundle = nano if args.model == 'nano' else paper_bundle(nano)
     config = replace(bundle.plan_config, history=args.history)
     engines = {'torch (eager fp32)': TorchEngine(bundle),
-               'eager, bf16 autocast': autocast(bundle),
-               'torch-tuned:fp32, not packed': plain(bundle, config)}
+               'eager, bf16 autocast': autocast(bundle)}
     for name, spec in BACKENDS.items():
         for precision in spec.precisions if name != 'torch' else ():
             try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.data.rows import import_h5py, open_rows, require_filters, Rows
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, LewmError
 import numpy as np
 
 INDEX_COLUMNS = ('episode_idx', 'ep_idx', 'episode_index')   # this project, swm, LeRobot
@@ -78,7 +78,9 @@ def _loader(path: Path, name: str, is_picture: bool) -> Callable[[], Any]:
             with import_h5py().File(path, 'r') as file:
                 require_filters(path, file[name])
                 return open_rows(path, file[name]) if is_picture else file[name][()]
-        except (OSError, KeyError, RuntimeError) as error:
+        except LewmError:
+            raise
+        except Exception as error:  # of damaged files h5py raises nearly any kind
             raise DatasetError(f'{path}: column {name} cannot be read: {error}; the file is '
                                f'damaged or was replaced, get or make it again') from error
     return load

@@ -89,7 +89,9 @@ def read_attribute(path: Path, name: str) -> str:
     try:
         with import_h5py().File(path, 'r') as file:
             return str(file.attrs.get(name, ''))
-    except (OSError, KeyError, RuntimeError) as error:
+    except MissingPackageError:
+        raise
+    except Exception as error:  # of damaged files h5py raises nearly any kind
         raise DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was not '
                            f'finished, ingest it again') from error
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from lewm_model.data.columns import content_ids, episode_table, file_columns
 from lewm_model.data.rows import import_h5py, open_rows, Rows
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, LewmError
 import numpy as np
 
 __all__ = ['EpisodeFile', 'FORMAT', 'FORMAT_VERSION', 'import_h5py']
@@ -63,7 +63,9 @@ class EpisodeFile:
         try:
             with h5py.File(path, 'r') as file:
                 return cls._read(path, file)
-        except (OSError, KeyError, RuntimeError) as error:
+        except LewmError:
+            raise
+        except Exception as error:  # of damaged files h5py raises nearly any kind
             raise DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was '
                                f'not finished, ingest it again') from error
 

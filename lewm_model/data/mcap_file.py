@@ -12,6 +12,7 @@ from typing import BinaryIO
 from lewm_model.data.mcap_records import (
     DamagedError,
     Definitions,
+    LAST_NS,
     load,
     MAGIC,
     Message,
@@ -110,13 +111,15 @@ class McapFile:
     def _read(self, stream: BinaryIO, span: Span) -> tuple[bytes, list[Message]]:
         """Return a span's bytes and messages, as far as they are valid."""
         messages: list[Message] = []
-        block, unknown = b'', Counter()
+        block, unknown, late = b'', Counter(), 0
         try:
             block = load(stream, span)
             known = self._definitions.channels
             for message in read_messages(block, self._definitions):
-                if message.channel_id in known:
+                if message.channel_id in known and message.time_ns <= LAST_NS:
                     messages.append(message)
+                elif message.channel_id in known:
+                    late += 1
                 else:
                     unknown[message.channel_id] += 1
         except DamagedError as error:
@@ -130,6 +133,9 @@ class McapFile:
         if unknown:
             self._note(f'{self._name}: {unknown.total()} messages at bytes {span.offset} to '
                        f'{span.end} belong to channels whose description is lost; left out')
+        if late:
+            self._note(f'{self._name}: {late} messages at bytes {span.offset} to {span.end} have '
+                       f'receive times beyond the year 2262; left out')
         return block, messages
 
     def _report(self, walk: Walk, size: int, summary: Summary | None) -> None:

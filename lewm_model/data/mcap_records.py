@@ -19,6 +19,7 @@ MAGIC = b'\x89MCAP0\r\n'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX, STATISTICS, DATA_END = (
     2, 3, 4, 5, 6, 8, 11, 15)
 NEVER_NS = 2 ** 64 - 1
+LAST_NS = 2 ** 63 - 1      # of a signed time, which all of ROS has
 
 record_head = struct.Struct('<BQ').unpack_from             # opcode, length
 message_head = struct.Struct('<HIQQ').unpack_from        # channel, sequence, log and publish time

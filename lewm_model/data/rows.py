@@ -113,7 +113,7 @@ class ChunkedRows(Rows):
             for first, end in zip(firsts, [*firsts[1:], len(rows)], strict=True):
                 row = int(rows[order[first]])
                 found[order[first:end]] = self._open_dataset[row:row + int(end - first)]
-        except (OSError, KeyError) as error:
+        except Exception as error:  # of damaged files h5py raises nearly any kind
             raise DatasetError(f'{self._path}: {self._name} cannot be read: {error}; the file is '
                                f'damaged or was replaced, get or make it again') from error
         return found

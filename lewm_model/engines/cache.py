@@ -42,11 +42,27 @@ def fingerprint(bundle: Bundle, **facts: Any) -> str:
     return digest.hexdigest()[:32]
 
 
+def write_note(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values as JSON, whole or not at all.
+
+    Raises:
+        OSError: If that is not possible.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'w', encoding='utf-8') as file:
+            json.dump(values, file, indent=2)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
 def cached_file(name: str, make: Callable[[Path], object]) -> Path:
     """Return the cached file called `name`, after `make(path)` has written it if it is new.
 
     Raises:
-        EngineError: If the cache folder cannot be written.
+        EngineError: If the cache folder cannot be written, or is full.
     """
     path = cache_folder() / name
     if path.is_file():
@@ -61,6 +77,9 @@ def cached_file(name: str, make: Callable[[Path], object]) -> Path:
     try:
         make(Path(temporary))
         os.replace(temporary, path)
+    except OSError as error:
+        raise EngineError(f'cannot write {path}: {error}; make room there, or set LEWM_CACHE to '
+                          f'another folder') from error
     finally:
         Path(temporary).unlink(missing_ok=True)
     return path

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from lewm_model.engines.linear import LinearFactory
+from lewm_model.engines.linear import linear_factory, LinearFactory
 from lewm_model.errors import ShapeError
 from lewm_model.preprocess import FrameTransform
 from lewm_model.world_model import LeWorldModel
@@ -30,11 +30,12 @@ class EncodeGraph(nn.Module):
             two constant matrix products, equal to bilinear interpolation with antialias.
         linear: Makes the linear maps.
         dtype: Of the matrix products; norms and what goes from layer to layer stay fp32.
+        islands: Keep softmax and projector in fp32 too, for runtimes that take types literally.
     """
 
     def __init__(self, model: LeWorldModel, transform: FrameTransform,
                  frame_size: tuple[int, int], linear: LinearFactory,
-                 dtype: torch.dtype = torch.float32) -> None:
+                 dtype: torch.dtype = torch.float32, *, islands: bool = False) -> None:
         super().__init__()
         vit, size = model.encoder, transform.image_size
         embeddings = vit.embeddings
@@ -51,7 +52,7 @@ class EncodeGraph(nn.Module):
         positions = embeddings.position_embeddings[0].detach()
         self.register_buffer('_class', embeddings.cls_token[0].detach() + positions[:1])
         self.register_buffer('_positions', positions[1:].clone())
-        self._blocks = nn.ModuleList(_Block(block, linear, dtype)
+        self._blocks = nn.ModuleList(_Block(block, linear, dtype, islands)
                                      for block in vit.encoder['layer'])
         first, batch_norm, _, second = model.projector.net
         gain = batch_norm.weight / torch.sqrt(batch_norm.running_var + batch_norm.eps)
@@ -59,6 +60,9 @@ class EncodeGraph(nn.Module):
         bias = ((first.bias - batch_norm.running_mean) * gain + batch_norm.bias
                 + weight @ vit.layernorm.bias)
         self._eps, self._width = vit.layernorm.eps, vit.layernorm.normalized_shape
+        self._project_dtype = torch.float32 if islands else dtype
+        if islands:
+            linear = linear_factory(torch.float32)
         self._project = nn.Sequential(linear(weight * vit.layernorm.weight, bias, 'gelu'),
                                       linear(second.weight, second.bias))
 
@@ -74,14 +78,16 @@ class EncodeGraph(nn.Module):
         for block in self._blocks:
             tokens = block(tokens, 1 if block is self._blocks[-1] else len(self._positions) + 1)
         normed = F.layer_norm(tokens, self._width, eps=self._eps)
-        return self._project(normed.to(self._dtype)).float()[0]
+        return self._project(normed.to(self._project_dtype)).float()[0]
 
 
 class _Block(nn.Module):
     """One pre-norm block on the tokens of one frame."""
 
-    def __init__(self, block: nn.Module, linear: LinearFactory, dtype: torch.dtype) -> None:
+    def __init__(self, block: nn.Module, linear: LinearFactory, dtype: torch.dtype,
+                 islands: bool) -> None:
         super().__init__()
+        self._softmax_dtype = torch.float32 if islands else dtype
         attention, before = block.attention['attention'], block.layernorm_before
         after, up = block.layernorm_after, block.intermediate['dense']
         self._dtype, self._heads = dtype, attention.heads
@@ -101,7 +107,8 @@ class _Block(nn.Module):
         query = self._query(hidden[:kept]).unflatten(-1, (self._heads, -1)).transpose(0, 1)
         key, value = self._key_value(hidden).unflatten(
             -1, (2, self._heads, -1)).permute(1, 2, 0, 3).unbind()
-        weights = (query @ key.transpose(1, 2)).softmax(dim=-1)
+        scores = (query @ key.transpose(1, 2)).to(self._softmax_dtype)
+        weights = scores.softmax(dim=-1).to(self._dtype)
         mixed = (weights @ value).transpose(0, 1).flatten(1)
         tokens = tokens[:kept] + self._out(mixed).float()
         return tokens + self._down(self._up(self._norm(tokens))).float()

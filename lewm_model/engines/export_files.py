@@ -17,6 +17,7 @@ from typing import Any
 
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
+from lewm_model.engines.onnx_engine import engine_errors
 from lewm_model.engines.onnx_export import export_encode, export_rollout, OPSET
 from lewm_model.engines.onnxruntime_engine import open_session
 from lewm_model.engines.parity import check_parity, LIMITS
@@ -83,7 +84,8 @@ class ExportedFiles:
     def __init__(self, folder: Path) -> None:
         self.device = torch.device('cpu')
         self._folder = folder
-        self._sessions = {path.stem: open_session(path) for path in folder.glob('*.onnx')}
+        with engine_errors(f'cannot load the files in {folder}'):
+            self._sessions = {path.stem: open_session(path) for path in folder.glob('*.onnx')}
 
     def describe(self) -> str:
         """Say in one line what runs."""
@@ -91,7 +93,8 @@ class ExportedFiles:
 
     def encode(self, rgb: np.ndarray) -> Tensor:
         """Encode one raw frame, uint8 (H, W, 3), to a latent (D,)."""
-        return torch.from_numpy(self._sessions['encode']('latent', {'rgb': rgb}))
+        with engine_errors(f'encode.onnx in {self._folder} failed'):
+            return torch.from_numpy(self._sessions['encode']('latent', {'rgb': rgb}))
 
     def rollout(self, context: Context, blocks: Tensor) -> Tensor:
         """Predict the latents of every candidate, (S, T, K*A) -> (S, T, D)."""
@@ -106,8 +109,9 @@ class ExportedFiles:
         inputs = {'latents': context.latents, 'candidates': blocks, 'goal': goal}
         if length > 1:
             inputs['past_blocks'] = context.past_blocks
-        return torch.from_numpy(self._sessions[f'rollout_L{length}'](
-            output, {name: value.numpy() for name, value in inputs.items()}))
+        with engine_errors(f'{_rollout_name(length)} in {self._folder} failed'):
+            return torch.from_numpy(self._sessions[f'rollout_L{length}'](
+                output, {name: value.numpy() for name, value in inputs.items()}))
 
 
 def _rollout_name(length: int) -> str:

@@ -26,7 +26,7 @@ def machine_facts(device: torch.device) -> dict[str, str | int]:
         'device': str(device), 'threads': torch.get_num_threads()}
     if device.type == 'cuda':
         facts['gpu'] = torch.cuda.get_device_name(device)
-    for package in ('torch', 'onnxruntime', 'openvino'):
+    for package in ('torch', 'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'):
         try:
             facts[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

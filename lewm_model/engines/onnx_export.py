@@ -20,7 +20,8 @@ _TRACED_CANDIDATES = 3   # any count but 1: the axis stays open
 
 
 def export_encode(bundle: Bundle, path: Path, frame_size: tuple[int, int] | None = None,
-                  dtype: torch.dtype = torch.uint8) -> Path:
+                  dtype: torch.dtype = torch.uint8, *,
+                  compute: torch.dtype = torch.float32) -> Path:
     """Write `rgb` (H, W, 3), 0 to 255 -> `latent` (D,).
 
     Args:
@@ -28,6 +29,7 @@ def export_encode(bundle: Bundle, path: Path, frame_size: tuple[int, int] | None
         path: The file to write.
         frame_size: Height and width of the frames [px]; the model's when None.
         dtype: Of the pixels, torch.uint8 or torch.float32.
+        compute: Of the matrix products; around them the graph is fp32, and so is what leaves it.
 
     Raises:
         MissingPackageError: If onnx is not installed.
@@ -35,12 +37,13 @@ def export_encode(bundle: Bundle, path: Path, frame_size: tuple[int, int] | None
     size = bundle.model_config.image_size
     height, width = frame_size or (size, size)
     graph = EncodeGraph(bundle.model, bundle.frame_transform, (height, width),
-                        linear_factory(torch.float32, packed=False))
+                        linear_factory(compute), compute, islands=True)
     return _export(graph, (torch.zeros(height, width, 3, dtype=dtype),), path,
                    inputs=['rgb'], outputs=['latent'], dynamic={})
 
 
-def export_rollout(bundle: Bundle, path: Path, *, length: int, horizon: int, cost: str) -> Path:
+def export_rollout(bundle: Bundle, path: Path, *, length: int, horizon: int, cost: str,
+                   compute: torch.dtype = torch.float32) -> Path:
     """Write the rollout to cost, all horizon steps in one graph.
 
     Inputs `latents` (1, L, D), `past_blocks` (1, L-1, K*A) unless L is 1, `candidates`
@@ -53,6 +56,7 @@ def export_rollout(bundle: Bundle, path: Path, *, length: int, horizon: int, cos
         length: L, frames in the context.
         horizon: T.
         cost: As `PlanConfig.cost`.
+        compute: As for `export_encode`.
 
     Raises:
         MissingPackageError: If onnx is not installed.
@@ -61,7 +65,7 @@ def export_rollout(bundle: Bundle, path: Path, *, length: int, horizon: int, cos
     sizes = bundle.model_config
     if not 1 <= length <= sizes.history:
         raise ConfigError(f'a context must have 1 to {sizes.history} frames, got {length}')
-    graph = _RolloutToCost(bundle, cost)
+    graph = _RolloutToCost(bundle, cost, compute)
     latents, past, candidates = (torch.zeros(1, length, sizes.latent_dim),
                                  torch.zeros(1, length - 1, sizes.block_dim),
                                  torch.zeros(_TRACED_CANDIDATES, horizon, sizes.block_dim))
@@ -77,9 +81,10 @@ def export_rollout(bundle: Bundle, path: Path, *, length: int, horizon: int, cos
 
 
 class _RolloutToCost(nn.Module):
-    def __init__(self, bundle: Bundle, cost: str) -> None:
+    def __init__(self, bundle: Bundle, cost: str, compute: torch.dtype) -> None:
         super().__init__()
-        self._rollout = RolloutGraph(bundle.model, linear_factory(torch.float32, packed=False))
+        self._rollout = RolloutGraph(bundle.model, linear_factory(compute), compute,
+                                     islands=True)
         self._objective = make_objective(cost)
         self._block_dim = bundle.model_config.block_dim
 

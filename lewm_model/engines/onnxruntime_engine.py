@@ -25,7 +25,7 @@ def open_session(path: Path) -> Run:
 
     Raises:
         MissingPackageError: If onnxruntime is not installed.
-        RuntimeError: If it refuses the file.
+        RuntimeError: If it refuses the file; what is returned raises it if a run fails.
     """
     try:
         import onnxruntime
@@ -41,6 +41,9 @@ def open_session(path: Path) -> Run:
         raise RuntimeError(str(error)) from error
 
     def run(output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        return session.run([output], inputs)[0]
+        try:
+            return session.run([output], inputs)[0]
+        except Exception as error:  # as above
+            raise RuntimeError(str(error)) from error
 
     return run

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib import metadata
+import json
 from pathlib import Path
 
 from lewm_model.engines.cache import cache_folder
+from lewm_model.engines.machine import machine_facts
 from lewm_model.engines.onnx_engine import OnnxEngine, Run
+from lewm_model.engines.openvino_graph import compile_graph
+from lewm_model.engines.trial import try_outside
 from lewm_model.errors import MissingPackageError
-import numpy as np
 import torch
 
 _SETTINGS = {
@@ -18,31 +23,42 @@ _SETTINGS = {
 
 
 class OpenVinoEngine(OnnxEngine):
-    """Runs both graphs with as many threads as torch has; compiled graphs are cached."""
+    """Runs both graphs with as many threads as torch has; compiled graphs are cached.
+
+    Each graph is compiled and run in another process once before it is used in this one.
+    """
 
     name = 'openvino'
     fixes_counts = True
 
+    def prepare(self, graphs: list[tuple[Path, int | None]]) -> None:
+        """Try graphs where a crash does no harm.
+
+        Raises:
+            MissingPackageError: If openvino is not installed.
+            EngineError: If one crashes or fails.
+        """
+        try:
+            import openvino  # noqa: F401, before minutes are spent
+            metadata.version('openvino')
+        except (ImportError, metadata.PackageNotFoundError) as error:
+            raise MissingPackageError('openvino', 'openvino', 'backend openvino') from error
+        settings = self._settings()
+        digest = hashlib.sha256(json.dumps(
+            [settings, machine_facts(self.device), [count for _, count in graphs]],
+            sort_keys=True).encode())
+        for path, _ in graphs:
+            digest.update(path.read_bytes())
+        try_outside('lewm_model.engines.openvino_graph', {
+            'graphs': [(str(path), count) for path, count in graphs], 'settings': settings},
+            key=f'openvino-{digest.hexdigest()[:32]}',
+            what=f'backend {self.name}:{self.precision} cannot load the graphs in '
+                 f'{graphs[0][0].parent}; if they are damaged, delete it')
+
     def load(self, path: Path, candidates: int | None) -> Run:
         """Compile a graph, for a fixed number of candidates or for any."""
-        try:
-            import openvino
-        except ImportError as error:
-            raise MissingPackageError('openvino', 'openvino', 'backend openvino') from error
-        core = openvino.Core()
-        model = core.read_model(str(path))
-        if candidates is not None:
-            for graph_input in model.inputs:
-                shape = graph_input.partial_shape
-                if graph_input.any_name == 'candidates':
-                    model.reshape({'candidates': [candidates, *list(shape)[1:]]})
-        request = core.compile_model(model, 'CPU', {
-            **_SETTINGS[self.precision],
-            'INFERENCE_NUM_THREADS': torch.get_num_threads(),
-            'PERFORMANCE_HINT': 'LATENCY',
-            'CACHE_DIR': str(cache_folder() / 'openvino')}).create_infer_request()
+        return compile_graph(str(path), candidates, self._settings())
 
-        def run(output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-            return request.infer(inputs)[output].copy()   # the request owns its outputs
-
-        return run
+    def _settings(self) -> dict[str, str | int]:
+        return {**_SETTINGS[self.precision], 'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+                'PERFORMANCE_HINT': 'LATENCY', 'CACHE_DIR': str(cache_folder() / 'openvino')}

@@ -15,6 +15,7 @@ from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.machine import has_native_bf16
 from lewm_model.engines.parity import check_parity
+from lewm_model.engines.parity_cases import Cases
 from lewm_model.engines.torch_engine import TorchEngine
 from lewm_model.errors import ConfigError, EngineError
 from lewm_model.planning.protocols import Engine
@@ -51,6 +52,8 @@ BACKENDS: dict[str, Backend] = {
                           ('cuda',)),
     'cuda-graph-compiled': Backend(_lazy('cuda_graph_engine', 'compiled_engine'),
                                    ('bf16', 'fp32'), ('cuda',)),
+    'tensorrt': Backend(_lazy('tensorrt_engine', 'TensorRtEngine'), ('fp16', 'bf16', 'fp32'),
+                        ('cuda',)),
     'onnxruntime': Backend(_lazy('onnxruntime_engine', 'OnnxRuntimeEngine'), ('fp32',)),
     'openvino': Backend(_lazy('openvino_engine', 'OpenVinoEngine'), ('bf16', 'fp32')),
 }
@@ -90,12 +93,36 @@ def make_engine(backend: str, bundle: Bundle, config: PlanConfig | None = None) 
 
 
 def build_checked(name: str, precision: str, bundle: Bundle, config: PlanConfig,
-                  device: torch.device) -> Engine:
-    """Build one backend at one precision.
+                  device: torch.device, cases: Cases | None = None) -> Engine:
+    """Build one backend at one precision and compare it with eager fp32.
+
+    Args:
+        name: Of the backend.
+        precision: One of the backend's.
+        bundle: The model.
+        config: Planner settings.
+        device: Where the model is.
+        cases: What to compare on, from `make_cases`, if several backends are built.
 
     Raises:
         MissingPackageError: If its package is not installed.
         EngineError: If it cannot run here or does not agree with eager fp32.
+    """
+    check_possible(name, precision, device)
+    engine = BACKENDS[name].build(bundle, config, precision)
+    if name != REFERENCE:
+        parity = check_parity(engine, bundle, config, cases=cases)
+        _LOG.info('backend %s: encode error %.2g, rollout error %.2g, regret %.2g against eager '
+                  'fp32', engine.describe(), parity.encode_error, parity.rollout_error,
+                  parity.regret)
+    return engine
+
+
+def check_possible(name: str, precision: str, device: torch.device) -> None:
+    """Refuse what cannot run on the device, before anything is built.
+
+    Raises:
+        EngineError: If the backend has no such device, or the device not the precision.
     """
     spec = BACKENDS[name]
     if device.type not in spec.devices:
@@ -104,13 +131,6 @@ def build_checked(name: str, precision: str, bundle: Bundle, config: PlanConfig,
     if precision == 'bf16' and not has_native_bf16(device):
         raise EngineError(f'backend {name}:bf16: {device} has no bf16 instructions, it would be '
                           f'slower than fp32; use {name}:fp32')
-    engine = spec.build(bundle, config, precision)
-    if name != REFERENCE:
-        parity = check_parity(engine, bundle, config)
-        _LOG.info('backend %s: errors against eager fp32: encode %.2g, rollout %.2g, action %.2g',
-                  engine.describe(), parity.encode_error, parity.rollout_error,
-                  parity.action_error)
-    return engine
 
 
 def _parse(backend: str) -> tuple[str, tuple[str, ...]]:

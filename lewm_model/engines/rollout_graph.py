@@ -7,16 +7,17 @@ It equals `LeWorldModel.rollout` up to rounding, for less work:
 - Everything that actions do to the layers is computed for all blocks at once.
 - While the window grows, keys and values of earlier frames are kept: attention is causal, so they
   cannot change. When the window slides its positions start at 0 again, and it is computed anew.
-- Frames before the newest, and their executed blocks, are equal for all candidates: one row each.
+- Frames before the newest, and their executed blocks, are equal for all candidates: one row each,
+  unless each candidate brings a context of its own.
 - The first frame of a window sees only itself: its attention is its value, without a query.
 - The last layer and `pred_proj` treat the newest frame only.
 
-Rows are ordered by frame: one per frame that all candidates share, then S per frame.
+Rows are ordered by frame: one per frame that all candidates share, S per other frame.
 """
 
 from __future__ import annotations
 
-from lewm_model.engines.linear import LinearFactory
+from lewm_model.engines.linear import linear_factory, LinearFactory
 from lewm_model.world_model import LeWorldModel
 import torch
 from torch import nn, Tensor
@@ -30,10 +31,11 @@ class RolloutGraph(nn.Module):
         model: The model; it is read, not changed.
         linear: Makes the linear maps.
         dtype: Of the matrix products; norms, gates and what goes from layer to layer stay fp32.
+        islands: Keep softmax and projector in fp32 too, for runtimes that take types literally.
     """
 
     def __init__(self, model: LeWorldModel, linear: LinearFactory,
-                 dtype: torch.dtype = torch.float32) -> None:
+                 dtype: torch.dtype = torch.float32, *, islands: bool = False) -> None:
         super().__init__()
         transformer, encoder = model.predictor.transformer, model.action_encoder
         first, _, second = encoder.embed
@@ -45,17 +47,22 @@ class RolloutGraph(nn.Module):
         self._condition = _projection(transformer.cond_proj, linear)
         self._input = _projection(transformer.input_proj, linear)
         self.register_buffer('_positions', model.predictor.pos_embedding[0].detach().clone())
-        self._layers = nn.ModuleList(_Layer(layer, model.config.predictor_head_dim, linear, dtype)
+        self._layers = nn.ModuleList(_Layer(layer, model.config.predictor_head_dim, linear, dtype,
+                                            islands)
                                      for layer in transformer.layers)
         self._eps, self._width = transformer.norm.eps, transformer.norm.normalized_shape
-        self._project = _folded_projector(model, linear)
+        self._project_dtype = torch.float32 if islands else dtype
+        self._project = _folded_projector(
+            model, linear_factory(torch.float32) if islands else linear)
 
     def forward(self, latents: Tensor, past_blocks: Tensor, candidates: Tensor) -> Tensor:
         """Imagine.
 
         Args:
-            latents: What was seen, (1, L, D), oldest first.
-            past_blocks: The executed blocks in between, (1, L-1, K*A).
+            latents: What was seen, (1, L, D) or one context per candidate, (S, L, D); oldest
+                first.
+            past_blocks: The executed blocks in between, (1, L-1, K*A) or (S, L-1, K*A), as
+                `latents`.
             candidates: (S, T, K*A).
 
         Returns:
@@ -64,15 +71,17 @@ class RolloutGraph(nn.Module):
         seen, steps = int(latents.shape[1]), int(candidates.shape[1])   # fixed in an export
         count = candidates.shape[0]
         shared = seen - 1
-        blocks = torch.cat([past_blocks[0], candidates.transpose(0, 1).flatten(0, 1)])
+        each = int(latents.shape[0])   # rows of a frame that was seen: 1, or S
+        past = past_blocks[0] if each == 1 else past_blocks.transpose(0, 1).flatten(0, 1)
+        blocks = torch.cat([past, candidates.transpose(0, 1).flatten(0, 1)])
         conditions = self._embed(blocks.to(self._dtype))
         if self._condition is not None:
             conditions = self._condition(conditions)
         conditions = F.silu(conditions)
         modulations = [layer.modulate(conditions) for layer in self._layers]
-        frames = [*(latents[0, k:k + 1] for k in range(shared)),
-                  latents[0, shared:].expand(count, -1)]
-        starts = [*range(shared), *(shared + t * count for t in range(steps + 1))]
+        frames = [*(latents[:, k] for k in range(shared)), latents[:, shared].expand(count, -1)]
+        starts = [*(k * each for k in range(shared)),
+                  *(shared * each + t * count for t in range(steps + 1))]
         start, done = -1, 0
         for newest in range(shared, shared + steps):
             oldest = max(0, newest + 1 - self._history)
@@ -92,7 +101,7 @@ class RolloutGraph(nn.Module):
                 only = cuts[-1] if layer is self._layers[-1] and len(cuts) > 1 else None
                 tokens = layer(tokens, [part[rows] for part in parts], pairs, cuts, only)
             normed = F.layer_norm(tokens, self._width, eps=self._eps)
-            frames.append(self._project(normed.to(self._dtype)).float())
+            frames.append(self._project(normed.to(self._project_dtype)).float())
         return torch.stack(frames[seen:], dim=1)
 
 
@@ -100,8 +109,9 @@ class _Layer(nn.Module):
     """One conditional block on rows."""
 
     def __init__(self, block: nn.Module, head_dim: int, linear: LinearFactory,
-                 dtype: torch.dtype) -> None:
+                 dtype: torch.dtype, islands: bool) -> None:
         super().__init__()
+        self._softmax_dtype = torch.float32 if islands else dtype
         attention, (norm, up, _, _, down, _) = block.attn, block.mlp['net']
         self._dtype = dtype
         self._width = attention.norm.normalized_shape
@@ -160,7 +170,7 @@ class _Layer(nn.Module):
             return pairs[0][1].flatten(1)
         query = self._query(hidden).unflatten(-1, self._heads)
         scores = torch.stack([(query * key).sum(dim=-1) for key, _ in pairs])
-        weights = scores.softmax(dim=0).unsqueeze(-1)
+        weights = scores.to(self._softmax_dtype).softmax(dim=0).to(self._dtype).unsqueeze(-1)
         mixed = weights[0] * pairs[0][1]
         for weight, (_, value) in zip(weights[1:], pairs[1:], strict=True):
             mixed = mixed + weight * value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.encode_graph import EncodeGraph, FrameResizer
-from lewm_model.engines.linear import linear_factory, packing_works
+from lewm_model.engines.inputs import check_inputs
+from lewm_model.engines.linear import linear_factory
 from lewm_model.engines.rollout_graph import RolloutGraph
 from lewm_model.types import Context
 import numpy as np
@@ -16,7 +17,7 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
 class TunedTorchEngine:
-    """Both graphs with folded weights, cast once and packed once."""
+    """Both graphs with folded weights, cast once."""
 
     name = 'torch-tuned'
 
@@ -25,19 +26,15 @@ class TunedTorchEngine:
         self.precision = precision
         self.device = next(bundle.model.parameters()).device
         dtype, size = DTYPES[precision], bundle.model_config.image_size
-        self._packed = self.device.type == 'cpu' and packing_works(dtype)
+        self._sizes = bundle.model_config
         self._resize = FrameResizer(size, self.device)
-        # A single small frame gains less from packed weights than the calls into oneDNN cost.
-        encode_packed = self._packed and dtype == torch.bfloat16
         self._encode = EncodeGraph(bundle.model, bundle.frame_transform, (size, size),
-                                   linear_factory(dtype, packed=encode_packed), dtype).eval()
-        self._rollout = RolloutGraph(bundle.model, linear_factory(dtype, packed=self._packed),
-                                     dtype).eval()
+                                   linear_factory(dtype), dtype).eval()
+        self._rollout = RolloutGraph(bundle.model, linear_factory(dtype), dtype).eval()
 
     def describe(self) -> str:
         """Say in one line what runs."""
-        weights = 'packed weights' if self._packed else 'plain weights'
-        return f'{self.name}:{self.precision} on {self.device}, {weights}'
+        return f'{self.name}:{self.precision} on {self.device}'
 
     @torch.inference_mode()
     def encode(self, rgb: np.ndarray) -> Tensor:
@@ -46,5 +43,10 @@ class TunedTorchEngine:
 
     @torch.inference_mode()
     def rollout(self, context: Context, blocks: Tensor) -> Tensor:
-        """Predict the latents of every candidate, (S, T, K*A) -> (S, T, D)."""
+        """Predict the latents of every candidate, (S, T, K*A) -> (S, T, D).
+
+        Raises:
+            ShapeError: If context and candidates do not fit the model or each other.
+        """
+        check_inputs(context, blocks, self._sizes)
         return self._rollout(context.latents, context.past_blocks, blocks)

@@ -26,6 +26,8 @@ class PriorConfig(Config):
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
             require(value >= 1, f'PriorConfig.{name}', 'at least 1', value)
+            most = 1000 if name == 'hidden_layers' else 65536
+            require(value <= most, f'PriorConfig.{name}', f'at most {most}', value)
 
 
 class InverseDynamicsPrior(nn.Module):

@@ -17,7 +17,9 @@ class Dynamics(Protocol):
         """Predict latents.
 
         Args:
-            context: Newest latents and the executed blocks between them.
+            context: Newest latents and the executed blocks between them: latents (1, L, D), shared
+                by all candidates, or (S, L, D), one context per candidate (several robots in one
+                batch); past blocks (1, L-1, K*A) or (S, L-1, K*A), as the latents.
             blocks: Candidates, (S, T, K*A) normalised; blocks[:, 0] leaves the newest frame.
 
         Returns:

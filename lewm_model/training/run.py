@@ -44,7 +44,7 @@ class Recipe:
             ConfigError: If a section or key is unknown, or a value out of range.
         """
         values = load_yaml(path)
-        unknown = sorted(set(values) - {'model', 'train', 'plan'})
+        unknown = sorted(set(map(str, values)) - {'model', 'train', 'plan'})
         if unknown:
             raise ConfigError(f'{path} has no section {", ".join(unknown)}; known: model, train, '
                               f'plan')

@@ -43,8 +43,11 @@ class Peer:
             write_released(bundle.model, Path(root, 'checkpoints', 'bundle'),
                            transformers=min(5, int(transformers.__version__.partition('.')[0])))
             self._model = load_pretrained('bundle', cache_dir=root).eval()
+        self._device = next(bundle.model.parameters()).device
+        self._model.to(self._device)
         # Ours is a linear map of the pixels, the same as its ToDtype, Normalize, Resize here.
-        self._frame, self._goal = (bundle.frame_transform.numpy(rgb) for rgb in (frame, goal))
+        self._frame, self._goal = (
+            bundle.frame_transform.numpy(rgb).to(self._device) for rgb in (frame, goal))
 
     @torch.inference_mode()
     def plan(self, config: PlanConfig) -> Tensor:
@@ -54,12 +57,13 @@ class Peer:
 
         solver = CEMSolver(
             self._model, num_samples=config.num_candidates, n_steps=config.iterations,
-            topk=config.num_elites, var_scale=config.sample_std, seed=config.seed)
+            topk=config.num_elites, var_scale=config.sample_std, seed=config.seed,
+            device=self._device)
         solver.configure(
             action_space=Box(-1, 1, (1, self._sizes.action_dim)), n_envs=1,
             config=SimpleNamespace(horizon=config.horizon, action_block=self._sizes.frameskip))
         info = {'pixels': self._frame[None, None], 'goal': self._goal[None, None],
-                'action': torch.zeros(1, 1, self._sizes.block_dim)}
+                'action': torch.zeros(1, 1, self._sizes.block_dim, device=self._device)}
         return solver.solve(info)['actions'][0]
 
     @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import logging
 
@@ -9,10 +10,8 @@ from lewm_model.bundle import Bundle
 from lewm_model.config import ModelConfig, PlanConfig
 from lewm_model.engines.registry import make_engine
 from lewm_model.errors import LewmError
-from lewm_model.planning.candidates import Candidates
-from lewm_model.planning.objectives import make_objective
-from lewm_model.planning.protocols import Engine
-from lewm_model.planning.sampling import SamplingSolver
+from lewm_model.planning.protocols import Engine, Solver
+from lewm_model.planning.registry import make_solver
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.resources import find_named
 from lewm_model.types import Context, Goal
@@ -41,12 +40,15 @@ class Subject:
         frame, goal = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
         return cls(bundle, frame, goal)
 
-    def engines(self, names: list[str]) -> dict[str, Engine]:
-        """Build backends; one that this machine cannot run is left out, with the reason logged."""
+    def engines(self, names: list[str], config: PlanConfig | None = None) -> dict[str, Engine]:
+        """Build backends; one that this machine cannot run is left out, with the reason logged.
+
+        `config` is for those that fix shapes; the bundle's recommendation when None.
+        """
         engines = {}
         for name in names:
             try:
-                engines[name] = make_engine(name, self.bundle)
+                engines[name] = make_engine(name, self.bundle, config)
             except LewmError as error:
                 _log.warning('backend %s is left out: %s', name, error)
         return engines
@@ -58,20 +60,27 @@ class Subject:
         return (Context(latent.expand(1, history, -1), past, tuple(range(history))),
                 Goal(latent=engine.encode(self.goal_frame)))
 
-    def solver(self, engine: Engine, config: PlanConfig) -> SamplingSolver:
+    def solver(self, engine: Engine, config: PlanConfig) -> Solver:
         """Build a solver with a generator of its own, seeded by `config`."""
-        sizes = self.bundle.model_config
-        device = next(self.bundle.model.parameters()).device
-        candidates = Candidates(config, action_dim=sizes.action_dim, block_dim=sizes.block_dim,
-                                generator=torch.Generator(device).manual_seed(config.seed),
-                                bounds=self.bundle.normalized_limits)
-        return SamplingSolver(config, engine, make_objective(config.cost), candidates)
+        return make_solver(config, self.bundle, engine)
 
     def candidates(self, count: int, horizon: int) -> torch.Tensor:
         """Draw candidates (S, T, K*A), the same every time."""
         device = next(self.bundle.model.parameters()).device
         return torch.randn(count, horizon, self.bundle.model_config.block_dim,
                            generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def finished(call: Callable[[], object], device: str) -> Callable[[], object]:
+    """Return a call that lasts until the GPU has done its work, too."""
+    if device == 'cpu':
+        return call
+
+    def wait() -> None:
+        call()
+        torch.cuda.synchronize()
+
+    return wait
 
 
 def _paper_bundle(device: str) -> Bundle:

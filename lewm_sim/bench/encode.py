@@ -9,7 +9,7 @@ from lewm_model.engines.registry import BACKENDS
 from lewm_model.planning.protocols import Engine
 from lewm_sim.bench._limit import count_flops, limit_note, product_rates
 from lewm_sim.bench._peer import NAME, Peer
-from lewm_sim.bench._subject import PAPER, Subject
+from lewm_sim.bench._subject import finished, PAPER, Subject
 from lewm_sim.bench.report import Group, Report
 from lewm_sim.bench.side_by_side import side_by_side, Variant
 import torch
@@ -38,15 +38,14 @@ def _encode(args: argparse.Namespace, name: str, rates: dict[str, float]) -> Gro
     subject = Subject.load(name, args.device)
     engines = subject.engines(args.backends)
     variants = {}
-    if args.device == 'cpu' and importlib.util.find_spec('stable_worldmodel'):
+    if importlib.util.find_spec('stable_worldmodel'):
         peer = Peer(subject.bundle, subject.frame, subject.goal_frame)
-        variants[NAME] = Variant(peer.encode)
+        variants[NAME] = Variant(finished(peer.encode, args.device))
     for backend, engine in engines.items():
         def encode(engine: Engine = engine) -> None:
             engine.encode(subject.frame)
-            if args.device != 'cpu':
-                torch.cuda.synchronize()
-        variants[backend] = Variant(encode, facts={'threads': args.threads})
+        variants[backend] = Variant(finished(encode, args.device), facts={
+            'threads': args.threads, 'engine': engine.describe()})
     measured = side_by_side(variants, rounds=args.rounds, warmup=10)
     notes = {}
     if 'torch' in engines:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 import importlib.util
 
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import BACKENDS
 from lewm_model.planning.objectives import last_step_distance
-from lewm_model.planning.protocols import Engine
+from lewm_model.planning.protocols import Engine, Solver
 from lewm_sim.bench._limit import count_flops, limit_note, product_rates
 from lewm_sim.bench._peer import NAME, Peer
-from lewm_sim.bench._subject import PAPER, Subject
+from lewm_sim.bench._subject import finished, PAPER, Subject
 from lewm_sim.bench.report import Group, Report
 from lewm_sim.bench.side_by_side import side_by_side, Variant
 import torch
@@ -44,9 +45,10 @@ def run(args: argparse.Namespace) -> Report:
     config = PlanConfig(num_candidates=args.candidates, num_elites=args.elites,
                         iterations=args.iterations, horizon=args.horizon,
                         receding_horizon=args.horizon)
-    engines = subject.engines(args.backends)
+    engines = subject.engines(args.backends, replace(   # history of the longest context here
+        config, history=min(3, subject.bundle.model_config.history)))
     peer = None
-    if not args.no_peer and args.device == 'cpu' and importlib.util.find_spec('stable_worldmodel'):
+    if not args.no_peer and importlib.util.find_spec('stable_worldmodel'):
         peer = Peer(subject.bundle, subject.frame, subject.goal_frame)
     rates = product_rates(args.device)
     with tqdm(total=2 * (args.rounds + args.warmup), unit='round') as bar:
@@ -58,13 +60,15 @@ def run(args: argparse.Namespace) -> Report:
 def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
            engines: dict[str, Engine], peer: Peer | None, rates: dict[str, float],
            bar: tqdm) -> Group:
-    variants = {NAME: Variant(lambda: peer.plan(config))} if peer else {}
+    variants = {NAME: Variant(finished(lambda: peer.plan(config), args.device))} if peer else {}
     for name, engine in engines.items():
         context, goal = subject.situation(engine)
+        solver = subject.solver(engine, config)
 
-        def plan(engine: Engine = engine, context=context, goal=goal) -> None:
-            subject.solver(engine, config).solve(context, goal)
-        variants[name] = Variant(plan, facts={'threads': args.threads})
+        def plan(solver: Solver = solver, context=context, goal=goal) -> None:
+            solver.solve(context, goal)
+        variants[name] = Variant(finished(plan, args.device), facts={
+            'threads': args.threads, 'engine': engine.describe()})
     measured = side_by_side(variants, rounds=args.rounds, warmup=args.warmup,
                             on_round=lambda *_: bar.update())
     notes = _cost_errors(subject, config, engines, peer)
@@ -86,17 +90,16 @@ def _iterations(args: argparse.Namespace, subject: Subject, config: PlanConfig,
     samples = subject.candidates(config.num_candidates, config.horizon)
     variants = {}
     history = min(3, subject.bundle.model_config.history)
-    past = torch.zeros(1, history - 1, subject.bundle.model_config.block_dim)
+    past = samples.new_zeros(1, history - 1, subject.bundle.model_config.block_dim)
     if peer:
-        variants[NAME] = Variant(lambda: peer.rollout(past, samples))
+        variants[NAME] = Variant(finished(lambda: peer.rollout(past, samples), args.device))
     for name, engine in engines.items():
         context, _ = subject.situation(engine, history)
 
         def imagine(engine: Engine = engine, context=context) -> None:
             engine.rollout(context, samples)
-            if args.device != 'cpu':
-                torch.cuda.synchronize()
-        variants[name] = Variant(imagine, facts={'threads': args.threads})
+        variants[name] = Variant(finished(imagine, args.device),
+                                 facts={'threads': args.threads})
     measured = side_by_side(variants, rounds=4 * args.rounds, warmup=args.warmup,
                             on_round=lambda done, _: bar.update(done % 4 == 0))
     return Group(f'{args.model}: one iteration ({config.num_candidates} candidates x '
@@ -108,7 +111,7 @@ def _cost_errors(subject: Subject, config: PlanConfig, engines: dict[str, Engine
                  peer: Peer | None) -> dict[str, str]:
     """Compare costs of the same candidates, relative to the first of the variants."""
     samples = subject.candidates(64, config.horizon)
-    costs = {NAME: peer.costs(samples)} if peer else {}
+    costs = {NAME: peer.costs(samples).float().cpu()} if peer else {}
     for name, engine in engines.items():
         context, goal = subject.situation(engine)
         costs[name] = last_step_distance(engine.rollout(context, samples), goal).float().cpu()

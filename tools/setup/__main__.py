@@ -24,6 +24,8 @@ def main():
     """Run every step that is needed; return the exit code."""
     parser = argparse.ArgumentParser(prog='make setup', description=__doc__)
     parser.add_argument('--python', help='Python to build on, such as python3.12')
+    parser.add_argument('--for-tests', action='store_true',
+                        help='also install the optional packages that tests use')
     arguments = parser.parse_args()
     logs = ROOT / '.setup'
     logs.mkdir(exist_ok=True)
@@ -34,7 +36,7 @@ def main():
             say('another set-up of this checkout is running: waiting for it')
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            set_up(arguments.python, logs)
+            set_up(arguments.python, logs, for_tests=arguments.for_tests)
         except SetupError as error:
             print(f'[setup] error: {error}', file=sys.stderr)
             return 1
@@ -44,7 +46,7 @@ def main():
     return 0
 
 
-def set_up(wanted_python, logs):
+def set_up(wanted_python, logs, *, for_tests=False):
     """Bring system packages, environment and workspace up to date, in this order."""
     start = time.monotonic()
     python = choose_python(wanted_python)
@@ -58,7 +60,7 @@ def set_up(wanted_python, logs):
     missing = missing_packages(python)
     if missing:
         install_packages(missing, logs / 'apt.log')
-    changed = environment.ensure()
+    changed = environment.ensure(for_tests=for_tests)
     changed = Workspace(ROOT, environment).ensure() or changed
     if changed:
         say(f'ready after {time.monotonic() - start:.0f} s')

@@ -10,6 +10,8 @@ import ros
 from shell import fingerprint, read_json, run_step, say, SetupError, write_json
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / 'requirements'
+# Optional packages that only tests and those who ask for them need; 250 MB to download.
+TEST_EXTRAS = 'blosc,lerobot,onnx,openvino,tensorrt'
 START_OVER = 'If that does not help, start over with: rm -rf .venv && make setup'
 TRY_AGAIN = ('Often the network or a full disk (4 GB are needed); what is there is kept.\n'
              f'Try again with: make setup\n{START_OVER}')
@@ -57,8 +59,12 @@ class Environment:
                 and (not self._exact or version == python_version(self._base_python))
                 and any(is_complete(path) for path in self.site_packages.glob('pip-*.dist-info')))
 
-    def ensure(self):
-        """Bring the environment up to date; return whether anything had to be done."""
+    def ensure(self, *, for_tests=False):
+        """Bring the environment up to date; return whether anything had to be done.
+
+        Args:
+            for_tests: Also install `TEST_EXTRAS`. Where that fails, tests that need them skip.
+        """
         if not self.works():
             self._create()
         if self.distribution is None:
@@ -70,11 +76,30 @@ class Environment:
             if self._stamp_file.exists():
                 self._stamp_file.unlink()
             self._install()
-            names = sorted(path.name for path in self.site_packages.glob('*.dist-info'))
-            write_json(self._stamp_file, {'key': key, 'distributions': names})
+            self._write_stamp(key)
+        if for_tests and read_json(self._stamp_file).get('test_key') != key:
+            self._install_test_extras()
+            self._write_stamp(key, test_key=key)
+            changed = True
         if self.distribution is None:
             ros.complete_wheels(self.folder)
         return changed
+
+    def _write_stamp(self, key, **more):
+        """Remember what is installed, for the next run to compare with."""
+        names = sorted(path.name for path in self.site_packages.glob('*.dist-info'))
+        write_json(self._stamp_file, {'key': key, 'distributions': names, **more})
+
+    def _install_test_extras(self):
+        """Let pip install what only some tests need; not having it is no error."""
+        constraints = REQUIREMENTS / 'constraints.txt'
+        if self.distribution is not None:
+            constraints = self.folder / 'constraints.txt'
+        try:
+            self._pip('optional packages that tests use (once)', '-c', constraints,
+                      '-e', f'{self.root}[{TEST_EXTRAS}]')
+        except SetupError as error:
+            say(f'some optional packages are missing, tests that need them are skipped: {error}')
 
     def _key(self):
         """Hash everything that decides what has to be installed."""

@@ -1,0 +1,166 @@
+"""The shipped examples of other robots, driven over real DDS: a base by twist, an arm by position.
+
+A fake planner plans, the command node commands, a fake robot moves; all are processes.
+"""
+
+import time
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytestmark = pytest.mark.ros
+
+from command_rig import Robot  # noqa: E402
+from lewm_model.config import DataConfig  # noqa: E402
+from lewm_model.data.bag import Bag  # noqa: E402
+from lewm_model.data.streams import read_streams  # noqa: E402
+from lewm_model.data.synchronize import synchronize  # noqa: E402
+from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_ros import qos  # noqa: E402
+from lewm_ros.reports import State  # noqa: E402
+from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
+from nav_msgs.msg import Odometry  # noqa: E402
+import numpy as np  # noqa: E402
+from ros_helpers import Graph  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+import yaml  # noqa: E402
+
+BASE = RobotDescription.from_yaml('diff_drive')
+ARM = RobotDescription.from_yaml('joint_trajectory_arm')
+STOP_S = 1.0    # 0.2 s timeout, 0.15 s ramp in steps of 0.1 s; the rest is this machine's
+
+
+@pytest.fixture
+def graph():
+    with Graph() as graph:
+        yield graph
+
+
+def file_of(name: str, folder, **changes) -> str:
+    """Copy a shipped robot with changes, as people do; return the file."""
+    from lewm_model import resources
+    values = yaml.safe_load(resources.find_named('config/robots', name, '.yaml').read_text())
+    path = folder / f'{name}.yaml'
+    path.write_text(yaml.safe_dump({**values, **changes}))
+    return str(path)
+
+
+def start(graph, tmp_path, robot: str, action: str, state_type, **parameters):
+    """Start a robot and what commands and plans for it; return (rig, states, planner)."""
+    described = RobotDescription.from_yaml(robot)
+    graph.spawn('fake_robot', robot)
+    states = graph.collect(state_type, described.joint_state_topic, qos.SENSOR)
+    graph.wait_for(lambda: states, 'the state of the robot')
+    rig = Robot(graph, tmp_path, robot=robot, require_enable=False, **parameters)
+    planner = graph.spawn('fake_planner', action, robot)
+    return rig, states, planner
+
+
+def record(graph, tmp_path, robot: str, seconds: float) -> str:
+    """Record an episode with the recorder of this package; return the bag's folder."""
+    graph.spawn('lewm_ros.recorder_node', output=tmp_path / 'recorder.log',
+                parameters={'robot': robot, 'root': str(tmp_path / 'recordings')})
+    answer = None
+    while answer is None or not answer.success:   # until it has found all topics
+        answer = graph.call(StartEpisode, '/recorder_node/start_episode', StartEpisode.Request())
+        graph.spin(0.2)
+    graph.spin(seconds)
+    answer = graph.call(StopEpisode, '/recorder_node/stop_episode',
+                        StopEpisode.Request(outcome=StopEpisode.Request.SUCCESS))
+    assert answer.success and answer.messages_lost == 0, answer.message
+    return answer.bag_uri
+
+
+def rows_of(bag: str, robot: RobotDescription):
+    """Return the one episode that ingest makes of a bag."""
+    config = DataConfig(control_dt_s=robot.control_dt_s, min_rows=5)
+    with Bag(bag) as opened:
+        result = synchronize(read_streams(opened, robot), config)
+    return max(result.episodes, key=lambda episode: len(episode.actions))
+
+
+def test_a_base_drives_stops_when_the_planner_is_killed_and_its_bag_has_rows(graph, tmp_path):
+    """Shipped `diff_drive`: 0.2 m/s and 0.5 rad/s by cmd_vel, odometry agrees, SIGKILL, zero."""
+    rig, odometry, planner = start(graph, tmp_path, 'diff_drive', '0.2,0.5', Odometry)
+    graph.wait_for(lambda: odometry[-1][1].pose.pose.position.x > 0.05, '5 cm on the way')
+    bag = record(graph, tmp_path, 'diff_drive', 1.5)
+    moving = rig.action()
+    np.testing.assert_allclose(moving, [0.2, 0.5], atol=1e-6)
+
+    killed_at = time.monotonic()
+    planner.kill()
+    graph.wait_for(lambda: rig.state is State.STOPPED and not rig.moves(), 'standstill')
+    print(f'seconds from SIGKILL to zero: {rig.last_motion() - killed_at:.3f}')
+    assert rig.last_motion() - killed_at < STOP_S
+    graph.wait_for(lambda: odometry[-1][1].twist.twist.linear.x == 0, 'a base at rest')
+    place = odometry[-1][1].pose.pose.position
+    graph.wait_for(lambda: time.monotonic() - rig.commands[-1][0] > 0.5, 'silence')
+    assert odometry[-1][1].pose.pose.position == place
+    assert {message.interface for _, message in rig.executed} == {0}
+
+    episode = rows_of(bag, BASE)
+    assert len(episode.actions) >= 10
+    np.testing.assert_allclose(episode.actions[:-1], [[0.2, 0.5]] * (len(episode.actions) - 1),
+                               atol=1e-6)
+    assert episode.positions[-1, 2] > episode.positions[0, 2]   # it turned left
+
+
+def test_a_base_with_stamped_twists_is_commanded_with_stamp_and_frame(graph, tmp_path):
+    """`command_type` alone decides; the stamp is the start of the control step."""
+    robot = file_of('diff_drive', tmp_path, command_type='geometry_msgs/msg/TwistStamped',
+                    executed_topic='executed_command', command_frame='base_footprint')
+    rig, odometry, _ = start(graph, tmp_path, robot, '0.2,0', Odometry)
+    graph.wait_for(lambda: rig.moves() and len(rig.executed) > 5, 'motion')
+    graph.wait_for(lambda: odometry[-1][1].twist.twist.linear.x > 0.1, 'a base in motion')
+    sent = {(m.header.stamp.sec, m.header.stamp.nanosec) for _, m in rig.commands}
+    reported = {(m.header.stamp.sec, m.header.stamp.nanosec) for _, m in rig.executed}
+    assert len(sent & reported) >= 5
+    assert {m.header.frame_id for _, m in rig.commands} == {'base_footprint'}
+
+
+def test_an_arm_starts_where_it_is_and_is_held_where_it_was_measured(graph, tmp_path):
+    """Shipped `joint_trajectory_arm`: no jump at the start, none at the stop, then held."""
+    rig, joints, planner = start(graph, tmp_path, 'joint_trajectory_arm',
+                                 '2.5,-2.5,2.5,2.5,2.5,2.5', JointState)
+    graph.wait_for(lambda: rig.commands, 'the first command')
+    begin = np.array(joints[0][1].position)
+    step = ARM.max_rate * ARM.control_dt_s
+    assert (np.abs(rig.action(0) - begin) <= step + 1e-6).all()
+    graph.wait_for(lambda: len(rig.commands) > 3, 'motion')
+    bag = record(graph, tmp_path, 'joint_trajectory_arm', 1.2)
+
+    planner.kill()
+    graph.wait_for(lambda: rig.state is State.STOPPED, 'standstill')
+    held = rig.action()
+    graph.wait_for(lambda: time.monotonic() - rig.commands[-1][0] > 0.5, 'silence')
+    np.testing.assert_array_equal(rig.action(), held)
+    np.testing.assert_allclose(joints[-1][1].position, held, atol=1e-9)
+    measured = np.array([message.position for _, message in joints])
+    assert np.abs(measured - held).max(axis=1).min() < 1e-6   # it had been there
+    actions = np.array([rig.action(k) for k in range(len(rig.commands))])
+    assert (np.abs(np.diff(actions, axis=0)) <= 2 * ARM.stop_rate * ARM.control_dt_s + 1e-6).all()
+    assert {message.interface for _, message in rig.executed} == {1}
+
+    episode = rows_of(bag, ARM)
+    assert len(episode.actions) >= 5
+    assert (np.diff(episode.actions[:-1, 0]) >= -1e-9).all()
+    assert (np.abs(episode.actions[:-1] - episode.positions[:-1]) < 0.5).all()
+
+
+def test_an_arm_nobody_measures_is_not_moved_and_is_told_why(graph, tmp_path):
+    """Without joint states not one command; the state names the topic."""
+    rig = Robot(graph, tmp_path, robot='joint_trajectory_arm', require_enable=False)
+    graph.spawn('fake_planner', '0.5', 'joint_trajectory_arm')
+    graph.wait_for(lambda: 'on joint_states yet' in rig.states[-1][1].reason
+                   and rig.states[-1][1].epoch == 1, 'the reason')
+    assert rig.commands == []
+
+
+def test_efforts_are_refused_when_the_node_is_configured(graph, tmp_path):
+    """The reason is in the log, the node stays unconfigured."""
+    robot = file_of('sim_reacher', tmp_path, interface='joint_effort')
+    log = tmp_path / 'log'
+    graph.spawn('lewm_ros.command_node', output=log, parameters={'robot': robot})
+    with pytest.raises(AssertionError, match='refused to configure'):
+        graph.transition('command_node', 'configure')
+    graph.wait_for(lambda: 'commanded by efforts' in log.read_text(), 'the reason')

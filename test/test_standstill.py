@@ -1,0 +1,275 @@
+"""Stopping and starting by interface: positions are held where they were measured."""
+
+from dataclasses import replace
+
+from bag_factory import robot
+from lewm_model.errors import ConfigError
+from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, ODOMETRY, TWIST
+from lewm_ros.control_loop import CommandParameters, ControlLoop
+from lewm_ros.reports import State
+from lewm_ros.standstill import standstill_of
+from loop_bench import Bench, MS, SETTINGS, values
+import numpy as np
+import pytest
+
+# 1 rad/s while tracking (0.05 rad per step), 2 rad/s in a stop (0.1 rad per step)
+ARM = robot(interface='joint_position', command_type=JOINT_TRAJECTORY, min_command=[-3, -3],
+            max_command=[3, 3], max_rate=[1, 1], stop_rate=[2, 2])
+BASE = robot(interface='twist', command_type=TWIST, joint_names=['linear.x', 'angular.z'],
+             state_type=ODOMETRY, min_command=[-1, -2], max_command=[1, 2], max_rate=[2, 4],
+             stop_rate=[4, 20])
+STEP, STOP_STEP = 0.05, 0.1
+AT = np.array([0.7, -0.4])
+
+
+def arm_bench(settings: CommandParameters = SETTINGS, at=AT) -> Bench:
+    """Return a bench whose joints lag 0.03 rad behind the last command, from `at` on."""
+    bench = Bench(settings, ARM)
+    bench.place = np.array(at, float)
+
+    def joints():
+        if bench.sent:
+            goal = bench.sent[-1][1].executed
+            bench.place = goal - np.clip(goal - bench.place, -0.03, 0.03)
+        return bench.place
+
+    bench.joints = joints
+    return bench
+
+
+def test_the_first_command_starts_from_the_measured_position():
+    """The plan is at (2, 2), the arm at (0.7, -0.4): the way there begins 0.05 rad from it."""
+    bench = arm_bench()
+    bench.beat()
+    bench.plan(2.0)
+    first, second = bench.run(100)
+    np.testing.assert_allclose(first.executed, AT + STEP)
+    np.testing.assert_allclose(second.executed, AT + 2 * STEP)
+    assert first.slewed and not first.clipped
+
+
+def test_a_plan_near_the_robot_is_followed_exactly():
+    """Within the rate the executed position is the planned one."""
+    bench = arm_bench()
+    bench.beat()
+    bench.plan(AT + np.outer(np.arange(1, 11), (0.04, -0.02)), rows=10)
+    steps = bench.run(500)
+    np.testing.assert_allclose([s.executed for s in steps],
+                               AT + np.outer(np.arange(1, 11), (0.04, -0.02)), atol=1e-6)
+    assert not any(s.slewed for s in steps)
+
+
+@pytest.mark.parametrize('measured', [None, (np.nan, 0.0)])
+def test_without_a_measured_position_motion_never_begins(measured):
+    """Nothing is sent, and the reason names the joints and the topic."""
+    bench = Bench(robot=ARM)
+    bench.joints = measured and (lambda: measured)
+    bench.beat()
+    bench.plan(0.1)
+    assert bench.run(500) == []
+    assert bench.loop.state is State.IDLE
+    assert 'no positions of shoulder, wrist on joint_states yet' in bench.reason()
+
+
+def test_an_old_measured_position_does_not_count():
+    """0.25 s after the last joint state (allowed: 0.2 s) motion does not begin; it says why."""
+    bench = arm_bench()
+    bench.run(10)
+    bench.joints = None
+    bench.run(250)
+    bench.plan(0.1)
+    assert bench.run(200) == []
+    assert 'came 0.45 s ago, allowed are 0.2 s' in bench.reason()
+    bench.joints = lambda: AT
+    assert len(bench.run(100)) == 2
+
+
+def test_a_stop_holds_the_measured_position():
+    """The ramp goes from the last command to where the arm was, and stays exactly there."""
+    bench = arm_bench().moving(3.0)
+    place, last = bench.place.copy(), bench.sent[-1][1].executed
+    assert (last - place > 0.02).all()
+    steps = bench.run(600, beats=False)
+
+    stop = [s for s in steps if s.state in (State.RAMP_DOWN, State.STOPPED)]
+    assert bench.loop.state is State.STOPPED
+    assert len({tuple(s.executed) for s in stop[1:]}) == 1   # one ramp step, then the same
+    held = stop[-1].executed
+    np.testing.assert_array_equal(held, stop[-1].requested)
+    followed = [s for s in steps if s.state is State.TRACKING][-1].executed
+    np.testing.assert_allclose(held, followed - 0.03, atol=1e-9)
+    assert 'instead' not in bench.reason()
+
+
+def test_a_stop_is_ramped_towards_a_far_measured_position():
+    """An arm that could not follow, 0.35 rad behind: 0.1 rad per step, no jump."""
+    bench = arm_bench().moving(3.0)
+    last = bench.sent[-1][1].executed[0]
+    bench.joints = lambda: np.full(2, last - 0.35)
+    bench.run(10)
+    bench.loop.disable('test', bench.now_ms * MS)
+    stop = values(bench.run(400))
+    begin = bench.sent[-len(stop) - 1][1].executed[0]
+    moves = np.diff([begin, *stop])
+    assert np.abs(moves).max() <= STOP_STEP + 1e-9
+    np.testing.assert_allclose(stop[-1], last - 0.35)
+    assert np.count_nonzero(moves) >= 4
+
+
+def test_a_sagging_arm_is_not_followed_down():
+    """The target is measured once, when the stop begins."""
+    bench = arm_bench().moving(3.0)
+    bench.loop.disable('test', bench.now_ms * MS)
+    held = values(bench.run(100))[-1]
+    bench.joints = lambda: bench.place - 0.2
+    assert set(values(bench.run(600))) == {held}
+
+
+def test_without_a_fresh_measurement_the_last_command_is_held_and_said_to_be():
+    """No joint states for 0.3 s in motion, then a stop: it stays at the last command."""
+    bench = arm_bench().moving(3.0)
+    bench.joints = None
+    last = values(bench.run(300))[-1]
+    bench.loop.disable('test', bench.now_ms * MS)
+    assert set(values(bench.run(200))) == {last}
+    assert 'came 0.31 s ago, allowed are 0.2 s: holding the last command inst' in bench.reason()
+
+
+def test_holding_is_published_for_a_while_then_silence():
+    """About 20 equal positions after a stop, one per step, then another controller may move."""
+    bench = arm_bench(replace(SETTINGS, stop_publish_s=1.0)).moving(3.0)
+    bench.loop.disable('test', bench.now_ms * MS)
+    steps = bench.run(3000)
+    assert 20 <= len(steps) <= 24
+    assert len(set(values(steps[2:]))) == 1
+    assert bench.steady_ms - bench.sent[-1][0] > 1800
+
+
+@pytest.mark.parametrize('way', ['silence', 'disable', 'e_stop', 'fault'])
+def test_after_a_pause_motion_starts_from_where_the_arm_is_now(way):
+    """Somebody moved it by 1 rad meanwhile; the first command is one step from there."""
+    bench = arm_bench().moving(3.0)
+    if way == 'disable':
+        bench.loop.disable('test', bench.now_ms * MS)
+    elif way == 'e_stop':
+        bench.loop.set_e_stop(True, bench.now_ms * MS)
+    elif way == 'fault':
+        bench.loop.fault('test', bench.now_ms * MS)
+    bench.run(3000 if way == 'silence' else 200, beats=False)
+    bench.joints = lambda: AT - 1.0
+    bench.run(20)
+    bench.loop.set_e_stop(False, bench.now_ms * MS)
+    bench.loop.clear_fault()
+    assert bench.loop.enable(bench.now_ms * MS) == ''
+    bench.run(10)
+    bench.plan(3.0)
+    np.testing.assert_allclose(bench.run(10)[0].executed, AT - 1.0 + STEP)
+
+
+def test_a_gap_in_the_plan_is_continued_without_a_step_back():
+    """Hold, ramp, and a late plan while in charge: from the last command, not from behind."""
+    bench = arm_bench()
+    bench.beat()
+    bench.plan(3.0, rows=4)
+    bench.run(500)
+    assert bench.loop.state is State.STOPPED
+    last = bench.sent[-1][1].executed
+    bench.plan(3.0)
+    np.testing.assert_allclose(bench.run(10)[0].executed, last + STEP)
+
+
+def test_zero_is_a_place_like_any_other():
+    """The dead band would pull small positions to zero; it is not for them."""
+    bench = arm_bench(replace(SETTINGS, deadband=0.5), at=(0.3, 0.3))
+    bench.beat()
+    bench.plan(0.32)
+    np.testing.assert_allclose(bench.run(10)[0].executed, 0.32)
+
+
+def test_positions_outside_the_limits_are_left_at_the_allowed_rate():
+    """An arm found beyond a limit is led back, not thrown."""
+    bench = arm_bench(at=(3.4, 0.0))
+    bench.beat()
+    bench.plan(9.0)
+    steps = bench.run(500)
+    assert values(steps)[0] == pytest.approx(3.35)
+    assert values(steps)[-1] == pytest.approx(3.0)
+    assert np.abs(np.diff(values(steps))).max() <= STEP + 1e-9
+
+
+def test_halting_holds_and_never_speaks_out_of_turn():
+    """In motion: at most one ramp step towards the measured position. At rest: not a word."""
+    bench = arm_bench()
+    assert bench.loop.halt(bench.now_ms * MS, bench.steady_ms / 1e3) is None
+    bench = arm_bench().moving(3.0)
+    last = bench.sent[-1][1].executed
+    step = bench.loop.halt(bench.now_ms * MS, bench.steady_ms / 1e3)
+    assert step.overridden
+    np.testing.assert_allclose(step.executed, bench.place)
+    assert (np.abs(step.executed - last) <= STOP_STEP).all()
+    assert bench.loop.halt(bench.now_ms * MS, bench.steady_ms / 1e3) is None
+
+
+def test_a_base_ramps_each_axis_to_zero_and_falls_silent():
+    """0.6 m/s at 4 m/s^2 takes three steps of 50 ms, 1 rad/s at 20 rad/s^2 one."""
+    bench = Bench(replace(SETTINGS, stop_publish_s=0.5), BASE)
+    bench.beat()
+    bench.plan(np.tile((0.6, 1.0), (25, 1)))
+    bench.run(500)
+    bench.loop.disable('test', bench.now_ms * MS)
+    steps = bench.run(2000)
+    np.testing.assert_allclose([s.executed for s in steps[:4]],
+                               [(0.4, 0.0), (0.2, 0.0), (0.0, 0.0), (0.0, 0.0)], atol=1e-6)
+    assert not any(s.executed.any() for s in steps[3:])
+    assert bench.steady_ms - bench.sent[-1][0] > 1200
+
+
+@pytest.mark.parametrize('kind', [FLOAT_ARRAY, JOINT_STATE])
+def test_efforts_are_refused_with_what_to_do_instead(kind):
+    """No last word stops them: zero effort lets an arm fall."""
+    with pytest.raises(ConfigError, match="robot 'arm' is commanded by efforts, .* position or "):
+        ControlLoop(robot(interface='joint_effort', command_type=kind), SETTINGS)
+
+
+def test_a_position_robot_without_joint_states_is_refused():
+    """Odometry does not say where joints are."""
+    with pytest.raises(ConfigError, match='state_type must be sensor_msgs/msg/JointState'):
+        standstill_of(replace(ARM, state_type=ODOMETRY), 0.2)
+
+
+@pytest.mark.parametrize('seed', range(10))
+def test_chaos_never_makes_a_position_robot_jump(seed):
+    """Property: between two commands, or from the arm to the first one, at most what is allowed.
+
+    Plans, gaps, stops, lost joint states and people who move the arm come in any order.
+    """
+    rng = np.random.default_rng(seed)
+    bench = arm_bench()
+    lag = bench.joints
+    heard, since = bench.place.copy(), 0
+    for _ in range(800):
+        dice = rng.random()
+        if dice < 0.1:
+            bench.plan(rng.normal(0, 3), rows=int(rng.integers(1, 30)))
+        elif dice < 0.12:
+            bench.loop.disable('test', bench.now_ms * MS)
+        elif dice < 0.16:
+            bench.loop.clear_fault()
+            bench.loop.enable(bench.now_ms * MS)
+        elif dice < 0.17:
+            bench.plan(np.nan)
+        elif dice < 0.19:
+            bench.joints = None if bench.joints else lag
+        elif dice < 0.20:
+            bench.run(int(rng.integers(100, 1500)), beats=False)
+        begin = len(bench.sent)
+        bench.run(10, beats=dice < 0.8)
+        for index in range(begin, len(bench.sent)):
+            last = bench.sent[index - 1][1].executed if index else heard
+            step = bench.sent[index][1]
+            # both at once: a rate's two steps after a stall, or a start 0.03 rad behind
+            allowed = 2 * STOP_STEP + 0.03
+            assert np.isfinite(step.executed).all()
+            assert (np.abs(step.executed - last) <= allowed + 1e-9).all()
+            since += 1
+    assert since > 50
