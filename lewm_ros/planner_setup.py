@@ -35,6 +35,9 @@ class PlannerParameters:
         'auto', 'engine that runs the model, as in docs/engines.md; auto: the fastest here, '
         'measured at the first start',
         read_only=True)
+    plan: str = parameter(
+        '', 'planner settings: a name of `config/plan`, such as prior, or a file; empty: as the '
+        'bundle recommends', read_only=True)
     device: str = parameter('cpu', 'where the model runs: cpu, cuda, cuda:1', read_only=True)
     num_threads: int = parameter(
         1, 'threads of torch on the CPU; small models gain nothing from more', low=1, high=256,
@@ -110,9 +113,12 @@ def prepare(settings: PlannerParameters) -> Prepared:
 
 
 def plan_config(bundle: Bundle, settings: PlannerParameters) -> PlanConfig:
-    """Return the bundle's recommended planner settings with the parameters' overrides."""
+    """Return the planner settings that are named, or the bundle's, with the overrides."""
+    base = bundle.plan_config
+    if settings.plan:
+        base = PlanConfig.from_yaml(resources.find_named('config/plan', settings.plan, '.yaml'))
     given = {name: getattr(settings, name) for name in _OVERRIDES if getattr(settings, name)}
-    return replace(bundle.plan_config, **given)
+    return replace(base, **given)
 
 
 def check_fit(bundle: Bundle, robot: RobotDescription) -> None:

@@ -30,6 +30,9 @@ class SystemOptions:
     task: str = _option('reacher', 'what is simulated')
     robot: str = _option('', 'robot description, name or file; empty: the one of the task')
     bundle: str = _option('reacher-nano', 'model bundle, name or folder')
+    plan: str = _option('', 'planner settings, a name of config/plan or a file; empty: as the '
+                        'bundle recommends')
+    backend: str = _option('torch', 'engine that runs the model, see docs/engines.md')
     goal_image: str = _option('', 'picture that is the goal from the start; empty: none')
     goal_root: str = _option('', 'the only folder from which goals are read; empty: none')
     namespace: str = _option('', 'namespace of all nodes and topics')
@@ -148,6 +151,7 @@ def system(options: SystemOptions) -> tuple[NodeSpec, ...]:
         nodes += [
             # Not essential: without it the command node must live on and stop the robot.
             node('planner_node', {**common, 'robot': robot, 'bundle': options.bundle,
+                                  'plan': options.plan, 'backend': options.backend,
                                   'dry_run': options.dry_run}, lifecycle=True),
             node('goal_node', {**common, 'robot': robot, 'goal_image': options.goal_image,
                                'goal_root': options.goal_root})]

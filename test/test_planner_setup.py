@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from lewm_model.errors import BundleError
+from lewm_model.errors import BundleError, ConfigError
 from lewm_model.robot import RobotDescription
 from lewm_ros.planner_setup import check_fit, plan_config, PlannerParameters, prepare
 from nano import PLAN, tiny_bundle
@@ -42,3 +42,12 @@ def test_a_prepared_policy_is_warm_and_has_no_memory_of_the_warm_up(tmp_path):
     assert prepared.replan_steps == PLAN.receding_horizon * 5
     assert prepared.max_committed_steps == 10
     assert prepared.robot.robot == 'sim_reacher'
+
+
+def test_planner_settings_can_be_named():
+    """`plan` takes the place of the bundle's settings; single parameters still win."""
+    settings = PlannerParameters(plan='icem', iterations=2)
+    config = plan_config(tiny_bundle(), settings)
+    assert (config.noise, config.keep_elites, config.iterations) == ('coloured', 5, 2)
+    with pytest.raises(ConfigError, match='shipped config/plan: cem, cem_prior'):
+        plan_config(tiny_bundle(), PlannerParameters(plan='magic'))
