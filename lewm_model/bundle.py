@@ -227,7 +227,7 @@ class Bundle:
                 metrics=settings['metrics'], model_id=settings['weights_sha256'][:12])
         except BundleError as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: {error}') from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: malformed entry '
                               f'({type(error).__name__}: {error})') from error
         if 'prior' not in settings:

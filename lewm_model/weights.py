@@ -137,7 +137,8 @@ def fill_strictly(module: nn.Module, weights: dict[str, Tensor], source: Path) -
     problems += [f'{key} has values that are not finite' for key, value in weights.items()
                  if value.is_floating_point() and not torch.isfinite(value).all()]
     if problems:
-        raise BundleError(f'{source} does not fit the model: ' + '; '.join(problems))
+        more = f'; and {len(problems) - 20} more' if len(problems) > 20 else ''
+        raise BundleError(f'{source} does not fit the model: ' + '; '.join(problems[:20]) + more)
     module.load_state_dict(weights)
 
 

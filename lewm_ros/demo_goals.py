@@ -50,7 +50,7 @@ class GoalSet:
             goals = tuple(GoalPicture(folder / str(item['file']), _positions(item['qpos']),
                                       str(item['episode']), int(item['row']))
                           for item in values['goals'])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f'{path}: malformed entry ({type(error).__name__}: {error}); it '
                               f'has `start: {{qpos}}` and `goals:`, a list of '
                               f'{{file, qpos, episode, row}}') from error

@@ -32,7 +32,7 @@ class PlannerParameters:
         '', 'robot description: a shipped name or a file; empty: the one the bundle names',
         read_only=True)
     backend: str = parameter(
-        'auto', 'engine that runs the model, as in docs/engines.md; auto: the fastest here, '
+        'torch', 'engine that runs the model, as in docs/engines.md; auto: the fastest here, '
         'measured at the first start',
         read_only=True)
     plan: str = parameter(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
+
 from engine_models import alive_bundle, PLAN_2
-from lewm_model.engines import machine, onnx_engine, registry
+from lewm_model.engines import machine, onnx_engine, registry, trial
 from lewm_model.engines.parity import check_parity, measure_parity
 from lewm_model.engines.registry import make_engine
 from lewm_model.engines.torch_engine import TorchEngine
@@ -93,7 +95,7 @@ def test_graphs_are_exported_once(backend, own_cache, monkeypatch):
     monkeypatch.setattr(onnx_engine, 'export_rollout', lambda *a, **k: calls.append(a))
     make_engine(backend, alive_bundle(), PLAN_2)
     assert calls == []
-    with pytest.raises((EngineError, OSError)):   # the stand-in writes an empty file
+    with pytest.raises(EngineError):   # the stand-in writes an empty file
         make_engine(backend, alive_bundle(seed=1), PLAN_2)
     assert calls
 
@@ -147,3 +149,84 @@ def test_parity_is_measured_with_frames_of_any_size(backend):
     bundle = alive_bundle()
     engine = make_engine(backend, bundle, PLAN_2)
     assert measure_parity(engine, bundle, PLAN_2, (48, 90)).encode_error < 1e-4
+
+
+def test_several_robots_in_one_batch_equal_single_calls(backend, monkeypatch):
+    """Also when the number of candidates changes; no graph is exported or loaded for it."""
+    bundle = alive_bundle()
+    engine, eager = make_engine(backend, bundle, PLAN_2), TorchEngine(bundle)
+    monkeypatch.setattr(onnx_engine, 'export_rollout', None)   # would be called
+    monkeypatch.setattr(type(engine), 'load', None)
+    for length, count in ((1, PLAN_2.num_candidates), (2, 1), (2, PLAN_2.num_candidates), (1, 5)):
+        contexts = [context(length), Context(2 * context(length).latents,
+                                             context(length).past_blocks - 1, (0,) * length)]
+        blocks = torch.randn(2, count, PLAN_2.horizon, SIZES.block_dim)
+        joined = Context(torch.cat([c.latents for c in contexts]).repeat_interleave(count, 0),
+                         torch.cat([c.past_blocks for c in contexts]).repeat_interleave(count, 0),
+                         contexts[0].stamps_ns)
+        torch.testing.assert_close(
+            engine.rollout(joined, blocks.flatten(0, 1)),
+            torch.cat([eager.rollout(c, b) for c, b in zip(contexts, blocks, strict=True)]),
+            rtol=1e-4, atol=1e-4)
+
+
+def test_candidates_with_equal_latents_but_other_pasts_are_told_apart(backend):
+    """A robot is its latents and what it did."""
+    bundle = alive_bundle()
+    engine, eager = make_engine(backend, bundle, PLAN_2), TorchEngine(bundle)
+    each = Context(context(2).latents.expand(3, -1, -1),
+                   torch.randn(3, 1, SIZES.block_dim), (0, 1))
+    blocks = torch.randn(3, PLAN_2.horizon, SIZES.block_dim)
+    torch.testing.assert_close(engine.rollout(each, blocks), eager.rollout(each, blocks),
+                               rtol=1e-4, atol=1e-4)
+
+
+def test_a_runtime_that_fails_while_it_runs_is_an_engine_error(backend):
+    """Encode and rollout: what drives a robot catches that, and nothing else."""
+    engine = make_engine(backend, alive_bundle(), PLAN_2)
+    wrong = np.zeros((1, 1, SIZES.latent_dim + 1), np.float32)   # the runtime refuses it
+    for key, run in engine._rollouts.items():
+        engine._rollouts[key] = lambda output, inputs, run=run: run(
+            output, {**inputs, 'latents': wrong})
+    with pytest.raises(EngineError, match=f'backend {engine.name} failed'):
+        engine.rollout(context(1), torch.zeros(4, PLAN_2.horizon, SIZES.block_dim))
+    encode = engine._encode
+    engine._encode = lambda output, inputs: encode(output, {'rgb': wrong})
+    with pytest.raises(EngineError, match=f'backend {engine.name} failed'):
+        engine.encode(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_a_full_disk_is_an_engine_error(backend, own_cache, monkeypatch):
+    """With the file and what to do; nothing half-written stays, and the next try works."""
+    def full(bundle, path, **options):
+        path.write_bytes(b'half')
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx_engine, 'export_rollout', full)
+        with pytest.raises(EngineError, match='rollout-L1-T3.onnx.*No space left.*make room'):
+            make_engine(backend, alive_bundle(), PLAN_2)
+    assert [path.name for path in own_cache.rglob('*') if path.is_file()] == ['encode.onnx']
+    make_engine(backend, alive_bundle(), PLAN_2)
+
+
+def test_openvino_is_tried_outside_once(own_cache, monkeypatch):
+    """The second time nothing is tried; a crash there is an error, and `auto` does without."""
+    pytest.importorskip('onnx')
+    pytest.importorskip('openvino')
+    bundle = alive_bundle()
+    make_engine('openvino:fp32', bundle, PLAN_2)
+    [note] = own_cache.glob('trials/*.json')
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, '_run', None)   # would be called
+        make_engine('openvino:fp32', bundle, PLAN_2)
+    note.unlink()
+    monkeypatch.setattr(trial, '_run', lambda *arguments: 'SIGSEGV')
+    for _ in range(2):
+        with pytest.raises(trial.TrialCrash, match='openvino:fp32.*SIGSEGV.*delete .*json'):
+            make_engine('openvino:fp32', bundle, PLAN_2)
+        monkeypatch.setattr(trial, '_run', None)   # remembered: not tried again
+    monkeypatch.setattr(registry, 'BACKENDS', {'torch': registry.BACKENDS['torch'], 'openvino':
+                        registry.Backend(registry.BACKENDS['openvino'].build, ('fp32',))})
+    monkeypatch.setattr('lewm_model.engines.auto.BACKENDS', registry.BACKENDS)
+    assert make_engine('auto', bundle, PLAN_2).name == 'torch'

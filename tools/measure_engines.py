@@ -16,6 +16,7 @@ import time
 from lewm_model import LeWorldModel, ModelConfig, PlanConfig, resources
 from lewm_model.bundle import Bundle
 from lewm_model.engines.parity import measure_parity
+from lewm_model.engines.parity_cases import make_cases
 from lewm_model.engines.registry import BACKENDS
 from lewm_model.engines.torch_engine import TorchEngine
 from lewm_model.errors import LewmError
@@ -88,13 +89,15 @@ def main():
     print(f'{args.model}: {config.num_candidates} candidates x {config.horizon} blocks, history '
           f'{args.history}, {torch.get_num_threads()} thread(s)\n\n'
           '| backend | encode | gain | rollout | gain | encode error | rollout error '
-          '| rank correlation |\n|---|---|---|---|---|---|---|---|')
+          '| rank correlation | regret |\n|---|---|---|---|---|---|---|---|---|')
+    cases = make_cases(bundle, config)
     first = best['torch (eager fp32)']
     for name, (encode, rollout) in best.items():
-        parity = measure_parity(engines[name], bundle, config)
+        parity = measure_parity(engines[name], bundle, config, cases=cases)
         print(f'| {name} | {encode * 1e3:.2f} ms | {first[0] / encode:.1f} | '
               f'{rollout * 1e3:.1f} ms | {first[1] / rollout:.1f} | {parity.encode_error:.1g} | '
-              f'{parity.rollout_error:.1g} | {parity.rank_correlation:.5f} |')
+              f'{parity.rollout_error:.1g} | {parity.rank_correlation:.5f} | '
+              f'{parity.regret:.1g} |')
 
 
 if __name__ == '__main__':

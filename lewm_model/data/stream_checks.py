@@ -62,7 +62,8 @@ def check_publishers(bag: Bag, robot: RobotDescription, role: str, topic: str,
         BagError: Lists the frame_ids.
     """
     if len(frame_ids) > 1 and role not in robot.shared_topics:
-        names = ', '.join(sorted(repr(name.decode(errors='replace')) for name in frame_ids)[:8])
+        names = ', '.join(sorted(repr(name[:60].decode(errors='replace'))
+                                 for name in frame_ids)[:8])
         raise BagError(f'{bag.path}: messages on {topic} have several frame_ids ({names}), as of '
                        f'several publishers; record one of them, or set shared_topics: [{role}] '
                        f'in the description of robot {robot.robot!r} to take them all')
