@@ -276,12 +276,17 @@ def test_compressed_files_are_bounded(tmp_path, monkeypatch):
 
 
 def test_aliases_in_metadata_do_not_explode(tmp_path):
-    """A list that would print as 10 ** 30 words is named, not printed."""
+    """A list that would print as 10 ** 30 words is not even built; a plain one is named."""
     path = splits(tmp_path / 'bag')
     lines = ['a0: &a0 [x]'] + [f'a{n}: &a{n} [{", ".join([f"*a{n - 1}"] * 10)}]'
                                for n in range(1, 31)]
     (path / 'metadata.yaml').write_text(
         '\n'.join(lines) + '\nrosbag2_bagfile_information: {relative_file_paths: [*a30]}')
+    messages, notes = read(path)
+    assert messages == TRUE
+    assert any('its aliases stand for more than' in note for note in notes)
+    (path / 'metadata.yaml').write_text(
+        'rosbag2_bagfile_information: {relative_file_paths: [[x]]}')
     messages, notes = read(path)
     assert messages == TRUE
     assert 'metadata.yaml lists a list, which is no file name; ignored' in notes
