@@ -2,7 +2,7 @@
 
 Shared by ingest, the simulator and the nodes, so it knows neither rclpy nor torch. Turning an
 action into a command message is `lewm_ros.robot_interface`; reading one back from a recording is
-`lewm_model.data.commands`.
+`lewm_model.recordings.commands`.
 """
 
 from __future__ import annotations

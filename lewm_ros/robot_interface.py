@@ -1,8 +1,8 @@
 """Action vector to robot command message and back, from the robot's description.
 
 Every pair of interface and command type that a description may name is known here; the offline
-counterpart, which reads recordings, is `lewm_model.data.commands`. What it takes to stop a robot
-of each interface is in `standstill`.
+counterpart, which reads recordings, is `lewm_model.recordings.commands`. What it takes to stop a
+robot of each interface is in `standstill`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Twist, TwistStamped
 from lewm_model import robot as robots
-from lewm_model.data.commands import JOINT_FIELDS, twist_values
-from lewm_model.data.states import joint_order
 from lewm_model.errors import ConfigError, ShapeError
+from lewm_model.recordings.commands import JOINT_FIELDS, twist_values
+from lewm_model.recordings.states import joint_order
 from lewm_model.robot import RobotDescription
 from lewm_ros.conversions import header
 from lewm_ros.msg import ActionChunk

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 import shutil
 
+from lewm_model.bags.interfaces import import_rosbags
 from lewm_model.config import Config
-from lewm_model.data.interfaces import import_rosbags
 from lewm_model.errors import BagError, ConfigError, SimulationError
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_jobs

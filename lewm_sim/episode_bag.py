@@ -8,8 +8,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lewm_model.data.interfaces import default_typestore
-from lewm_model.data.streams import EPISODE_TOPIC, EPISODE_TYPE, EXECUTED_TYPE, JOINT_STATE_TYPE
+from lewm_model.bags.interfaces import default_typestore
+from lewm_model.recordings.streams import (
+    EPISODE_TOPIC,
+    EPISODE_TYPE,
+    EXECUTED_TYPE,
+    JOINT_STATE_TYPE,
+)
 from lewm_model.robot import RobotDescription
 import numpy as np
 from rosbags.interfaces import (

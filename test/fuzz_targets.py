@@ -14,15 +14,15 @@ from bag_factory import BagFactory, DT_NS, robot, START_NS
 import cv2
 from fuzz_mutations import damaged_bytes, damaged_yaml, disturb_folder, odd_fields
 from lewm_model import resources
+from lewm_model.bags.bag import Bag
+from lewm_model.bags.interfaces import default_typestore
 from lewm_model.bundle import Bundle, SETTINGS_FILE
 from lewm_model.config import DataConfig, load_yaml, PlanConfig
-from lewm_model.data.bag import Bag
-from lewm_model.data.convert_bag import convert_bag
-from lewm_model.data.describe_bag import describe_bag
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.interfaces import default_typestore
-from lewm_model.data.suggest_robot import suggest_robot
 from lewm_model.errors import BagError, LewmError
+from lewm_model.ingest.convert_bag import convert_bag
+from lewm_model.recordings.describe_bag import describe_bag
+from lewm_model.recordings.suggest_robot import suggest_robot
 from lewm_model.robot import ODOMETRY, RobotDescription, TWIST_STAMPED
 from lewm_model.training.run import Recipe
 from mcap_builder import build

@@ -8,7 +8,7 @@ import sys
 
 from bag_factory import robot
 from lewm_model.config import DataConfig
-from lewm_model.data import concatenate, ingest, set_writer
+from lewm_model.ingest import concatenate, ingest, set_writer
 
 CONFIG = DataConfig(image_size=8, min_rows=2)
 WRITER = set_writer.SetWriter

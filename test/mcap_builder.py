@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
-from lewm_model.data.interfaces import default_typestore
-from lewm_model.data.unpack import import_packing
+from lewm_model.bags.interfaces import default_typestore
+from lewm_model.bags.unpack import import_packing
 
 MAGIC = b'\x89MCAP0\r\n'
 PACK = {'': lambda data: data,

@@ -12,9 +12,9 @@ from lewm_model.analysis.report import look_up, render_html, show, to_document
 from lewm_model.analysis.run import analyse
 from lewm_model.analysis.subject import Subject
 from lewm_model.bundle import Bundle
-from lewm_model.data.episode_writer import Episode, write_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import BundleError, ConfigError, DatasetError, MissingPackageError
+from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.resources import find_named
 from lewm_model.robot import RobotDescription
 from lewm_sim import cli

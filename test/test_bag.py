@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 from bag_factory import BagFactory, DISCARDED, DT_NS, robot, START_NS
-from lewm_model.data.bag import Bag, find_bags
-from lewm_model.data.streams import read_frames, read_streams
+from lewm_model.bags.bag import Bag, find_bags
 from lewm_model.errors import BagError, ImageError
+from lewm_model.recordings.streams import read_frames, read_streams
 import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
@@ -155,7 +155,7 @@ def test_ros_reads_our_bytes_and_agrees_on_the_types(tmp_path):
     pytest.importorskip('rclpy')
     interfaces = pytest.importorskip('lewm_ros.msg')
     from ament_index_python.packages import get_package_share_directory
-    from lewm_model.data.interfaces import default_typestore
+    from lewm_model.bags.interfaces import default_typestore
     from rclpy.serialization import deserialize_message
     from sensor_msgs.msg import Image, JointState
 

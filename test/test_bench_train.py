@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from lewm_model.config import TrainConfig
 from lewm_model.data.clips import ClipLoader, Clips
-from lewm_model.data.episode_writer import Episode, write_episodes
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.robot import RobotDescription
 from lewm_model.sigreg import SigReg

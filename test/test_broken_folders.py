@@ -11,8 +11,8 @@ import shutil
 import tempfile
 
 from bag_factory import BagFactory
-from lewm_model.data import unpack
-from lewm_model.data.bag import Bag, find_bags
+from lewm_model.bags import unpack
+from lewm_model.bags.bag import Bag, find_bags
 from lewm_model.errors import BagError
 import mcap_builder
 import pytest

@@ -10,8 +10,8 @@ import sys
 import tracemalloc
 
 from bag_factory import BagFactory, DT_NS, START_NS
-from lewm_model.data import mcap_file, mcap_records, mcap_walk
-from lewm_model.data.bag import Bag
+from lewm_model.bags import mcap_file, mcap_records, mcap_walk
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
 import mcap_builder
 import pytest
@@ -190,7 +190,7 @@ def test_decompression_bombs_are_not_unpacked(tmp_path, monkeypatch):
 
 def test_compressed_messages_are_bounded_and_damaged_ones_left_out(tmp_path, monkeypatch):
     """Message compression shows in the bytes; what cannot be undone costs that message."""
-    monkeypatch.setattr('lewm_model.data.storage.MAX_BLOCK_BYTES', 1 << 16)
+    monkeypatch.setattr('lewm_model.bags.storage.MAX_BLOCK_BYTES', 1 << 16)
     packed = [(topic, kind, time_ns, mcap_builder.PACK['zstd'](raw))
               for topic, kind, time_ns, raw in MESSAGES]
     packed[3] = (*packed[3][:3], packed[3][3][:-4])
@@ -262,7 +262,7 @@ def test_a_killed_writer_leaves_its_finished_chunks(tmp_path):
         'import sys; sys.path[:0] = sys.argv[2:]\n'
         'from bag_factory import BagFactory\n'
         'from rosbags.rosbag2 import Writer\n'
-        'from lewm_model.data.interfaces import default_typestore\n'
+        'from lewm_model.bags.interfaces import default_typestore\n'
         'factory, store = BagFactory(), default_typestore()\n'
         'with Writer(sys.argv[1], version=9, storage_plugin=2) as writer:\n'
         '    c = writer.add_connection("/image", "sensor_msgs/msg/Image", typestore=store)\n'

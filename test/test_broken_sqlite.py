@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from bag_factory import BagFactory, DT_NS, START_NS
-from lewm_model.data.bag import Bag
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
 import pytest
 from rosbags.rosbag2 import StoragePlugin

@@ -7,8 +7,8 @@ import sqlite3
 import struct
 
 from bag_factory import BagFactory, DT_NS, START_NS
-from lewm_model.data.bag import Bag, header_stamp_ns
-from lewm_model.data.interfaces import default_typestore
+from lewm_model.bags.bag import Bag, header_stamp_ns
+from lewm_model.bags.interfaces import default_typestore
 from lewm_model.errors import BagError
 import mcap_builder
 import pytest

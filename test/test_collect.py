@@ -4,13 +4,14 @@ from pathlib import Path
 import subprocess
 import sys
 
+from lewm_model.bags.bag import Bag
 from lewm_model.config import DataConfig
-from lewm_model.data.bag import Bag
-from lewm_model.data.describe import action_lag, describe_bag
+from lewm_model.data.alignment import action_lag
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.ingest import ingest
-from lewm_model.data.streams import read_streams
 from lewm_model.errors import BagError, ConfigError, SimulationError
+from lewm_model.ingest.ingest import ingest
+from lewm_model.recordings.describe_bag import describe_bag
+from lewm_model.recordings.streams import read_streams
 from lewm_model.robot import RobotDescription
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_errors_of_workers_keep_their_message(tmp_path):
 
 def test_recording_and_ingest_are_light():
     """Neither loads torch, and ingest does not need the simulator."""
-    code = ('import sys, lewm_sim.collect, lewm_sim.episode_bag, lewm_model.data.ingest; '
+    code = ('import sys, lewm_sim.collect, lewm_sim.episode_bag, lewm_model.ingest.ingest; '
             'print(*sorted({"torch", "mujoco"} & set(sys.modules)))')
     done = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True,
                           cwd=Path(__file__).parents[1])

@@ -1,13 +1,13 @@
 """What `lewm inspect` says of a bag, and the robot file it suggests."""
 
 from bag_factory import BagFactory, DT_NS, robot, START_NS
+from lewm_model.bags.bag import Bag
 from lewm_model.config import DataConfig
-from lewm_model.data.bag import Bag
-from lewm_model.data.describe import describe_bag
-from lewm_model.data.streams import read_streams
-from lewm_model.data.suggest_robot import suggest_robot
-from lewm_model.data.synchronize import synchronize
 from lewm_model.errors import BagError
+from lewm_model.recordings.describe_bag import describe_bag
+from lewm_model.recordings.streams import read_streams
+from lewm_model.recordings.suggest_robot import suggest_robot
+from lewm_model.recordings.synchronize import synchronize
 from lewm_model.robot import RobotDescription
 from lewm_sim.cli import main
 import numpy as np

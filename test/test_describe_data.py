@@ -8,8 +8,7 @@ import h5py
 from lewm_model.data.alignment import action_lag, Alignment, measure_alignment
 from lewm_model.data.data_checks import check_data_set, sketch
 from lewm_model.data.data_picture import plot_data_set
-from lewm_model.data.describe import describe_data_set
-from lewm_model.data.describe_data import alignments
+from lewm_model.data.describe_data import alignments, describe_data_set
 from lewm_model.data.episode_video import draw_episode, write_episode_video
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError

@@ -4,10 +4,11 @@ import json
 from bag_factory import BagFactory, DT_NS, robot, START_NS
 import h5py
 from lewm_model.config import DataConfig
-from lewm_model.data.describe import action_lag, contact_sheet, describe_data_set
+from lewm_model.data.alignment import action_lag
+from lewm_model.data.describe_data import contact_sheet, describe_data_set
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.ingest import ingest
 from lewm_model.errors import BagError, DatasetError
+from lewm_model.ingest.ingest import ingest
 import numpy as np
 import pytest
 

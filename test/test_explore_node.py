@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
-from lewm_model.data.bag import Bag  # noqa: E402
+from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_ros.bringup import free_domain  # noqa: E402
 from lewm_sim.tasks import load_task  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from bag_factory import BagFactory, START_NS
-from lewm_model.data.bag import Bag
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
 from mcap_builder import build, channel, HEAD, MAGIC, message, record, schema
 import pytest

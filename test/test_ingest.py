@@ -12,11 +12,11 @@ from bag_factory import BagFactory, DT_NS, robot, START_NS
 import h5py
 from killed_ingest import CONFIG, MOMENTS
 from lewm_model.config import DataConfig
-from lewm_model.data import convert_bag
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.ingest import ingest
-from lewm_model.data.scratch import scratch_folder
 from lewm_model.errors import DatasetError
+from lewm_model.ingest import convert_bag
+from lewm_model.ingest.ingest import ingest
+from lewm_model.ingest.scratch import scratch_folder
 from lewm_sim.bench._camera_bag import write_camera_bag
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ import sys
 
 import h5py
 from lewm_model.data.clips import Clips, split_episodes
-from lewm_model.data.describe import describe_data_set
+from lewm_model.data.describe_data import describe_data_set
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.repack import repack
 from lewm_model.data.robot_facts import require_robot, with_robot

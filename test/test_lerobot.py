@@ -16,11 +16,11 @@ pytest.importorskip('pyarrow')
 pytest.importorskip('av')
 
 import lerobot_factory as factory  # noqa: E402
-from lewm_model.data.lerobot import import_lerobot, LeRobotConfig  # noqa: E402
-from lewm_model.data.lerobot_episode import combine  # noqa: E402
-from lewm_model.data.lerobot_meta import LeRobotSet  # noqa: E402
-from lewm_model.data.lerobot_video import frames_at  # noqa: E402
 from lewm_model.data.robot_facts import require_robot  # noqa: E402
+from lewm_model.lerobot.convert import import_lerobot, LeRobotConfig  # noqa: E402
+from lewm_model.lerobot.episode import combine  # noqa: E402
+from lewm_model.lerobot.meta import LeRobotSet  # noqa: E402
+from lewm_model.lerobot.video import frames_at  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_sim.cli import main  # noqa: E402
 import pyarrow  # noqa: E402

@@ -11,10 +11,10 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from command_rig import Robot  # noqa: E402
+from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_model.config import DataConfig  # noqa: E402
-from lewm_model.data.bag import Bag  # noqa: E402
-from lewm_model.data.streams import read_streams  # noqa: E402
-from lewm_model.data.synchronize import synchronize  # noqa: E402
+from lewm_model.recordings.streams import read_streams  # noqa: E402
+from lewm_model.recordings.synchronize import synchronize  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros import qos  # noqa: E402
 from lewm_ros.reports import State  # noqa: E402

@@ -15,8 +15,8 @@ import lewm_model
 import pytest
 
 PACKAGES = ('lewm_model', 'lewm_sim', 'lewm_ros')
-PROGRAMS = ('planner_node', 'command_node', 'goal_node', 'sim_node', 'recorder_node', 'explore_node',
-            'teleop_node', 'demo')
+PROGRAMS = ('planner_node', 'command_node', 'goal_node', 'sim_node', 'recorder_node',
+            'explore_node', 'teleop_node', 'demo')
 # Import name -> name on the package index and rosdep key, where they are not alike.
 PIP_NAMES = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'PIL': 'pillow',
              'tensorrt_rtx': 'tensorrt-rtx', 'stable_worldmodel': 'stable-worldmodel'}

@@ -11,7 +11,7 @@ import sys
 import threading
 from types import SimpleNamespace
 
-from lewm_model.data.bag import Bag
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
 from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 from lewm_ros.recording.buttons import Buttons

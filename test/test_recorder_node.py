@@ -16,8 +16,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from lewm_model.data.bag import Bag  # noqa: E402
-from lewm_model.data.interfaces import import_rosbags  # noqa: E402
+from lewm_model.bags.bag import Bag  # noqa: E402
+from lewm_model.bags.interfaces import import_rosbags  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros import conversions, qos  # noqa: E402
 from lewm_ros.msg import EpisodeInfo, ExecutedCommand, GoalImage  # noqa: E402

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bag_factory import robot
-from lewm_model.data.commands import ActionReader
-from lewm_model.data.interfaces import default_typestore
+from lewm_model.bags.interfaces import default_typestore
+from lewm_model.recordings.commands import ActionReader
 import numpy as np
 import pytest
 

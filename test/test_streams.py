@@ -1,13 +1,13 @@
 """What recordings of real robots hold, defect by defect: docs/bags.md lists the behaviour."""
 
 from bag_factory import BagFactory, DT_NS, robot, START_NS
+from lewm_model.bags.bag import Bag
 from lewm_model.config import DataConfig
-from lewm_model.data.bag import Bag
-from lewm_model.data.streams import read_frames, read_streams
-from lewm_model.data.suggest_robot import suggest_robot
-from lewm_model.data.synchronize import synchronize
-from lewm_model.data.timeline import clock_runs, runs_of_marks, zero_among_others
 from lewm_model.errors import BagError, ImageError, LewmError
+from lewm_model.recordings.streams import read_frames, read_streams
+from lewm_model.recordings.suggest_robot import suggest_robot
+from lewm_model.recordings.synchronize import synchronize
+from lewm_model.recordings.timeline import clock_runs, runs_of_marks, zero_among_others
 import numpy as np
 import pytest
 from stream_factory import diff_drive, StreamFactory, trajectory_arm

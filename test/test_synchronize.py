@@ -1,9 +1,9 @@
 from bag_factory import DT_NS, START_NS
 from lewm_model.config import DataConfig
-from lewm_model.data import synchronize as module
-from lewm_model.data.streams import Streams
-from lewm_model.data.synchronize import synchronize
 from lewm_model.errors import BagError
+from lewm_model.recordings import synchronize as module
+from lewm_model.recordings.streams import Streams
+from lewm_model.recordings.synchronize import synchronize
 import numpy as np
 import pytest
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from lewm_model.bundle import Bundle
-from lewm_model.data.episode_writer import Episode, write_episodes
+from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.robot import RobotDescription
 from lewm_model.training import lambda_search
 from lewm_model.training.lambda_search import Trial

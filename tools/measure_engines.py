@@ -64,7 +64,7 @@ def main():
     engines = {'torch (eager fp32)': TorchEngine(bundle),
                'eager, bf16 autocast': autocast(bundle)}
     for name, spec in BACKENDS.items():
-        for precision in spec.precisions if name != 'torch' else ():
+        for precision in spec.precisions if name != 'torch' and 'cpu' in spec.devices else ():
             try:
                 engines[f'{name}:{precision}'] = spec.build(bundle, config, precision)
             except LewmError as error:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from lewm_model.data.bag import Bag
+from lewm_model.bags.bag import Bag
 from lewm_ros.bringup import isolate
 from lewm_ros.srv import StartEpisode, StopEpisode
 import rclpy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-from lewm_model.data.interfaces import default_typestore
+from lewm_model.bags.interfaces import default_typestore
 from lewm_model.robot import RobotDescription
 import numpy as np
 

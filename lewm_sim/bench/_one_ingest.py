@@ -10,7 +10,7 @@ from pathlib import Path
 import sys
 
 from lewm_model.config import DataConfig
-from lewm_model.data.ingest import ingest
+from lewm_model.ingest.ingest import ingest
 from lewm_sim.bench._camera_bag import camera_robot
 
 

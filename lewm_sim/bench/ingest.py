@@ -21,17 +21,17 @@ import tempfile
 import time
 from typing import Any
 
+from lewm_model.bags.bag import Bag
 from lewm_model.config import DataConfig
-from lewm_model.data.bag import Bag
-from lewm_model.data.concatenate import concatenate
-from lewm_model.data.convert_bag import convert_bag, hash_bag
 from lewm_model.data.episodes import import_h5py
-from lewm_model.data.ingest import ingest
-from lewm_model.data.set_writer import SetWriter
-from lewm_model.data.streams import read_streams
-from lewm_model.data.synchronize import synchronize
 from lewm_model.errors import ConfigError
 from lewm_model.images import square_from_compressed
+from lewm_model.ingest.concatenate import concatenate
+from lewm_model.ingest.convert_bag import convert_bag, hash_bag
+from lewm_model.ingest.ingest import ingest
+from lewm_model.ingest.set_writer import SetWriter
+from lewm_model.recordings.streams import read_streams
+from lewm_model.recordings.synchronize import synchronize
 from lewm_model.robot import COMPRESSED_IMAGE
 from lewm_sim.bench._camera_bag import (
     camera_robot,

@@ -10,8 +10,8 @@ import time
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from lewm_model.data.lerobot import LeRobotConfig
-    from lewm_model.data.lerobot_episode import COMBINE
+    from lewm_model.lerobot.convert import LeRobotConfig
+    from lewm_model.lerobot.episode import COMBINE
 
     config = LeRobotConfig()
     parser.add_argument('folder', type=Path,
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert with a progress bar, and say what became of every frame."""
-    from lewm_model.data.lerobot import import_lerobot, LeRobotConfig
+    from lewm_model.lerobot.convert import import_lerobot, LeRobotConfig
     from lewm_model.robot import RobotDescription
     from tqdm import tqdm
 

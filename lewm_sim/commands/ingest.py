@@ -8,7 +8,7 @@ import sys
 import time
 
 from lewm_model.config import DataConfig, load_yaml
-from lewm_model.data.ingest import ingest
+from lewm_model.ingest.ingest import ingest
 from lewm_model.robot import RobotDescription
 from lewm_sim.collect import SETTINGS_FILE
 from tqdm import tqdm

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from lewm_model.config import DataConfig
-from lewm_model.data.streams import Streams
 from lewm_model.errors import BagError
+from lewm_model.recordings.streams import Streams
 import numpy as np
 
 DUPLICATE = 'stamp of the frame before'

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lewm_model.data.set_writer import Columns, SetWriter
+from lewm_model.ingest.set_writer import Columns, SetWriter
 from lewm_model.robot import RobotDescription
 import numpy as np
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lewm_model.data.bag import Bag
-from lewm_model.data.commands import ActionReader
-from lewm_model.data.states import StateReader
-from lewm_model.data.timeline import out_of_order
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
+from lewm_model.recordings.commands import ActionReader
+from lewm_model.recordings.states import StateReader
+from lewm_model.recordings.timeline import out_of_order
 from lewm_model.robot import RobotDescription
 import numpy as np
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from lewm_model.data.mcap_records import (
+from lewm_model.bags.mcap_records import (
     DamagedError,
     Definitions,
     LAST_NS,
@@ -22,8 +22,8 @@ from lewm_model.data.mcap_records import (
     Span,
     Summary,
 )
-from lewm_model.data.mcap_walk import Walk
-from lewm_model.data.storage import Channel, Note
+from lewm_model.bags.mcap_walk import Walk
+from lewm_model.bags.storage import Channel, Note
 from lewm_model.errors import BagError
 
 # Chunks whose times overlap are held until they can be merged, up to this many bytes.

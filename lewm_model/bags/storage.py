@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from lewm_model.data.unpack import decompress, MAX_BLOCK_BYTES, packing_of
+from lewm_model.bags.unpack import decompress, MAX_BLOCK_BYTES, packing_of
 
 Note = Callable[[str], None]     # told, in words, what was repaired or lost
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lewm_model.data.timeline import runs_of_marks
+from lewm_model.recordings.timeline import runs_of_marks
 import numpy as np
 
 EPISODE_TYPE = 'lewm_ros/msg/EpisodeInfo'

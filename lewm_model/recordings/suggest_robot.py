@@ -7,11 +7,11 @@ import json
 import re
 from typing import Any
 
-from lewm_model.data.bag import Bag
-from lewm_model.data.commands import EXECUTED_TYPE
-from lewm_model.data.observed_commands import observe_commands, ObservedCommands
-from lewm_model.data.survey import Survey, survey_bag, TopicSurvey
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
+from lewm_model.recordings.commands import EXECUTED_TYPE
+from lewm_model.recordings.observed_commands import observe_commands, ObservedCommands
+from lewm_model.recordings.survey import Survey, survey_bag, TopicSurvey
 from lewm_model.robot import (
     COMMAND_TYPES,
     IMAGE,

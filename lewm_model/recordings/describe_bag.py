@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lewm_model.data.bag import Bag
-from lewm_model.data.episode_marks import PHASES
-from lewm_model.data.survey import GAP, Survey, survey_bag, TopicSurvey
-from lewm_model.data.timeline import JUMP_NS
+from lewm_model.bags.bag import Bag
+from lewm_model.recordings.episode_marks import PHASES
+from lewm_model.recordings.survey import GAP, Survey, survey_bag, TopicSurvey
+from lewm_model.recordings.timeline import JUMP_NS
 import numpy as np
 
 

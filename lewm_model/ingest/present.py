@@ -10,9 +10,9 @@ from typing import Any
 
 from lewm_model import __version__
 from lewm_model.config import DataConfig
-from lewm_model.data.convert_bag import read_attribute, REPORT, SETTINGS
-from lewm_model.data.report import BagReport
 from lewm_model.errors import DatasetError
+from lewm_model.ingest.convert_bag import read_attribute, REPORT, SETTINGS
+from lewm_model.ingest.report import BagReport
 from lewm_model.robot import RobotDescription
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Read rosbag2 recordings (MCAP or sqlite3) without ROS, whole or damaged, message by message.
 
-Here: topics, bytes to messages, and clear errors. Which files make a recording is `bag_files`,
-what is inside one is `mcap_file` and `sqlite_file`; what a robot's topics mean is `streams`.
+Here: topics, bytes to messages, and clear errors. Which files make a recording is `files`,
+what is inside one is `mcap_file` and `sqlite_file`; what a robot's topics mean is `lewm_model.recordings`.
 docs/bags.md lists what becomes of each kind of damage.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import struct
 from typing import Any
 
-from lewm_model.data.bag_files import (
+from lewm_model.bags.files import (
     find_files,
     is_bag_folder,
     is_recorded,
@@ -24,12 +24,12 @@ from lewm_model.data.bag_files import (
     recorded_files,
     sha256_of,
 )
-from lewm_model.data.interfaces import import_rosbags, recorded_types
-from lewm_model.data.mcap_file import McapFile
-from lewm_model.data.mcap_records import MAGIC as MCAP_MAGIC
-from lewm_model.data.sqlite_file import SqliteFile
-from lewm_model.data.storage import Channel, RecordedFile, unpack_message
-from lewm_model.data.unpack import SQLITE_MAGIC, Unpacker
+from lewm_model.bags.interfaces import import_rosbags, recorded_types
+from lewm_model.bags.mcap_file import McapFile
+from lewm_model.bags.mcap_records import MAGIC as MCAP_MAGIC
+from lewm_model.bags.sqlite_file import SqliteFile
+from lewm_model.bags.storage import Channel, RecordedFile, unpack_message
+from lewm_model.bags.unpack import SQLITE_MAGIC, Unpacker
 from lewm_model.errors import BagError, LewmError
 
 _MAX_NOTES = 200     # a file may have millions of damaged pieces

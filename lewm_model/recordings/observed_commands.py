@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import re
 
-from lewm_model.data.bag import Bag, header_stamp_ns
-from lewm_model.data.commands import EXECUTED_INTERFACES, EXECUTED_TYPE, JOINT_FIELDS, twist_values
-from lewm_model.data.survey import TopicSurvey
+from lewm_model.bags.bag import Bag, header_stamp_ns
 from lewm_model.errors import BagError
+from lewm_model.recordings.commands import (
+    EXECUTED_INTERFACES,
+    EXECUTED_TYPE,
+    JOINT_FIELDS,
+    twist_values,
+)
+from lewm_model.recordings.survey import TopicSurvey
 from lewm_model.robot import FLOAT_ARRAY, JOINT_TRAJECTORY, TWIST_NAMES
 import numpy as np
 

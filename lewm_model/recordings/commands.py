@@ -10,8 +10,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-from lewm_model.data.states import joint_order
 from lewm_model.errors import BagError
+from lewm_model.recordings.states import joint_order
 from lewm_model.robot import (
     FLOAT_ARRAY,
     JOINT_STATE,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.data.episodes import import_h5py
-from lewm_model.data.set_writer import Columns, SetWriter
 from lewm_model.errors import DatasetError
+from lewm_model.ingest.set_writer import Columns, SetWriter
 import numpy as np
 
 _COMPUTED = ('pixels', 'episode_idx', 'step_idx', 'ep_len', 'ep_offset')

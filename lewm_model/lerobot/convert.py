@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.config import DataConfig, require
-from lewm_model.data.concatenate import concatenate
-from lewm_model.data.episode_writer import robot_attributes
 from lewm_model.data.episodes import import_h5py
-from lewm_model.data.lerobot_episode import COMBINE, convert_episode, EpisodeReport, LeRobotChoice
-from lewm_model.data.lerobot_files import import_parquet
-from lewm_model.data.lerobot_meta import Feature, LeRobotEpisode, LeRobotSet
-from lewm_model.data.lerobot_video import import_av
-from lewm_model.data.scratch import Scratch, scratch_folder
-from lewm_model.data.set_writer import sync_folder
 from lewm_model.errors import ConfigError, DatasetError
+from lewm_model.ingest.concatenate import concatenate
+from lewm_model.ingest.episode_writer import robot_attributes
+from lewm_model.ingest.scratch import Scratch, scratch_folder
+from lewm_model.ingest.set_writer import sync_folder
+from lewm_model.lerobot.episode import COMBINE, convert_episode, EpisodeReport, LeRobotChoice
+from lewm_model.lerobot.files import import_parquet
+from lewm_model.lerobot.meta import Feature, LeRobotEpisode, LeRobotSet
+from lewm_model.lerobot.video import import_av
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_jobs
 import numpy as np

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import re
 from typing import Any
 
-from lewm_model.data.storage import Note
+from lewm_model.bags.storage import Note
 from lewm_model.errors import BagError, ConfigError
 from lewm_model.yaml_text import parse_yaml
 

@@ -12,8 +12,8 @@ import struct
 from typing import BinaryIO, NamedTuple
 import zlib
 
-from lewm_model.data.storage import Channel, definition_of, ros_type
-from lewm_model.data.unpack import decompress, MAX_BLOCK_BYTES
+from lewm_model.bags.storage import Channel, definition_of, ros_type
+from lewm_model.bags.unpack import decompress, MAX_BLOCK_BYTES
 
 MAGIC = b'\x89MCAP0\r\n'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX, STATISTICS, DATA_END = (

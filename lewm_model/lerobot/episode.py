@@ -8,15 +8,15 @@ from functools import lru_cache
 import json
 from pathlib import Path
 
-from lewm_model.data.bag_files import sha256_of
-from lewm_model.data.convert_bag import read_attribute
-from lewm_model.data.lerobot_files import LeRobotFolder
-from lewm_model.data.lerobot_meta import LeRobotEpisode
-from lewm_model.data.lerobot_rows import open_row_file, RowFile
-from lewm_model.data.lerobot_video import frames_at
-from lewm_model.data.set_writer import Columns, SetWriter
+from lewm_model.bags.files import sha256_of
 from lewm_model.errors import DatasetError, ImageError
 from lewm_model.images import resize_square, square_from_compressed
+from lewm_model.ingest.convert_bag import read_attribute
+from lewm_model.ingest.set_writer import Columns, SetWriter
+from lewm_model.lerobot.files import LeRobotFolder
+from lewm_model.lerobot.meta import LeRobotEpisode
+from lewm_model.lerobot.rows import open_row_file, RowFile
+from lewm_model.lerobot.video import frames_at
 import numpy as np
 
 SETTINGS = 'lerobot_settings'   # attribute of a part: what its rows depend on

@@ -13,27 +13,27 @@ from dataclasses import dataclass, replace
 import struct
 from typing import Any
 
-from lewm_model.data.bag import Bag, header_stamp_ns
-from lewm_model.data.commands import ActionReader, EXECUTED_TYPE
-from lewm_model.data.episode_marks import (  # also for those who write bags
+from lewm_model.bags.bag import Bag, header_stamp_ns
+from lewm_model.errors import BagError, ImageError
+from lewm_model.image_headers import read_header
+from lewm_model.images import square_from_compressed, square_from_raw
+from lewm_model.recordings.commands import ActionReader, EXECUTED_TYPE
+from lewm_model.recordings.episode_marks import (  # also for those who write bags
     EPISODE_TOPIC,
     EPISODE_TYPE,
     read_marks,
     RESET_TOPIC,
     RESET_TYPE,
 )
-from lewm_model.data.states import StateReader
-from lewm_model.data.stream_checks import (
+from lewm_model.recordings.states import StateReader
+from lewm_model.recordings.stream_checks import (
     check_overlap,
     check_publishers,
     check_stamped,
     describe_streams,
     find_topic,
 )
-from lewm_model.data.timeline import clock_runs, zero_among_others
-from lewm_model.errors import BagError, ImageError
-from lewm_model.image_headers import read_header
-from lewm_model.images import square_from_compressed, square_from_raw
+from lewm_model.recordings.timeline import clock_runs, zero_among_others
 from lewm_model.robot import (
     COMPRESSED_IMAGE,
     HEADERLESS,

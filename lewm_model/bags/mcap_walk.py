@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from lewm_model.data.mcap_records import (
+from lewm_model.bags.mcap_records import (
     CHANNEL,
     CHUNK,
     chunk_head,
@@ -18,7 +18,7 @@ from lewm_model.data.mcap_records import (
     SCHEMA,
     Span,
 )
-from lewm_model.data.unpack import MAX_BLOCK_BYTES
+from lewm_model.bags.unpack import MAX_BLOCK_BYTES
 
 _SPAN_BYTES = 1 << 20      # records outside chunks are read in pieces of about this size
 

@@ -12,13 +12,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lewm_model.data.lerobot_files import (
+from lewm_model.errors import DatasetError
+from lewm_model.lerobot.files import (
     fill_template,
     LeRobotFolder,
     open_parquet,
     read_columns,
 )
-from lewm_model.errors import DatasetError
 
 VERSIONS = ('v2.0', 'v2.1', 'v3.0')
 _PATHS = {   # where info.json does not say

@@ -6,16 +6,16 @@ from dataclasses import replace
 import json
 from pathlib import Path
 
+from lewm_model.bags.bag import Bag
+from lewm_model.bags.files import recorded_files, sha256_of
 from lewm_model.config import DataConfig
-from lewm_model.data.bag import Bag
-from lewm_model.data.bag_files import recorded_files, sha256_of
-from lewm_model.data.episode_writer import EpisodeTable, robot_attributes, row_columns
 from lewm_model.data.episodes import import_h5py
-from lewm_model.data.report import BagReport
-from lewm_model.data.set_writer import SetWriter
-from lewm_model.data.streams import read_frames, read_streams, Streams
-from lewm_model.data.synchronize import synchronize, Synchronized
 from lewm_model.errors import BagError, DatasetError, LewmError, MissingPackageError
+from lewm_model.ingest.episode_writer import EpisodeTable, robot_attributes, row_columns
+from lewm_model.ingest.report import BagReport
+from lewm_model.ingest.set_writer import SetWriter
+from lewm_model.recordings.streams import read_frames, read_streams, Streams
+from lewm_model.recordings.synchronize import synchronize, Synchronized
 from lewm_model.robot import RobotDescription
 import numpy as np
 

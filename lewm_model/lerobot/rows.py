@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from lewm_model.data.lerobot_files import as_numbers, damaged_parquet, open_parquet, read_columns
 from lewm_model.errors import DatasetError
+from lewm_model.lerobot.files import as_numbers, damaged_parquet, open_parquet, read_columns
 import numpy as np
 
 _TIME = (('episode_index', 1), ('frame_index', 1), ('timestamp', 1))

@@ -9,8 +9,8 @@ from pathlib import Path
 import sqlite3
 from typing import Any
 
-from lewm_model.data.storage import Channel, definition_of, Note, ros_type
-from lewm_model.data.unpack import SQLITE_MAGIC, UNPACKED
+from lewm_model.bags.storage import Channel, definition_of, Note, ros_type
+from lewm_model.bags.unpack import SQLITE_MAGIC, UNPACKED
 from lewm_model.errors import BagError
 
 _MAX_GAP = 1 << 40     # row numbers skipped over before the rest counts as lost

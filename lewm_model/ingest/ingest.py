@@ -13,18 +13,18 @@ import logging
 import os
 from pathlib import Path
 
+from lewm_model.bags.bag import find_bags
+from lewm_model.bags.interfaces import import_rosbags
 from lewm_model.config import DataConfig
-from lewm_model.data.bag import find_bags
-from lewm_model.data.concatenate import concatenate
-from lewm_model.data.convert_bag import convert_bag, hash_bag, read_attribute, REPORT, SETTINGS
-from lewm_model.data.episode_writer import robot_attributes
 from lewm_model.data.episodes import import_h5py
-from lewm_model.data.interfaces import import_rosbags
-from lewm_model.data.present import describe_settings, read_present, report_path
-from lewm_model.data.report import BagReport, IngestReport
-from lewm_model.data.scratch import Scratch, scratch_folder
-from lewm_model.data.set_writer import sync_folder
 from lewm_model.errors import DatasetError, LewmError
+from lewm_model.ingest.concatenate import concatenate
+from lewm_model.ingest.convert_bag import convert_bag, hash_bag, read_attribute, REPORT, SETTINGS
+from lewm_model.ingest.episode_writer import robot_attributes
+from lewm_model.ingest.present import describe_settings, read_present, report_path
+from lewm_model.ingest.report import BagReport, IngestReport
+from lewm_model.ingest.scratch import Scratch, scratch_folder
+from lewm_model.ingest.set_writer import sync_folder
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_jobs
 
