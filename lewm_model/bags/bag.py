@@ -1,7 +1,7 @@
 """Read rosbag2 recordings (MCAP or sqlite3) without ROS, whole or damaged, message by message.
 
 Here: topics, bytes to messages, and clear errors. Which files make a recording is `files`,
-what is inside one is `mcap_file` and `sqlite_file`; what a robot's topics mean is `lewm_model.recordings`.
+what is inside one is `mcap_file` and `sqlite_file`; what topics mean: `lewm_model.recordings`.
 docs/bags.md lists what becomes of each kind of damage.
 """
 

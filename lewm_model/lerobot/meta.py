@@ -1,7 +1,7 @@
 """What a LeRobot data set says about itself, versions 2.x and 3.0 made alike.
 
 Version 2 has one Parquet file and one video per episode, 3.0 many episodes per file; the names of
-both are in `meta/info.json`. Rows and frames are `lerobot_rows` and `lerobot_video`.
+both are in `meta/info.json`. Rows and frames are `rows` and `video`.
 """
 
 from __future__ import annotations
