@@ -32,9 +32,8 @@ class PlannerParameters:
         '', 'robot description: a shipped name or a file; empty: the one the bundle names',
         read_only=True)
     backend: str = parameter(
-        'torch', 'engine that runs the model, as in docs/engines.md; auto: the fastest here, '
-        'measured at the first start',
-        read_only=True)
+        'torch-tuned:fp32', 'engine that runs the model, as in docs/engines.md; auto: the fastest '
+        'here, measured at the first start', read_only=True)
     plan: str = parameter(
         '', 'planner settings: a name of `config/plan`, such as prior, or a file; empty: as the '
         'bundle recommends', read_only=True)

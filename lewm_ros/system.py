@@ -32,7 +32,7 @@ class SystemOptions:
     bundle: str = _option('reacher-nano', 'model bundle, name or folder')
     plan: str = _option('', 'planner settings, a name of config/plan or a file; empty: as the '
                         'bundle recommends')
-    backend: str = _option('torch', 'engine that runs the model, see docs/engines.md')
+    backend: str = _option('torch-tuned:fp32', 'engine that runs the model, see docs/engines.md')
     goal_image: str = _option('', 'picture that is the goal from the start; empty: none')
     goal_root: str = _option('', 'the only folder from which goals are read; empty: none')
     namespace: str = _option('', 'namespace of all nodes and topics')
