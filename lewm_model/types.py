@@ -34,7 +34,7 @@ class Observation:
 class Context:
     """What the predictor may look at: the last L latents and the blocks between them."""
 
-    latents: Tensor                # (1, L, D), oldest first
+    latents: Tensor                # (1, L, D), oldest first; (S, L, D) with one row a candidate
     past_blocks: Tensor            # (1, L-1, K*A), normalised, the executed actions
     stamps_ns: tuple[int, ...]     # L stamps, oldest first
 

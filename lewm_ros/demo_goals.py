@@ -54,6 +54,11 @@ class GoalSet:
             raise ConfigError(f'{path}: malformed entry ({type(error).__name__}: {error}); it '
                               f'has `start: {{qpos}}` and `goals:`, a list of '
                               f'{{file, qpos, episode, row}}') from error
+        outside = [str(goal.file) for goal in goals
+                   if not goal.file.resolve().is_relative_to(folder.resolve())]
+        if outside:
+            raise ConfigError(f'{path}: pictures must lie in {folder}, not at '
+                              f'{", ".join(outside)}')
         missing = [str(goal.file) for goal in goals if not goal.file.is_file()]
         if missing or not goals:
             raise ConfigError(f'{path}: missing pictures: {", ".join(missing) or "all"}')

@@ -37,6 +37,8 @@ def test_the_shipped_layout_is_read(tmp_path):
 @pytest.mark.parametrize(('changes', 'words'), [
     ({'goals': [{'file': 'b.png', 'qpos': [0, 0], 'episode': 1, 'row': 1}]}, 'missing.*b.png'),
     ({'goals': []}, 'missing pictures: all'),
+    ({'goals': [{'file': '../a.png', 'qpos': [0, 0], 'episode': 1, 'row': 1}]}, 'must lie in'),
+    ({'goals': [{'file': '/etc/a.png', 'qpos': [0, 0], 'episode': 1, 'row': 1}]}, 'must lie in'),
     ({'goals': [{'file': 'a.png', 'episode': 1, 'row': 1}]}, "KeyError.*'qpos'"),
     ({'start': {'qpos': [float('nan'), 0.0]}}, 'finite'),
 ])
