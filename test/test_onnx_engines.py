@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
+import subprocess
+import sys
 
 from engine_models import alive_bundle, PLAN_2
 from lewm_model.engines import machine, onnx_engine, registry, trial
@@ -230,3 +234,22 @@ def test_openvino_is_tried_outside_once(own_cache, monkeypatch):
                         registry.Backend(registry.BACKENDS['openvino'].build, ('fp32',))})
     monkeypatch.setattr('lewm_model.engines.auto.BACKENDS', registry.BACKENDS)
     assert make_engine('auto', bundle, PLAN_2).name == 'torch'
+
+
+def test_ctrl_c_after_openvino_is_only_an_interrupt():
+    """An engine that came and went must not leave a process that dies of the next signal."""
+    pytest.importorskip('openvino')
+    script = ('import os, signal\n'
+              'from nano import tiny_bundle\n'
+              'from lewm_model.engines.registry import make_engine\n'
+              'bundle = tiny_bundle()\n'
+              "engine = make_engine('openvino:fp32', bundle, bundle.plan_config)\n"
+              'del engine\n'
+              'try:\n'
+              '    os.kill(os.getpid(), signal.SIGINT)\n'
+              'except KeyboardInterrupt:\n'
+              "    print('interrupted')\n")
+    folder = Path(__file__).resolve().parent
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
+                          env={**os.environ, 'PYTHONPATH': f'{folder.parent}:{folder}'})
+    assert (done.returncode, done.stdout.strip()) == (0, 'interrupted'), done.stderr

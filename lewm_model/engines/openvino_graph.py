@@ -6,8 +6,10 @@ Its input is the arguments of `try_graphs`: {"graphs": [["graph.onnx", null]], "
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 import json
 import sys
+from typing import Any
 
 from lewm_model.errors import MissingPackageError
 import numpy as np
@@ -39,13 +41,23 @@ def try_graphs(graphs: list[tuple[str, int | None]], settings: dict[str, str | i
                                           np.float32) for name, shape in inputs.items()})
 
 
-def _request(path: str, candidates: int | None, settings: dict[str, str | int]):
-    """Return what runs the graph, and the shape of each input; an open axis is None."""
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """Return the one core of this process, kept for its whole life.
+
+    It gives the thread a stack for signals and takes the memory away again when it is deleted;
+    the next Ctrl-C then ended the process with a segmentation fault (2026.4).
+    """
     try:
         import openvino
     except ImportError as error:
         raise MissingPackageError('openvino', 'openvino', 'backend openvino') from error
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def _request(path: str, candidates: int | None, settings: dict[str, str | int]):
+    """Return what runs the graph, and the shape of each input; an open axis is None."""
+    core = _core()
     model = core.read_model(path)
     if candidates is not None:
         for graph_input in model.inputs:
