@@ -37,7 +37,7 @@ def plot_curves(progress: Progress, path: Path) -> Path:
     for name in (progress.checks[-1]['probes'] if progress.checks else {}):
         probes.plot(checked, [point['probes'][name] for point in progress.checks], marker='o',
                     markersize=3, label=name)
-    probes.set(title='Linear probe R2 and straightness, held out', xlabel='step',
+    probes.set(title='Probe R2 and straightness, held out', xlabel='step',
                ylim=(0, 1.02))
     for axes in (losses, health, probes):
         axes.grid(alpha=0.3)

@@ -24,7 +24,7 @@ class Health:
     step_distance: float   # median squared latent distance of frames one control step apart
     probes: dict[str, float] = field(default_factory=dict)  # R2 of a ridge probe per quantity
     straightness: float = math.nan   # mean cosine of consecutive latent steps, [-1, 1]; no loss
-    #                                  asks for it, and it rises while a model learns
+    #                                  asks for it: the paper's rises on Push-T
     gate_norm: float = math.nan      # root mean square of the AdaLN gates; exactly 0 at the start
     action_effect: float = math.nan  # mean squared change of the prediction when every clip gets
     #                                  the actions of another one, relative to copy_error
