@@ -81,7 +81,7 @@ class Graph:
             kind, topic, lambda message: received.append((time.monotonic(), message)), profile)
         return received
 
-    def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = 15.0) -> Any:
+    def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
         """Spin until `condition()` is true and return it; fail after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not (value := condition()):
@@ -96,7 +96,7 @@ class Graph:
         while (left := deadline - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
-    def call(self, kind: type, name: str, request: Any, timeout_s: float = 15.0) -> Any:
+    def call(self, kind: type, name: str, request: Any, timeout_s: float = 30.0) -> Any:
         """Call a service and return the response."""
         client = self.node.create_client(kind, name)
         try:

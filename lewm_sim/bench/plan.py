@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 import importlib.util
+from pathlib import Path
 
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import BACKENDS
@@ -79,7 +80,7 @@ def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
         flops = config.iterations * count_flops(lambda: eager.rollout(context, samples))
         fastest = min(measured.values(), key=lambda item: item.median_s)
         notes.update(limit_note(flops, fastest.median_s, rates), fastest=fastest.name)
-    return Group(f'{args.model}: one plan, {config.num_candidates} candidates x '
+    return Group(f'{Path(args.model).name}: one plan, {config.num_candidates} candidates x '
                  f'{config.iterations} iterations x {config.horizon} blocks, history 1, '
                  f'{args.threads} threads', tuple(measured.values()), 'plan', notes)
 
@@ -102,7 +103,7 @@ def _iterations(args: argparse.Namespace, subject: Subject, config: PlanConfig,
                                  facts={'threads': args.threads})
     measured = side_by_side(variants, rounds=4 * args.rounds, warmup=args.warmup,
                             on_round=lambda done, _: bar.update(done % 4 == 0))
-    return Group(f'{args.model}: one iteration ({config.num_candidates} candidates x '
+    return Group(f'{Path(args.model).name}: one iteration ({config.num_candidates} candidates x '
                  f'{config.horizon} blocks), history {history}', tuple(measured.values()),
                  'iteration')
 
