@@ -36,6 +36,7 @@ _CHUNK_STEPS = 20     # rows of a chunk; 1 s, less than the command node follows
 _REFRESH_STEPS = 5    # a lost chunk is made good after this many control steps
 _ANSWER_S = 30.0      # a recorder on a slow disk takes its time
 _ATTEMPTS = 10        # of one episode, when the machine was too slow for it
+_START_ATTEMPTS = 10  # to start an episode, _SETTLE_S apart
 _SETTLE_S = 1.0       # a service that was just found may not know our reader yet
 
 
@@ -118,7 +119,7 @@ class ExploreNode(Node):
         commands = task.explore(rng, settings.steps)
         reset = await self._call('reset', ResetSim.Request(qpos=qpos.tolist()))
         await self._frame(conversions.stamp_to_ns(reset.sim_time))
-        await self._call('start', StartEpisode.Request(task=task.name, metadata_json=json.dumps(
+        await self._begin(StartEpisode.Request(task=task.name, metadata_json=json.dumps(
             {'source': 'explore_node', 'seed': settings.seed, 'number': number,
              'steps': settings.steps, 'start_qpos': qpos.tolist()})))
         newest_ns = await self._frame(0)
@@ -133,6 +134,17 @@ class ExploreNode(Node):
         self.get_logger().info(f'episode {number}: {answer.bag_uri}, {answer.messages} messages, '
                                f'{answer.messages_lost} lost')
         return executed
+
+    async def _begin(self, request: StartEpisode.Request) -> None:
+        """Start an episode; at first the recorder may not have heard of every publisher yet."""
+        for remaining in reversed(range(_START_ATTEMPTS)):
+            try:
+                await self._call('start', request)
+                return
+            except SimulationError:
+                if not remaining:
+                    raise
+            await self._pause(_SETTLE_S)
 
     def _on_executed(self, message: interfaces.ExecutedCommand) -> None:
         if message.epoch == self._epoch and not message.overridden:
