@@ -16,7 +16,7 @@ import signal
 import threading
 from typing import Any
 
-from lewm_model.errors import LewmError
+from lewm_model.errors import DatasetError, LewmError
 
 
 def run_jobs(function: Callable[..., Any], jobs: Sequence[tuple], workers: int, *,
@@ -53,6 +53,20 @@ def run_jobs(function: Callable[..., Any], jobs: Sequence[tuple], workers: int, 
         pool.shutdown(cancel_futures=True)
         held.close()
         leash.close()
+
+
+def run_conversions(function: Callable[..., Any], jobs: Sequence[tuple], workers: int
+                    ) -> Iterator[tuple[int, Any]]:
+    """Run jobs whose finished results stay, in this process if one is enough; see `run_jobs`.
+
+    Raises:
+        DatasetError: If a worker disappears.
+    """
+    if workers <= 1 or len(jobs) == 1:
+        return ((index, function(*job)) for index, job in enumerate(jobs))
+    return run_jobs(function, jobs, workers, killed=DatasetError(
+        'a converting process was killed, perhaps for lack of memory; run the command again with '
+        'fewer workers, it goes on where it stopped'))
 
 
 def _begin(leash: Connection) -> None:

@@ -126,7 +126,8 @@ class ExploreNode(Node):
         self._epoch += 1
         self._executed.clear()
         self._motion = (newest_ns + 2 * self._dt_ns, commands)  # a step to hear of it, then row 0
-        await self._frame(self._motion[0] + len(commands) * self._dt_ns)
+        # one frame beyond the last row: its joint state lies between two that must be recorded
+        await self._frame(self._motion[0] + (len(commands) + 1) * self._dt_ns)
         self._motion = None
         executed = len(self._executed)
         answer = await self._call('stop', StopEpisode.Request(

@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 from lewm_model import Bundle, LeWorldModel, ModelConfig
+from lewm_model.planning.policy import Policy
+from lewm_model.types import Observation
 from nano import PLAN, SIZES, tiny_bundle
+import numpy as np
 import torch
 
 PLAN_2 = replace(PLAN, history=2)
@@ -23,3 +26,12 @@ def alive_bundle(sizes: ModelConfig = SIZES, seed: int = 0, **changes) -> Bundle
         elif name.endswith('running_var'):
             buffer.uniform_(0.5, 2.0)
     return tiny_bundle(model=model, plan_config=PLAN_2, **changes)
+
+
+def planned_blocks(backend: str) -> torch.Tensor:
+    """Plan once from a dark frame to a bright one on a backend, (T, K*A)."""
+    policy = Policy(alive_bundle(), backend=backend)
+    policy.set_goal_image(np.full((64, 64, 3), 200, np.uint8))
+    policy.observe(Observation(stamp_ns=1, rgb=np.full((64, 64, 3), 20, np.uint8)))
+    policy.plan(1)
+    return policy.last_plan.blocks

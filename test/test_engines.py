@@ -4,7 +4,7 @@ from dataclasses import replace
 import json
 import logging
 
-from engine_models import alive_bundle, EQUAL_WIDTHS, PLAN_2
+from engine_models import alive_bundle, EQUAL_WIDTHS, PLAN_2, planned_blocks
 from lewm_model.engines import auto, machine, registry
 from lewm_model.engines.encode_graph import EncodeGraph, FrameResizer
 from lewm_model.engines.linear import linear_factory
@@ -16,8 +16,7 @@ from lewm_model.engines.torch_engine import TorchEngine
 from lewm_model.engines.torch_tuned import TunedTorchEngine
 from lewm_model.errors import ConfigError, EngineError, MissingPackageError, ShapeError
 from lewm_model.planning.objectives import make_objective
-from lewm_model.planning.policy import Policy
-from lewm_model.types import Context, Observation
+from lewm_model.types import Context
 from nano import SIZES, tiny_bundle
 import numpy as np
 import pytest
@@ -106,13 +105,7 @@ def test_the_tuned_engine_agrees_with_eager(precision):
 
 def test_plans_on_the_tuned_engine_are_those_on_eager():
     """The same seed gives the same plan to 1e-4."""
-    plans = []
-    for backend in ('torch', 'torch-tuned:fp32'):
-        policy = Policy(alive_bundle(), backend=backend)
-        policy.set_goal_image(np.full((64, 64, 3), 200, np.uint8))
-        policy.observe(Observation(stamp_ns=1, rgb=np.full((64, 64, 3), 20, np.uint8)))
-        policy.plan(1)
-        plans.append(policy.last_plan.blocks)
+    plans = map(planned_blocks, ('torch', 'torch-tuned:fp32'))
     torch.testing.assert_close(*plans, rtol=0, atol=1e-4)
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 import subprocess
 import sys
 
-from engine_models import alive_bundle, PLAN_2
+from engine_models import alive_bundle, PLAN_2, planned_blocks
 from lewm_model.engines import machine, onnx_engine, registry, trial
 from lewm_model.engines.parity import check_parity, measure_parity
 from lewm_model.engines.registry import make_engine
 from lewm_model.engines.torch_engine import TorchEngine
 from lewm_model.errors import EngineError, MissingPackageError, ShapeError
-from lewm_model.planning.policy import Policy
-from lewm_model.types import Context, Observation
+from lewm_model.types import Context
 from nano import SIZES
 import numpy as np
 import pytest
@@ -71,13 +70,7 @@ def test_openvino_in_bf16_agrees_and_is_really_bf16():
 
 def test_a_policy_plans_on_it(backend):
     """The same seed gives the plan of eager."""
-    plans = []
-    for name in ('torch', backend):
-        policy = Policy(alive_bundle(), backend=name)
-        policy.set_goal_image(np.full((64, 64, 3), 200, np.uint8))
-        policy.observe(Observation(stamp_ns=1, rgb=np.full((64, 64, 3), 20, np.uint8)))
-        policy.plan(1)
-        plans.append(policy.last_plan.blocks)
+    plans = map(planned_blocks, ('torch', backend))
     torch.testing.assert_close(*plans, rtol=0, atol=1e-3)
 
 

@@ -26,7 +26,7 @@ from lewm_model.ingest.report import BagReport, IngestReport
 from lewm_model.ingest.scratch import Scratch, scratch_folder
 from lewm_model.ingest.set_writer import sync_folder
 from lewm_model.robot import RobotDescription
-from lewm_model.workers import run_jobs
+from lewm_model.workers import run_conversions
 
 _log = logging.getLogger(__name__)
 
@@ -91,13 +91,7 @@ def _run(jobs: list[tuple], workers: int) -> Iterator[tuple[int, BagReport]]:
     """Yield (index, report) of each bag, in any order."""
     # What is there already first: a contradiction shows before the long work.
     order = sorted(range(len(jobs)), key=lambda index: jobs[index][-1] is None)
-    if workers <= 1 or len(jobs) == 1:
-        results = ((place, _add(*jobs[index])) for place, index in enumerate(order))
-    else:
-        results = run_jobs(_add, [jobs[index] for index in order], workers, killed=DatasetError(
-            'a converting process was killed, perhaps for lack of memory; run the command again '
-            'with fewer workers, it goes on where it stopped'))
-    for place, report in results:
+    for place, report in run_conversions(_add, [jobs[index] for index in order], workers):
         if jobs[order[place]][-1] is None:
             for text in (report.error and f'left out: {report.error}', *report.notes):
                 if text:

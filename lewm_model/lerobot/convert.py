@@ -6,7 +6,7 @@ Whenever this is cut off nothing is half written, and running it again goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 import json
 import os
@@ -25,7 +25,7 @@ from lewm_model.lerobot.files import import_parquet
 from lewm_model.lerobot.meta import Feature, LeRobotEpisode, LeRobotSet
 from lewm_model.lerobot.video import import_av
 from lewm_model.robot import RobotDescription
-from lewm_model.workers import run_jobs
+from lewm_model.workers import run_conversions
 import numpy as np
 
 _TASKS_SHOWN = 3
@@ -139,7 +139,8 @@ def import_lerobot(folder: str | Path, out: str | Path, config: LeRobotConfig, *
             jobs = [(source.folder.path, episode, choice, _part(scratch, episode), config.min_rows)
                     for episode in episodes]
             found: list[EpisodeReport | None] = [None] * len(jobs)
-            for done, (index, report) in enumerate(_run(jobs, workers), start=1):
+            for done, (index, report) in enumerate(
+                    run_conversions(convert_episode, jobs, workers), start=1):
                 found[index] = report
                 on_episode(done, len(jobs))
             report = _join(out, scratch, LeRobotReport(
@@ -151,15 +152,6 @@ def import_lerobot(folder: str | Path, out: str | Path, config: LeRobotConfig, *
                            f'place, then run the command again, it goes on where it stopped'
                            ) from error
     return report
-
-
-def _run(jobs: list[tuple], workers: int) -> Iterator[tuple[int, EpisodeReport]]:
-    """Yield (index, report) of each episode, in any order."""
-    if workers <= 1 or len(jobs) == 1:
-        return ((index, convert_episode(*job)) for index, job in enumerate(jobs))
-    return run_jobs(convert_episode, jobs, workers, killed=DatasetError(
-        'a converting process was killed, perhaps for lack of memory; run the command again with '
-        'fewer workers, it goes on where it stopped'))
 
 
 def _part(scratch: Scratch, episode: LeRobotEpisode) -> Path:
