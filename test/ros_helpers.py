@@ -14,11 +14,13 @@ from typing import Any
 from lewm_ros.bringup import free_domain
 from lewm_ros.lifecycle import LifecycleClient, LifecycleError
 import rclpy
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 ROOT = Path(__file__).resolve().parents[1]
+_SETTLE_S = 0.3
 
 
 class Graph:
@@ -28,6 +30,7 @@ class Graph:
         self.domain = free_domain()
         self._use_sim_time = use_sim_time
         self._processes: list[subprocess.Popen] = []
+        self._clients: dict[str, Client] = {}
 
     def __enter__(self) -> Graph:
         os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
@@ -97,15 +100,28 @@ class Graph:
             self._executor.spin_once(timeout_sec=left)
 
     def call(self, kind: type, name: str, request: Any, timeout_s: float = 30.0) -> Any:
-        """Call a service and return the response."""
-        client = self.node.create_client(kind, name)
-        try:
-            self.wait_for(client.service_is_ready, f'service {name}', timeout_s)
-            future = client.call_async(request)
-            self.wait_for(future.done, f'an answer of {name}', timeout_s)
-            return future.result()
-        finally:
-            self.node.destroy_client(client)
+        """Call a service and return the response.
+
+        One client per service is kept. A server that has not discovered a new client's reader
+        loses its answers, and the client cannot see that; so a new one is given a moment, and
+        silence is followed by a second request.
+        """
+        client = self._clients.get(name)
+        known = client is not None
+        if not known:
+            client = self._clients[name] = self.node.create_client(kind, name)
+        self.wait_for(client.service_is_ready, f'service {name}', timeout_s)
+        if not known:
+            self.spin(_SETTLE_S)
+        answers = [client.call_async(request)]
+        again_at = time.monotonic() + timeout_s / 3
+
+        def answered():
+            if time.monotonic() > again_at and len(answers) == 1:
+                answers.append(client.call_async(request))
+            return next((answer for answer in answers if answer.done()), None)
+
+        return self.wait_for(answered, f'an answer of {name}', timeout_s).result()
 
     def transition(self, node: str, *names: str) -> None:
         """Take a lifecycle node through transitions, each of which must succeed."""

@@ -60,10 +60,12 @@ def record(graph, tmp_path, robot: str, seconds: float) -> str:
     """Record an episode with the recorder of this package; return the bag's folder."""
     graph.spawn('lewm_ros.recorder_node', output=tmp_path / 'recorder.log',
                 parameters={'robot': robot, 'root': str(tmp_path / 'recordings')})
-    answer = None
-    while answer is None or not answer.success:   # until it has found all topics
+
+    def begun() -> bool:   # refused until all topics are found, and once it records
         answer = graph.call(StartEpisode, '/recorder_node/start_episode', StartEpisode.Request())
-        graph.spin(0.2)
+        return answer.success or 'is being recorded' in answer.message
+
+    graph.wait_for(begun, 'the start of an episode')
     graph.spin(seconds)
     answer = graph.call(StopEpisode, '/recorder_node/stop_episode',
                         StopEpisode.Request(outcome=StopEpisode.Request.SUCCESS))
