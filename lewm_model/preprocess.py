@@ -40,11 +40,11 @@ class FrameTransform:
         if frames.dtype != torch.uint8 or frames.ndim < 3 or frames.shape[-1] != 3:
             raise ShapeError(f'frames must be uint8 (..., H, W, 3), '
                              f'got {frames.dtype} {tuple(frames.shape)}')
-        # One multiply-add: x / 255, minus mean, over std.
-        scale = 1.0 / (255.0 * torch.tensor(self.std, device=frames.device))
-        shift = -torch.tensor(self.mean, device=frames.device) / torch.tensor(
-            self.std, device=frames.device)
-        pixels = (frames * scale + shift).movedim(-1, -3)  # (..., 3, H, W)
+        # One multiply-add: x / 255, minus mean, over std; the axes move while pixels are bytes.
+        std = torch.tensor(self.std, device=frames.device).view(3, 1, 1)
+        mean = torch.tensor(self.mean, device=frames.device).view(3, 1, 1)
+        pixels = frames.movedim(-1, -3).contiguous()       # (..., 3, H, W)
+        pixels = (pixels * (1.0 / (255.0 * std))).sub_(mean / std)
         if pixels.shape[-2:] == (self.image_size, self.image_size):
             return pixels.contiguous()
         flat = pixels.reshape(-1, *pixels.shape[-3:])

@@ -1,16 +1,19 @@
 """The loops that `lewm bench train` compares do the same work on the same data."""
 
+from contextlib import closing
 from dataclasses import replace
 
+from counted_loop import work
 from lewm_model.config import TrainConfig
-from lewm_model.data.clips import ClipLoader, Clips
+from lewm_model.data.clips import Clips
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.errors import TrainingError
 from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.robot import RobotDescription
 from lewm_model.sigreg import SigReg
-from lewm_sim.bench._cpu_use import CpuUse
-from lewm_sim.bench._our_loop import OurLoop
+from lewm_sim.bench._loops import our_loop, Subject
+from lewm_sim.bench._own_process import OwnProcess
 from lewm_sim.bench._plain_loop import (
     Batches,
     broadcast_sigreg,
@@ -83,39 +86,64 @@ def test_both_sigregs_are_the_same_statistic():
     assert SigReg(64, 17)(point).item() == pytest.approx(12.866, rel=1e-4)
 
 
-def test_both_loops_learn(data, tmp_path):
-    """A benchmark of loops that do not train would be worthless: both change their weights."""
+def test_the_plain_loop_learns(data, tmp_path):
+    """A benchmark against a loop that does not train would be worthless."""
     clips = Clips(data, ActionNormalizer.fit(data.action))
     batches = Batches(samples(data, tmp_path, clips), 8, 0, pin=False)
     plain = PlainLoop(SIZES, CONFIG, batches, 'cpu')
     first = plain.run(1)
     assert plain.run(15) < first
-    ours = OurLoop(SIZES, CONFIG, ClipLoader(clips, 8, 0), 'cpu', tmp_path / 'run')
-    ours.run(3)
-    ours.run(2)
-    ours.close()
-    assert not (tmp_path / 'run').exists() or not list((tmp_path / 'run').rglob('*.pt'))
 
 
-def test_what_training_raises_reaches_the_benchmark(data, tmp_path):
-    """Not a thread that dies in silence and a benchmark that waits for ever."""
-    clips = Clips(data, ActionNormalizer.fit(data.action))
-    ours = OurLoop(replace(SIZES, action_dim=3), CONFIG, ClipLoader(clips, 8, 0), 'cpu',
-                   tmp_path / 'run')
-    with pytest.raises(Exception, match='action_dim=3'):
-        ours.run(1)
-    ours.close()
+class CountedTurns:
+    """Turns without a process: some of them, then the end."""
+
+    def __init__(self, *turns):
+        self.turns = list(turns)
+
+    def next(self):
+        if not self.turns:
+            raise KeyboardInterrupt
+        return self.turns.pop(0)
+
+
+def subject(data, tmp_path, **changes):
+    return Subject(replace(SIZES, **changes), CONFIG, data.path, tmp_path / 'chunked.h5', 'cpu',
+                   threads=1, workers=0, folder=tmp_path / 'run')
+
+
+def test_our_loop_is_the_training_and_takes_the_steps_of_its_turns(data, tmp_path, monkeypatch):
+    """3 + 2 optimiser steps of `train`, and not one more."""
+    steps = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, 'step',
+                        lambda self: (steps.append(0), step(self)))
+    with pytest.raises(KeyboardInterrupt):
+        our_loop(CountedTurns(3, 2), subject(data, tmp_path))
+    assert len(steps) == 5
 
 
 def test_processor_time_is_counted_for_whom_it_was_spent():
-    """Work between begin and end belongs to its name, per unit; none to the idle one."""
-    use = CpuUse()
-    use.begin('busy', units=2)
-    total = sum(value * value for value in range(2_000_000))
-    use.begin('idle', units=2)
-    use.end()
-    assert total > 0
-    assert use.ms_per_unit('busy') > 10 * use.ms_per_unit('idle')
+    """Of a loop's own process, per step, without its start and without what others do."""
+    with closing(OwnProcess(work, 100)) as loop:
+        loop.rest()
+        loop.run(3)
+        loop.run(2)
+        loop.rest()
+        assert loop.cpu_s_per_step == pytest.approx(0.1, rel=0.3)
+
+
+def test_what_a_loop_raises_reaches_the_benchmark(data, tmp_path):
+    """Not a process that dies in silence and a benchmark that waits for ever."""
+    with closing(OwnProcess(work, 2)) as loop:
+        loop.run(2)
+        with pytest.raises(TrainingError, match='ValueError: 3 steps are too many'):
+            loop.run(1)
+        with pytest.raises(TrainingError, match='ended with exit code'):
+            loop.run(1)
+    with closing(OwnProcess(our_loop, subject(data, tmp_path, action_dim=3))) as loop, \
+            pytest.raises(TrainingError, match='action_dim=3'):
+        loop.run(1)
 
 
 @pytest.mark.slow

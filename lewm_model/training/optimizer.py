@@ -19,4 +19,5 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
         groups = [{'params': [value for value in parameters if value.ndim > 1]},
                   {'params': [value for value in parameters if value.ndim <= 1],
                    'weight_decay': 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay,
+                             fused=True)

@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from functools import partial
 import os
 from pathlib import Path
+import shutil
 import tempfile
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lewm_model.config import ModelConfig, TrainConfig
-    from lewm_model.data.clips import Clips
+    from lewm_model.config import ModelConfig
     from lewm_model.data.episodes import EpisodeFile
-    from lewm_model.preprocess import ActionNormalizer
-    from lewm_sim.bench._cpu_use import CpuUse
     from lewm_sim.bench._gpu_use import GpuUse
-    from lewm_sim.bench._plain_loop import Batches
+    from lewm_sim.bench._loops import Subject
+    from lewm_sim.bench._own_process import OwnProcess
     from lewm_sim.bench.report import Group, Report
     from lewm_sim.bench.side_by_side import Variant
-    import torch
 
 REFERENCE_WORKERS = 6
 WARM_STEPS = 2   # before each turn: they start the workers and fill their queues
@@ -51,11 +49,8 @@ def run(args: argparse.Namespace) -> Report:
     """Measure each recipe."""
     from lewm_model.data.episodes import EpisodeFile
     from lewm_sim.bench.report import Report
-    import torch
     from tqdm import tqdm
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
     data = EpisodeFile.open(args.data)
     with tqdm(unit='round', dynamic_ncols=True, disable=None) as bar:
         groups = tuple(_measure(args, data, name, lambda done, total: bar.update())
@@ -66,12 +61,10 @@ def run(args: argparse.Namespace) -> Report:
 def _measure(args: argparse.Namespace, data: EpisodeFile, name: str,
              on_round: Callable[[int, int], None]) -> Group:
     from lewm_model.config import ModelConfig
-    from lewm_model.data.clips import Clips
-    from lewm_model.preprocess import ActionNormalizer
     from lewm_model.resources import find_named
     from lewm_model.training.run import Recipe
-    from lewm_sim.bench._cpu_use import CpuUse
     from lewm_sim.bench._gpu_use import GpuUse
+    from lewm_sim.bench._loops import Subject
     from lewm_sim.bench._plain_loop import write_chunked
     from lewm_sim.bench.report import Group
     from lewm_sim.bench.side_by_side import side_by_side
@@ -81,103 +74,79 @@ def _measure(args: argparse.Namespace, data: EpisodeFile, name: str,
                               batch_size=args.batch_size)
     sizes = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
     with tempfile.TemporaryDirectory(prefix='lewm-bench-') as folder, ExitStack() as stack:
-        ours = _part(data, args.episodes, sizes.image_size, Path(folder) / 'ours.h5')
-        theirs = Path(folder) / 'plain.h5'
-        write_chunked(ours, theirs, None if args.compression == 'none' else args.compression)
-        normalizer = ActionNormalizer.fit(ours.action)
-        clips = Clips(ours, normalizer, num_frames=sizes.history + 1, frameskip=sizes.frameskip)
-        bench = _Bench(sizes, recipe.train, clips, normalizer, theirs, args.device, args.workers,
-                       args.steps, Path(folder), stack)
-        use, cpu = GpuUse(), CpuUse()
+        mapped, chunked = Path(folder) / 'ours.h5', Path(folder) / 'plain.h5'
+        ours = _part(data, args.episodes, sizes.image_size, mapped)
+        write_chunked(ours, chunked, None if args.compression == 'none' else args.compression)
+        threads = args.threads or torch.get_num_threads()
+        subject = Subject(sizes, recipe.train, mapped, chunked, args.device, threads,
+                          args.workers, Path(folder) / 'run')
+        loops = _loops(subject, stack)
+        use = GpuUse()
         stack.enter_context(use.watching())
-        variants = {label: _watched(label, variant, use, cpu, bench)
-                    for label, variant in bench.variants().items()}
+        variants = {label: _variant(label, loop, loops, use, args.steps,
+                                    recipe.train.batch_size) for label, loop in loops.items()}
         measured = side_by_side(variants, rounds=args.rounds, warmup=1, on_round=on_round)
-        bench.rest()
-        cpu.end()
+        for loop in loops.values():
+            loop.rest()
         parameters = sum(value.numel() for value in _model(sizes).parameters())
+        per_sample_ms = {label: 1e3 * loop.cpu_s_per_step / recipe.train.batch_size
+                         for label, loop in loops.items()}
         notes = {'model': f'{parameters:,} parameters, {sizes.image_size} px',
                  'clips per step': recipe.train.batch_size, 'steps per turn': args.steps,
                  'SIGReg projections': recipe.train.sigreg_projections,
                  'data': f'{ours.num_episodes} episodes, {len(ours)} frames; plain file: one '
                          f'{args.compression} chunk per frame; both in the page cache',
-                 'threads': f'{torch.get_num_threads()} of the model, {args.workers} workers of '
-                            f'the plain loader, none of ours',
-                 'CPU ms per sample': '; '.join(
-                     f'{label} {cpu.ms_per_unit(label):.2f}' for label in variants),
+                 'threads': f'{threads} of the model, {args.workers} workers of '
+                            f'the plain loader, none of ours; every loop has its own process',
+                 'CPU ms per sample': '; '.join(f'{label} {spent_ms:.2f}' for label, spent_ms
+                                                in per_sample_ms.items()),
                  **_use_notes(use, variants)}
     return Group(f'{name}, {args.device}', tuple(measured.values()), 'sample', notes)
 
 
-@dataclass(frozen=True)
-class _Bench:
-    """What the variants share."""
+def _loops(subject: Subject, stack: ExitStack) -> dict[str, OwnProcess]:
+    """Start what is measured; the plain loop first."""
+    from lewm_sim.bench._loops import our_loop, plain_loop
+    from lewm_sim.bench._own_process import OwnProcess
 
-    sizes: ModelConfig
-    config: TrainConfig
-    clips: Clips
-    normalizer: ActionNormalizer
-    chunked: Path
-    device: str
-    workers: int
-    steps: int
-    folder: Path
-    stack: ExitStack
-    loaders: list[Batches] = field(default_factory=list)
+    found: dict[str, OwnProcess] = {}
 
-    def variants(self) -> dict[str, Variant]:
-        """Name what is measured; the plain loop first."""
-        workers = f'{self.workers} workers'
-        found = {f'plain loop, {workers}': self.plain(self.workers, 'fp32')}
-        if self.workers:
-            found['plain loop, 0 workers'] = self.plain(0, 'fp32')
-        if _bf16_pays(self.device):
-            found[f'plain loop, {workers}, bf16'] = self.plain(self.workers, 'bf16')
-        found['ours'] = self.ours()
-        found['ours, plain loader'] = self.ours(dense=True)
-        if _bf16_pays(self.device):
-            found['ours, fp32'] = self.ours(precision='fp32')
-        if self.device == 'cpu':   # elsewhere ours is the fused one
-            found['ours, fused attention'] = self.ours(usual_attention=True)
-        found['ours, whole last block'] = self.ours(usual_last_block=True)
-        return found
+    def start(name: str, loop: Callable[..., None], *arguments: Any) -> None:
+        found[name] = OwnProcess(loop, subject, *arguments)
+        stack.callback(found[name].close)
 
-    def plain(self, workers: int, precision: str) -> Variant:
-        from lewm_sim.bench._plain_loop import PlainLoop
-        loop = PlainLoop(self.sizes, self.config, self._dense(workers), self.device, precision)
-        return self._variant(loop.run, {'workers': workers, 'precision': precision})
+    workers = f'{subject.workers} workers'
+    bf16_pays = _bf16_pays(subject.device)
+    start(f'plain loop, {workers}', plain_loop, subject.workers, 'fp32')
+    if subject.workers:
+        start('plain loop, 0 workers', plain_loop, 0, 'fp32')
+    if bf16_pays:
+        start(f'plain loop, {workers}, bf16', plain_loop, subject.workers, 'bf16')
+    start('ours', our_loop)
+    if _can_compile(subject.device):
+        start('ours, compiled', partial(our_loop, compiled=True))
+    start('ours, plain loader', partial(our_loop, plain_loader=True))
+    if bf16_pays:
+        start('ours, fp32', our_loop, 'fp32')
+    if subject.device == 'cpu':   # elsewhere ours is the fused one
+        start('ours, fused attention', partial(our_loop, plain_attention=True))
+    start('ours, whole last block', partial(our_loop, plain_last_block=True))
+    return found
 
-    def ours(self, *, dense: bool = False, precision: str = 'auto', **usual: bool) -> Variant:
-        from lewm_model.data.clips import ClipLoader
-        from lewm_sim.bench._our_loop import DenseClips, OurLoop
-        import torch
-        clips = (DenseClips(self._dense(self.workers, torch.uint8)) if dense else
-                 ClipLoader(self.clips, self.config.batch_size, self.config.seed))
-        loop = OurLoop(self.sizes, replace(self.config, precision=precision), clips, self.device,
-                       self.folder / 'run', **usual)
-        self.stack.callback(loop.close)
-        return self._variant(loop.run, {'workers': self.workers * dense, 'precision': precision,
-                                        **usual})
 
-    def _dense(self, workers: int, dtype: torch.dtype | None = None) -> Batches:
-        from lewm_sim.bench._plain_loop import Batches, DenseSamples
-        import torch
-        samples = DenseSamples(self.chunked, self.clips, self.normalizer, dtype or torch.float32)
-        batches = Batches(samples, self.config.batch_size, workers, pin=self.device != 'cpu')
-        self.loaders.append(batches)
-        self.stack.callback(batches.rest)
-        return batches
+def _variant(name: str, loop: OwnProcess, loops: dict[str, OwnProcess], use: GpuUse, steps: int,
+             batch_size: int) -> Variant:
+    from lewm_sim.bench.side_by_side import Variant
 
-    def _variant(self, call: Callable[[int], object], facts: dict[str, Any]) -> Variant:
-        from lewm_sim.bench.side_by_side import Variant
+    def prepare() -> None:
+        for other in loops.values():   # nobody reads ahead in the turn of another
+            other.rest()
+        loop.run(WARM_STEPS)
 
-        return Variant(lambda: call(self.steps), units=self.steps * self.config.batch_size,
-                       facts=facts, prepare=lambda: call(WARM_STEPS))
-
-    def rest(self) -> None:
-        """End all workers, so that nobody reads ahead in the turn of another."""
-        for batches in self.loaders:
-            batches.rest()
+    def call() -> None:
+        with use.during(name):
+            loop.run(steps)
+    return Variant(call, units=steps * batch_size, prepare=prepare)
 
 
 def _part(data: EpisodeFile, episodes: int, image_size: int, path: Path) -> EpisodeFile:
@@ -205,23 +174,6 @@ def _resized(frame: Any, size: int) -> Any:
                       frame.shape[0] > size else cv2.INTER_CUBIC)
 
 
-def _watched(name: str, variant: Variant, use: GpuUse, cpu: CpuUse, bench: _Bench) -> Variant:
-    """Attribute processor and GPU time to the variant; wait for the GPU before the clock stops."""
-    import torch
-
-    def prepare() -> None:
-        bench.rest()
-        cpu.begin(name, (bench.steps + WARM_STEPS) * bench.config.batch_size)
-        variant.prepare()
-
-    def call() -> None:
-        with use.during(name):
-            variant.call()
-            if torch.device(bench.device).type == 'cuda':
-                torch.cuda.synchronize(bench.device)
-    return replace(variant, call=call, prepare=prepare)
-
-
 def _use_notes(use: GpuUse, variants: dict[str, Variant]) -> dict[str, str]:
     shares = {name: use.percent(name) for name in variants}
     if not any(share is not None for share in shares.values()):
@@ -233,6 +185,11 @@ def _use_notes(use: GpuUse, variants: dict[str, Variant]) -> dict[str, str]:
 def _bf16_pays(device: str) -> bool:
     from lewm_model.training.loop import use_bf16
     return use_bf16('auto', device)
+
+
+def _can_compile(device: str) -> bool:
+    """Tell whether torch.compile finds the compiler that it needs."""
+    return device.startswith('cuda') or shutil.which('g++') is not None
 
 
 def _model(sizes: ModelConfig) -> Any:
