@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 import errno
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ import subprocess
 import sys
 
 from engine_models import alive_bundle, PLAN_2, planned_blocks
-from lewm_model.engines import machine, onnx_engine, registry, trial
+from lewm_model.engines import machine, onnx_engine, openvino_graph, registry, trial
 from lewm_model.engines.parity import check_parity, measure_parity
 from lewm_model.engines.registry import make_engine
 from lewm_model.engines.torch_engine import TorchEngine
@@ -18,14 +19,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.usefixtures('own_cache')
 PACKAGES = {'onnxruntime': 'onnxruntime:fp32', 'openvino': 'openvino:fp32'}
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Keep each test's cache to itself."""
-    monkeypatch.setenv('LEWM_CACHE', str(tmp_path / 'cache'))
-    return tmp_path / 'cache'
 
 
 @pytest.fixture(params=PACKAGES)
@@ -56,6 +51,31 @@ def test_a_runtime_agrees_with_eager_on_any_count_and_horizon(backend):
                                            rtol=1e-4, atol=1e-4)
     rgb = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     torch.testing.assert_close(engine.encode(rgb), eager.encode(rgb), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(('count', 'divided'), [(8, True), (7, False)])
+def test_openvino_divides_candidates_evenly_among_threads_or_not_at_all(count, divided,
+                                                                       monkeypatch):
+    """With two threads 8 candidates are two runs of 4, and 7 one of 7; the latents are the same."""
+    pytest.importorskip('onnx')
+    pytest.importorskip('openvino')
+    parts = []
+    divide = openvino_graph._divided
+    monkeypatch.setattr(openvino_graph, '_divided',
+                        lambda path, part, settings: (parts.append(part),
+                                                      divide(path, part, settings))[1])
+    bundle, before = alive_bundle(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        engine = make_engine('openvino:fp32', bundle, replace(PLAN_2, num_candidates=count,
+                                                              num_elites=2))
+        blocks = torch.randn(count, PLAN_2.horizon, SIZES.block_dim)
+        torch.testing.assert_close(engine.rollout(context(2), blocks),
+                                   TorchEngine(bundle).rollout(context(2), blocks),
+                                   rtol=1e-4, atol=1e-4)
+    finally:
+        torch.set_num_threads(before)
+    assert set(parts) == ({4} if divided else set())
 
 
 @pytest.mark.skipif(not machine.has_native_bf16(torch.device('cpu')), reason='no bf16 here')

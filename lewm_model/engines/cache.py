@@ -18,7 +18,7 @@ from lewm_model import __version__
 from lewm_model.bundle import Bundle
 from lewm_model.errors import EngineError
 
-FORMAT_VERSION = 1   # of the graphs: raise it when they change what they compute or are called
+FORMAT_VERSION = 2   # of the graphs: raise it when they change what they compute or are called
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,8 @@ It equals `LeWorldModel.rollout` up to rounding, for less work:
   cannot change. When the window slides its positions start at 0 again, and it is computed anew.
 - Frames before the newest, and their executed blocks, are equal for all candidates: one row each,
   unless each candidate brings a context of its own.
-- The first frame of a window sees only itself: its attention is its value, without a query.
+- The first frame of a window sees only itself: its attention is one small linear map, value and
+  output joined, without a query.
 - The last layer and `pred_proj` treat the newest frame only.
 
 Rows are ordered by frame: one per frame that all candidates share, S per other frame.
@@ -122,7 +123,10 @@ class _Layer(nn.Module):
         weight, bias = qkv * attention.norm.weight, qkv @ attention.norm.bias
         self._query = linear(weight[:inner] * head_dim ** -0.5, bias[:inner] * head_dim ** -0.5)
         self._key_value = linear(weight[inner:], bias[inner:])
-        self._out = linear(attention.to_out[0].weight, attention.to_out[0].bias)
+        out = attention.to_out[0]
+        self._out = linear(out.weight, out.bias)
+        self._alone = linear(out.weight @ weight[2 * inner:],
+                             out.weight @ bias[2 * inner:] + out.bias)
         self._up = linear(up.weight * norm.weight, up.weight @ norm.bias + up.bias, 'gelu')
         self._down = linear(down.weight, down.bias)
         adaln = block.adaLN_modulation[1]
@@ -146,13 +150,12 @@ class _Layer(nn.Module):
         before = len(pairs)
         pairs += [(keys_values[cut, 0], keys_values[cut, 1]) for cut in cuts]
         if only is not None:
-            mixed = self._mix(hidden[only], pairs)
+            attended = self._out(self._mix(hidden[only], pairs))
             tokens, gate, shift_mlp, scale_mlp, gate_mlp = (
                 part[only] for part in (tokens, gate, shift_mlp, scale_mlp, gate_mlp))
         else:
-            mixed = torch.cat([self._mix(hidden[cut], pairs[:before + k + 1])
-                               for k, cut in enumerate(cuts)])
-        tokens = torch.addcmul(tokens, gate, self._out(mixed).float())
+            attended = self._attend(hidden, pairs, before, cuts)
+        tokens = torch.addcmul(tokens, gate, attended.float())
         hidden = self._norms(tokens, shift_mlp, scale_mlp)
         return torch.addcmul(tokens, gate_mlp, self._down(self._up(hidden)).float())
 
@@ -161,13 +164,19 @@ class _Layer(nn.Module):
         steered = torch.addcmul(shift, normed, scale)
         return F.layer_norm(steered, self._width, eps=self._eps).to(self._dtype)
 
+    def _attend(self, hidden: Tensor, pairs: list[tuple[Tensor, Tensor]], before: int,
+                cuts: list[slice]) -> Tensor:
+        """Let the rows of each new frame look at the frames up to it; the first sees itself."""
+        alone = [self._alone(hidden[cuts[0]])] if before == 0 else []
+        mixed = [self._mix(hidden[cut], pairs[:k + 1])
+                 for k, cut in enumerate(cuts[len(alone):], before + len(alone))]
+        return torch.cat(alone + ([self._out(torch.cat(mixed))] if mixed else []))
+
     def _mix(self, hidden: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Attend from one frame's rows to at most `history` frames.
+        """Attend from one frame's rows to 2 to `history` frames.
 
         With so few keys, products of whole rows beat a matrix product per candidate and head.
         """
-        if len(pairs) == 1:
-            return pairs[0][1].flatten(1)
         query = self._query(hidden).unflatten(-1, self._heads)
         scores = torch.stack([(query * key).sum(dim=-1) for key, _ in pairs])
         weights = scores.to(self._softmax_dtype).softmax(dim=0).to(self._dtype).unsqueeze(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 import importlib.util
 from pathlib import Path
 
@@ -73,13 +74,17 @@ def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
     measured = side_by_side(variants, rounds=args.rounds, warmup=args.warmup,
                             on_round=lambda *_: bar.update())
     notes = _cost_errors(subject, config, engines, peer)
-    if 'torch' in engines:
-        eager = engines['torch']
-        context, goal = subject.situation(eager)
-        samples = subject.candidates(config.num_candidates, config.horizon)
-        flops = config.iterations * count_flops(lambda: eager.rollout(context, samples))
-        fastest = min(measured.values(), key=lambda item: item.median_s)
-        notes.update(limit_note(flops, fastest.median_s, rates), fastest=fastest.name)
+    fastest = min(measured.values(), key=lambda item: item.median_s)
+    for graph, name in (("the reference's graph", 'torch'), ('our graph', 'torch-tuned:fp32')):
+        if name in engines:
+            engine = engines[name]
+            context, goal = subject.situation(engine)
+            samples = subject.candidates(config.num_candidates, config.horizon)
+            flops = config.iterations * count_flops(
+                partial(engine.rollout, context, samples))
+            notes.update({f'{graph}, {limit}': text for limit, text in
+                          limit_note(flops, fastest.median_s, rates).items()})
+    notes['fastest'] = fastest.name
     return Group(f'{Path(args.model).name}: one plan, {config.num_candidates} candidates x '
                  f'{config.iterations} iterations x {config.horizon} blocks, history 1, '
                  f'{args.threads} threads', tuple(measured.values()), 'plan', notes)
