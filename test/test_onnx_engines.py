@@ -56,7 +56,7 @@ def test_a_runtime_agrees_with_eager_on_any_count_and_horizon(backend):
 @pytest.mark.parametrize(('count', 'divided'), [(8, True), (7, False)])
 def test_openvino_divides_candidates_evenly_among_threads_or_not_at_all(count, divided,
                                                                        monkeypatch):
-    """With two threads 8 candidates are two runs of 4, and 7 one of 7; the latents are the same."""
+    """With two threads 8 candidates are two runs of 4, and 7 are one; same latents."""
     pytest.importorskip('onnx')
     pytest.importorskip('openvino')
     parts = []
