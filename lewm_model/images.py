@@ -22,7 +22,7 @@ from lewm_model.image_encodings import (
     to_8_bits,
     to_rgb,
 )
-from lewm_model.image_headers import damaged, MAX_PIXELS, read_header
+from lewm_model.image_headers import damaged, MAX_PIXELS, PictureHeader, read_header
 import numpy as np
 
 __all__ = ['decode_compressed', 'ENCODINGS', 'MAX_PIXELS', 'read_image', 'resize_square',
@@ -49,7 +49,8 @@ def square_from_raw(encoding: str, height: int, width: int, step: int, is_bigend
 
 
 def square_from_compressed(data: Any, image_format: str = '', *, size: int | None,
-                           full_scale: int = FULL_SCALE) -> np.ndarray:
+                           full_scale: int = FULL_SCALE,
+                           header: PictureHeader | None = None) -> np.ndarray:
     """Turn a compressed image message into the square the model sees.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side stays at least
@@ -62,12 +63,14 @@ def square_from_compressed(data: Any, image_format: str = '', *, size: int | Non
     Returns:
         rgb, uint8 (size, size, 3).
     """
-    rgb = decode_compressed(data, image_format, at_least=size, full_scale=full_scale)
+    rgb = decode_compressed(data, image_format, at_least=size, full_scale=full_scale,
+                            header=header)
     return rgb if size is None else resize_square(rgb, size)
 
 
 def decode_compressed(data: Any, image_format: str = '', *, at_least: int | None = None,
-                      full_scale: int = FULL_SCALE) -> np.ndarray:
+                      full_scale: int = FULL_SCALE,
+                      header: PictureHeader | None = None) -> np.ndarray:
     """Turn a JPEG, PNG or WebP, as in `sensor_msgs/CompressedImage`, into rgb.
 
     What counts is the content, not the text: drivers write 'jpeg', 'rgb8; jpeg compressed bgr8'
@@ -80,6 +83,7 @@ def decode_compressed(data: Any, image_format: str = '', *, at_least: int | None
         at_least: A JPEG may come out at 1/2, 1/4 or 1/8 if its shorter side stays this long
             [px]; None: full size.
         full_scale: The 16-bit value that is white, of a 16-bit PNG; see `to_rgb`.
+        header: What `read_header` said of this data; None: it is read here.
 
     Returns:
         rgb, uint8 (H, W, 3).
@@ -93,7 +97,7 @@ def decode_compressed(data: Any, image_format: str = '', *, at_least: int | None
                          f'name the compressed topic of the colour camera')
     refuse_depth(source)
     content = data.tobytes() if isinstance(data, np.ndarray) else bytes(data)
-    header = read_header(content, image_format)
+    header = header or read_header(content, image_format)
     # image_transport converts colours before it compresses and then names them last; a mosaic
     # without such a name went in as it was.
     mosaic = header.is_grey and is_mosaic(source) and rest.endswith('compressed')

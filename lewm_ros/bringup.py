@@ -9,7 +9,8 @@ command node first, so the robot is told to stand still while it can still hear 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 import os
 from pathlib import Path
@@ -125,6 +126,23 @@ class Bringup:
                                  f'{child.last_lines()}') from error
 
 
+@contextmanager
+def own_node(name: str, namespace: str = '') -> Iterator[tuple[Node, Executor]]:
+    """Start ROS in this process, after `Bringup`; yield a node and what spins it.
+
+    Signals stay with `handle_signals`. Leaving the `with` block ends ROS here.
+    """
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = Node(name, namespace=namespace)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        yield node, executor
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
+
+
 def main(args: list[str] | None = None) -> int:
     """Run a system until it is interrupted or an essential node ends."""
     parser = argparse.ArgumentParser(prog='bringup', description=__doc__.splitlines()[0])
@@ -154,26 +172,19 @@ def handle_signals() -> None:
 
 def _run(options: SystemOptions, log_folder: Path) -> int:
     nodes = system(options)
-    with Bringup(nodes, log_folder) as running:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        node = Node('bringup', namespace=options.namespace)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            if options.autostart:
-                running.activate(node, executor)
-            print(f'{len(nodes)} nodes run; logs: {log_folder}; Ctrl-C ends them')
-            while True:
-                for spec in nodes:
-                    status = running.children[spec.executable].exit_status()
-                    if spec.finishes and status == 0:
-                        return 0
-                    if spec.essential and status is not None:
-                        running.check()
-                time.sleep(0.2)
-        finally:
-            node.destroy_node()
-            rclpy.shutdown()
+    with (Bringup(nodes, log_folder) as running,
+          own_node('bringup', options.namespace) as (node, executor)):
+        if options.autostart:
+            running.activate(node, executor)
+        print(f'{len(nodes)} nodes run; logs: {log_folder}; Ctrl-C ends them')
+        while True:
+            for spec in nodes:
+                status = running.children[spec.executable].exit_status()
+                if spec.finishes and status == 0:
+                    return 0
+                if spec.essential and status is not None:
+                    running.check()
+            time.sleep(0.2)
 
 
 if __name__ == '__main__':

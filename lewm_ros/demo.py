@@ -17,17 +17,13 @@ from lewm_model import images, resources
 from lewm_model.errors import LewmError
 from lewm_ros import demo_report
 from lewm_ros.bringup import Bringup, handle_signals, isolate
-from lewm_ros.demo_client import DemoClient, DemoError
+from lewm_ros.demo_client import connected, DemoClient, DemoError
 from lewm_ros.demo_goals import GoalPicture, GoalSet, Judge
 from lewm_ros.demo_record import GoalResult
 from lewm_ros.demo_view import DemoView
 from lewm_ros.system import system, SystemOptions
 from lewm_sim.tasks import load_task
 import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 _NEEDED = 0.9          # share of goals that must be reached
 _FAULT_S = 1.0         # a planner fault that lasts longer is the end
@@ -72,15 +68,7 @@ def run(options: argparse.Namespace):
     with (Bringup(nodes, log_folder) as running,
           DemoView(task.joint_names, len(goal_set.goals), judge.tolerance_rad) as view):
         view.say(f'starting {len(nodes)} nodes; their logs: {log_folder}')
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        node = Node('demo')
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            client = DemoClient(node, executor, task.joint_names, running.check)
-            running.activate(node, executor)
-            client.wait_for_data(timeout_s=10.0)
-            client.reset(goal_set.start_qpos)
+        with connected(running, 'demo', task.joint_names, goal_set.start_qpos) as client:
             view.say(f'the robot listens; {len(goal_set.goals)} goals, each within '
                      f'{judge.tolerance_rad:g} rad for {options.dwell:g} s')
             results = []
@@ -88,9 +76,6 @@ def run(options: argparse.Namespace):
                 if options.reset:
                     client.reset(goal_set.start_qpos)
                 results.append(_pursue(client, judge, view, goal, number, options.time_limit))
-        finally:
-            node.destroy_node()
-            rclpy.shutdown()
     facts = {'task': task.name, 'bundle': bundle.name, 'tolerance_rad': judge.tolerance_rad,
              'dwell_s': options.dwell, 'time_limit_s': options.time_limit,
              'reset_for_each_goal': options.reset}

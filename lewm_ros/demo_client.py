@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import LewmError
 from lewm_ros import conversions, qos
+from lewm_ros.bringup import Bringup, own_node
 from lewm_ros.demo_record import Frame, Record
 from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
 from lewm_ros.reports import PlanReport, PlanState, State
@@ -157,3 +159,29 @@ class DemoClient:
             for pair in status.values:
                 if pair.key == 'real_time_factor':
                     self.record.real_time_factors.append(float(pair.value))
+
+
+@contextmanager
+def connected(running: Bringup, name: str, joint_names: tuple[str, ...], start_qpos: np.ndarray
+              ) -> Iterator[DemoClient]:
+    """Activate a system that was brought up; yield its client with the robot at the start.
+
+    Args:
+        running: The processes, started and not configured yet.
+        name: Of this process's node.
+        joint_names: Order of joint positions.
+        start_qpos: Joint positions (P,) [rad].
+
+    Yields:
+        The client; its record stays readable after the `with` block.
+
+    Raises:
+        SystemDown: A node ended or refused.
+        DemoError: Something stayed silent.
+    """
+    with own_node(name) as (node, executor):
+        client = DemoClient(node, executor, joint_names, running.check)
+        running.activate(node, executor)
+        client.wait_for_data(timeout_s=10.0)
+        client.reset(start_qpos)
+        yield client

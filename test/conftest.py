@@ -80,6 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ['ROS_DOMAIN_ID'], config.stash[_DOMAIN_LOCK] = _claim_domain()
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the test's cache of engines and choices to itself; it does not exist yet."""
+    monkeypatch.setenv('LEWM_CACHE', str(tmp_path / 'cache'))
+    return tmp_path / 'cache'
+
+
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave out modules of ROS tests where their imports would fail."""
     if ABILITIES['ros'][0] or collection_path.suffix != '.py':

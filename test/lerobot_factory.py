@@ -6,18 +6,23 @@ so that a lossy video still tells every frame from its neighbours.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 import json
 from pathlib import Path
 
 import av
 import cv2
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.lerobot.convert import import_lerobot, LeRobotConfig, LeRobotReport
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
 CAMERA = 'observation.images.top'
 SIDE, BLOCK = 64, 16
+LENGTHS = [25, 31, 22, 40]     # of the episodes in most tests
+SMALL = LeRobotConfig(image_size=16, name='lab/toy')
 
 
 def frame(episode: int, number: int) -> np.ndarray:
@@ -86,6 +91,19 @@ def make(folder: Path, lengths: list[int], *, version: str = 'v2.1', fps: float 
                 for episode, length in enumerate(lengths)]
     (_write_3 if three else _write_2)(folder, rows, pictures, fps, kind, codec, skip)
     return folder
+
+
+def edit_info(folder: Path, **changes) -> Path:
+    """Change entries of meta/info.json; return the folder."""
+    path = folder / 'meta' / 'info.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return folder
+
+
+def convert(folder: Path, tmp_path: Path, **changes) -> tuple[LeRobotReport, EpisodeFile]:
+    """Import a set as `SMALL` says, with changes; return the report and the data set file."""
+    report = import_lerobot(folder, tmp_path / 'out.h5', replace(SMALL, **changes))
+    return report, EpisodeFile.open(tmp_path / 'out.h5')
 
 
 def _rows(episode: int, length: int, start: int, fps: float, kind: str) -> pa.Table:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import pickle
 import sys
 
 import h5py
@@ -17,6 +16,7 @@ from lewm_model.preprocess import ActionNormalizer
 from lewm_model.robot import RobotDescription
 import numpy as np
 import pytest
+from worker_jobs import elsewhere, row_of
 
 LENGTHS = np.array([25, 22, 30])
 OFFSETS = np.array([0, 25, 47])
@@ -117,11 +117,12 @@ def test_chunked_rows_are_opened_by_each_process(tmp_path, monkeypatch):
     path = write(tmp_path / 'set.h5', (), one_frame(compression='gzip'))
     pixels = EpisodeFile.open(path).pixels
     before = pixels[3], pixels._open_dataset
-    received = pickle.loads(pickle.dumps(pixels))
+    process, row = elsewhere(row_of, pixels, 3)
+    assert process != os.getpid()
+    np.testing.assert_array_equal(row, before[0])
     monkeypatch.setattr(os, 'getpid', lambda: -1)   # as in a forked process
-    for rows in (pixels, received):
-        np.testing.assert_array_equal(rows[3], before[0])
-        assert rows._open_dataset is not before[1]
+    np.testing.assert_array_equal(pixels[3], before[0])
+    assert pixels._open_dataset is not before[1]
 
 
 def test_actions_without_nan_train_too(tmp_path):

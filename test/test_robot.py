@@ -1,10 +1,11 @@
-import pickle
+import os
 
 from bag_factory import robot
 from lewm_model.errors import ConfigError
 from lewm_model.robot import RobotDescription
 import numpy as np
 import pytest
+from worker_jobs import elsewhere, facts_of
 
 
 def test_shipped_robot_is_found_by_name():
@@ -89,8 +90,8 @@ def test_a_topic_without_a_header_needs_the_receive_clock(kind):
 
 
 def test_a_description_crosses_to_another_process():
-    """Ingest sends it to its workers."""
+    """Ingest sends it to its workers, where it says the same."""
     arm = robot(clocks={'image': 'receive'})
-    again = pickle.loads(pickle.dumps(arm))
-    assert (again.clocks, again.joint_names) == (arm.clocks, arm.joint_names)
-    np.testing.assert_array_equal(again.max_rate, arm.max_rate)
+    process, *facts = elsewhere(facts_of, arm)
+    assert process != os.getpid()
+    assert facts == [arm.clocks, arm.joint_names, arm.max_rate.tolist()]

@@ -1,34 +1,13 @@
-"""What recordings of real robots hold, defect by defect: docs/bags.md lists the behaviour."""
+"""What recordings of real robots hold, kind by kind: docs/bags.md lists the behaviour."""
 
-from bag_factory import BagFactory, DT_NS, robot, START_NS
+from bag_factory import BagFactory, robot
 from lewm_model.bags.bag import Bag
-from lewm_model.config import DataConfig
-from lewm_model.errors import BagError, ImageError, LewmError
+from lewm_model.errors import BagError, ImageError
 from lewm_model.recordings.streams import read_frames, read_streams
-from lewm_model.recordings.suggest_robot import suggest_robot
-from lewm_model.recordings.synchronize import synchronize
-from lewm_model.recordings.timeline import clock_runs, runs_of_marks, zero_among_others
 import numpy as np
 import pytest
 from stream_factory import diff_drive, StreamFactory, trajectory_arm
-
-CONFIG = DataConfig(min_rows=2)
-
-
-def read(factory, path, arm=None):
-    with Bag(factory.write(path / 'bag')) as bag:
-        return read_streams(bag, arm or robot())
-
-
-def rows(factory, path, arm=None):
-    result = synchronize(read(factory, path, arm), CONFIG)
-    assert result.rows + sum(result.dropped.values()) == result.frames
-    return result
-
-
-def at(step: float) -> int:
-    return START_NS + round(step * DT_NS)
-
+from stream_reading import at, read, rows
 
 # -- kinds of robots ----------------------------------------------------------------------------
 
@@ -153,126 +132,6 @@ def test_state_joints_may_differ_from_the_commanded_ones(tmp_path):
     assert episode.positions[3].tolist() == [6, 9, 3]
 
 
-# -- clocks -------------------------------------------------------------------------------------
-
-def test_unstamped_topics_name_the_setting(tmp_path):
-    """All zero: the error says which clock to choose, and that choice works."""
-    factory = BagFactory().steps(6)
-    factory.messages = [message for message in factory.messages if message[0] != '/joint_states']
-    for index in range(6):
-        factory.joints(0, (index, -index))
-        factory.messages[-1] = (*factory.messages[-1][:2], at(index), factory.messages[-1][3])
-    with pytest.raises(BagError, match=r'stamps on /joint_states are all zero; set clocks: '
-                                       r"\{state: receive\} in the description of robot 'arm'"):
-        read(factory, tmp_path)
-
-    result = rows(factory, tmp_path / 'again', robot(clocks={'state': 'receive'}))
-    np.testing.assert_array_equal(result.episodes[0].positions[:, 0], range(6))
-
-
-def test_forgotten_stamps_are_left_out_and_counted(tmp_path):
-    """A zero among real stamps is no time; the receive time is never taken for it."""
-    factory = BagFactory().steps(12)
-    stampless = factory.header(0)
-    for index in (12, 13):   # a frame and the joints of step 4
-        topic, kind, received, message = factory.messages[index]
-        message.header = stampless
-        factory.messages[index] = (topic, kind, received, message)
-    assert {factory.messages[index][0] for index in (12, 13)} == {'/image', '/joint_states'}
-    result = rows(factory, tmp_path)
-
-    assert result.dropped == {'header stamp zero among others': 1}
-    assert [list(episode.frame_index) for episode in result.episodes] == [
-        [0, 1, 2, 3], [5, 6, 7, 8, 9, 10, 11]]
-    assert len(result.notes) == 2
-
-
-@pytest.mark.parametrize(('stamps', 'forgotten'), [
-    ([0, 5, 10], []),                            # a simulator starts at 0
-    ([0, 900, 910], [0]), ([900, 0, 910], [1]), ([900, 910, 0], [2]), ([900, 0, 0, 910], [1, 2]),
-    ([90, 0, 5, 10], [])])                       # and starts again at 0
-def test_a_clock_that_starts_at_zero_is_told_from_a_forgotten_stamp(stamps, forgotten):
-    """In tenths of a second; what counts is whether time goes on from 0."""
-    found = zero_among_others(np.array(stamps) * 10 ** 8)
-    assert np.flatnonzero(found).tolist() == forgotten
-
-
-def test_a_clock_that_jumps_back_starts_a_new_episode(tmp_path):
-    """A looped replay or a reset simulator: same times again, never paired across the jump."""
-    factory = BagFactory().steps(30).steps(30)
-    for index, message in enumerate(factory.messages):   # recorded in one go
-        factory.messages[index] = (*message[:2], START_NS + index, message[3])
-    second = [index for index, message in enumerate(factory.messages)
-              if message[0] == '/executed_command'][29:]
-    for index in second:
-        factory.messages[index][3].executed += 1000
-    result = rows(factory, tmp_path)
-
-    assert [list(episode.frame_index) for episode in result.episodes] == [
-        list(range(30)), list(range(30, 60))]
-    first, again = result.episodes
-    np.testing.assert_array_equal(first.stamps_ns, again.stamps_ns)
-    np.testing.assert_array_equal(again.actions[:-1], first.actions[:-1] + 1000)
-    assert result.notes[0] == 'the clock jumped back 1 times; each part is read on its own'
-
-
-def test_marks_stay_with_their_part_of_a_looped_recording(tmp_path):
-    """The episode mark of the second pass begins at an old time, and counts there only."""
-    factory = BagFactory()
-    for number, phase in ((1, 1), (2, 5)):   # the second one was discarded
-        factory.episode(START_NS, f'episode {number}', 1)
-        factory.steps(30)
-        factory.episode(at(29.5), f'episode {number}', 3 if phase == 1 else 5)
-    for index, message in enumerate(factory.messages):
-        factory.messages[index] = (*message[:2], START_NS + index, message[3])
-    result = rows(factory, tmp_path)
-
-    assert [list(episode.frame_index) for episode in result.episodes] == [list(range(30))]
-    assert result.dropped == {'outside a recorded episode (episode_info)': 30}
-
-
-def test_runs_follow_the_topic_that_jumps_first():
-    """A sparse topic needs no jump of its own; a message still under way stays in its run."""
-    second = 10 ** 9
-    camera = np.array([10, 11, 12, 0, 1, 2]) * second
-    sparse = np.array([10.5, 11.9, 1.5]) * second        # 11.9 arrives after the jump
-    runs = clock_runs([np.array([0, 2, 4, 6, 9, 12]), np.array([1, 7, 11])], [camera, sparse])
-
-    assert runs[0].tolist() == [0, 0, 0, 1, 1, 1]
-    assert runs[1].tolist() == [0, 0, 1]
-
-
-def test_a_latched_mark_with_an_old_time_opens_no_run():
-    """A mark published before recording began is repeated at its start."""
-    data = np.arange(5)
-    assert runs_of_marks([2], [-10 ** 12], data, data * 10 ** 8, np.zeros(5, int)) == [0]
-
-
-def test_clocks_that_differ_are_an_error_with_both_times(tmp_path):
-    """Frames in simulated time and commands received in wall time never meet."""
-    factory = StreamFactory()
-    for index in range(5):
-        factory.image(index * DT_NS, index)
-        factory.odometry(index * DT_NS, index, 0, 0)
-        factory.twist(at(index), 1, 1)
-    with pytest.raises(BagError, match=r'/cmd_vel from 1700000000.000 .* no time is shared. .*'
-                                       r'now header for images, receive for this topic'):
-        read(factory, tmp_path, diff_drive())
-
-
-def test_repeated_and_late_messages_are_counted(tmp_path):
-    """Numbers, not silence: sorted by stamp within the topic."""
-    factory = BagFactory().steps(30)
-    factory.image(at(29), 7)                   # same stamp again
-    factory.joints(at(20.5), (20.5, -20.5))    # half a second late
-    factory.messages[-1] = (*factory.messages[-1][:2], at(29), factory.messages[-1][3])
-    result = rows(factory, tmp_path)
-
-    assert result.rows == 30
-    assert result.notes == ('/image: 1 messages with the stamp of another one',
-                            '/joint_states: 1 messages out of order, sorted by stamp')
-
-
 # -- topics and pictures ------------------------------------------------------------------------
 
 def test_two_types_on_one_topic_are_refused_unless_selected(tmp_path):
@@ -338,64 +197,3 @@ def test_pictures_without_colours_need_an_assumption(tmp_path):
         streams = read_streams(bag, robot(assume_encoding='bgr8'))
         [(_, rgb)] = read_frames(bag, streams, [2])
     assert rgb[0, 0].tolist() == [3, 2, 1]
-
-
-# -- damage -------------------------------------------------------------------------------------
-
-class NoisyBag(Bag):
-    """Changes bytes of some messages on the way, the same ones on every reading."""
-
-    seed, share = 0, 0.1
-
-    def raw_messages(self, *topics):
-        for topic, time_ns, raw in super().raw_messages(*topics):
-            rng = np.random.default_rng([self.seed, time_ns % 2 ** 32, len(raw)])
-            if rng.random() < self.share:
-                noisy = bytearray(raw)
-                for place in rng.integers(0, min(len(raw), 200), rng.integers(1, 4)):
-                    noisy[place] = rng.integers(256)
-                raw = bytes(noisy[:len(raw) if rng.random() < 0.8 else rng.integers(len(raw))])
-            yield topic, time_ns, raw
-
-
-def test_a_damaged_message_costs_only_itself(tmp_path):
-    """A joint state that is cut short is left out and counted; its frame finds no other."""
-    factory = BagFactory().steps(30)
-    path = factory.write(tmp_path / 'bag')
-
-    class OneCut(Bag):
-        def raw_messages(self, *topics):
-            for topic, time_ns, raw in super().raw_messages(*topics):
-                cut = topic == '/joint_states' and time_ns == at(10)
-                yield topic, time_ns, raw[:30] if cut else raw
-
-    with OneCut(path) as bag:
-        result = synchronize(read_streams(bag, robot()), CONFIG)
-    assert result.rows == 29
-    assert result.dropped == {'no joint state close enough before and after': 1}
-    assert result.notes == ('/joint_states: 1 damaged messages left out',)
-
-
-@pytest.mark.parametrize(('factory', 'arm'), [
-    (lambda: BagFactory().steps(40), robot()),
-    (lambda: StreamFactory().drive(40), diff_drive()),
-    (lambda: StreamFactory().reach(40), trajectory_arm())], ids=['executed', 'twist', 'jtc'])
-def test_random_damage_gives_numbers_that_add_up_or_a_clear_error(tmp_path, factory, arm):
-    """60 recordings each with some bytes changed: no other error, no hang, no lost frame."""
-    path, read_at_all = factory().write(tmp_path / 'bag'), 0
-    for seed in range(60):
-        with NoisyBag(path) as bag:
-            bag.seed, bag.share = seed, (0.01, 0.1, 0.5)[seed % 3]
-            try:
-                streams = read_streams(bag, arm)
-                result = synchronize(streams, CONFIG)
-                assert result.rows + sum(result.dropped.values()) == result.frames == 40
-                read_at_all += 1
-                list(read_frames(bag, streams, streams.frame_index, size=8))
-            except LewmError as error:
-                assert str(error)
-            try:
-                suggest_robot(bag, 'mine')
-            except LewmError as error:
-                assert str(error)
-    assert read_at_all > 15

@@ -8,9 +8,8 @@ import pytest
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, own_cache):
     """Return what tries a program in another process; each run leaves a line in `runs`."""
-    monkeypatch.setenv('LEWM_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     monkeypatch.setattr('lewm_model.engines.trial._LIMIT_S', 20.0)
 

@@ -1,12 +1,24 @@
-"""What the processes of test_workers do; a module of its own, so that they can import it."""
+"""What the processes of tests do; a module of its own, so that they can import it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 from pathlib import Path
 import signal
+from typing import Any
 
-from lewm_model.errors import BagError
+from lewm_model.data.rows import ChunkedRows
+from lewm_model.errors import BagError, DatasetError
+from lewm_model.robot import Clocks, RobotDescription
+from lewm_model.workers import run_jobs
+import numpy as np
+
+
+def elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of this module in a process of its own, as conversions do."""
+    [(_, result)] = run_jobs(function, [arguments], 1, killed=DatasetError('it was killed'))
+    return result
 
 
 def square(number: int) -> int:
@@ -35,3 +47,13 @@ def first_waits(folder: str, number: int) -> int:
     if number == 0:
         announce_and_wait(folder, number)
     return number
+
+
+def facts_of(robot: RobotDescription) -> tuple[int, Clocks, tuple[str, ...], list[float]]:
+    """Return this process and what a description says here."""
+    return os.getpid(), robot.clocks, robot.joint_names, robot.max_rate.tolist()
+
+
+def row_of(pixels: ChunkedRows, row: int) -> tuple[int, np.ndarray]:
+    """Return this process and one row of a data set, as it is read here."""
+    return os.getpid(), pixels[row]

@@ -17,21 +17,7 @@
 #   PYTHON    interpreter with the packages of lewm_ros (.venv/bin/python, else python3)
 set -euo pipefail
 
-readonly USAGE=2
-self=$(realpath "${BASH_SOURCE[0]}")
-cd "$(dirname "$self")/.."
-
-say() { printf '[bench_gpu] %s\n' "$*"; }
-fail() { printf '[bench_gpu] error: %s\n' "$*" >&2; exit "$USAGE"; }
-
-smoke=false
-case "${1-}" in
-  '') ;;
-  --smoke) smoke=true ;;
-  -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$self"; exit 0 ;;
-  *) fail "unknown option '$1'; known: --smoke, --help" ;;
-esac
-[ $# -le 1 ] || fail "one option at most, got: $*"
+. "$(dirname "$(realpath "$0")")/script.sh"
 
 if $smoke; then
   : "${RESULTS:=out/bench_gpu_smoke}" "${ROUNDS:=1}" "${BACKENDS:=torch torch-tuned:fp32}"
@@ -43,15 +29,10 @@ else
   device=cuda model=paper encode_rounds=500
   budget=(--warmup 3)   # of the plan, the reference's: 300 candidates x 30 iterations x 5 blocks
 fi
-[[ $ROUNDS =~ ^[1-9][0-9]*$ ]] || fail "ROUNDS must be a whole number from 1 on, got '$ROUNDS'"
+require_counts ROUNDS
 read -r -a backends <<< "$BACKENDS"
 
-if [ -z "${PYTHON-}" ]; then
-  PYTHON=python3
-  [ ! -x .venv/bin/python ] || PYTHON=.venv/bin/python
-fi
-command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON is not installed"
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+find_python
 
 if ! $smoke; then
   "$PYTHON" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' || fail \

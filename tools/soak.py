@@ -24,17 +24,13 @@ from lewm_model.figure import new_figure
 from lewm_model.robot import RobotDescription
 from lewm_ros import demo_report
 from lewm_ros.bringup import Bringup, handle_signals, isolate
-from lewm_ros.demo_client import DemoClient, DemoError
+from lewm_ros.demo_client import connected, DemoClient, DemoError
 from lewm_ros.demo_goals import GoalSet, Judge
 from lewm_ros.demo_record import Record
 from lewm_ros.planner_setup import PlannerParameters
 from lewm_ros.system import system, SystemOptions
 from lewm_sim.tasks import load_task
 import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 _WARM_UP = 0.2           # share of the run that does not count for memory: caches fill
 _GROWTH_MB = 5.0         # of a process from after the warm-up to the end; more is not flat
@@ -156,36 +152,25 @@ def soak(options: argparse.Namespace) -> tuple[Record, Samples, list[bool], floa
              for node in system(SystemOptions(sim=True, task=task.name, goal_root=str(goals),
                                               bundle=str(bundle.resolve())))]
     samples, reached = Samples(), []
-    with Bringup(nodes, options.out / 'log') as running:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        node = Node('soak')
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            client = DemoClient(node, executor, task.joint_names, running.check)
-            running.activate(node, executor)
-            client.wait_for_data(timeout_s=10.0)
-            client.reset(goal_set.start_qpos)
-            pids = {name: child.pid for name, child in running.children.items()}
-            begin_s = time.monotonic()
-            elapsed_s = 0.0
+    with (Bringup(nodes, options.out / 'log') as running,
+          connected(running, 'soak', task.joint_names, goal_set.start_qpos) as client):
+        pids = {name: child.pid for name, child in running.children.items()}
+        begin_s = time.monotonic()
+        elapsed_s = 0.0
 
-            def watch() -> float:
-                client.record.frames.clear()      # pictures are for films
-                seconds = time.monotonic() - begin_s
-                samples.take(seconds, client.record, pids)
-                return seconds
+        def watch() -> float:
+            client.record.frames.clear()      # pictures are for films
+            seconds = time.monotonic() - begin_s
+            samples.take(seconds, client.record, pids)
+            return seconds
 
-            while elapsed_s < 60 * options.minutes:
-                goal = goal_set.goals[len(reached) % len(goal_set.goals)]
-                reached.append(pursue(client, judge, goal, options.time_limit, watch))
-                elapsed_s = time.monotonic() - begin_s
-                print(f'{elapsed_s / 60:.2f} of {options.minutes:g} minutes, goal {len(reached)} '
-                      f'{"reached" if reached[-1] else "missed"}, '
-                      f'{client.record.deadline_misses} deadlines missed', flush=True)
-        finally:
-            node.destroy_node()
-            rclpy.shutdown()
+        while elapsed_s < 60 * options.minutes:
+            goal = goal_set.goals[len(reached) % len(goal_set.goals)]
+            reached.append(pursue(client, judge, goal, options.time_limit, watch))
+            elapsed_s = time.monotonic() - begin_s
+            print(f'{elapsed_s / 60:.2f} of {options.minutes:g} minutes, goal {len(reached)} '
+                  f'{"reached" if reached[-1] else "missed"}, '
+                  f'{client.record.deadline_misses} deadlines missed', flush=True)
     return (client.record, samples, reached,
             RobotDescription.from_yaml(task.robot).control_dt_s)
 

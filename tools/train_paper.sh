@@ -21,23 +21,9 @@
 #   PYTHON         interpreter with the packages of lewm_ros (.venv/bin/python, else python3)
 set -euo pipefail
 
-readonly RUN_AGAIN=75 USAGE=2
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$(dirname "$(realpath "$0")")/script.sh"
 
-self=$(realpath "${BASH_SOURCE[0]}")
-cd "$root"
-
-say() { printf '[train_paper] %s\n' "$*"; }
-fail() { printf '[train_paper] error: %s\n' "$*" >&2; exit "$USAGE"; }
-
-smoke=false
-case "${1-}" in
-  '') ;;
-  --smoke) smoke=true ;;
-  -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$self"; exit 0 ;;
-  *) fail "unknown option '$1'; known: --smoke, --help" ;;
-esac
-[ $# -le 1 ] || fail "one option at most, got: $*"
+readonly RUN_AGAIN=75
 
 if $smoke; then
   : "${WORK:=out/train_paper_smoke}" "${RESULTS:=$WORK/results}" "${EPISODES:=6}"
@@ -52,17 +38,11 @@ else
 fi
 : "${PIECE_MINUTES:=10}"
 readonly px=224
-for name in EPISODES WORKERS PIECE_MINUTES ${STEPS:+STEPS}; do
-  [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "$name must be a whole number from 1 on, got '${!name}'"
-done
+require_counts EPISODES WORKERS PIECE_MINUTES ${STEPS:+STEPS}
 [ "$EPISODES" -ge 2 ] || fail "EPISODES must be at least 2, one of them is held out, got $EPISODES"
 
-if [ -z "${PYTHON-}" ]; then
-  PYTHON=python3
-  [ ! -x .venv/bin/python ] || PYTHON=.venv/bin/python
-fi
-command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON is not installed"
-export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+find_python
+export PYTHONUNBUFFERED=1
 
 mkdir -p "$WORK" || fail "cannot make $WORK; choose another WORK"
 bags=$WORK/bags data=$WORK/reacher$px.h5 run=$WORK/run bundle=$WORK/reacher-paper

@@ -225,9 +225,10 @@ def read_frames(bag: Bag, streams: Streams, wanted: Sequence[int], *, size: int 
         message = bag.decode(raw, streams.image_type)
         try:
             if streams.image_type == COMPRESSED_IMAGE:
-                header = read_header(message.data.tobytes(), message.format)
+                content = message.data.tobytes()
+                header = read_header(content, message.format)
                 view = (header.width, header.height)
-                rgb = square_from_compressed(message.data, message.format, size=size)
+                rgb = square_from_compressed(content, message.format, size=size, header=header)
             else:
                 view = (message.width, message.height)
                 rgb = square_from_raw(

@@ -5,6 +5,7 @@ From the installed `.msg` files, so that a recording can be read where nothing i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 import os
@@ -44,37 +45,33 @@ def message_definition(name: str) -> tuple[str, str]:
     Raises:
         BagError: If neither file is installed.
     """
-    parts: dict[str, str] = {}
-    waiting = [name]
-    encoding = 'ros2msg'
-    while waiting:
-        item = waiting.pop(0)
-        if item in parts:
-            continue
-        found = _find(item, 'msg')
-        if found is None:
-            return _idl(name)
-        parts[item] = found
-        waiting += _needs(found, item.partition('/')[0])
-    head, *rest = parts.items()
-    text = head[1] + ''.join(f'\n{_RULE}\nMSG: {_short(item)}\n{body}' for item, body in rest)
-    return encoding, text
-
-
-def _idl(name: str) -> tuple[str, str]:
-    parts: dict[str, str] = {}
-    waiting = [name]
-    while waiting:
-        item = waiting.pop(0)
-        if item in parts:
-            continue
-        found = _find(item, 'idl')
-        if found is None:
-            raise BagError(f'the definition of {item!r} is not installed; source the workspace '
-                           f'that has share/{item}.msg')
-        parts[item] = found
-        waiting += re.findall(r'#include\s+"([^"]+)\.idl"', found)
+    parts, missing = _collect(name, 'msg', _fields_of)
+    if not missing:
+        head, *rest = parts.items()
+        return 'ros2msg', head[1] + ''.join(
+            f'\n{_RULE}\nMSG: {_short(item)}\n{body}' for item, body in rest)
+    parts, missing = _collect(name, 'idl', _includes_of)
+    if missing:
+        raise BagError(f'the definition of {missing!r} is not installed; source the workspace '
+                       f'that has share/{missing}.msg')
     return 'ros2idl', '\n'.join(f'{_RULE}\nIDL: {item}\n{body}' for item, body in parts.items())
+
+
+def _collect(name: str, suffix: str, needs: Callable[[str, str], list[str]]
+             ) -> tuple[dict[str, str], str]:
+    """Return the texts of a type and of all it needs, itself first, and the first one missing."""
+    parts: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        item = waiting.pop(0)
+        if item in parts:
+            continue
+        found = _find(item, suffix)
+        if found is None:
+            return parts, item
+        parts[item] = found
+        waiting += needs(found, item.partition('/')[0])
+    return parts, ''
 
 
 def _find(name: str, suffix: str) -> str | None:
@@ -88,7 +85,12 @@ def _find(name: str, suffix: str) -> str | None:
     return None
 
 
-def _needs(text: str, package: str) -> list[str]:
+def _includes_of(text: str, _package: str) -> list[str]:
+    """Return the message types that an `.idl` file includes."""
+    return re.findall(r'#include\s+"([^"]+)\.idl"', text)
+
+
+def _fields_of(text: str, package: str) -> list[str]:
     """Return the message types that the fields of a `.msg` file have."""
     needed = []
     for line in text.splitlines():

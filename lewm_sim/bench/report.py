@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 import platform
+import textwrap
 from typing import Any
 
 from lewm_model import __version__
@@ -79,7 +80,7 @@ class Report:
 
     def _draw(self, path: Path) -> None:
         rows = sum(len(group.measured) for group in self.groups)
-        figure = new_figure(8, 0.6 + 0.35 * rows + 0.7 * len(self.groups), 'drawing a benchmark')
+        figure = new_figure(8, 0.6 + 0.35 * rows + 0.9 * len(self.groups), 'drawing a benchmark')
         panels = figure.subplots(
             len(self.groups), 1, squeeze=False,
             gridspec_kw={'height_ratios': [len(group.measured) + 1 for group in self.groups]})
@@ -90,7 +91,8 @@ class Report:
             bars = axes.barh(names, values, color=['tab:gray'] + ['tab:blue'] * (len(names) - 1))
             axes.bar_label(bars, [f' {value:.3g}  ({ratio(base, item)[0]:.3g} x)' for value, item
                                   in zip(values, group.measured, strict=True)], fontsize=8)
-            axes.set(title=group.title, xlabel=f'{group.unit}/s', xlim=(0, 1.25 * max(values)))
+            axes.set_title(textwrap.fill(group.title, 80), fontsize=10)
+            axes.set(xlabel=f'{group.unit}/s', xlim=(0, 1.25 * max(values)))
             axes.invert_yaxis()
         figure.savefig(path, dpi=110)
 
