@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from lewm_model import Bundle, LeWorldModel, ModelConfig
+from lewm_model.config import PlanConfig
 from lewm_model.planning.policy import Policy
+from lewm_model.planning.prior import PriorConfig
 from lewm_model.types import Observation
 from nano import PLAN, SIZES, tiny_bundle
 import numpy as np
@@ -28,10 +30,18 @@ def alive_bundle(sizes: ModelConfig = SIZES, seed: int = 0, **changes) -> Bundle
     return tiny_bundle(model=model, plan_config=PLAN_2, **changes)
 
 
-def planned_blocks(backend: str) -> torch.Tensor:
+def planned_blocks(backend: str, bundle: Bundle | None = None,
+                   config: PlanConfig | None = None) -> torch.Tensor:
     """Plan once from a dark frame to a bright one on a backend, (T, K*A)."""
-    policy = Policy(alive_bundle(), backend=backend)
+    policy = Policy(bundle or alive_bundle(), config, backend=backend)
     policy.set_goal_image(np.full((64, 64, 3), 200, np.uint8))
     policy.observe(Observation(stamp_ns=1, rgb=np.full((64, 64, 3), 20, np.uint8)))
     policy.plan(1)
     return policy.last_plan.blocks
+
+
+def with_prior(bundle: Bundle) -> Bundle:
+    """Give a bundle an untrained prior."""
+    torch.manual_seed(3)
+    prior = bundle.new_prior(PriorConfig(hidden_dim=8, hidden_layers=2))
+    return replace(bundle, prior=prior.eval())

@@ -7,7 +7,7 @@ from pathlib import Path
 import subprocess
 import sys
 
-from engine_models import alive_bundle, PLAN_2, planned_blocks
+from engine_models import alive_bundle, PLAN_2, planned_blocks, with_prior
 from lewm_model.engines import machine, onnx_engine, openvino_graph, registry, trial
 from lewm_model.engines.parity import check_parity, measure_parity
 from lewm_model.engines.registry import make_engine
@@ -51,6 +51,14 @@ def test_a_runtime_agrees_with_eager_on_any_count_and_horizon(backend):
                                            rtol=1e-4, atol=1e-4)
     rgb = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     torch.testing.assert_close(engine.encode(rgb), eager.encode(rgb), rtol=1e-4, atol=1e-4)
+
+
+def test_a_prior_plans_in_a_runtime_as_in_eager_torch(backend):
+    """Its attempts grow beyond the frames that the model sees, one context for each."""
+    bundle = with_prior(alive_bundle())
+    config = replace(PLAN_2, solver='prior', horizon=SIZES.history + 2)
+    plans = [planned_blocks(name, bundle, config) for name in ('torch', backend)]
+    torch.testing.assert_close(*plans, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(('count', 'divided'), [(8, True), (7, False)])

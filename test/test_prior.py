@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from types import SimpleNamespace
 
+from engine_models import with_prior
 from lewm_model import Bundle, Policy, resources
 from lewm_model.bundle import PRIOR_FILE, SETTINGS_FILE
 from lewm_model.config import PlanConfig
@@ -175,10 +176,7 @@ def test_a_broken_attempt_is_never_chosen_and_no_attempt_is_an_error(trained):
 
 
 def bundle_with_prior(**changes):
-    bundle = tiny_bundle(**changes)
-    torch.manual_seed(3)
-    prior = bundle.new_prior(PriorConfig(hidden_dim=8, hidden_layers=2))
-    return dataclasses.replace(bundle, prior=prior.eval())
+    return with_prior(tiny_bundle(**changes))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.cuda_graph import CapturedByShape
-from lewm_model.engines.inputs import check_inputs
+from lewm_model.engines.inputs import checked_context
 from lewm_model.engines.torch_tuned import TunedTorchEngine
 from lewm_model.errors import EngineError
 from lewm_model.planning.protocols import Dynamics
@@ -74,7 +74,7 @@ class CudaGraphEngine(TunedTorchEngine):
         Raises:
             ShapeError: If context and candidates do not fit the model or each other.
         """
-        check_inputs(context, blocks, self._sizes)
+        context = checked_context(context, blocks, self._sizes)
         return self._replay_rollout(context.latents, context.past_blocks, blocks)
 
     @property

@@ -8,14 +8,20 @@ from lewm_model.types import Context
 from torch import Tensor
 
 
-def check_inputs(context: Context, blocks: Tensor, sizes: ModelConfig) -> None:
-    """Refuse what does not fit the model.
+def checked_context(context: Context, blocks: Tensor, sizes: ModelConfig) -> Context:
+    """Refuse what does not fit the model and return what it sees of the context.
+
+    The model sees its last `history` frames; a longer context, as the prior's imagined attempts
+    make it, would be a graph of its own for every length.
 
     Args:
         context: Latents (1, L, D), shared by all candidates, or (S, L, D), one per candidate;
             past blocks (1 or S, L-1, K*A), as the latents.
         blocks: Candidates, (S, T, K*A).
         sizes: The model's.
+
+    Returns:
+        The context without its frames before the last `history`.
 
     Raises:
         ShapeError: The message says which shape was wanted.
@@ -34,3 +40,7 @@ def check_inputs(context: Context, blocks: Tensor, sizes: ModelConfig) -> None:
     if tuple(past.shape) != expected:
         raise ShapeError(f'past blocks must be {expected}, as the latents '
                          f'{tuple(latents.shape)}, got {tuple(past.shape)}')
+    hidden = max(0, latents.shape[1] - sizes.history)
+    if not hidden:
+        return context
+    return Context(latents[:, hidden:], past[:, hidden:], context.stamps_ns[-sizes.history:])

@@ -12,7 +12,7 @@ from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.cache import cached_file, fingerprint
 from lewm_model.engines.encode_graph import FrameResizer
-from lewm_model.engines.inputs import check_inputs
+from lewm_model.engines.inputs import checked_context
 from lewm_model.engines.onnx_export import export_encode, export_rollout, OPSET
 from lewm_model.errors import EngineError
 from lewm_model.types import Context
@@ -88,7 +88,7 @@ class OnnxEngine(ABC):
             ShapeError: If context and candidates do not fit the model or each other.
             EngineError: If the runtime fails.
         """
-        check_inputs(context, blocks, self._bundle.model_config)
+        context = checked_context(context, blocks, self._bundle.model_config)
         if len(context.latents) == 1:
             return self._rollout_shared(context, blocks)
         return torch.cat([self._rollout_shared(

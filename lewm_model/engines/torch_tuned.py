@@ -5,7 +5,7 @@ from __future__ import annotations
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.encode_graph import EncodeGraph, FrameResizer
-from lewm_model.engines.inputs import check_inputs
+from lewm_model.engines.inputs import checked_context
 from lewm_model.engines.linear import linear_factory
 from lewm_model.engines.rollout_graph import RolloutGraph
 from lewm_model.types import Context
@@ -48,5 +48,5 @@ class TunedTorchEngine:
         Raises:
             ShapeError: If context and candidates do not fit the model or each other.
         """
-        check_inputs(context, blocks, self._sizes)
+        context = checked_context(context, blocks, self._sizes)
         return self._rollout(context.latents, context.past_blocks, blocks)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 import importlib.util
+import logging
 from typing import Any
 
 from lewm_model import resources
@@ -13,6 +14,7 @@ from lewm_model.config import PlanConfig
 from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.engines.registry import AUTO, REFERENCE
+from lewm_model.errors import EngineError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_sim.bench._peer import NAME, Peer
@@ -25,6 +27,7 @@ from lewm_sim.world import World
 import torch
 from tqdm import tqdm
 
+_LOG = logging.getLogger(__name__)
 REFERENCE_BUDGET = PlanConfig()      # 300 x 30 x 5, independent noise, last step, whole horizon
 # Candidates x iterations of the searches; starts x steps of the gradient.
 _SEARCHES = ((100, 5), (64, 3), (32, 3), (16, 3))
@@ -113,7 +116,12 @@ def _judge(args: argparse.Namespace, subject: Subject,
     with tqdm(total=len(planners) * len(pairs), unit='pair') as bar:
         for name, (config, backend) in planners.items():
             bar.set_postfix_str(name)
-            policy = Policy(subject.bundle, config, backend=backend)
+            try:
+                policy = Policy(subject.bundle, config, backend=backend)
+            except EngineError as error:
+                _LOG.warning('%s is left out: %s', name, error)
+                bar.update(len(pairs))
+                continue
             trials = []
             for pair in pairs:
                 trials.append(run_policy(policy, world, pair, budget=50))
