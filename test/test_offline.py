@@ -48,6 +48,14 @@ def test_the_commands_lead_from_nothing_to_a_judged_bundle(tmp_path, monkeypatch
     assert '## Results' in card and 'curves.png' in card
     assert (tmp_path / 'models' / 'arm' / 'goals' / 'goal_01.png').stat().st_size > 100
     assert list((tmp_path / 'runs' / 'arm' / 'tensorboard').iterdir())
+    # Judged with other settings, the bundle recommends those; the weights stay.
+    (tmp_path / 'other.yaml').write_text(yaml.safe_dump({**RECIPE['plan'], 'iterations': 2}))
+    again = 'evaluate models/arm --data data/arm.h5 --episodes 2 --plan other.yaml --save'
+    assert main([*again.split(), '--recommend']) == 0
+    other = Bundle.load('models/arm')
+    assert (other.plan_config.iterations, other.model_id) == (2, bundle.model_id)
+    assert other.metrics['evaluation']['plan']['iterations'] == 2
+    assert '| iterations | 2 |' in (tmp_path / 'models' / 'arm' / 'README.md').read_text()
     # Once more: a finished run is not trained again, and says the same.
     capsys.readouterr()
     assert main(['train', 'data/arm.h5', '--config', 'tiny.yaml', '--out', 'models/arm']) == 0
@@ -57,6 +65,7 @@ def test_the_commands_lead_from_nothing_to_a_judged_bundle(tmp_path, monkeypatch
 @pytest.mark.parametrize(('line', 'message'), [
     ('train none.h5 --out models/x', 'none.h5'),
     ('evaluate nothing --data none.h5', "'nothing' is neither an existing path nor one of"),
+    ('evaluate nothing --data none.h5 --plan cem --recommend', '--recommend needs --plan'),
     ('ingest none --robot sim_reacher --out x.h5', 'none'),
 ])
 def test_a_wrong_argument_gives_one_clean_line(line, message, tmp_path, monkeypatch, capsys):

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, help='write the results as JSON here')
     parser.add_argument('--save', action='store_true',
                         help='record the results in the bundle and on its card')
+    parser.add_argument('--recommend', action='store_true',
+                        help='with --plan and --save: the bundle recommends these settings then')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,11 +38,15 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.bundle import Bundle
     from lewm_model.card import evaluation_table, write_card
     from lewm_model.config import PlanConfig
+    from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
     from lewm_sim.evaluate import evaluate
     import torch
     from tqdm import tqdm
 
+    if args.recommend and not (args.plan and args.save):
+        raise ConfigError('--recommend needs --plan, whose settings the bundle shall recommend, '
+                          'and --save')
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder, args.device)
@@ -59,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
         print(f'written to {args.out}')
     if args.save:
         summary = {key: value for key, value in results.items() if key != 'trials'}
-        bundle = replace(bundle, metrics={**bundle.metrics, 'evaluation': summary})
+        bundle = replace(bundle, metrics={**bundle.metrics, 'evaluation': summary},
+                         plan_config=plan_config if args.recommend else bundle.plan_config)
         bundle.save(folder)
         write_card(bundle, folder)
         print(f'recorded in {folder}')
