@@ -1,11 +1,14 @@
 """Benchmarks compare fairly: measured in turns, ratios paired by round."""
 
 import json
+from pathlib import Path
 
 from lewm_model.errors import ConfigError
+from lewm_sim.bench._memory import memory_of_mib
 from lewm_sim.bench.report import Group, Report
 from lewm_sim.bench.side_by_side import Measured, ratio, side_by_side, Variant
 from lewm_sim.commands.bench import kinds
+import numpy as np
 import pytest
 
 
@@ -47,6 +50,15 @@ def test_the_ratio_counts_units_and_survives_a_slow_spell():
     slow = Measured('slow', (4.0, 40.0, 4.0), units=1)
     fast = Measured('fast', (2.0, 20.0, 2.0), units=2)
     assert ratio(slow, fast) == pytest.approx((4.0, 4.0, 4.0))
+
+
+@pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='needs Linux')
+def test_memory_of_a_call_is_what_it_took_not_what_was_taken_before():
+    """100 MiB that were held and freed before do not count; 40 MiB in the call do."""
+    before = np.ones(100 * 2 ** 17)
+    del before
+    assert memory_of_mib(lambda: np.ones(40 * 2 ** 17).sum()) == pytest.approx(40, abs=4)
+    assert memory_of_mib(lambda: None) < 4
 
 
 def test_nothing_to_measure_is_refused():

@@ -6,22 +6,12 @@ Run by `lewm bench ingest` and its test: BAG OUT IMAGE_SIZE
 from __future__ import annotations
 
 import json
-from pathlib import Path
 import sys
 
 from lewm_model.config import DataConfig
 from lewm_model.ingest.ingest import ingest
 from lewm_sim.bench._camera_bag import camera_robot
-
-
-def peak_memory_mib() -> float:
-    """Return the largest resident memory of this process so far [MiB].
-
-    Not from getrusage: that counts the process that started this one, too.
-    """
-    status = Path('/proc/self/status').read_text(encoding='utf-8')
-    line = next(line for line in status.splitlines() if line.startswith('VmHWM:'))
-    return int(line.split()[1]) / 1024
+from lewm_sim.bench._memory import peak_memory_mib
 
 
 def main(bag: str, out: str, image_size: str) -> None:

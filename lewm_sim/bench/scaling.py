@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-import resource
-import sys
 
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import REFERENCE
 from lewm_model.planning.protocols import Engine
 from lewm_model.types import Context, Goal
+from lewm_sim.bench._memory import memory_of_mib
 from lewm_sim.bench._subject import Subject
 from lewm_sim.bench.report import Group, Report
 from lewm_sim.bench.side_by_side import side_by_side, Variant
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> Report:
         variants = {name: _variant(subject, engine, *case) for name, case in cases.items()}
         measured = side_by_side(variants, rounds=args.rounds, warmup=1)
         return Group(f'{args.model}, {args.backend}, {args.threads} threads: {title}',
-                     tuple(measured.values()), 'plan', {'peak memory': f'{_peak_mib():.0f} MiB'})
+                     tuple(measured.values()), 'plan', {'memory of one plan': _memory(variants)})
 
     most = subject.bundle.model_config.history
     return Report('scaling', (
@@ -59,7 +58,8 @@ def _variant(subject: Subject, engine: Engine, config: PlanConfig, robots: int, 
                    units=robots)
 
 
-def _peak_mib() -> float:
-    """Return the most memory this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2 ** (20 if sys.platform == 'darwin' else 10)
+def _memory(variants: dict[str, Variant]) -> str:
+    """Say by how much one plan of each makes the process grow, from small to large."""
+    grown = {name: memory_of_mib(variant.call) for name, variant in variants.items()}
+    return ', '.join(f'{name} {mib:.1f} MiB' for name, mib in grown.items()
+                     if mib is not None) or 'not counted on this system'
