@@ -178,6 +178,8 @@ def plot_trials(trials: list[Trial], limit: float, path: Path) -> None:
     for axes, (name, title, line) in zip(figure.subplots(1, 3), panels, strict=True):
         axes.plot(weights, [getattr(trial, name) for trial in ordered], marker='o')
         axes.set(title=f'{title}, held out', xlabel='sigreg_weight', xscale='log')
+        axes.minorticks_off()
+        axes.set_xticks(weights, [f'{weight:g}' for weight in weights], rotation=30)
         axes.grid(alpha=0.3)
         if line is not None:
             axes.axhline(line, color='grey', linestyle=':', label=f'limit {line:.2f}')
