@@ -48,7 +48,7 @@ class Subject:
 
 def plain_loop(turns: Turns, subject: Subject, workers: int, precision: str) -> None:
     """Train in the usual way, in turns."""
-    _prepare(subject)
+    torch.set_num_threads(subject.threads)
     batches = subject.dense(workers, torch.float32)
     turns.rest = batches.rest
     loop = PlainLoop(subject.sizes, subject.config, batches, subject.device, precision)
@@ -71,7 +71,7 @@ def our_loop(turns: Turns, subject: Subject, precision: str = 'auto', *,
         plain_last_block: Let the encoder's last block update all tokens.
         compiled: As the recipe's `compile`.
     """
-    _prepare(subject)
+    torch.set_num_threads(subject.threads)
     if plain_loader:
         batches = subject.dense(subject.workers, torch.uint8)
         turns.rest = batches.rest
@@ -106,10 +106,6 @@ class _DenseClips:
     def __next__(self) -> ClipBatch:
         frames, actions = next(self._batches)
         return ClipBatch(frames, actions, np.empty((0, 0), np.int64))
-
-
-def _prepare(subject: Subject) -> None:
-    torch.set_num_threads(subject.threads)
 
 
 def _finish(subject: Subject) -> None:
