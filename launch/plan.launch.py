@@ -4,16 +4,16 @@
     ros2 launch lewm_ros plan.launch.py robot:=my_robot.yaml bundle:=my_bundle dry_run:=true
     ros2 launch lewm_ros plan.launch.py sim:=true record:=true root:=~/recordings
 
-Which nodes that makes is written once, in `lewm_ros.system`. A planner that ends leaves the
-command node running, which stops the robot; when the command node ends, so does everything.
+Which nodes that makes is written once, in `lewm_ros.startup.system`. A planner that ends leaves
+the command node running, which stops the robot; when the command node ends, so does everything.
 """
 
 from dataclasses import fields
 
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
-from lewm_ros.launch_actions import declared, start
-from lewm_ros.system import SystemOptions
+from lewm_ros.startup.launch_actions import declared, start
+from lewm_ros.startup.system import SystemOptions
 
 _NAMES = [item.name for item in fields(SystemOptions)]
 

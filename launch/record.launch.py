@@ -14,7 +14,7 @@ person drive. Episodes are started and stopped by the services of recorder_node,
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import OpaqueFunction
-from lewm_ros.launch_actions import declared, start
+from lewm_ros.startup.launch_actions import declared, start
 
 _NAMES = ('sim', 'source', 'robot', 'root', 'task', 'episodes', 'steps', 'first', 'seed',
           'real_time_factor', 'image_size', 'namespace', 'autostart', 'log_level')

@@ -9,7 +9,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
-from lewm_ros.system import system, SystemOptions
+from lewm_ros.startup.system import system, SystemOptions
 
 _ARGUMENTS = ('task', 'robot', 'image_size', 'real_time_factor', 'namespace', 'log_level')
 

@@ -1,8 +1,8 @@
 """What a robot is to LeWM: topics, joints, limits and rate, from `config/robots/*.yaml`.
 
 Shared by ingest, the simulator and the nodes, so it knows neither rclpy nor torch. Turning an
-action into a command message is `lewm_ros.robot_interface`; reading one back from a recording is
-`lewm_model.recordings.commands`.
+action into a command message is `lewm_ros.wire.robot_interface`; reading one back from a
+recording is `lewm_model.recordings.commands`.
 """
 
 from __future__ import annotations

@@ -7,15 +7,15 @@ import subprocess
 
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
-from lewm_ros import conversions, qos
 from lewm_ros.msg import (
     ActionChunk as ActionChunkMsg,
     ControllerState,
     ExecutedCommand,
     PlanStatus,
 )
-from lewm_ros.reports import PlanReport, PlanState, State
-from lewm_ros.robot_interface import RobotInterface
+from lewm_ros.wire import conversions, qos
+from lewm_ros.wire.reports import PlanReport, PlanState, State
+from lewm_ros.wire.robot_interface import RobotInterface
 import numpy as np
 from ros_helpers import Graph
 
@@ -23,7 +23,7 @@ from ros_helpers import Graph
 class Robot:
     """A graph with an active command node, and what it says."""
 
-    def __init__(self, graph: Graph, tmp_path: Path, module: str = 'lewm_ros.command_node',
+    def __init__(self, graph: Graph, tmp_path: Path, module: str = 'lewm_ros.command.command_node',
                  **parameters) -> None:
         self.graph = graph
         self.log = tmp_path / 'command_node.log'

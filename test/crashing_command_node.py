@@ -2,7 +2,7 @@
 
 import sys
 
-from lewm_ros.command_node import CommandNode, main
+from lewm_ros.command.command_node import CommandNode, main
 
 
 def _crash(node, message) -> None:

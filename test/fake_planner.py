@@ -10,10 +10,10 @@ import sys
 
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
-from lewm_ros import conversions, qos
 from lewm_ros.msg import ActionChunk as ActionChunkMsg, PlanStatus
-from lewm_ros.reports import PlanReport, PlanState
-from lewm_ros.robot_interface import RobotInterface
+from lewm_ros.wire import conversions, qos
+from lewm_ros.wire.reports import PlanReport, PlanState
+from lewm_ros.wire.robot_interface import RobotInterface
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException

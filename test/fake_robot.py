@@ -12,8 +12,8 @@ import sys
 
 from geometry_msgs.msg import Quaternion
 from lewm_model.robot import ODOMETRY, RobotDescription
-from lewm_ros import conversions, qos
-from lewm_ros.robot_interface import RobotInterface
+from lewm_ros.wire import conversions, qos
+from lewm_ros.wire.robot_interface import RobotInterface
 from nav_msgs.msg import Odometry
 import numpy as np
 import rclpy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
-from lewm_ros.control_loop import CommandParameters, ControlLoop
-from lewm_ros.reports import ExecutedStep, State
+from lewm_ros.command.control_loop import CommandParameters, ControlLoop
+from lewm_ros.wire.reports import ExecutedStep, State
 import numpy as np
 
 MS = 1_000_000

@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Any
 
-from lewm_ros.bringup import free_domain
-from lewm_ros.lifecycle import LifecycleClient, LifecycleError
+from lewm_ros.startup.bringup import free_domain
+from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError
 import rclpy
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor

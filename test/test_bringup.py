@@ -8,10 +8,10 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
-from lewm_ros import bringup  # noqa: E402
-from lewm_ros.bringup import Bringup, isolate, SystemDown  # noqa: E402
-from lewm_ros.lifecycle import LifecycleClient, LifecycleError  # noqa: E402
-from lewm_ros.system import NodeSpec, system, SystemOptions  # noqa: E402
+from lewm_ros.startup import bringup  # noqa: E402
+from lewm_ros.startup.bringup import Bringup, isolate, SystemDown  # noqa: E402
+from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError  # noqa: E402
+from lewm_ros.startup.system import NodeSpec, system, SystemOptions  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
@@ -70,7 +70,7 @@ def test_a_node_that_refuses_ends_the_system_with_its_reason(client, tmp_path):
 
 def test_a_node_that_cannot_start_is_noticed_while_waiting(client, tmp_path):
     """A process that ends is reported at once, not after the time limit of the transition."""
-    broken = NodeSpec('no_such_node', '/', {}, lifecycle=True)
+    broken = NodeSpec('startup', 'no_such_node', '/', {}, lifecycle=True)
     with (pytest.raises(SystemDown, match=r'(?s)no_such_node ended \(exit status 1\).*No module'),
           Bringup([broken], tmp_path / 'log') as running):
         node, executor = client()

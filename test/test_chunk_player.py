@@ -2,7 +2,7 @@
 
 from lewm_model.errors import LewmError, PlanningError, ShapeError
 from lewm_model.types import ActionChunk
-from lewm_ros.chunk_player import ChunkPlayer, ChunkRefused
+from lewm_ros.command.chunk_player import ChunkPlayer, ChunkRefused
 import numpy as np
 import pytest
 

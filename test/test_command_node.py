@@ -11,8 +11,8 @@ pytestmark = pytest.mark.ros
 
 from command_rig import Planner, Robot, start_planner  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from lewm_ros import conversions, qos  # noqa: E402
-from lewm_ros.reports import State  # noqa: E402
+from lewm_ros.wire import conversions, qos  # noqa: E402
+from lewm_ros.wire.reports import State  # noqa: E402
 import numpy as np  # noqa: E402
 from rcl_interfaces.msg import (  # noqa: E402
     Parameter as ParameterMsg,  # noqa: E402
@@ -40,7 +40,7 @@ def planner(graph):
 def test_command_node_does_not_load_torch():
     """The process that stops the robot stays light; the same check finds torch where it is."""
     check = 'import sys, {}; sys.exit("torch" in sys.modules)'
-    for module, status in (('lewm_ros.command_node', 0), ('torch', 1)):
+    for module, status in (('lewm_ros.command.command_node', 0), ('torch', 1)):
         result = subprocess.run([sys.executable, '-c', check.format(module)], cwd=ROOT,
                                 timeout=60, check=False)
         assert result.returncode == status
@@ -160,7 +160,7 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
 def test_bad_parameters_end_the_process_with_a_reason(graph, tmp_path, parameters, reason):
     """Exit status 1, one message that names the parameter, no traceback."""
     log = tmp_path / 'log'
-    process = graph.spawn('lewm_ros.command_node', output=log, parameters=parameters)
+    process = graph.spawn('lewm_ros.command.command_node', output=log, parameters=parameters)
     assert graph.wait_for_exit(process) == 1
     assert reason in log.read_text()
     assert 'Traceback' not in log.read_text()
@@ -169,7 +169,7 @@ def test_bad_parameters_end_the_process_with_a_reason(graph, tmp_path, parameter
 def test_unknown_robot_fails_to_configure_with_a_reason(graph, tmp_path):
     """The node stays alive and unconfigured, and says which robots there are."""
     log = tmp_path / 'log'
-    graph.spawn('lewm_ros.command_node', output=log, parameters={'robot': 'no_such_robot'})
+    graph.spawn('lewm_ros.command.command_node', output=log, parameters={'robot': 'no_such_robot'})
     with pytest.raises(AssertionError, match='refused to configure'):
         graph.transition('command_node', 'configure')
     graph.wait_for(lambda: 'no_such_robot' in log.read_text(), 'the reason')

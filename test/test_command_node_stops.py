@@ -11,8 +11,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from command_rig import Planner, Robot, start_planner  # noqa: E402
-from lewm_ros import conversions, qos  # noqa: E402
-from lewm_ros.reports import State  # noqa: E402
+from lewm_ros.wire import conversions, qos  # noqa: E402
+from lewm_ros.wire.reports import State  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
@@ -135,6 +135,7 @@ def test_standing_sim_time_stops_the_robot(graph, planner, tmp_path):
 def test_no_process_is_left_behind():
     """Every process the graph started is gone when it is closed."""
     with Graph() as graph:
-        processes = [graph.spawn('lewm_ros.command_node'), graph.spawn('fake_planner', '1.0')]
+        processes = [graph.spawn('lewm_ros.command.command_node'),
+                     graph.spawn('fake_planner', '1.0')]
     assert all(process.poll() is not None for process in processes)
     assert not any(os.path.exists(f'/proc/{process.pid}') for process in processes)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lewm_ros.reports import State
+from lewm_ros.wire.reports import State
 from loop_bench import Bench, DT_MS, MS, ROBOT, SETTINGS, values
 import numpy as np
 import pytest

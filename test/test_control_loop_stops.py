@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from lewm_ros.control_loop import CommandParameters
-from lewm_ros.reports import State
+from lewm_ros.command.control_loop import CommandParameters
+from lewm_ros.wire.reports import State
 from loop_bench import Bench, DT_MS, MS, SETTINGS, values
 import numpy as np
 import pytest

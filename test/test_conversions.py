@@ -12,8 +12,9 @@ pytestmark = pytest.mark.ros
 from lewm_model import images  # noqa: E402
 from lewm_model.errors import ImageError, PlanningError, ShapeError  # noqa: E402
 from lewm_model.types import ActionChunk  # noqa: E402
-from lewm_ros import conversions, msg  # noqa: E402
-from lewm_ros.reports import (  # noqa: E402
+from lewm_ros import msg  # noqa: E402
+from lewm_ros.wire import conversions  # noqa: E402
+from lewm_ros.wire.reports import (  # noqa: E402
     ControllerReport,
     ExecutedStep,
     GoalSource,

@@ -15,10 +15,10 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model.images import write_image  # noqa: E402
-from lewm_ros import demo_report, demo_video  # noqa: E402
-from lewm_ros.demo_goals import GoalPicture  # noqa: E402
-from lewm_ros.demo_record import Frame, GoalResult, Record  # noqa: E402
-from lewm_ros.demo_view import DemoView  # noqa: E402
+from lewm_ros.trials import report, video  # noqa: E402
+from lewm_ros.trials.goal_set import GoalPicture  # noqa: E402
+from lewm_ros.trials.record import Frame, GoalResult, Record  # noqa: E402
+from lewm_ros.trials.view import DemoView  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -48,7 +48,7 @@ def test_the_summary_counts_and_measures(tmp_path):
                     command_times_s=[0.0, 0.05, 0.10, 5.0, 5.05], real_time_factors=[1.0],
                     plans_late=2, deadline_misses=1, commands_clipped=3, commands_slewed=4,
                     model_id='abc')
-    summary = demo_report.summarize([result(True), result(False)], record, {'task': 'reacher'})
+    summary = report.summarize([result(True), result(False)], record, {'task': 'reacher'})
     assert (summary['episodes'], summary['successes'], summary['success_rate']) == (2, 1, 0.5)
     assert summary['plan_ms'] == {'p50': 10.0, 'p95': 15.0}
     assert summary['camera_to_command_ms']['p50'] == 200.0
@@ -57,13 +57,13 @@ def test_the_summary_counts_and_measures(tmp_path):
     assert (summary['plans_late'], summary['deadline_misses']) == (2, 1)
     assert summary['goals'][0]['final_errors_rad'] == [0.05, 0.02]
     assert summary['versions']['numpy'] == np.__version__
-    assert set(demo_report.DEFINITIONS) - {'success'} <= set(summary)
+    assert set(report.DEFINITIONS) - {'success'} <= set(summary)
 
 
 def test_nothing_measured_is_null_and_the_file_is_strict_json(tmp_path):
     """NaN is no JSON, and a missing number is not a zero."""
-    summary = demo_report.summarize([result(False)], Record(), {'odd': float('nan')})
-    demo_report.write(summary, tmp_path / 'out' / 'summary.json')
+    summary = report.summarize([result(False)], Record(), {'odd': float('nan')})
+    report.write(summary, tmp_path / 'out' / 'summary.json')
     read = json.loads((tmp_path / 'out' / 'summary.json').read_text(),
                       parse_constant=lambda name: pytest.fail(f'{name} in JSON'))
     assert read['odd'] is None
@@ -78,7 +78,7 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
     frames = [Frame(stamp_ns=50_000_000 * k, rgb=picture(40 + 10 * k), goal=k // 5,
                     errors=np.array([0.3, 0.2]), goal_distance=1.0 / (k + 1), plan_ms=100.0)
               for k in range(10)]
-    files = demo_video.write([result(True), result(False)], Record(frames=frames), tmp_path)
+    files = video.write([result(True), result(False)], Record(frames=frames), tmp_path)
     assert [file.name for file in files] == ['demo.png', 'demo.mp4']
     with av.open(str(tmp_path / 'demo.mp4')) as container:
         stream = container.streams.video[0]
@@ -93,7 +93,7 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
 
 def test_the_contact_sheet_shows_start_goal_and_final_picture():
     """The three pictures of the first goal are where a reader looks for them."""
-    sheet = np.asarray(demo_video.contact_sheet([result(True)]))
+    sheet = np.asarray(video.contact_sheet([result(True)]))
     middle = 90 + 75
     assert [sheet[middle, x, 0] for x in (115, 275, 435)] == [10, 90, 80]
 
@@ -135,7 +135,7 @@ class Demo:
                        'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
         with self._log.open('w') as log:
             self.process = subprocess.Popen(
-                [sys.executable, '-m', 'lewm_ros.demo', *arguments], stdout=log,
+                [sys.executable, '-m', 'lewm_ros.trials.demo', *arguments], stdout=log,
                 stderr=subprocess.STDOUT, env=environment, cwd=folder)
 
     @property

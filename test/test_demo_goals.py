@@ -2,7 +2,7 @@ from pathlib import Path
 
 from lewm_model.errors import ConfigError
 from lewm_model.images import write_image
-from lewm_ros.demo_goals import GoalSet, Judge
+from lewm_ros.trials.goal_set import GoalSet, Judge
 import numpy as np
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-from lewm_ros.drive import Drive
+from lewm_ros.simulation.motor_drive import Drive
 import numpy as np
 
 STOP_RATE = np.array([10.0, 20.0])

@@ -12,7 +12,7 @@ pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
 from lewm_model.bags.bag import Bag  # noqa: E402
-from lewm_ros.bringup import free_domain  # noqa: E402
+from lewm_ros.startup.bringup import free_domain  # noqa: E402
 from lewm_sim.tasks import load_task  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 
@@ -29,10 +29,10 @@ def recordings(tmp_path_factory):
     """Two episodes, recorded by the command in docs/recording.md."""
     folder = tmp_path_factory.mktemp('explore')
     result = subprocess.run(
-        [sys.executable, '-m', 'lewm_ros.bringup', '--sim', '--record', '--source', 'explore',
-         '--episodes', '2', '--steps', str(STEPS), '--root', str(folder / 'root'),
-         '--log-folder', str(folder / 'log')], env=environment(), cwd=ROOT, timeout=200,
-        capture_output=True, text=True, check=False)
+        [sys.executable, '-m', 'lewm_ros.startup.bringup', '--sim', '--record',
+         '--source', 'explore', '--episodes', '2', '--steps', str(STEPS),
+         '--root', str(folder / 'root'), '--log-folder', str(folder / 'log')],
+        env=environment(), cwd=ROOT, timeout=200, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return sorted(path for path in (folder / 'root').iterdir() if not path.name.startswith('.'))
 
@@ -91,7 +91,7 @@ def test_without_a_recorder_it_says_so(tmp_path):
     """It ends with status 1 and names what it waited for."""
     with Graph() as graph:
         log = tmp_path / 'log'
-        graph.spawn('lewm_ros.sim_node')
-        process = graph.spawn('lewm_ros.explore_node', output=log)
+        graph.spawn('lewm_ros.simulation.sim_node')
+        process = graph.spawn('lewm_ros.sources.explore_node', output=log)
         assert graph.wait_for_exit(process, timeout_s=60.0) == 1
     assert 'in vain for the service to start' in log.read_text()

@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_ros import conversions, qos  # noqa: E402
 from lewm_ros.msg import GoalImage  # noqa: E402
-from lewm_ros.reports import GoalSource  # noqa: E402
 from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
+from lewm_ros.wire import conversions, qos  # noqa: E402
+from lewm_ros.wire.reports import GoalSource  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
@@ -39,7 +39,7 @@ def set_goal(graph, **fields):
 
 def test_goal_node_does_not_load_torch():
     """It stays light."""
-    check = 'import sys, lewm_ros.goal_node; sys.exit("torch" in sys.modules)'
+    check = 'import sys, lewm_ros.goals.goal_node; sys.exit("torch" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', check], cwd=ROOT, timeout=60,
                           check=False).returncode == 0
 
@@ -47,7 +47,7 @@ def test_goal_node_does_not_load_torch():
 def test_goal_from_the_start_is_latched_for_late_joiners(graph, tmp_path):
     """The parameter's picture arrives in RGB with its hash, though we subscribe much later."""
     cv2.imwrite(str(tmp_path / 'red.png'), RED[:, :, ::-1])
-    graph.spawn('lewm_ros.goal_node', parameters={'goal_image': str(tmp_path / 'red.png')})
+    graph.spawn('lewm_ros.goals.goal_node', parameters={'goal_image': str(tmp_path / 'red.png')})
     set_goal(graph, source=9)  # it answers, so it is up and has published
     goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
     graph.wait_for(lambda: goals, 'the latched goal')
@@ -62,7 +62,7 @@ def test_bad_goal_from_the_start_ends_the_process_with_a_reason(graph, tmp_path)
     """Exit status 1 and one message, no traceback."""
     (tmp_path / 'bad.png').write_text('not a picture')
     log = tmp_path / 'log'
-    process = graph.spawn('lewm_ros.goal_node', output=log,
+    process = graph.spawn('lewm_ros.goals.goal_node', output=log,
                           parameters={'goal_image': str(tmp_path / 'bad.png')})
     assert graph.wait_for_exit(process) == 1
     assert 'neither JPEG nor PNG' in log.read_text()
@@ -75,7 +75,7 @@ def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, 
     cv2.imwrite(str(tmp_path / 'goals' / 'red.png'), RED[:, :, ::-1])
     cv2.imwrite(str(tmp_path / 'outside.png'), RED)
     (tmp_path / 'goals' / 'bad.png').write_text('not a picture')
-    process = graph.spawn('lewm_ros.goal_node',
+    process = graph.spawn('lewm_ros.goals.goal_node',
                           parameters={'goal_root': str(tmp_path / 'goals')})
     goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
     good = conversions.rgb_to_image(RED, 0)
@@ -109,7 +109,7 @@ def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, 
 
 def test_capture_takes_the_first_frame_newer_than_the_call(graph):
     """Old frames on the topic are passed over; the goal carries the frame's stamp."""
-    graph.spawn('lewm_ros.goal_node')
+    graph.spawn('lewm_ros.goals.goal_node')
     camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
     goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
     begin_ns = graph.node.get_clock().now().nanoseconds
@@ -137,7 +137,7 @@ def test_capture_takes_the_first_frame_newer_than_the_call(graph):
 
 def test_capture_without_fresh_frames_times_out_while_the_node_keeps_answering(graph):
     """Only old frames: a reason after the timeout; other services answer meanwhile."""
-    process = graph.spawn('lewm_ros.goal_node')
+    process = graph.spawn('lewm_ros.goals.goal_node')
     camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
     graph.node.create_timer(0.05, lambda: camera.publish(conversions.rgb_to_image(RED, 10**9)))
     client = graph.node.create_client(CaptureGoal, '/goal_node/capture_goal')

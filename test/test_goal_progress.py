@@ -1,5 +1,5 @@
-from lewm_ros.goal_progress import GoalProgress
-from lewm_ros.reports import PlanState
+from lewm_ros.planner.goal_progress import GoalProgress
+from lewm_ros.wire.reports import PlanState
 import pytest
 
 S = 1_000_000_000

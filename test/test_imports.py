@@ -67,7 +67,8 @@ def test_simulation_needs_no_torch_and_no_ros(module):
 
 
 @pytest.mark.ros
-@pytest.mark.parametrize('module', ['command_node', 'goal_node', 'sim_node'])
+@pytest.mark.parametrize('module', [
+    'command.command_node', 'goals.goal_node', 'recording.recorder_node', 'simulation.sim_node'])
 def test_light_nodes_need_no_torch(module):
     """These nodes start fast and outlive the planner."""
     assert loaded_by(f'import lewm_ros.{module}', {'torch', 'rclpy'}) == {'rclpy'}
@@ -78,5 +79,5 @@ def test_light_nodes_need_no_torch(module):
 def test_messages_and_nodes_are_one_package(place, tmp_path):
     """`./lewm_ros` of the checkout does not hide the generated messages, nor they the nodes."""
     cwd = ROOT if place == 'checkout' else tmp_path
-    modules = {'lewm_ros.msg', 'lewm_ros.srv', 'lewm_ros.command_node'}
+    modules = {'lewm_ros.msg', 'lewm_ros.srv', 'lewm_ros.command.command_node'}
     assert loaded_by(f'import {", ".join(modules)}', modules, cwd=cwd) == modules

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # A second signal at every line that runs because of the first one, the library's lines included.
 STORM = """
 import signal, sys
-from lewm_ros.interrupt import Interrupt
+from lewm_ros.node.interrupt import Interrupt
 end = Interrupt()
 assert not end.is_set()
 sent = 0

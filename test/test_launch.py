@@ -17,9 +17,9 @@ from launch import LaunchDescription, LaunchService  # noqa: E402
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from lewm_model.images import write_image  # noqa: E402
-from lewm_ros import qos  # noqa: E402
 from lewm_ros.msg import ControllerState  # noqa: E402
-from lewm_ros.reports import State  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.reports import State  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402

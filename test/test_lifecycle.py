@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_ros import lifecycle  # noqa: E402
-from lewm_ros.lifecycle import LifecycleClient, LifecycleError  # noqa: E402
+from lewm_ros.startup import lifecycle  # noqa: E402
+from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError  # noqa: E402
 from rclpy.task import Future  # noqa: E402
 
 

@@ -16,9 +16,9 @@ from lewm_model.config import DataConfig  # noqa: E402
 from lewm_model.recordings.streams import read_streams  # noqa: E402
 from lewm_model.recordings.synchronize import synchronize  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
-from lewm_ros import qos  # noqa: E402
-from lewm_ros.reports import State  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.reports import State  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
@@ -58,7 +58,7 @@ def start(graph, tmp_path, robot: str, action: str, state_type, **parameters):
 
 def record(graph, tmp_path, robot: str, seconds: float) -> str:
     """Record an episode with the recorder of this package; return the bag's folder."""
-    graph.spawn('lewm_ros.recorder_node', output=tmp_path / 'recorder.log',
+    graph.spawn('lewm_ros.recording.recorder_node', output=tmp_path / 'recorder.log',
                 parameters={'robot': robot, 'root': str(tmp_path / 'recordings')})
 
     def begun() -> bool:   # refused until all topics are found, and once it records
@@ -162,7 +162,7 @@ def test_efforts_are_refused_when_the_node_is_configured(graph, tmp_path):
     """The reason is in the log, the node stays unconfigured."""
     robot = file_of('sim_reacher', tmp_path, interface='joint_effort')
     log = tmp_path / 'log'
-    graph.spawn('lewm_ros.command_node', output=log, parameters={'robot': robot})
+    graph.spawn('lewm_ros.command.command_node', output=log, parameters={'robot': robot})
     with pytest.raises(AssertionError, match='refused to configure'):
         graph.transition('command_node', 'configure')
     graph.wait_for(lambda: 'commanded by efforts' in log.read_text(), 'the reason')

@@ -1,4 +1,4 @@
-from lewm_ros.pacer import Pacer
+from lewm_ros.simulation.pacer import Pacer
 import pytest
 
 

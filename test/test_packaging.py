@@ -15,8 +15,11 @@ import lewm_model
 import pytest
 
 PACKAGES = ('lewm_model', 'lewm_sim', 'lewm_ros')
-PROGRAMS = ('planner_node', 'command_node', 'goal_node', 'sim_node', 'recorder_node',
-            'explore_node', 'teleop_node', 'demo')
+# installed program -> its module
+PROGRAMS = {name: f'lewm_ros.{room}.{name}' for room, name in (
+    ('command', 'command_node'), ('goals', 'goal_node'), ('planner', 'planner_node'),
+    ('recording', 'recorder_node'), ('simulation', 'sim_node'), ('sources', 'explore_node'),
+    ('sources', 'teleop_node'), ('trials', 'demo'))}
 # Import name -> name on the package index and rosdep key, where they are not alike.
 PIP_NAMES = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'PIL': 'pillow',
              'tensorrt_rtx': 'tensorrt-rtx', 'stable_worldmodel': 'stable-worldmodel'}
@@ -52,11 +55,11 @@ def test_cmake_lists_every_interface():
 
 def test_cmake_installs_every_program():
     """Each program is a module of lewm_ros with a main function."""
-    listed = re.search(r'foreach\(node ([^)]*)\)', cmake()).group(1).split()
-    assert listed == list(PROGRAMS)
-    for name in PROGRAMS:
-        source = (ROOT / 'lewm_ros' / f'{name}.py').read_text(encoding='utf-8')
-        assert re.search(r'^def main\(', source, re.MULTILINE), f'{name}.py has no main()'
+    listed = re.search(r'foreach\(program\s+([^)]*)\)', cmake()).group(1).split()
+    assert [f'lewm_ros.{entry.replace("/", ".")}' for entry in listed] == list(PROGRAMS.values())
+    for module in PROGRAMS.values():
+        source = (ROOT / f'{module.replace(".", "/")}.py').read_text(encoding='utf-8')
+        assert re.search(r'^def main\(', source, re.MULTILINE), f'{module} has no main()'
 
 
 def test_every_import_is_declared():
@@ -102,7 +105,7 @@ def test_installed_programs_have_the_right_interpreter(program):
     path = Path(_install_prefix(), 'lib', 'lewm_ros', program)
     interpreter = path.read_text(encoding='utf-8').splitlines()[0].removeprefix('#!')
     assert os.access(path, os.X_OK)
-    done = subprocess.run([interpreter, '-c', f'import lewm_ros.{program} as m; print(m.main)'],
+    done = subprocess.run([interpreter, '-c', f'import {PROGRAMS[program]} as m; print(m.main)'],
                           cwd='/', capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
@@ -130,8 +133,9 @@ def test_colcon_builds_in_every_mode(tmp_path, options):
                f'-DPython3_EXECUTABLE={sys.executable}', '-DPython3_FIND_VIRTUALENV=ONLY']
     built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert built.returncode == 0, built.stdout + built.stderr
-    code = ('import lewm_ros.msg, lewm_ros.command_node, lewm_model, lewm_model.resources as r, '
-            'os; print(os.path.abspath(lewm_ros.msg.__file__)); lewm_ros.msg.PlanStatus();'
+    code = ('import lewm_ros.msg, lewm_ros.command.command_node, lewm_model, os;'
+            'import lewm_model.resources as r;'
+            'print(os.path.abspath(lewm_ros.msg.__file__)); lewm_ros.msg.PlanStatus();'
             'print(os.path.abspath(lewm_model.__file__));'
             'print(r.find("config/robots/sim_reacher.yaml"))')
     for cwd in (tmp_path, ROOT):

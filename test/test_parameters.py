@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields, replace
 
 from lewm_model.errors import ConfigError
-from lewm_ros.control_loop import CommandParameters
-from lewm_ros.parameters import markdown_table, parameter, validate
+from lewm_ros.command.control_loop import CommandParameters
+from lewm_ros.node.parameters import markdown_table, parameter, validate
 import pytest
 
 

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 from lewm_model.errors import PlanningError
 from lewm_model.types import ActionChunk, Observation
-from lewm_ros.goal_progress import GoalProgress
-from lewm_ros.latency import Latency
-from lewm_ros.plan_loop import LoopSettings, PlanLoop
-from lewm_ros.reports import PlanState
+from lewm_ros.planner.goal_progress import GoalProgress
+from lewm_ros.planner.latency import Latency
+from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
+from lewm_ros.wire.reports import PlanState
 import numpy as np
 import pytest
 

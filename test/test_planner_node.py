@@ -10,9 +10,9 @@ pytestmark = pytest.mark.ros
 
 from lewm_model.images import resize_square  # noqa: E402
 from lewm_model.planning.policy import Policy  # noqa: E402
-from lewm_ros import conversions, qos  # noqa: E402
 from lewm_ros.msg import ActionChunk, GoalImage, PlanStatus  # noqa: E402
-from lewm_ros.reports import PlanState  # noqa: E402
+from lewm_ros.wire import conversions, qos  # noqa: E402
+from lewm_ros.wire.reports import PlanState  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
@@ -34,7 +34,7 @@ class Rig:
         if 'bundle' not in parameters:
             tiny_bundle().save(folder / 'tiny')
             parameters['bundle'] = str(folder / 'tiny')
-        self.process = graph.spawn('lewm_ros.planner_node', output=self.log,
+        self.process = graph.spawn('lewm_ros.planner.planner_node', output=self.log,
                                    parameters=parameters)
         self._camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
         self._goal = graph.node.create_publisher(GoalImage, 'goal_image', qos.LATCHED)

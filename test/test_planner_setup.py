@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.robot import RobotDescription
-from lewm_ros.planner_setup import check_fit, plan_config, PlannerParameters, prepare
+from lewm_ros.planner.setup import check_fit, plan_config, PlannerParameters, prepare
 from nano import PLAN, tiny_bundle
 import numpy as np
 import pytest

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from lewm_ros import processes
-from lewm_ros.processes import Child
+from lewm_ros.startup import processes
+from lewm_ros.startup.processes import Child
 import pytest
 
 READY = "print('ready', flush=True);"
@@ -84,7 +84,8 @@ def test_grandchildren_end_with_the_group(tmp_path):
 def test_kill_9_of_the_parent_leaves_no_orphan(tmp_path):
     """The kernel ends the child of a parent that could not clean up."""
     log = str(tmp_path / 'c.log')
-    script = ('import sys, time; from pathlib import Path; from lewm_ros.processes import Child;'
+    script = ('import sys, time; from pathlib import Path;'
+              'from lewm_ros.startup.processes import Child;'
               f'c = Child("c", [sys.executable, "-c", {SLEEP!r}], Path({log!r}));'
               'print(c.pid, flush=True); time.sleep(60)')
     root = Path(__file__).parents[1]

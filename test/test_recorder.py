@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
+from lewm_ros.recording.bag_thread import BagThread, WriterSettings
 from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 from lewm_ros.recording.buttons import Buttons
 from lewm_ros.recording.episode import (
@@ -23,7 +24,6 @@ from lewm_ros.recording.episode import (
     next_index,
 )
 from lewm_ros.recording.mcap_writer import McapWriter
-from lewm_ros.recording.queue import BagThread, WriterSettings
 import numpy as np
 import pytest
 import yaml
@@ -276,7 +276,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from lewm_ros.recording.bag_writer import BagWriter
-from lewm_ros.recording.queue import BagThread
+from lewm_ros.recording.bag_thread import BagThread
 from test_recorder import EAGER, put_numbers
 bag = BagWriter(Path(sys.argv[1]), 'episode', chunk_bytes=10_000)
 thread = BagThread(bag, EAGER)

@@ -19,12 +19,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_model.bags.interfaces import import_rosbags  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
-from lewm_ros import conversions, qos  # noqa: E402
 from lewm_ros.msg import EpisodeInfo, ExecutedCommand, GoalImage  # noqa: E402
 from lewm_ros.recording.episode import DISCARDED_FOLDER  # noqa: E402
 from lewm_ros.recording.message_definitions import message_definition  # noqa: E402
 from lewm_ros.recording.topics import Depths, reader_qos, wanted_topics  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
+from lewm_ros.wire import conversions, qos  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
@@ -48,7 +48,7 @@ class Rig:
         self.info = graph.collect(EpisodeInfo, 'episode_info', qos.LATCHED)
         self.diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
         self.sent = 0
-        self.process = graph.spawn('lewm_ros.recorder_node', parameters={
+        self.process = graph.spawn('lewm_ros.recording.recorder_node', parameters={
             'root': str(root), 'min_free_mb': 0, 'chunk_s': 0.05, **parameters})
         graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in (
             self.image, self.joints, self.executed, self.goal, self.command)), 'the recorder')
@@ -102,7 +102,7 @@ def marks(path) -> list:
 
 def test_recorder_does_not_load_torch():
     """It and the exploration stay light."""
-    check = ('import sys, lewm_ros.recorder_node, lewm_ros.explore_node; '
+    check = ('import sys, lewm_ros.recording.recorder_node, lewm_ros.sources.explore_node; '
              'sys.exit("torch" in sys.modules or "mujoco" in sys.modules)')
     assert subprocess.run([sys.executable, '-c', check], cwd=ROOT, timeout=60,
                           check=False).returncode == 0
@@ -215,7 +215,8 @@ def test_words_on_a_topic_do_the_same(rig):
 def test_without_a_camera_nothing_is_recorded(tmp_path):
     """The answer names what is missing; with require_topics off it may be."""
     with Graph() as graph:
-        graph.spawn('lewm_ros.recorder_node', parameters={'root': str(tmp_path / 'root')})
+        graph.spawn('lewm_ros.recording.recorder_node',
+                    parameters={'root': str(tmp_path / 'root')})
         answer = graph.call(StartEpisode, '/recorder_node/start_episode', StartEpisode.Request())
         assert not answer.success
         assert 'nobody publishes image, joint_states, executed_command' in answer.message

@@ -15,10 +15,10 @@ from geometry_msgs.msg import Twist, TwistStamped, Vector3  # noqa: E402
 from lewm_model import robot as robots  # noqa: E402
 from lewm_model.errors import ConfigError, ShapeError  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
-from lewm_ros import conversions  # noqa: E402
 from lewm_ros.msg import ActionChunk  # noqa: E402
-from lewm_ros.reports import ExecutedStep  # noqa: E402
-from lewm_ros.robot_interface import CODES, RobotInterface  # noqa: E402
+from lewm_ros.wire import conversions  # noqa: E402
+from lewm_ros.wire.reports import ExecutedStep  # noqa: E402
+from lewm_ros.wire.robot_interface import CODES, RobotInterface  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402

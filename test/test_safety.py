@@ -5,8 +5,8 @@ import itertools
 
 from lewm_model.errors import PlanningError
 from lewm_model.robot import RobotDescription
-from lewm_ros.reports import State
-from lewm_ros.safety import Alarm, CommandLimiter, Signals, Watchdog, WatchdogLimits
+from lewm_ros.command.safety import Alarm, CommandLimiter, Signals, Watchdog, WatchdogLimits
+from lewm_ros.wire.reports import State
 import numpy as np
 import pytest
 

@@ -5,8 +5,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
-from lewm_ros import conversions, qos  # noqa: E402
 from lewm_ros.srv import ResetSim  # noqa: E402
+from lewm_ros.wire import conversions, qos  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
@@ -29,7 +29,7 @@ class Rig:
         self.joints = graph.collect(JointState, 'joint_states', qos.SENSOR)
         self.truth = graph.collect(JointState, 'truth/joint_states', qos.RECORD)
         self.command = graph.node.create_publisher(Float64MultiArray, COMMANDS, qos.LATEST)
-        self.process = graph.spawn('lewm_ros.sim_node', parameters=parameters)
+        self.process = graph.spawn('lewm_ros.simulation.sim_node', parameters=parameters)
         graph.wait_for(lambda: self.truth, 'the first truth', timeout_s=30.0)
         graph.wait_for(self.command.get_subscription_count, 'the command reader')
 
@@ -147,6 +147,7 @@ def test_settings_that_contradict_the_grid_end_it_with_the_reason(tmp_path):
     """30 ticks per second cannot show a picture every 50 ms."""
     with Graph() as graph:
         log = tmp_path / 'sim.log'
-        process = graph.spawn('lewm_ros.sim_node', parameters={'clock_rate_hz': 30.0}, output=log)
+        process = graph.spawn('lewm_ros.simulation.sim_node', output=log,
+                              parameters={'clock_rate_hz': 30.0})
         assert graph.wait_for_exit(process, timeout_s=30.0) == 1
     assert 'multiple of the clock tick' in log.read_text()

@@ -1,6 +1,5 @@
 """The soak run: its numbers from known series, and a short run of the whole system."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,25 +10,13 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_ros.demo_record import Record  # noqa: E402
+from lewm_ros.trials import soak  # noqa: E402
+from lewm_ros.trials.record import Record  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import free_domain, ROOT  # noqa: E402
 
-TOOL = ROOT / 'tools' / 'soak.py'
 
-
-@pytest.fixture(scope='module')
-def soak():
-    """Return the tool as a module."""
-    spec = importlib.util.spec_from_file_location('soak', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['soak'] = module    # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules['soak']
-
-
-def run_of(soak, leak_mb_per_s: float, lag_ms: float = 40.0, misses: int = 0):
+def run_of(leak_mb_per_s: float, lag_ms: float = 40.0, misses: int = 0):
     """Return the summary of ten minutes with one leaking process."""
     record = Record(plan_ms=[10.0] * 99 + [30.0], camera_to_command_ms=[lag_ms] * 100,
                     command_times_s=[0.05 * k for k in range(12000)], deadline_misses=misses,
@@ -41,9 +28,9 @@ def run_of(soak, leak_mb_per_s: float, lag_ms: float = 40.0, misses: int = 0):
     return soak.summarize(record, samples, [True, False, True], 0.05)
 
 
-def test_a_leak_is_found_and_a_warm_up_is_none(soak):
+def test_a_leak_is_found_and_a_warm_up_is_none():
     """0.1 MB/s is 6 MB per minute; 20 MB in the first minute are the caches."""
-    memory = run_of(soak, 0.1)['memory_mb']
+    memory = run_of(0.1)['memory_mb']
     assert memory['leak']['per_minute'] == pytest.approx(6.0)
     assert memory['leak']['growth'] == pytest.approx(0.1 * 420, rel=0.05)
     assert (memory['flat']['growth'], memory['flat']['per_minute']) == (0.0, 0.0)
@@ -54,20 +41,20 @@ def test_a_leak_is_found_and_a_warm_up_is_none(soak):
     ({}, None), ({'leak_mb_per_s': 0.1}, 'no_process_grew_by_5_mb'),
     ({'lag_ms': 51.0}, 'camera_to_command_p99_within_one_control_period'),
     ({'misses': 1}, 'no_deadline_missed')])
-def test_each_limit_is_broken_by_its_own_fault(soak, changes, broken):
+def test_each_limit_is_broken_by_its_own_fault(changes, broken):
     """One fault, one limit; without a fault all are kept."""
-    limits = run_of(soak, **{'leak_mb_per_s': 0.0, **changes})['limits']
+    limits = run_of(**{'leak_mb_per_s': 0.0, **changes})['limits']
     assert [name for name, kept in limits.items() if not kept] == ([broken] if broken else [])
 
 
-def test_nothing_measured_keeps_no_limit(soak):
+def test_nothing_measured_keeps_no_limit():
     """A run in which nothing happened is not a good one."""
     empty = soak.summarize(Record(), soak.Samples([0.0], {'node': [10.0]}), [], 0.05)
     assert not any(empty['limits'].values())
     assert empty['camera_to_command_ms'] == {'p50': None, 'p95': None, 'p99': None, 'max': None}
 
 
-def test_memory_is_what_the_kernel_says(soak):
+def test_memory_is_what_the_kernel_says():
     """A hundred megabytes that are written to appear in the resident set."""
     before_mb = soak.resident_mb(os.getpid())
     block = np.ones(100_000_000, np.uint8)
@@ -80,7 +67,8 @@ def test_memory_is_what_the_kernel_says(soak):
 def test_a_short_soak_leaves_numbers_and_a_picture(tmp_path):
     """0.3 minutes of the shipped model; whether it was fast is the machine's affair."""
     done = subprocess.run(
-        [sys.executable, str(TOOL), '--minutes', '0.3', '--out', str(tmp_path)],
+        [sys.executable, '-m', 'lewm_ros.trials.soak', '--minutes', '0.3',
+         '--out', str(tmp_path)],
         env={**os.environ, 'ROS_DOMAIN_ID': str(free_domain()),
              'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'},
         capture_output=True, text=True, timeout=180, check=False)

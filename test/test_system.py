@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lewm_model.errors import ConfigError
-from lewm_ros.system import NodeSpec, system, SystemOptions
+from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 import pytest
 
 
@@ -75,7 +75,7 @@ def test_options_reach_the_nodes():
 
 def test_parameters_on_a_command_line_keep_their_type():
     """A text that looks like a number or a switch stays a text, quotes are doubled."""
-    node = NodeSpec('x', '/', {'a': '007', 'b': True, 'c': 1.0, 'd': "it's", 'e': ''})
+    node = NodeSpec('room', 'x', '/', {'a': '007', 'b': True, 'c': 1.0, 'd': "it's", 'e': ''})
     arguments = node.ros_arguments()
     assert [arguments[k + 1] for k, part in enumerate(arguments) if part == '-p'] == [
         "a:='007'", 'b:=true', 'c:=1.0', "d:='it''s'", "e:=''"]

@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
-from lewm_ros import qos  # noqa: E402
 from lewm_ros.msg import ControllerState, ExecutedCommand  # noqa: E402
-from lewm_ros.reports import State  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.reports import State  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
@@ -17,11 +17,11 @@ from std_msgs.msg import Float64MultiArray  # noqa: E402
 def test_a_person_drives_through_all_limits(tmp_path):
     """Commands move the robot and are published as executed, clipped; silence stops it."""
     with Graph(use_sim_time=True) as graph:
-        for name in ('teleop_node', 'command_node'):
-            graph.spawn(f'lewm_ros.{name}', parameters={
-                'use_sim_time': True, **({'require_enable': False} if name == 'command_node'
-                                         else {'timeout_s': 1.0})})
-        graph.spawn('lewm_ros.sim_node')
+        graph.spawn('lewm_ros.sources.teleop_node',
+                    parameters={'use_sim_time': True, 'timeout_s': 1.0})
+        graph.spawn('lewm_ros.command.command_node',
+                    parameters={'use_sim_time': True, 'require_enable': False})
+        graph.spawn('lewm_ros.simulation.sim_node')
         states = graph.collect(ControllerState, 'controller_state', qos.RECORD)
         executed = graph.collect(ExecutedCommand, 'executed_command', qos.RECORD)
         joints = graph.collect(JointState, 'joint_states', qos.SENSOR)

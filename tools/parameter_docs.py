@@ -8,15 +8,15 @@ Needs the built package (`source install/setup.bash`). A test holds the page up 
 from dataclasses import fields
 from pathlib import Path
 
-from lewm_ros.control_loop import CommandParameters
-from lewm_ros.explore_node import ExploreParameters
-from lewm_ros.goal_node import GoalParameters
-from lewm_ros.parameters import markdown_table
-from lewm_ros.planner_setup import PlannerParameters
+from lewm_ros.command.control_loop import CommandParameters
+from lewm_ros.goals.goal_node import GoalParameters
+from lewm_ros.node.parameters import markdown_table
+from lewm_ros.planner.setup import PlannerParameters
 from lewm_ros.recording.parameters import RecorderParameters
-from lewm_ros.sim_node import SimParameters
-from lewm_ros.system import SystemOptions
-from lewm_ros.teleop_node import TeleopParameters
+from lewm_ros.simulation.sim_node import SimParameters
+from lewm_ros.sources.explore_node import ExploreParameters
+from lewm_ros.sources.teleop_node import TeleopParameters
+from lewm_ros.startup.system import SystemOptions
 
 PAGE = Path(__file__).parents[1] / 'docs' / 'parameters.md'
 NODES = {'planner_node': PlannerParameters, 'command_node': CommandParameters,

@@ -19,8 +19,8 @@ import tempfile
 import time
 
 from lewm_model.bags.bag import Bag
-from lewm_ros.bringup import isolate
 from lewm_ros.srv import StartEpisode, StopEpisode
+from lewm_ros.startup.bringup import isolate
 import rclpy
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
@@ -105,8 +105,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict:
         os.environ['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(TRANSPORT)  # before
     environment = {**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
     recorder = subprocess.Popen(
-        [sys.executable, '-m', 'lewm_ros.recorder_node', '--ros-args', '-p', f'root:={folder}',
-         '-p', 'require_topics:=false', '-p', f'compression:={arguments.compression}'],
+        [sys.executable, '-m', 'lewm_ros.recording.recorder_node', '--ros-args',
+         '-p', f'root:={folder}', '-p', 'require_topics:=false',
+         '-p', f'compression:={arguments.compression}'],
         env=environment)
     source = subprocess.Popen(
         [sys.executable, __file__, '--publish', *sys.argv[1:]], stdin=subprocess.PIPE,

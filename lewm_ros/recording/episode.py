@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from lewm_model.errors import BagError
+from lewm_ros.recording.bag_thread import BagThread
 from lewm_ros.recording.bag_writer import BagWriter
-from lewm_ros.recording.queue import BagThread
 
 DISCARDED_FOLDER = '.discarded'   # `lewm ingest` does not look into folders with a dot
 _NAME = re.compile(r'episode_\d{8}T\d{6}_(\d{6})')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_ros.parameters import parameter
+from lewm_ros.node.parameters import parameter
 from lewm_ros.recording.mcap_writer import COMPRESSIONS
 
 

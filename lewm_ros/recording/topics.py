@@ -10,7 +10,7 @@ from lewm_model.errors import BagError, ConfigError
 from lewm_model.robot import RobotDescription
 from lewm_ros.recording.bag_writer import RecordedTopic
 from lewm_ros.recording.message_definitions import message_definition
-from lewm_ros.robot_interface import EXECUTED_TOPIC
+from lewm_ros.wire.robot_interface import EXECUTED_TOPIC
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 

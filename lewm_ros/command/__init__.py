@@ -1,0 +1,1 @@
+"""Action chunks in, robot commands out. Light: it must outlive the planner."""

@@ -1,0 +1,268 @@
+"""The node between plan and robot: topics, services and timers around `ControlLoop`. No torch.
+
+A process of its own, so it outlives a planner that hangs, crashes or runs out of memory. The
+control timer runs on the node clock (sim time in simulation) and is set anew after each tick to
+the next point of the chunk's time grid; a second timer on the steady clock does the same work,
+so the robot stops when the node clock stands still. Both run the same idempotent tick.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lewm_model.errors import LewmError, ShapeError
+from lewm_model.robot import RobotDescription
+from lewm_ros.command.control_loop import CommandParameters, ControlLoop
+from lewm_ros.command.standstill import standstill_of
+from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
+from lewm_ros.node.parameters import NodeParameters
+from lewm_ros.node.run_node import run_node
+from lewm_ros.wire import conversions, qos
+from lewm_ros.wire.reports import ControllerReport, ExecutedStep, State
+from lewm_ros.wire.robot_interface import RobotInterface
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
+from std_srvs.srv import SetBool, Trigger
+
+_WATCHDOG_PERIOD_S = 0.02
+_STATE_PERIOD_S = 0.1
+_DIAGNOSTICS_PERIOD_S = 1.0
+_SHORTEST_DELAY_NS = 1_000_000  # of the control timer; keeps a stalled clock from spinning it
+_LEVELS = {State.FAULT: DiagnosticStatus.ERROR, State.HOLD: DiagnosticStatus.WARN,
+           State.RAMP_DOWN: DiagnosticStatus.WARN, State.STOPPED: DiagnosticStatus.WARN}
+
+
+class CommandNode(LifecycleNode):
+    """Samples the newest chunk by time, limits it, and stops the robot when in doubt."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__('command_node', **kwargs)
+        self._settings = NodeParameters(self, CommandParameters, self._on_parameters)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._loop: ControlLoop | None = None   # exists while the node is active
+        self._e_stop = False                    # followed in every lifecycle state
+        self._shown: State | None = None
+        self._active_parts: list = []           # (destroy function, entity)
+        # A latched e-stop pressed before this node started must count, and a volatile reader
+        # would not get it; a latched reader alone would ignore volatile writers.
+        silent = SubscriptionEventCallbacks(
+            incompatible_qos=lambda event: None, use_default_callbacks=False)
+        self.create_subscription(Bool, 'e_stop', self._on_e_stop, qos.LATEST)
+        self.create_subscription(Bool, 'e_stop', self._on_e_stop, qos.LATCHED,
+                                 event_callbacks=silent)
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        self.create_service(Trigger, '~/stop', self._on_stop)
+        self.create_service(Trigger, '~/clear_fault', self._on_clear_fault)
+
+    # Lifecycle -------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the robot description and offer the topics; nothing is sent yet."""
+        try:
+            robot = RobotDescription.from_yaml(self._settings.values.robot)
+            self._robot = RobotInterface(robot)
+            standstill_of(robot, self._settings.values.state_max_age_s)   # can it be stopped?
+        except LewmError as error:
+            self.get_logger().error(f'cannot configure: {error}')
+            return TransitionCallbackReturn.FAILURE
+        create = self.create_lifecycle_publisher
+        self._command_pub = create(self._robot.message_type, self._robot.topic, qos.LATEST)
+        self._executed_pub = create(ExecutedCommand, self._robot.executed_topic, qos.RECORD)
+        self._state_pub = create(ControllerState, 'controller_state', qos.RECORD)
+        self._diagnostics_pub = create(DiagnosticArray, '/diagnostics', qos.RECORD)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start listening and commanding; motion waits for ~/enable if `require_enable`."""
+        self._loop = ControlLoop(self._robot.robot, self._settings.values, e_stop=self._e_stop)
+        self._shown = None
+        subscriptions = [
+            self.create_subscription(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST),
+            self.create_subscription(PlanStatus, 'plan_status', self._on_status, qos.RECORD)]
+        if self._loop.needs_positions:
+            subscriptions.append(self.create_subscription(
+                JointState, self._robot.robot.joint_state_topic, self._on_joints, qos.IMAGE))
+        self._control_timer = self.create_timer(self._robot.robot.control_dt_s, self._tick)
+        timers = [self._control_timer] + [
+            self.create_timer(period_s, callback, clock=self._steady)
+            for period_s, callback in ((_WATCHDOG_PERIOD_S, self._tick),
+                                       (_STATE_PERIOD_S, self._publish_state),
+                                       (_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics))]
+        self._active_parts = ([(self.destroy_timer, timer) for timer in timers]
+                              + [(self.destroy_subscription, item) for item in subscriptions])
+        result = super().on_activate(state)
+        self._tick()
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Send the stop command first, then fall silent."""
+        self.halt()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Withdraw the topics."""
+        for publisher in (self._command_pub, self._executed_pub, self._state_pub,
+                          self._diagnostics_pub):
+            self.destroy_lifecycle_publisher(publisher)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the robot standing."""
+        self.halt()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the robot standing; the node can be configured again."""
+        self.halt()
+        return TransitionCallbackReturn.SUCCESS
+
+    def halt(self) -> None:
+        """Stop acting; if the node was active, the stop command is the last thing it says."""
+        if self._loop is None:
+            return
+        loop, self._loop = self._loop, None
+        for destroy, entity in self._active_parts:
+            destroy(entity)
+        self._active_parts = []
+        step = loop.halt(self._now_ns(), self._steady_s())
+        if step is not None:
+            self._publish_step(step)
+        self._command_pub.wait_for_all_acked(Duration(seconds=0.2))
+
+    # Inputs ----------------------------------------------------------------------------------
+
+    def _on_chunk(self, message: ActionChunk) -> None:
+        if self._loop is None:
+            return  # it was already waiting when the node was deactivated
+        try:
+            chunk = conversions.msg_to_chunk(message, names=self._robot.names,
+                                             interface=self._robot.code)
+        except LewmError as error:
+            self._loop.fault(str(error), self._now_ns())
+        else:
+            refusal = self._loop.receive_chunk(chunk, self._now_ns())
+            if refusal:
+                self.get_logger().warning(f'refused: {refusal}', throttle_duration_sec=1.0)
+        self._tick()
+
+    def _on_status(self, message: PlanStatus) -> None:
+        if self._loop is not None:
+            self._loop.heartbeat(conversions.header_stamp_ns(message), message.epoch,
+                                 self._steady_s())
+
+    def _on_joints(self, message: JointState) -> None:
+        if self._loop is None:
+            return
+        try:
+            positions = conversions.msg_to_positions(message, self._robot.names)
+        except ShapeError:
+            return  # of other joints; if ours never come, the state's reason says so
+        self._loop.measure(positions, self._steady_s())
+
+    def _on_e_stop(self, message: Bool) -> None:
+        if message.data != self._e_stop:
+            self.get_logger().warning(f'e-stop {"pressed" if message.data else "released"}')
+        self._e_stop = message.data
+        if self._loop is not None:
+            self._loop.set_e_stop(message.data, self._now_ns())
+            self._tick()
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response):
+        if self._loop is None:
+            return _answer(response, 'the node is not active')
+        if request.data:
+            refusal = self._loop.enable(self._now_ns())
+        else:
+            self._loop.disable('disabled by ~/enable', self._now_ns())
+            refusal = ''
+        self._tick()
+        return _answer(response, refusal)
+
+    def _on_stop(self, request: Trigger.Request, response: Trigger.Response):
+        if self._loop is not None:
+            self._loop.disable('stopped by ~/stop; call ~/enable', self._now_ns())
+            self._tick()
+        return _answer(response, '')  # a node that is not active moves nothing
+
+    def _on_clear_fault(self, request: Trigger.Request, response: Trigger.Response):
+        if self._loop is None:
+            return _answer(response, 'the node is not active')
+        return _answer(response, self._loop.clear_fault())
+
+    def _on_parameters(self, values: CommandParameters) -> None:
+        if self._loop is not None:
+            self._loop.settings = values
+
+    # Outputs ---------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        if self._loop is None:
+            return
+        now_ns = self._now_ns()
+        step = self._loop.tick(now_ns, self._steady_s())
+        if step is not None:
+            self._publish_step(step)
+        if self._loop.state is not self._shown:
+            self._show_state()
+        delay_ns = max(self._loop.next_step_ns(now_ns) - now_ns, _SHORTEST_DELAY_NS)
+        self._control_timer.timer_period_ns = delay_ns
+        self._control_timer.reset()
+
+    def _publish_step(self, step: ExecutedStep) -> None:
+        self._command_pub.publish(self._robot.to_msg(step.executed, step.stamp_ns))
+        self._executed_pub.publish(conversions.executed_to_msg(
+            step, names=self._robot.names, interface=self._robot.code))
+
+    def _report(self) -> ControllerReport:
+        return self._loop.report(self._now_ns(), self._steady_s())
+
+    def _show_state(self) -> None:
+        report = self._report()
+        self._shown = report.state
+        text = f'{report.state.name}{": " if report.reason else ""}{report.reason}'
+        if report.state is State.FAULT:
+            self.get_logger().error(text)
+        else:
+            self.get_logger().info(text)
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        self._state_pub.publish(conversions.controller_report_to_msg(self._report()))
+
+    def _publish_diagnostics(self) -> None:
+        report = self._report()
+        self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
+            report.stamp_ns, f'{self.get_name()}: commands',
+            level=_LEVELS.get(report.state, DiagnosticStatus.OK),
+            summary=f'{report.state.name} {report.reason}'.strip(),
+            hardware_id=self._robot.robot.robot,
+            values={'rate_hz': f'{report.rate_hz:.1f}', 'chunk_age_s': f'{report.chunk_age_s:.3f}',
+                    'deadline_misses': report.deadline_misses, 'epoch': report.epoch,
+                    'commands_clipped': report.commands_clipped,
+                    'commands_slewed': report.commands_slewed, 'e_stop': report.e_stop}))
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _steady_s(self) -> float:
+        return self._steady.now().nanoseconds / 1e9
+
+
+def _answer(response, refusal: str):
+    response.success, response.message = not refusal, refusal
+    return response
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted; return the exit status."""
+    # The last act, also after a crash: the robot is left standing.
+    return run_node(CommandNode, args, last_act=CommandNode.halt)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The last stage before the robot: limits on every command, and a watchdog that stops it.
+
+Pure objects with injected time. This is not a certified safety function: it keeps a planner that
+is late, dead or wrong from driving the robot, and does not replace an emergency-stop circuit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import auto, Enum
+
+from lewm_model.errors import PlanningError
+from lewm_model.robot import RobotDescription
+from lewm_ros.wire.reports import State
+import numpy as np
+
+_PERIODS = (0.2, 2.0)  # measured time since the last command counts within these [steps]
+_ROUNDING = 1e-6         # of times [s] and commands; a step early or late must not come from it
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A command the robot may get."""
+
+    values: np.ndarray    # float64 (A,)
+    clipped: bool         # a value limit was hit
+    slewed: bool          # a rate limit was hit
+
+
+class CommandLimiter:
+    """Value limits, then rate limits, then an optional dead band; all from the robot."""
+
+    def __init__(self, robot: RobotDescription) -> None:
+        self._robot = robot
+
+    def limit(self, requested: np.ndarray, last: np.ndarray, elapsed_s: float, *,
+              stopping: bool = False, deadband: float = 0.0) -> Limited:
+        """Return the command nearest to `requested` that the robot may get after `last`.
+
+        Args:
+            requested: (A,), robot units.
+            last: (A,), the command the robot got before.
+            elapsed_s: Measured time since then [s]; counts as 0.2 to 2 control steps, so
+                neither a stall nor a burst turns into a jump.
+            stopping: Use the emergency ramp, `stop_rate`, instead of `max_rate`.
+            deadband: Smaller absolute values become zero; not of joint positions, where zero
+                is a place like any other.
+
+        Raises:
+            PlanningError: If `requested` is not finite or has the wrong length.
+        """
+        requested = np.asarray(requested, np.float64)
+        if requested.shape != last.shape or not np.isfinite(requested).all():
+            raise PlanningError(f'command {requested.tolist()} is not {last.size} finite numbers')
+        robot = self._robot
+        clipped = (requested if stopping  # standing still is always allowed
+                   else np.clip(requested, robot.min_command, robot.max_command))
+        low, high = (periods * robot.control_dt_s for periods in _PERIODS)
+        elapsed_s = min(max(elapsed_s, low), high)
+        most = (robot.stop_rate if stopping else robot.max_rate) * elapsed_s
+        change = clipped - last
+        too_much = np.abs(change) > most + _ROUNDING  # what is allowed arrives exactly
+        slewed = np.where(too_much, last + np.clip(change, -most, most), clipped)
+        still = (np.abs(slewed) < deadband) & (robot.interface != 'joint_position')
+        values = np.where(still, 0.0, slewed)
+        return Limited(values=values, clipped=bool((clipped != requested).any()),
+                       slewed=bool(too_much.any()))
+
+
+@dataclass(frozen=True)
+class Signals:
+    """All the watchdog looks at in one step."""
+
+    steady_s: float              # steady clock; never the node clock, that may stand still
+    row_due: bool                # a valid plan has an action for now
+    heartbeat_age_s: float       # steady clock, since the planner's last sign of life; inf: none
+    observation_age_s: float     # node clock, of the newest frame the planner saw; inf: none
+    moving: bool                 # the last command was not to stand still
+
+
+@dataclass(frozen=True)
+class WatchdogLimits:
+    """When the watchdog acts [s]."""
+
+    planner_timeout_s: float
+    obs_max_age_s: float
+    max_future_s: float
+    hold_s: float
+
+
+class Alarm(Enum):
+    """Why the robot must not follow its plan any longer."""
+
+    PLANNER_SILENT = auto()
+    OBSERVATION_STALE = auto()
+
+
+class Watchdog:
+    """The state machine: DISABLED, IDLE, TRACKING, HOLD, RAMP_DOWN, STOPPED, FAULT (latched).
+
+    Every doubt leads towards stop. Leaving DISABLED needs `enable`; leaving FAULT needs
+    `clear_fault` and then `enable`; an e-stop disables, and enabling is refused while it lasts.
+
+    Attributes:
+        state: Where the machine is.
+        reason: Why the robot is not tracking, for people; empty while it is.
+        alarm: What is wrong with planner or camera, in any state; None while all is well.
+        e_stop: Whether the e-stop is pressed.
+    """
+
+    def __init__(self, *, enabled: bool = False, e_stop: bool = False) -> None:
+        self.state = State.DISABLED
+        self.reason = 'not enabled; call ~/enable'
+        self.alarm: Alarm | None = None
+        self.e_stop = e_stop
+        self._hold_since_s = 0.0
+        if enabled:
+            self.enable()
+
+    def enable(self) -> str:
+        """Allow motion; return why not, or an empty string."""
+        if self.e_stop:
+            return 'the e-stop is pressed; release it first'
+        if self.state is State.FAULT:
+            return f'a fault is latched: {self.reason}; call ~/clear_fault first'
+        if self.state is State.DISABLED:
+            self._go(State.IDLE, 'waiting for a plan')
+        return ''
+
+    def disable(self, reason: str) -> None:
+        """Stop until `enable`; a latched fault stays."""
+        if self.state is not State.FAULT:
+            self._go(State.DISABLED, reason)
+
+    def set_e_stop(self, pressed: bool) -> None:
+        """Press or release the e-stop; releasing it does not start anything."""
+        self.e_stop = pressed
+        if pressed:
+            self.disable('e-stop pressed; release it, then call ~/enable')
+
+    def fault(self, reason: str) -> None:
+        """Stop and latch; the first reason is kept."""
+        if self.state is not State.FAULT:
+            self._go(State.FAULT, reason)
+
+    def clear_fault(self) -> str:
+        """Leave FAULT for DISABLED; return why not, or an empty string."""
+        if self.state is not State.FAULT:
+            return 'no fault is latched'
+        self._go(State.DISABLED, 'fault cleared; call ~/enable')
+        return ''
+
+    def update(self, signals: Signals, limits: WatchdogLimits) -> State:
+        """Look at the world and return the state to act in."""
+        self.alarm, why = _alarm(signals, limits)
+        if self.state in (State.DISABLED, State.FAULT):
+            return self.state
+        resting = State.RAMP_DOWN if signals.moving else State.STOPPED
+        if self.alarm is not None:
+            at_rest = self.state in (State.IDLE, State.STOPPED)
+            self._go(self.state if at_rest else resting, why)
+        elif signals.row_due:
+            self._go(State.TRACKING, '')
+        elif self.state is State.TRACKING and limits.hold_s > 0:
+            self._hold_since_s = signals.steady_s
+            self._go(State.HOLD, 'the plan has no action for now')
+        elif self.state is State.HOLD and (
+                signals.steady_s - self._hold_since_s < limits.hold_s - _ROUNDING):
+            pass
+        elif self.state in (State.TRACKING, State.HOLD, State.RAMP_DOWN):
+            self._go(resting, 'the plan ran out')
+        return self.state
+
+    def _go(self, state: State, reason: str) -> None:
+        self.state, self.reason = state, reason
+
+
+def _alarm(signals: Signals, limits: WatchdogLimits) -> tuple[Alarm | None, str]:
+    if signals.heartbeat_age_s == float('inf'):
+        return Alarm.PLANNER_SILENT, 'no plan_status yet; is the planner running?'
+    # comparisons are written so that a NaN age raises the alarm
+    if not signals.heartbeat_age_s <= limits.planner_timeout_s:
+        return Alarm.PLANNER_SILENT, (
+            f'no plan_status for {signals.heartbeat_age_s:.2f} s, allowed are '
+            f'{limits.planner_timeout_s} s; planner or camera is gone')
+    if not signals.observation_age_s <= limits.obs_max_age_s:
+        return Alarm.OBSERVATION_STALE, (
+            f'the newest frame is {signals.observation_age_s:.2f} s old, allowed are '
+            f'{limits.obs_max_age_s} s')
+    if signals.observation_age_s < -limits.max_future_s:
+        return Alarm.OBSERVATION_STALE, (
+            f'the newest frame is stamped {-signals.observation_age_s:.2f} s in the future, '
+            f'allowed are {limits.max_future_s} s; do the clocks agree?')
+    return None, ''

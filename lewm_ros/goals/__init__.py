@@ -1,0 +1,1 @@
+"""People say where to go; light."""

@@ -1,0 +1,1 @@
+"""What every process has: parameters, a way to run and to end."""

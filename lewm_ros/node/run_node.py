@@ -1,0 +1,47 @@
+"""Run one node as a process: until a signal, with a clean end and an exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lewm_model.errors import LewmError
+from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+
+def spin(node: Node, end: Interrupt) -> None:
+    """Handle the node's callbacks, one at a time, until the end."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok() and not end.is_set():
+        executor.spin_once(timeout_sec=0.1)
+
+
+def run_node(make: Callable[[], Node], args: list[str] | None, *,
+             last_act: Callable[[Node], None] = lambda node: None,
+             loop: Callable[[Node, Interrupt], None] = spin) -> int:
+    """Make a node and run it until SIGINT or SIGTERM; return the exit status.
+
+    Args:
+        make: Builds the node; a LewmError from it is logged and ends with status 1.
+        args: ROS arguments; those of the process when None.
+        last_act: Called while the node can still publish, also after a crash.
+        loop: What to do until the end.
+    """
+    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
+    end = Interrupt()
+    node = None
+    try:
+        node = make()
+        loop(node, end)
+    except LewmError as error:
+        rclpy.logging.get_logger(node.get_name() if node else 'lewm_ros').fatal(str(error))
+        return 1
+    finally:
+        if node is not None:
+            last_act(node)
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,1 @@
+"""Frames and a goal in, action chunks out. The only room on the robot that needs torch."""

@@ -1,0 +1,1 @@
+"""The simulated robot: clock, camera, joints and a drive that obeys commands."""

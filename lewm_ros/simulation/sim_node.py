@@ -1,0 +1,207 @@
+"""The simulated robot as a ROS node: clock, camera, joints and a drive, in real time.
+
+One thread does everything: physics, rendering and the ROS callbacks between two ticks, so the
+world needs no lock and a reset falls between two physics steps. Simulated time never jumps
+back, not even over a reset. `truth/joint_states` is for evaluation only; nothing that drives
+the robot may listen to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import sys
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lewm_model.errors import ConfigError, LewmError
+from lewm_model.robot import RobotDescription
+from lewm_ros.node.interrupt import Interrupt
+from lewm_ros.node.parameters import NodeParameters, parameter
+from lewm_ros.node.run_node import run_node
+from lewm_ros.simulation.motor_drive import Drive
+from lewm_ros.simulation.pacer import Pacer
+from lewm_ros.srv import ResetSim
+from lewm_ros.wire import conversions, qos
+from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_sim.tasks import load_task
+from lewm_sim.world import World
+import numpy as np
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Header
+
+_NS = 1_000_000_000
+CAMERA_FRAME = 'camera_optical_frame'
+# Late joiners and recorders see a stamp of zero as "not set", so time starts after it.
+_START_NS = _NS
+
+
+@dataclass(frozen=True)
+class SimParameters:
+    """Settings of the simulated robot."""
+
+    task: str = parameter('reacher', 'what is simulated, see `config/tasks`', read_only=True)
+    robot: str = parameter('', 'robot description, name or file; empty: the one of the task',
+                           read_only=True)
+    image_size: int = parameter(64, 'height and width of the camera picture [px]',
+                                low=8, high=640, read_only=True)
+    seed: int = parameter(0, 'draws the first start state', low=0, high=2**31 - 1,
+                          read_only=True)
+    real_time_factor: float = parameter(1.0, 'simulated seconds per real second to aim for',
+                                        low=0.01, high=100.0, read_only=True)
+    clock_rate_hz: float = parameter(100.0, 'rate of /clock and of looking for a new command; '
+                                     'every node pays for each message [Hz]',
+                                     low=20.0, high=1000.0, read_only=True)
+    joint_rate_hz: float = parameter(50.0, 'rate of the measured joint states [Hz]',
+                                     low=1.0, high=1000.0, read_only=True)
+    command_timeout_s: float = parameter(0.2, 'older commands ramp down to zero, as in a motor '
+                                         'driver; 0 turns it off [s]', low=0.0, high=10.0,
+                                         read_only=True)
+
+
+class SimNode(Node):
+    """Publishes what the robot's sensors say and obeys its command topic."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__('sim_node', **kwargs)
+        settings = NodeParameters(self, SimParameters).values
+        self.task = load_task(settings.task)
+        self._interface = RobotInterface(
+            RobotDescription.from_yaml(settings.robot or self.task.robot))
+        self._interface.require('joint_velocity', 'the simulator')
+        robot = self._interface.robot
+        if robot.joint_names != self.task.joint_names:
+            raise ConfigError(f'robot {robot.robot!r} has joints {", ".join(robot.joint_names)}, '
+                              f'task {self.task.name!r} has {", ".join(self.task.joint_names)}; '
+                              f'use robot {self.task.robot!r}')
+        self._world = World(self.task, settings.image_size)
+        self._world.reset(seed=settings.seed)
+        self._world.render()  # a machine that cannot render should say so now
+        self._drive = Drive(robot.stop_rate, settings.command_timeout_s)
+        self._tick_ns = round(_NS / settings.clock_rate_hz)
+        self._image_ticks = self._ticks_in('control_dt_s', robot.control_dt_s)
+        self._joint_ticks = self._ticks_in('1 / joint_rate_hz', 1 / settings.joint_rate_hz)
+        if self._tick_ns % round(self._world.timestep_s * _NS):
+            raise ConfigError(f'clock_rate_hz {settings.clock_rate_hz} does not give whole '
+                              f'physics steps of {self._world.timestep_s} s')
+        self.pacer = Pacer(self._tick_ns / _NS, settings.real_time_factor)
+        self._ticks = 0
+        self._clock_pub = self.create_publisher(Clock, '/clock', qos.IMAGE)
+        self._image_pub = self.create_publisher(Image, robot.image_topic, qos.IMAGE)
+        self._info_pub = self.create_publisher(CameraInfo, robot.camera_info_topic, qos.IMAGE)
+        self._joint_pub = self.create_publisher(JointState, robot.joint_state_topic, qos.SENSOR)
+        self._truth_pub = self.create_publisher(JointState, 'truth/joint_states', qos.RECORD)
+        self._reset_pub = self.create_publisher(Header, 'scene_reset', qos.RECORD)
+        self._diagnostics_pub = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
+        self.create_subscription(self._interface.message_type, self._interface.topic,
+                                 self._on_command, qos.LATEST)
+        self.create_service(ResetSim, '~/reset', self._on_reset)
+        self.get_logger().info(f'simulating {self.task.name!r} at {settings.real_time_factor:g} '
+                               f'x real time, camera {settings.image_size} px')
+
+    @property
+    def stamp_ns(self) -> int:
+        """Simulated time now [ns]."""
+        return _START_NS + self._ticks * self._tick_ns
+
+    def publish(self) -> None:
+        """Show the world as it is now."""
+        stamp_ns = self.stamp_ns
+        self._clock_pub.publish(Clock(clock=conversions.ns_to_stamp(stamp_ns)))
+        if self._ticks % self._image_ticks == 0:
+            self._publish_camera(stamp_ns)
+        if self._ticks % self._joint_ticks == 0:
+            self._joint_pub.publish(self._joints(stamp_ns))
+        if self._ticks * self._tick_ns % _NS == 0:
+            self._publish_diagnostics()
+
+    def advance(self) -> None:
+        """Let the world run for one tick under the newest command."""
+        stamp_ns = self.stamp_ns
+        self._world.apply(self._drive.output(stamp_ns / _NS, self._tick_ns / _NS))
+        self._world.advance(self._tick_ns / _NS)
+        self._ticks += 1
+        self.pacer.tick()
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._world.close()
+
+    def _ticks_in(self, name: str, seconds: float) -> int:
+        ticks = round(seconds * _NS / self._tick_ns)
+        if ticks < 1 or abs(ticks * self._tick_ns - seconds * _NS) > 1:
+            raise ConfigError(f'{name} = {seconds:g} s must be a multiple of the clock tick '
+                              f'{self._tick_ns / _NS:g} s; change clock_rate_hz')
+        return ticks
+
+    def _joints(self, stamp_ns: int) -> JointState:
+        return conversions.joints_to_msg(stamp_ns, self.task.joint_names,
+                                         self._world.joint_positions,
+                                         self._world.joint_velocities)
+
+    def _publish_camera(self, stamp_ns: int) -> None:
+        rgb = self._world.render()
+        self._image_pub.publish(conversions.rgb_to_image(rgb, stamp_ns, CAMERA_FRAME))
+        self._info_pub.publish(conversions.camera_info_to_msg(
+            stamp_ns, CAMERA_FRAME, height=rgb.shape[0], width=rgb.shape[1],
+            fovy_rad=self._world.camera_fovy_rad))
+        self._truth_pub.publish(self._joints(stamp_ns))
+
+    def _publish_diagnostics(self) -> None:
+        achieved = self.pacer.achieved()
+        slow = achieved < 0.95 * self.pacer.real_time_factor
+        idle = self._drive.timed_out(self.stamp_ns / _NS)
+        self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
+            self.stamp_ns, f'{self.get_name()}: simulation',
+            level=DiagnosticStatus.WARN if slow else DiagnosticStatus.OK,
+            summary='slower than asked for' if slow else 'running',
+            values={'real_time_factor': f'{achieved:.3f}', 'drive_timed_out': idle}))
+
+    def _on_command(self, message) -> None:
+        try:
+            self._drive.receive(self._interface.from_msg(message), self.stamp_ns / _NS)
+        except LewmError as error:
+            self.get_logger().error(f'command refused: {error}', throttle_duration_sec=1.0)
+
+    def _on_reset(self, request: ResetSim.Request, response: ResetSim.Response):
+        try:
+            if request.keyframe:
+                raise ConfigError(f'task {self.task.name!r} has no keyframe '
+                                  f'{request.keyframe!r}; give qpos or a seed')
+            qpos = np.array(request.qpos) if len(request.qpos) else None
+            self._world.reset(seed=request.seed, qpos=qpos)
+        except LewmError as error:
+            response.success, response.message = False, str(error)
+            return response
+        self._drive.clear()
+        self._reset_pub.publish(conversions.header(self.stamp_ns))
+        positions = ', '.join(f'{value:.3f}' for value in self._world.joint_positions)
+        response.success, response.message = True, f'joints at {positions} rad'
+        response.sim_time = conversions.ns_to_stamp(self.stamp_ns)
+        return response
+
+
+def run(node: SimNode, end: Interrupt) -> None:
+    """Tick in real time until `end` is set.
+
+    The physics of one tick is computed when its time is over, so a command that answers the
+    tick's /clock message within that time acts from the very start of the tick.
+    """
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while not end.is_set():
+        node.publish()
+        executor.spin_once(timeout_sec=0)  # commands arrive even when the machine is too slow
+        while (remaining_s := node.pacer.remaining_s()) > 0:
+            executor.spin_once(timeout_sec=remaining_s)
+        node.advance()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted; return the exit status."""
+    return run_node(SimNode, args, last_act=SimNode.close, loop=run)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Who drives instead of the planner."""

@@ -1,0 +1,154 @@
+"""Drive other processes' lifecycle nodes through their services, with time limits.
+
+    python -m lewm_ros.startup.lifecycle /command_node /planner_node
+
+configures and activates nodes in this order and ends; the launch file runs it. Services are
+answered, while the transition events that launch can wait for are lost when they are published
+before launch's reader is known, which leaves a node inactive for ever on a busy machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import sys
+import time
+
+from lewm_model.errors import LewmError
+from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+import rclpy
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.task import Future
+
+TRANSITION_S = 90.0  # a cold start loads torch and a model from a slow disk
+_STEP_S = 0.05       # how often `alive` is asked while waiting
+_ANSWER_S = 5.0      # after this long without an answer, the node's state is asked for
+_GOALS = {'configure': 'inactive', 'activate': 'active', 'deactivate': 'inactive',
+          'cleanup': 'unconfigured'}
+_STARTS = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
+           'cleanup': 'inactive'}
+
+
+class LifecycleError(LewmError):
+    """A node cannot be reached, or refuses a transition."""
+
+
+class LifecycleClient:
+    """Configures, activates and deactivates one node.
+
+    Args:
+        node: Owner of the clients.
+        executor: Spun while waiting; `node` must be in it.
+        target: Fully qualified name of the lifecycle node.
+        alive: Called while waiting; raises to end the wait, as when the process died.
+    """
+
+    def __init__(self, node: Node, executor: Executor, target: str,
+                 alive: Callable[[], None] = lambda: None) -> None:
+        self._target = target
+        self._executor = executor
+        self._alive = alive
+        self._change = node.create_client(ChangeState, f'{target}/change_state')
+        self._get = node.create_client(GetState, f'{target}/get_state')
+
+    def configure(self, timeout_s: float) -> None:
+        """Take the node from unconfigured to inactive; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_CONFIGURE, 'configure', timeout_s)
+
+    def activate(self, timeout_s: float) -> None:
+        """Take the node from inactive to active; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_ACTIVATE, 'activate', timeout_s)
+
+    def deactivate(self, timeout_s: float) -> None:
+        """Take the node from active to inactive; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_DEACTIVATE, 'deactivate', timeout_s)
+
+    def cleanup(self, timeout_s: float) -> None:
+        """Take the node from inactive to unconfigured; raises LifecycleError."""
+        self._transition(Transition.TRANSITION_CLEANUP, 'cleanup', timeout_s)
+
+    def state(self, timeout_s: float) -> str:
+        """Return the node's state, such as 'active'; raises LifecycleError."""
+        return self._call(self._get, GetState.Request(), 'get_state',
+                          time.monotonic() + timeout_s).current_state.label
+
+    def _transition(self, transition: int, name: str, timeout_s: float) -> None:
+        """Ask for a transition until the node has made it or refuses.
+
+        An answer is lost when the node sends it before it has discovered this process's reader.
+        So silence is followed by a look at the state: the transition may have been made, or the
+        request may never have arrived.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = self._send(self._change, request, name, deadline_s)
+        repeated = False
+        while not self._answered(answer, name, deadline_s):
+            state = self._send(self._get, GetState.Request(), name, deadline_s)
+            if self._answered(state, name, deadline_s):
+                label = state.result().current_state.label
+                if label == _GOALS[name]:
+                    return
+                if label == _STARTS[name] and not answer.done():
+                    answer = self._send(self._change, request, name, deadline_s)
+                    repeated = True
+        made_before = repeated and self.state(timeout_s) == _GOALS[name]
+        if not answer.result().success and not made_before:
+            raise LifecycleError(f'{self._target} refused to {name}; its log says why')
+
+    def _call(self, client, request, name: str, deadline_s: float):
+        future = self._send(client, request, name, deadline_s)
+        while not future.done():
+            self._wait(name, deadline_s, 'did not answer')
+        return future.result()
+
+    def _send(self, client, request, name: str, deadline_s: float) -> Future:
+        while not client.service_is_ready():
+            self._wait(name, deadline_s, 'is not there')
+        return client.call_async(request)
+
+    def _answered(self, future: Future, name: str, deadline_s: float) -> bool:
+        """Wait a little for an answer; tell whether it came."""
+        patient_until_s = time.monotonic() + _ANSWER_S
+        while not future.done() and time.monotonic() < patient_until_s:
+            self._wait(name, deadline_s, 'did not answer')
+        return future.done()
+
+    def _wait(self, name: str, deadline_s: float, problem: str) -> None:
+        self._alive()
+        if time.monotonic() > deadline_s:
+            raise LifecycleError(f'{self._target} {problem} in time ({name})')
+        self._executor.spin_once(timeout_sec=_STEP_S)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Configure and activate the nodes named on the command line; return the exit status."""
+    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
+    end = Interrupt()
+    node = Node('lifecycle')
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def alive() -> None:
+        if end.is_set():
+            raise LifecycleError('interrupted')
+
+    try:
+        for target in rclpy.utilities.remove_ros_args(args or sys.argv)[1:]:
+            client = LifecycleClient(node, executor, target, alive)
+            client.configure(TRANSITION_S)
+            client.activate(TRANSITION_S)
+            node.get_logger().info(f'{target} is active')
+    except LifecycleError as error:
+        node.get_logger().fatal(str(error))
+        return 1
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The whole system, watched: demo, soak, and what they measure."""

@@ -1,0 +1,187 @@
+"""The demo's ear on the running system: it sets goals, watches the truth, keeps the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lewm_model.errors import LewmError
+from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
+from lewm_ros.srv import ResetSim, SetGoal
+from lewm_ros.startup.bringup import Bringup, own_node
+from lewm_ros.trials.record import Frame, Record
+from lewm_ros.wire import conversions, qos
+from lewm_ros.wire.reports import PlanReport, PlanState, State
+import numpy as np
+from rclpy.executors import Executor
+from rclpy.node import Node
+from sensor_msgs.msg import Image, JointState
+
+
+class DemoError(LewmError):
+    """The system does not do what the demo needs."""
+
+
+class DemoClient:
+    """Subscriptions and service clients in one place.
+
+    Args:
+        node: Owner; its namespace is the system's.
+        executor: Spun while waiting.
+        joint_names: Order of joint positions.
+        check: Called while waiting; raises when a process ended.
+    """
+
+    def __init__(self, node: Node, executor: Executor, joint_names: tuple[str, ...],
+                 check: Callable[[], None]) -> None:
+        self.record = Record()
+        self.qpos: np.ndarray | None = None   # newest true joint positions, (P,) [rad]
+        self.qpos_stamp_ns = 0
+        self.rgb: np.ndarray | None = None    # newest picture
+        self.rgb_stamp_ns = 0
+        self.report: PlanReport | None = None
+        self.fault_since_s: float | None = None   # steady clock; None: the planner is well
+        self._executor = executor
+        self._joint_names = joint_names
+        self._check = check
+        self._pictures: dict[int, np.ndarray] = {}
+        self._open_chunks: dict[int, tuple[int, int]] = {}  # seq -> (committed, frame stamp)
+        self._reset = node.create_client(ResetSim, 'sim_node/reset')
+        self._set_goal = node.create_client(SetGoal, 'goal_node/set_goal')
+        for kind, topic, callback, profile in (
+                (Image, 'image', self._on_image, qos.SENSOR),
+                (JointState, 'truth/joint_states', self._on_truth, qos.RECORD),
+                (PlanStatus, 'plan_status', self._on_status, qos.RECORD),
+                (ActionChunk, 'action_chunk', self._on_chunk, qos.RECORD),
+                (ExecutedCommand, 'executed_command', self._on_executed, qos.RECORD),
+                (ControllerState, 'controller_state', self._on_controller, qos.RECORD),
+                (DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RECORD)):
+            node.create_subscription(kind, topic, callback, profile)
+
+    # Verbs -----------------------------------------------------------------------------------
+
+    def spin(self, seconds: float = 0.02) -> None:
+        """Handle what arrives; raise if a process ended."""
+        self._executor.spin_once(timeout_sec=seconds)
+        self._check()
+
+    def wait_for_data(self, timeout_s: float) -> None:
+        """Wait until camera, truth and planner have been heard; raises DemoError."""
+        for name, value in (('image', lambda: self.rgb), ('plan_status', lambda: self.report),
+                            ('truth/joint_states', lambda: self.qpos)):
+            self._wait(lambda value=value: value() is not None, name, timeout_s)
+
+    def reset(self, qpos: np.ndarray) -> None:
+        """Put the robot at `qpos`, (P,) [rad], and wait until camera and truth show it."""
+        answer = self._call(self._reset, ResetSim.Request(qpos=qpos.tolist()))
+        reset_ns = conversions.stamp_to_ns(answer.sim_time)
+        self._wait(lambda: self.rgb_stamp_ns > reset_ns and self.qpos_stamp_ns > reset_ns,
+                   'picture and truth after the reset', 10.0)
+
+    def set_goal(self, picture: Path) -> str:
+        """Make a picture file the goal; return the goal's id."""
+        answer = self._call(self._set_goal, SetGoal.Request(
+            source=SetGoal.Request.FILE, uri=str(picture.resolve())))
+        return answer.goal_id
+
+    def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline_s:
+                raise DemoError(f'waited {timeout_s:g} s in vain for {what}')
+            self.spin()
+
+    def _call(self, client, request, timeout_s: float = 10.0):
+        self._wait(client.service_is_ready, f'service {client.srv_name}', timeout_s)
+        future = client.call_async(request)
+        self._wait(future.done, f'an answer of {client.srv_name}', timeout_s)
+        if not future.result().success:
+            raise DemoError(f'{client.srv_name}: {future.result().message}')
+        return future.result()
+
+    def note_frame(self, goal: int, errors: np.ndarray) -> None:
+        """Keep the newest truth with its picture, once, as soon as both have arrived."""
+        rgb = self._pictures.pop(self.qpos_stamp_ns, None)
+        if rgb is None:
+            return
+        self.record.frames.append(Frame(self.qpos_stamp_ns, rgb, goal, errors,
+                                        self.report.goal_distance, self.report.plan_ms))
+        self._pictures = {stamp_ns: picture for stamp_ns, picture in self._pictures.items()
+                          if stamp_ns > self.qpos_stamp_ns}
+
+    # Ears ------------------------------------------------------------------------------------
+
+    def _on_image(self, message: Image) -> None:
+        self.rgb = conversions.image_to_rgb(message)
+        self.rgb_stamp_ns = conversions.header_stamp_ns(message)
+        self._pictures[self.rgb_stamp_ns] = self.rgb
+
+    def _on_truth(self, message: JointState) -> None:
+        self.qpos = conversions.msg_to_positions(message, self._joint_names).astype(float)
+        self.qpos_stamp_ns = conversions.header_stamp_ns(message)
+
+    def _on_status(self, message: PlanStatus) -> None:
+        self.report = conversions.msg_to_plan_report(message)
+        self.record.plans_late = self.report.deadline_misses
+        if self.report.state is not PlanState.FAULT:
+            self.fault_since_s = None
+        elif self.fault_since_s is None:
+            self.fault_since_s = time.monotonic()
+
+    def _on_chunk(self, message: ActionChunk) -> None:
+        self.record.plan_ms.append(1e3 * message.plan_time_s)
+        self.record.model_id = message.model_id
+        self._open_chunks[message.seq] = (message.committed_steps,
+                                          conversions.stamp_to_ns(message.obs_stamp))
+
+    def _on_executed(self, message: ExecutedCommand) -> None:
+        if message.state != State.TRACKING:
+            return
+        self.record.command_times_s.append(time.monotonic())
+        committed, frame_ns = self._open_chunks.get(message.chunk_seq, (0, None))
+        # Committed rows were decided before the frame was seen; the first later row is the
+        # first command that this frame can have changed.
+        if frame_ns is not None and message.step >= committed:
+            del self._open_chunks[message.chunk_seq]
+            self.record.camera_to_command_ms.append(
+                (conversions.header_stamp_ns(message) - frame_ns) / 1e6)
+
+    def _on_controller(self, message: ControllerState) -> None:
+        self.record.commands_clipped = message.commands_clipped
+        self.record.commands_slewed = message.commands_slewed
+        self.record.deadline_misses = message.deadline_misses
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            for pair in status.values:
+                if pair.key == 'real_time_factor':
+                    self.record.real_time_factors.append(float(pair.value))
+
+
+@contextmanager
+def connected(running: Bringup, name: str, joint_names: tuple[str, ...], start_qpos: np.ndarray
+              ) -> Iterator[DemoClient]:
+    """Activate a system that was brought up; yield its client with the robot at the start.
+
+    Args:
+        running: The processes, started and not configured yet.
+        name: Of this process's node.
+        joint_names: Order of joint positions.
+        start_qpos: Joint positions (P,) [rad].
+
+    Yields:
+        The client; its record stays readable after the `with` block.
+
+    Raises:
+        SystemDown: A node ended or refused.
+        DemoError: Something stayed silent.
+    """
+    with own_node(name) as (node, executor):
+        client = DemoClient(node, executor, joint_names, running.check)
+        running.activate(node, executor)
+        client.wait_for_data(timeout_s=10.0)
+        client.reset(start_qpos)
+        yield client

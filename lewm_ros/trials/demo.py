@@ -1,0 +1,153 @@
+"""Show the whole system: a simulated arm goes from goal picture to goal picture.
+
+Starts the same nodes as `ros2 launch lewm_ros plan.launch.py sim:=true`, as separate processes
+over DDS, and leaves summary.json, demo.mp4 and demo.png behind. Exit status 0 means that at
+least 9 of 10 goals were reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+import sys
+import time
+
+from lewm_model import images, resources
+from lewm_model.errors import LewmError
+from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
+from lewm_ros.startup.system import system, SystemOptions
+from lewm_ros.trials import report
+from lewm_ros.trials.client import connected, DemoClient, DemoError
+from lewm_ros.trials.goal_set import GoalPicture, GoalSet, Judge
+from lewm_ros.trials.record import GoalResult
+from lewm_ros.trials.view import DemoView
+from lewm_sim.tasks import load_task
+import numpy as np
+
+_NEEDED = 0.9          # share of goals that must be reached
+_FAULT_S = 1.0         # a planner fault that lasts longer is the end
+_SILENCE_S = 5.0       # the truth may pause this long before the demo gives up
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the demo; return the exit status."""
+    options = _parser().parse_args(args)
+    handle_signals()
+    started_s = time.monotonic()
+    try:
+        results, record, facts = run(options)
+        summary = report.summarize(results, record, {
+            **facts, 'duration_s': round(time.monotonic() - started_s, 1)})
+        report.write(summary, options.out / 'summary.json')
+        pictures = [options.out / 'summary.json']
+        if not options.no_video:
+            from lewm_ros.trials import video  # slow to import, and not always wanted
+            pictures += video.write(results, record, options.out)
+    except LewmError as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('demo: interrupted; the robot was stopped and all processes have ended',
+              file=sys.stderr)
+        return 130
+    return _conclude(summary, pictures)
+
+
+def run(options: argparse.Namespace):
+    """Bring the system up, go to every goal, and return (results, record, facts)."""
+    task = load_task(options.task)
+    bundle = resources.find_named('models', options.bundle)
+    goal_folder = (options.goals or bundle / 'goals').resolve()
+    goal_set = GoalSet.load(goal_folder)
+    judge = Judge.for_task(task.name, task.joint_names, options.dwell)
+    isolate()
+    nodes = system(SystemOptions(sim=True, task=task.name, bundle=str(bundle.resolve()),
+                                 goal_root=str(goal_folder)))
+    log_folder = options.out / 'log'
+    with (Bringup(nodes, log_folder) as running,
+          DemoView(task.joint_names, len(goal_set.goals), judge.tolerance_rad) as view):
+        view.say(f'starting {len(nodes)} nodes; their logs: {log_folder}')
+        with connected(running, 'demo', task.joint_names, goal_set.start_qpos) as client:
+            view.say(f'the robot listens; {len(goal_set.goals)} goals, each within '
+                     f'{judge.tolerance_rad:g} rad for {options.dwell:g} s')
+            results = []
+            for number, goal in enumerate(goal_set.goals):
+                if options.reset:
+                    client.reset(goal_set.start_qpos)
+                results.append(_pursue(client, judge, view, goal, number, options.time_limit))
+    facts = {'task': task.name, 'bundle': bundle.name, 'tolerance_rad': judge.tolerance_rad,
+             'dwell_s': options.dwell, 'time_limit_s': options.time_limit,
+             'reset_for_each_goal': options.reset}
+    return results, client.record, facts
+
+
+def _pursue(client: DemoClient, judge: Judge, view: DemoView, goal: GoalPicture, number: int,
+            time_limit_s: float) -> GoalResult:
+    """Make one picture the goal, and watch until the robot is there or time is up."""
+    judge.start(goal.qpos)
+    start_rgb, start_errors = client.rgb, judge.errors(client.qpos)
+    client.set_goal(goal.file)
+    started_ns = seen_ns = client.qpos_stamp_ns
+    heard_s = time.monotonic()
+    reached = False
+    while not reached and seen_ns - started_ns < time_limit_s * 1e9:
+        client.spin()
+        if client.qpos_stamp_ns != seen_ns:
+            seen_ns, heard_s = client.qpos_stamp_ns, time.monotonic()
+            reached = judge.reached(seen_ns, client.qpos)
+            view.progress(number, (seen_ns - started_ns) / 1e9, judge.errors(client.qpos),
+                          client.report.goal_distance, client.report.plan_ms)
+        client.note_frame(number, judge.errors(client.qpos))
+        if time.monotonic() - heard_s > _SILENCE_S:
+            raise DemoError(f'the simulator was silent for {_SILENCE_S:g} s')
+        if client.fault_since_s and time.monotonic() - client.fault_since_s > _FAULT_S:
+            raise DemoError(f'the planner reports a fault: {client.report.reason}')
+    result = GoalResult(
+        picture=goal, goal_rgb=images.read_image(goal.file), start_rgb=start_rgb,
+        final_rgb=client.rgb, start_errors=start_errors, final_errors=judge.errors(client.qpos),
+        reached=reached, seconds=(seen_ns - started_ns) / 1e9,
+        goal_distance=client.report.goal_distance)
+    view.finished(number, result, client.report.plan_ms)
+    return result
+
+
+def _conclude(summary: dict, files: list[Path]) -> int:
+    """Say how it went; return the exit status."""
+    successes, episodes = summary['successes'], summary['episodes']
+    needed = math.ceil(_NEEDED * episodes)
+    plan, lag = summary['plan_ms'], summary['camera_to_command_ms']
+    print(f'{successes} of {episodes} goals reached; plan {plan["p50"]} ms (p95 {plan["p95"]}), '
+          f'camera to command {lag["p50"]} ms (p95 {lag["p95"]}), '
+          f'control {summary["control_rate_hz"]} Hz')
+    for file in files:
+        print(f'  {file}')
+    if successes < needed:
+        missed = [f'{number + 1} (off by {np.round(goal["final_errors_rad"], 2).tolist()} rad)'
+                  for number, goal in enumerate(summary['goals']) if not goal['reached']]
+        print(f'demo: at least {needed} of {episodes} goals were expected; missed: '
+              f'{", ".join(missed)}', file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='demo', description=__doc__.splitlines()[0])
+    parser.add_argument('--task', default='reacher', help='what is simulated (%(default)s)')
+    parser.add_argument('--bundle', default='reacher-nano',
+                        help='model bundle, shipped name or folder (%(default)s)')
+    parser.add_argument('--goals', type=Path, help="folder with goals.yaml (the bundle's own)")
+    parser.add_argument('--reset', action='store_true',
+                        help='start each goal from the start state, not from the last goal')
+    parser.add_argument('--time-limit', type=float, default=6.0,
+                        help='simulated seconds per goal (%(default)s)')
+    parser.add_argument('--dwell', type=float, default=0.25,
+                        help='seconds to stay at a goal (%(default)s)')
+    parser.add_argument('--out', type=Path, default=Path('out/demo'),
+                        help='folder of the results, overwritten (%(default)s)')
+    parser.add_argument('--no-video', action='store_true', help='write summary.json only')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""Run the demo's system for minutes and measure whether it stays fast and its memory flat.
+
+    python -m lewm_ros.trials.soak --minutes 10
+
+The same nodes as `make demo`, with the goals in a loop and the demo's own instruments: camera to
+command, plan times, missed control steps. Once per second it also looks at the memory (resident
+set) of every process. Writes soak.json and soak.png; exit status 0 means that every limit in
+`limits` was kept. Needs the built package (`source install/setup.bash`); it chooses a free ROS
+domain itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field, fields, replace
+import os
+from pathlib import Path
+import sys
+import time
+
+from lewm_model import resources
+from lewm_model.errors import LewmError
+from lewm_model.figure import new_figure
+from lewm_model.robot import RobotDescription
+from lewm_ros.planner.setup import PlannerParameters
+from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
+from lewm_ros.startup.system import system, SystemOptions
+from lewm_ros.trials import report
+from lewm_ros.trials.client import connected, DemoClient, DemoError
+from lewm_ros.trials.goal_set import GoalSet, Judge
+from lewm_ros.trials.record import Record
+from lewm_sim.tasks import load_task
+import numpy as np
+
+_WARM_UP = 0.2           # share of the run that does not count for memory: caches fill
+_GROWTH_MB = 5.0         # of a process from after the warm-up to the end; more is not flat
+_SAMPLE_S = 1.0
+_SILENCE_S = 5.0         # the truth may pause this long before the run is given up
+_PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
+DEFINITIONS = {
+    **{name: report.DEFINITIONS[name] for name in (
+        'success', 'plan_ms', 'camera_to_command_ms', 'plans_late', 'deadline_misses')},
+    'memory_mb': 'resident set in 10^6 bytes, once per second; growth is the median of the last '
+                 f'tenth less that of the tenth after the warm-up (the first {_WARM_UP:.0%}), and '
+                 'per_minute a straight line fitted to all after it',
+}
+
+
+@dataclass
+class Samples:
+    """What was seen, with the seconds since the goals began."""
+
+    at_s: list[float] = field(default_factory=list)                 # of the memory
+    memory_mb: dict[str, list[float]] = field(default_factory=dict)  # by process
+    plan_s: list[float] = field(default_factory=list)               # of Record.plan_ms
+    lag_s: list[float] = field(default_factory=list)                # of camera_to_command_ms
+
+    def take(self, now_s: float, record: Record, pids: dict[str, int]) -> None:
+        """Give new values of the record their time, and look at the memory when it is due."""
+        self.plan_s += [now_s] * (len(record.plan_ms) - len(self.plan_s))
+        self.lag_s += [now_s] * (len(record.camera_to_command_ms) - len(self.lag_s))
+        if not self.at_s or now_s - self.at_s[-1] >= _SAMPLE_S:
+            self.at_s.append(now_s)
+            for name, pid in pids.items():
+                self.memory_mb.setdefault(name, []).append(resident_mb(pid))
+
+
+def resident_mb(pid: int) -> float:
+    """Return the resident set of a process [10^6 bytes]."""
+    return int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * _PAGE_BYTES / 1e6
+
+
+def memory_facts(at_s: list[float], memory_mb: list[float]) -> dict[str, float | None]:
+    """Return how the memory of one process developed; None where the run was too short."""
+    times, values = np.array(at_s), np.array(memory_mb)
+    facts = {'first': round(values[0], 1), 'last': round(values[-1], 1),
+             'most': round(values.max(), 1), 'growth': None, 'per_minute': None}
+    late = times >= times[0] + _WARM_UP * (times[-1] - times[0])
+    times, values = times[late], values[late]
+    tenth = max(len(values) // 8, 1)     # an eighth of the rest is a tenth of all
+    if len(values) >= 4:
+        slope = np.polyfit(times / 60, values, 1)[0]
+        growth = np.median(values[-tenth:]) - np.median(values[:tenth])
+        facts |= {'growth': round(float(growth), 2), 'per_minute': round(float(slope), 3)}
+    return facts
+
+
+def quantiles(values: list[float]) -> dict[str, float | None]:
+    """Return p50, p95, p99 and the largest of what was measured."""
+    if not values:
+        return dict.fromkeys(('p50', 'p95', 'p99', 'max'))
+    cuts = np.quantile(values, (0.5, 0.95, 0.99, 1.0))
+    return dict(zip(('p50', 'p95', 'p99', 'max'), np.round(cuts, 1).tolist(), strict=True))
+
+
+def summarize(record: Record, samples: Samples, reached: list[bool], control_dt_s: float
+              ) -> dict:
+    """Return the report without the samples; `limits` says which of the limits were kept."""
+    memory = {name: memory_facts(samples.at_s, values)
+              for name, values in samples.memory_mb.items()}
+    lag = quantiles(record.camera_to_command_ms)
+    growths = [facts['growth'] for facts in memory.values()]
+    return {
+        'goals': len(reached), 'goals_reached': sum(reached),
+        'control_period_ms': round(1e3 * control_dt_s, 1),
+        'camera_to_command_ms': lag, 'plan_ms': quantiles(record.plan_ms),
+        'commands': len(record.command_times_s), 'deadline_misses': record.deadline_misses,
+        'plans': len(record.plan_ms), 'plans_late': record.plans_late,
+        'real_time_factor': {'p50': None, 'min': None} if not record.real_time_factors else {
+            'p50': round(float(np.median(record.real_time_factors)), 3),
+            'min': round(min(record.real_time_factors), 3)},
+        'memory_mb': memory,
+        'limits': {
+            'camera_to_command_p99_within_one_control_period':
+                lag['p99'] is not None and lag['p99'] <= 1e3 * control_dt_s,
+            'no_deadline_missed': bool(record.command_times_s) and record.deadline_misses == 0,
+            f'no_process_grew_by_{_GROWTH_MB:g}_mb':
+                None not in growths and all(growth < _GROWTH_MB for growth in growths)},
+        'definitions': DEFINITIONS, 'model_id': record.model_id,
+        'versions': report.versions(), 'cores': os.cpu_count(),
+        'load_average': [round(load, 2) for load in os.getloadavg()]}
+
+
+def draw(summary: dict, record: Record, samples: Samples, path: Path) -> None:
+    """Draw memory, camera to command and plan times over the run."""
+    figure = new_figure(9, 9, 'the picture of the soak')
+    memory, lag, plan = figure.subplots(3, 1, sharex=True)
+    for name, values in samples.memory_mb.items():
+        memory.plot(np.array(samples.at_s) / 60, values, label=name)
+    memory.set(ylabel='resident memory [MB]', ylim=(0, None),
+               title=f'{summary["goals_reached"]} of {summary["goals"]} goals reached')
+    memory.legend(loc='center right')
+    lag.plot(np.array(samples.lag_s) / 60, record.camera_to_command_ms, '.', markersize=2)
+    lag.axhline(summary['control_period_ms'], color='k', linewidth=1, label='control period')
+    lag.set(ylabel='camera to command [ms]', ylim=(0, None))
+    lag.legend()
+    plan.plot(np.array(samples.plan_s) / 60, record.plan_ms, '.', markersize=2)
+    plan.set(ylabel='plan [ms]', xlabel='minutes', ylim=(0, None))
+    figure.savefig(path, dpi=110)
+
+
+def soak(options: argparse.Namespace) -> tuple[Record, Samples, list[bool], float]:
+    """Run the system with goals in a loop; return (record, samples, reached, control_dt_s)."""
+    task = load_task(options.task)
+    bundle = resources.find_named('models', options.bundle)
+    goals = (options.goals or bundle / 'goals').resolve()
+    goal_set = GoalSet.load(goals)
+    judge = Judge.for_task(task.name, task.joint_names, options.dwell)
+    isolate()
+    nodes = [replace(node, parameters={**node.parameters, **dict(options.planner)})
+             if node.executable == 'planner_node' else node
+             for node in system(SystemOptions(sim=True, task=task.name, goal_root=str(goals),
+                                              bundle=str(bundle.resolve())))]
+    samples, reached = Samples(), []
+    with (Bringup(nodes, options.out / 'log') as running,
+          connected(running, 'soak', task.joint_names, goal_set.start_qpos) as client):
+        pids = {name: child.pid for name, child in running.children.items()}
+        begin_s = time.monotonic()
+        elapsed_s = 0.0
+
+        def watch() -> float:
+            client.record.frames.clear()      # pictures are for films
+            seconds = time.monotonic() - begin_s
+            samples.take(seconds, client.record, pids)
+            return seconds
+
+        while elapsed_s < 60 * options.minutes:
+            goal = goal_set.goals[len(reached) % len(goal_set.goals)]
+            reached.append(pursue(client, judge, goal, options.time_limit, watch))
+            elapsed_s = time.monotonic() - begin_s
+            print(f'{elapsed_s / 60:.2f} of {options.minutes:g} minutes, goal {len(reached)} '
+                  f'{"reached" if reached[-1] else "missed"}, '
+                  f'{client.record.deadline_misses} deadlines missed', flush=True)
+    return (client.record, samples, reached,
+            RobotDescription.from_yaml(task.robot).control_dt_s)
+
+
+def pursue(client: DemoClient, judge: Judge, goal, time_limit_s: float, watch) -> bool:
+    """Make one picture the goal; return whether the robot got there in simulated time."""
+    judge.start(goal.qpos)
+    client.set_goal(goal.file)
+    started_ns = seen_ns = client.qpos_stamp_ns
+    heard_s = time.monotonic()
+    while seen_ns - started_ns < time_limit_s * 1e9:
+        client.spin()
+        watch()
+        client.note_frame(0, judge.errors(client.qpos))   # lets go of the pictures before it
+        if client.qpos_stamp_ns != seen_ns:
+            seen_ns, heard_s = client.qpos_stamp_ns, time.monotonic()
+            if judge.reached(seen_ns, client.qpos):
+                return True
+        if time.monotonic() - heard_s > _SILENCE_S:
+            raise DemoError(f'the simulator was silent for {_SILENCE_S:g} s')
+    return False
+
+
+def planner_setting(text: str) -> tuple[str, object]:
+    """Return (name, value) of a planner parameter given as `name=value`."""
+    kinds = {item.name: type(item.default) for item in fields(PlannerParameters)}
+    name, _, value = text.partition('=')
+    if kinds.get(name) not in (int, float, str):
+        raise argparse.ArgumentTypeError(f'{name!r} is none of {", ".join(kinds)}')
+    return name, kinds[name](value)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--minutes', type=float, default=10.0)
+    parser.add_argument('--task', default='reacher')
+    parser.add_argument('--bundle', default='reacher-nano')
+    parser.add_argument('--goals', type=Path, help="folder with goals.yaml (the bundle's own)")
+    parser.add_argument('--time-limit', type=float, default=6.0, help='simulated s per goal')
+    parser.add_argument('--dwell', type=float, default=0.25, help='seconds to stay at a goal')
+    parser.add_argument('--planner', type=planner_setting, action='append', default=[],
+                        metavar='NAME=VALUE', help='parameter of planner_node; repeat for more')
+    parser.add_argument('--out', type=Path, default=Path('out/soak'))
+    options = parser.parse_args(args)
+    handle_signals()
+    try:
+        record, samples, reached, control_dt_s = soak(options)
+        summary = summarize(record, samples, reached, control_dt_s)
+        report.write({'task': options.task, 'bundle': options.bundle,
+                           'planner': dict(options.planner),
+                           'minutes': round(samples.at_s[-1] / 60, 2), **summary,
+                           'samples': {'at_s': samples.at_s, 'memory_mb': samples.memory_mb}},
+                          options.out / 'soak.json')
+        draw(summary, record, samples, options.out / 'soak.png')
+    except LewmError as error:
+        print(f'soak: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('soak: interrupted; all processes have ended', file=sys.stderr)
+        return 130
+    for name, kept in summary['limits'].items():
+        print(f'{"kept  " if kept else "BROKEN"}  {name}')
+    print(f'camera to command {summary["camera_to_command_ms"]} ms, plan {summary["plan_ms"]} ms; '
+          f'{options.out / "soak.json"}')
+    return 0 if all(summary['limits'].values()) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The demo as pictures: a film (camera, goal, cost curve) and one contact sheet. No rclpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import cv2
+from lewm_ros.trials.record import Frame, GoalResult, Record
+from matplotlib import font_manager
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+FPS = 20                       # one picture per control step
+_PAUSE = 8                     # the end of each goal stays this long, to be seen [pictures]
+_SIZE = (1280, 720)            # width, height [px]
+_PAPER, _INK, _GREY, _LINE = (250, 250, 248), (34, 36, 40), (120, 124, 130), (220, 221, 218)
+_BLUE, _GREEN, _RED = (31, 97, 191), (22, 140, 75), (200, 40, 45)
+_VIEW = 430                    # width and height of the two views
+_CAMERA_AT, _GOAL_AT = (40, 96), (510, 96)
+_PANEL_X = 985                 # the numbers right of the views
+_CURVE = (110, 575, 1240, 680)  # left, top, right, bottom of the cost curve
+
+
+def write(results: list[GoalResult], record: Record, folder: Path) -> list[Path]:
+    """Write `demo.png` and, if there are frames, `demo.mp4`; return what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / 'demo.png']
+    contact_sheet(results).save(files[0])
+    if record.frames:
+        files.append(folder / 'demo.mp4')
+        write_film(film(results, record.frames), files[1])
+    return files
+
+
+def write_film(pictures: Iterator[np.ndarray], path: Path) -> None:
+    """Encode uint8 (H, W, 3) pictures as H.264, yuv420p, which browsers play."""
+    with av.open(str(path), 'w', options={'movflags': 'faststart'}) as container:
+        stream = container.add_stream('libx264', rate=FPS,
+                                      options={'crf': '20', 'preset': 'veryfast'})
+        stream.width, stream.height = _SIZE
+        stream.pix_fmt = 'yuv420p'
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
+        container.mux(stream.encode(None))
+
+
+def film(results: list[GoalResult], frames: list[Frame]) -> Iterator[np.ndarray]:
+    """Draw one picture per frame, and more at the end of a goal, uint8 (H, W, 3)."""
+    curve = _Curve(frames)
+    last = {frame.goal: index for index, frame in enumerate(frames)}
+    background: Image.Image | None = None
+    shown = None
+    for index, frame in enumerate(frames):
+        if frame.goal != shown:
+            background = _background(results, frame.goal)
+            shown = frame.goal
+        picture = background.copy()
+        result = results[frame.goal]
+        done = result.reached and index > last[frame.goal] - FPS // 4
+        picture.paste(_enlarged(frame.rgb, _VIEW), _CAMERA_AT)
+        draw = ImageDraw.Draw(picture)
+        _frame_around(draw, _CAMERA_AT, _GREEN if done else _LINE)
+        _numbers(draw, frame, done)
+        seconds = (frame.stamp_ns - frames[0].stamp_ns) / 1e9
+        draw.text((1240, 60), f'{seconds:.1f} s', _GREY, _font(22), anchor='rs')
+        drawn = curve.draw(np.asarray(picture).copy(), index)
+        for _ in range(_PAUSE if index == last[frame.goal] else 1):
+            yield drawn
+
+
+def contact_sheet(results: list[GoalResult]) -> Image.Image:
+    """Draw start, goal and final picture of every goal, two goals to a row."""
+    side, gap, text = 150, 10, 170
+    cell = (3 * (side + gap) + text, side + 30)
+    rows = (len(results) + 1) // 2
+    sheet = Image.new('RGB', (2 * cell[0] + 80, rows * cell[1] + 90), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    reached = sum(result.reached for result in results)
+    draw.text((40, 24), f'{reached} of {len(results)} goals reached', _INK, _font(26, True))
+    for number, result in enumerate(results):
+        x = 40 + (number % 2) * cell[0]
+        y = 90 + (number // 2) * cell[1]
+        for k, (name, rgb) in enumerate((('start', result.start_rgb), ('goal', result.goal_rgb),
+                                         ('final', result.final_rgb))):
+            at = (x + k * (side + gap), y)
+            sheet.paste(_enlarged(rgb, side), at)
+            colour = (_GREEN if result.reached else _RED) if name == 'final' else _LINE
+            draw.rectangle((*at, at[0] + side, at[1] + side), outline=colour, width=2)
+            if number < 2:
+                draw.text((at[0] + side / 2, y - 6), name, _GREY, _font(14), anchor='ms')
+        x += 3 * (side + gap) + 8
+        word, colour = ('reached', _GREEN) if result.reached else ('missed', _RED)
+        draw.text((x, y + 8), f'{number + 1}  {word}', colour, _font(18, True))
+        draw.text((x, y + 38), f'after {result.seconds:.2f} s', _INK, _font(15))
+        draw.text((x, y + 66), f'off by {result.final_errors.max():.3f} rad', _INK, _font(15))
+        draw.text((x, y + 88), f'from {result.start_errors.max():.2f} rad', _GREY, _font(15))
+        draw.text((x, y + 116), f'latent {result.goal_distance:.3f}', _GREY, _font(15))
+    return sheet
+
+
+class _Curve:
+    """Latent distance to the goal over the whole film, logarithmic."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        distances = np.array([frame.goal_distance for frame in frames], float)
+        distances[~(distances > 0)] = np.nan
+        low, high = (np.log10(np.nanquantile(distances, q)) for q in (0.005, 1.0))
+        left, top, right, bottom = _CURVE
+        share = (np.log10(distances) - low) / max(high - low, 1e-6)
+        self._x = np.linspace(left, right, len(frames)).round().astype(int)
+        self._y = (bottom - np.clip(share, 0, 1) * (bottom - top))
+        self._goals = [frame.goal for frame in frames]
+
+    def draw(self, picture: np.ndarray, index: int) -> np.ndarray:
+        """Draw the curve up to frame `index` into a picture, uint8 (H, W, 3)."""
+        _, top, _, bottom = _CURVE
+        for k in range(1, index + 1):
+            if self._goals[k] != self._goals[k - 1]:
+                cv2.line(picture, (self._x[k], top), (self._x[k], bottom), _LINE, 1)
+        known = np.isfinite(self._y[:index + 1])
+        points = np.stack([self._x[:index + 1], self._y[:index + 1]], axis=1)[known]
+        if len(points):
+            fixed = (points * 16).round().astype(np.int32).reshape(-1, 1, 2)  # 1/16 px
+            cv2.polylines(picture, [fixed], False, _BLUE, 2, cv2.LINE_AA, shift=4)
+            cv2.circle(picture, tuple(fixed[-1, 0]), 5 * 16, _BLUE, -1, cv2.LINE_AA, shift=4)
+        return picture
+
+
+def _background(results: list[GoalResult], goal: int) -> Image.Image:
+    """Draw all that stays the same while one goal is pursued."""
+    picture = Image.new('RGB', _SIZE, _PAPER)
+    draw = ImageDraw.Draw(picture)
+    title = f'goal {goal + 1} of {len(results)}'
+    draw.text((40, 60), title, _INK, _font(30, True), anchor='ls')
+    reached = sum(result.reached for result in results[:goal])
+    draw.text((64 + _font(30, True).getlength(title), 60), f'{reached} reached so far', _GREY,
+              _font(22), anchor='ls')
+    rgb = results[goal].goal_rgb
+    size = f'{rgb.shape[1]} x {rgb.shape[0]} px'
+    draw.text((_CAMERA_AT[0], 540), f'camera ({size}, all the planner sees)', _GREY, _font(17))
+    draw.text((_GOAL_AT[0], 540), 'goal picture', _GREY, _font(17))
+    picture.paste(_enlarged(rgb, _VIEW), _GOAL_AT)
+    _frame_around(draw, _GOAL_AT, _LINE)
+    left, top, right, bottom = _CURVE
+    draw.line((left, bottom, right, bottom), _LINE, 2)
+    draw.text((40, (top + bottom) / 2 - 20), 'latent\ndistance\n(log)', _GREY, _font(15),
+              anchor='lm')
+    draw.text((left, 706), 'time', _GREY, _font(15), anchor='ls')
+    return picture
+
+
+def _numbers(draw: ImageDraw.ImageDraw, frame: Frame, done: bool) -> None:
+    y = 100
+    for name, value in (('largest joint error', f'{frame.errors.max():.3f} rad'),
+                        ('latent distance', f'{frame.goal_distance:.3f}'),
+                        ('planning takes', f'{frame.plan_ms:.0f} ms')):
+        draw.text((_PANEL_X, y), name, _GREY, _font(18))
+        draw.text((_PANEL_X, y + 26), value, _INK, _font(32, True))
+        y += 104
+    if done:
+        draw.text((_PANEL_X, y + 26), 'reached', _GREEN, _font(40, True))
+
+
+def _frame_around(draw: ImageDraw.ImageDraw, at: tuple[int, int],
+                  colour: tuple[int, int, int]) -> None:
+    width = 2 if colour == _LINE else 6
+    draw.rectangle((at[0] - width, at[1] - width, at[0] + _VIEW + width - 1,
+                    at[1] + _VIEW + width - 1), outline=colour, width=width)
+
+
+def _enlarged(rgb: np.ndarray, side: int) -> Image.Image:
+    method = cv2.INTER_AREA if rgb.shape[0] > side else cv2.INTER_CUBIC
+    return Image.fromarray(cv2.resize(rgb, (side, side), interpolation=method))
+
+
+@lru_cache
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Return a font that ships with matplotlib, so every machine has it."""
+    weight = 'bold' if bold else 'regular'
+    return ImageFont.truetype(font_manager.findfont(
+        font_manager.FontProperties(family='DejaVu Sans', weight=weight)), size)
