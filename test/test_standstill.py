@@ -6,7 +6,7 @@ from bag_factory import robot
 from lewm_model.errors import ConfigError
 from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, ODOMETRY, TWIST
 from lewm_ros.command.control_loop import CommandParameters, ControlLoop
-from lewm_ros.command.standstill import standstill_of
+from lewm_ros.limits.standstill import standstill_of
 from lewm_ros.wire.reports import State
 from loop_bench import Bench, MS, SETTINGS, values
 import numpy as np

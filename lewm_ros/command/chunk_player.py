@@ -1,7 +1,7 @@
 """Which action is due now: samples the newest valid chunk by absolute time.
 
 Row k of a chunk is due from `stamp_ns + k * dt` on, so a chunk that comes late has lost its head
-by construction. Judging whether it is safe to act is `safety`'s; limits come after that.
+by construction. Judging whether it is safe to act is `watchdog`'s; limits come after that.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import LewmError, ShapeError
 from lewm_model.robot import RobotDescription
 from lewm_ros.command.control_loop import CommandParameters, ControlLoop
-from lewm_ros.command.standstill import standstill_of
+from lewm_ros.limits.standstill import standstill_of
 from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node

@@ -19,15 +19,9 @@ from lewm_model.errors import LewmError
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.command.chunk_player import ChunkPlayer, ChunkRefused, Sample
-from lewm_ros.command.safety import (
-    Alarm,
-    CommandLimiter,
-    Limited,
-    Signals,
-    Watchdog,
-    WatchdogLimits,
-)
-from lewm_ros.command.standstill import standstill_of
+from lewm_ros.command.watchdog import Alarm, Signals, Watchdog, WatchdogLimits
+from lewm_ros.limits.limiter import CommandLimiter, Limited
+from lewm_ros.limits.standstill import standstill_of
 from lewm_ros.node.parameters import parameter
 from lewm_ros.wire.reports import ControllerReport, ExecutedStep, State
 import numpy as np

@@ -13,7 +13,7 @@ import numpy as np
 
 
 class State(IntEnum):
-    """State of the command side, see `safety`."""
+    """State of the command side, see `watchdog`."""
 
     DISABLED = 0
     IDLE = 1

@@ -2,7 +2,7 @@
 
 Every pair of interface and command type that a description may name is known here; the offline
 counterpart, which reads recordings, is `lewm_model.recordings.commands`. What it takes to stop a
-robot of each interface is in `standstill`.
+robot of each interface is in `limits.standstill`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What a robot may be told: limiter, standstill, position limits. Pure, no rclpy."""
