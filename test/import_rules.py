@@ -55,3 +55,79 @@ def loaded_by(statement: str, candidates: set[str], *, cwd: Path = ROOT) -> set[
 def python_path() -> str:
     """Return a PYTHONPATH on which the checkout comes after what is installed."""
     return os.pathsep.join(filter(None, [os.environ.get('PYTHONPATH', ''), str(ROOT)]))
+
+
+# The floors of lewm_ros, from the ground up. A folder that is not named here is a room: one
+# process. The generated interfaces lie on the ground too.
+GROUND = {'wire', 'node', 'limits', 'msg', 'srv', 'action'}
+STAIRS = ('startup', 'trials')
+
+
+def floor(room: str) -> int:
+    """Return the floor of a folder of lewm_ros: 0 ground, 1 rooms, 2 startup, 3 trials."""
+    if room in GROUND:
+        return 0
+    return 2 + STAIRS.index(room) if room in STAIRS else 1
+
+
+def rooms_seen(room: str, source: str) -> set[str]:
+    """Return the other folders of lewm_ros that a module in `room` imports, at any depth."""
+    names = set()
+    for module in modules_named(f'lewm_ros.{room}.module', source):
+        top, _, rest = module.partition('.')
+        if top == 'lewm_ros' and rest:
+            names.add(rest.partition('.')[0])
+    return names - {room}
+
+
+def room_violations(room: str, source: str) -> set[str]:
+    """Return the folders that a module in `room` imports though they are not below it."""
+    return {other for other in rooms_seen(room, source) if floor(other) >= max(floor(room), 1)}
+
+
+def modules_named(module: str, source: str) -> set[str]:
+    """Return the dotted names that `module` imports; `from a import b` names a.b.
+
+    Relative imports are resolved against the package of `module`.
+    """
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split('.')[:-node.level] if node.level else []
+            origin = '.'.join([*base, *filter(None, [node.module])])
+            names |= {f'{origin}.{alias.name}' for alias in node.names}
+    return names
+
+
+def import_graph(package: str) -> dict[str, set[str]]:
+    """Return which modules of a package each of its modules imports when it is loaded or later."""
+    files = {'.'.join(path.relative_to(ROOT).with_suffix('').parts): path
+             for path in sources(package)}
+    files = {name.removesuffix('.__init__'): path for name, path in files.items()}
+    graph = {}
+    for name, path in files.items():
+        inside = f'{name}.__init__' if path.name == '__init__.py' else name
+        named = modules_named(inside, path.read_text(encoding='utf-8'))
+        known = (each if each in files else each.rpartition('.')[0] for each in named)
+        graph[name] = {each for each in known if each in files} - {name}
+    return graph
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the names along one circle of a graph, first name repeated; empty if none."""
+    finished: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name):], name]
+        if name in finished:
+            return []
+        for other in sorted(graph.get(name, ())):
+            if found := walk(other, [*path, name]):
+                return found
+        finished.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := walk(name, []))), [])

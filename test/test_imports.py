@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from import_rules import FORBIDDEN, loaded_by, ROOT, sources, violations
+from import_rules import (
+    circle,
+    FORBIDDEN,
+    import_graph,
+    loaded_by,
+    room_violations,
+    ROOT,
+    sources,
+    violations,
+)
 import pytest
 
 HEAVY = {'torch', 'mujoco', 'rclpy', 'h5py', 'matplotlib', 'cv2'}
@@ -33,6 +42,64 @@ def test_the_check_of_imports_is_not_too_strict():
     """What goes the right way, and relative imports, pass."""
     assert not violations('lewm_ros', 'import rclpy, lewm_sim.world\nfrom lewm_model import types')
     assert not violations('lewm_sim', 'import mujoco\nfrom . import tasks')
+
+
+def test_no_room_of_lewm_ros_imports_another():
+    """Rooms meet on the ground (wire, node, limits); startup knows them, trials stand above."""
+    modules = [path.relative_to(ROOT / 'lewm_ros') for path in sources('lewm_ros')]
+    wrong = {str(path): names for path in modules if len(path.parts) > 1 and (
+        names := room_violations(path.parts[0],
+                                 (ROOT / 'lewm_ros' / path).read_text(encoding='utf-8')))}
+    assert not wrong
+    assert [str(path) for path in modules if len(path.parts) == 1] == ['__init__.py']
+
+
+@pytest.mark.parametrize('room, line', [
+    ('goals', 'from lewm_ros.planner.setup import prepare'),
+    ('goals', 'from lewm_ros import planner'),
+    ('goals', 'import lewm_ros.command.safety as safety'),
+    ('goals', 'from ..recording import topics'),
+    ('wire', 'from lewm_ros.command.safety import Limits'),
+    ('node', 'from lewm_ros.startup.lifecycle import LifecycleClient'),
+    ('limits', 'import lewm_ros.simulation'),
+    ('command', 'from lewm_ros.startup import system'),
+    ('command', 'from lewm_ros.trials.client import DemoClient'),
+    ('startup', 'from lewm_ros.trials import demo'),
+    ('a_new_room', 'from lewm_ros.command.safety import Limits'),
+    ('command', 'from lewm_ros.a_new_room import idea'),
+])
+def test_the_check_of_rooms_can_fail(room, line):
+    """A way into another room, or up the stairs, is seen, also from inside a function."""
+    assert room_violations(room, line)
+    assert room_violations(room, f'def late():\n    {line}\n')
+
+
+def test_the_check_of_rooms_is_not_too_strict():
+    """Ground, interfaces and the own room are for everybody; startup and trials see below."""
+    ground = ('from lewm_ros.wire import qos\nfrom lewm_ros.node.run_node import run_node\n'
+              'from lewm_ros.msg import PlanStatus\nfrom lewm_ros.limits.limiter import Limiter')
+    for room in ('command', 'wire', 'limits', 'startup', 'trials'):
+        assert not room_violations(room, ground)
+    assert not room_violations('command', 'from . import safety\nimport lewm_ros.command.sent')
+    assert not room_violations('startup', 'from lewm_ros.planner.setup import prepare')
+    assert not room_violations('trials', 'from lewm_ros.startup import bringup\n'
+                               'from lewm_ros.planner.setup import prepare')
+
+
+@pytest.mark.parametrize('package', ['lewm_sim', 'lewm_ros'])
+def test_imports_make_no_circle(package):
+    """No module of a package reaches itself through what it imports, early or late."""
+    graph = import_graph(package)
+    assert sum(map(len, graph.values())) > len(graph), 'the graph has hardly any arrows'
+    assert not circle(graph)
+
+
+def test_the_check_of_circles_can_fail():
+    """A circle of three is named, however it is reached; a diamond is none."""
+    assert circle({'a': {'b'}, 'b': {'c'}, 'c': {'d'}, 'd': {'b'}}) == ['b', 'c', 'd', 'b']
+    assert not circle({'a': {'b', 'c'}, 'b': {'d'}, 'c': {'d'}, 'd': set()})
+    assert import_graph('lewm_ros')['lewm_ros.startup.launch_actions'] == {
+        'lewm_ros.startup.system'}
 
 
 @pytest.mark.parametrize('module', ['types', 'config', 'errors', 'images', 'resources'])
