@@ -1,0 +1,93 @@
+"""Callbacks that survive whatever a peer sends: the fault is logged, shown and remembered.
+
+A message that cannot be used is the fault of its sender. It must not end the node that heard it,
+so no exception leaves a guarded callback: it is logged (at most once a second per callback) and
+stays visible in diagnostics for a few seconds after its last occurrence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import functools
+import inspect
+import time
+import traceback
+from typing import Any
+
+from lewm_model.errors import LewmError
+
+_SHOWN_S = 5.0    # a fault stays in diagnostics this long after its last occurrence
+_LOG_EVERY_S = 1.0
+
+
+class Guard:
+    """Wraps the callbacks of one node.
+
+    Args:
+        logger: Of the node.
+        now_s: Steady seconds; faults are aged with it.
+    """
+
+    def __init__(self, logger: Any, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._now_s = now_s
+        self._logged_s: dict[str, float] = {}
+        self._fault = ''
+        self._fault_s = 0.0
+
+    @property
+    def fault(self) -> str:
+        """The newest fault of a callback, if it was in the last seconds."""
+        return self._fault if self._now_s() - self._fault_s <= _SHOWN_S else ''
+
+    def note(self, source: str, error: Exception) -> str:
+        """Log and remember a fault; return it in one line.
+
+        Args:
+            source: What failed, for people; one line a second is logged for each.
+            error: A LewmError explains itself, anything else is logged with its traceback.
+        """
+        expected = isinstance(error, LewmError)
+        self._fault = f'{source}: {error if expected else f"{type(error).__name__}: {error}"}'
+        self._fault_s = self._now_s()
+        if self._fault_s - self._logged_s.get(source, -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged_s[source] = self._fault_s
+            self._logger.error(self._fault if expected else
+                               f'{self._fault}\n{"".join(traceback.format_exception(error))}')
+        return self._fault
+
+    def listener(self, callback: Callable[..., None], source: str) -> Callable[..., None]:
+        """Wrap the callback of a subscription or timer."""
+        @functools.wraps(callback)
+        def guarded(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:
+                self.note(source, error)
+        return guarded
+
+    def server(self, callback: Callable[[Any, Any], Any], source: str
+               ) -> Callable[[Any, Any], Any]:
+        """Wrap the callback of a service; a fault is answered with its reason and no success."""
+        def refusal(response: Any, error: Exception) -> Any:
+            reason = self.note(source, error)
+            fresh = type(response)()   # half an answer is worse than none
+            if hasattr(fresh, 'message'):
+                fresh.message = reason
+            return fresh
+
+        if inspect.iscoroutinefunction(callback):
+            @functools.wraps(callback)
+            async def guarded(request: Any, response: Any) -> Any:
+                try:
+                    return await callback(request, response)
+                except Exception as error:
+                    return refusal(response, error)
+        else:
+            @functools.wraps(callback)
+            def guarded(request: Any, response: Any) -> Any:
+                try:
+                    return callback(request, response)
+                except Exception as error:
+                    return refusal(response, error)
+        return guarded
