@@ -82,17 +82,18 @@ def test_interrupted_node_says_zero_and_leaves_cleanly(graph, tmp_path, number):
 
 
 def test_a_bug_in_a_callback_leaves_the_robot_standing(graph, tmp_path):
-    """The process ends with the traceback and status 1, and its last command is zero."""
+    """FAULT with the traceback in the log; the last command is zero, and the node goes on."""
     robot = Robot(graph, tmp_path, 'crashing_command_node', require_enable=False)
     start_planner(robot)
     e_stop = graph.node.create_publisher(Bool, 'e_stop', qos.LATCHED)
     e_stop.publish(Bool(data=True))
-    status = graph.wait_for_exit(robot.process)
+    graph.wait_for(lambda: robot.state is State.FAULT, 'FAULT')
     graph.wait_for(lambda: not robot.moves(), 'the last command')
 
-    assert status == 1
     assert list(robot.commands[-1][1].data) == [0.0, 0.0]
-    assert 'a bug in a callback' in robot.log.read_text()
+    assert 'a bug in a callback' in robot.states[-1][1].reason
+    assert 'Traceback' in robot.log.read_text()
+    assert graph.interrupt(robot.process) == 0
 
 
 def test_latched_e_stop_pressed_before_the_node_starts_counts(graph, tmp_path):

@@ -186,7 +186,7 @@ def test_a_message_that_cannot_be_used_does_not_end_the_node(node):
 def test_faults_of_one_source_are_logged_once_a_second_and_shown_for_five():
     """A flood of bad messages neither fills the log nor hides the faults of other topics."""
     log, now = Log(), [100.0]
-    guard = Guard(log, lambda: now[0])
+    guard = Guard(log, now_s=lambda: now[0])
     assert guard.fault == ''
     for _ in range(5):
         guard.note('message on a', ConfigError('bad'))
@@ -197,6 +197,17 @@ def test_faults_of_one_source_are_logged_once_a_second_and_shown_for_five():
     assert log.lines[2:] == ['message on a: bad']
     now[0] = 106.1
     assert guard.fault == ''
+
+
+def test_only_a_bug_alarms_the_node():
+    """A LewmError is the sender's fault; after anything else the node must stop what it moves."""
+    alarms = []
+    guard = Guard(Log(), alarms.append)
+    for error in (ConfigError('bad message'), ValueError('a bug')):
+        def fail(error=error):
+            raise error
+        guard.listener(fail, 'tick')()
+    assert alarms == ['tick: ValueError: a bug']
 
 
 def test_a_service_that_fails_answers_with_the_reason():

@@ -16,6 +16,7 @@ from lewm_model.robot import RobotDescription
 from lewm_ros.command.control_loop import CommandParameters, ControlLoop
 from lewm_ros.limits.standstill import standstill_of
 from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
+from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
 from lewm_ros.wire import conversions, qos
@@ -24,7 +25,6 @@ from lewm_ros.wire.robot_interface import RobotInterface
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
@@ -37,7 +37,7 @@ _LEVELS = {State.FAULT: DiagnosticStatus.ERROR, State.HOLD: DiagnosticStatus.WAR
            State.RAMP_DOWN: DiagnosticStatus.WARN, State.STOPPED: DiagnosticStatus.WARN}
 
 
-class CommandNode(LifecycleNode):
+class CommandNode(ManagedNode):
     """Samples the newest chunk by time, limits it, and stops the robot when in doubt."""
 
     def __init__(self, **kwargs) -> None:
@@ -47,92 +47,65 @@ class CommandNode(LifecycleNode):
         self._loop: ControlLoop | None = None   # exists while the node is active
         self._e_stop = False                    # followed in every lifecycle state
         self._shown: State | None = None
-        self._active_parts: list = []           # (destroy function, entity)
         # A latched e-stop pressed before this node started must count, and a volatile reader
         # would not get it; a latched reader alone would ignore volatile writers.
         silent = SubscriptionEventCallbacks(
             incompatible_qos=lambda event: None, use_default_callbacks=False)
-        self.create_subscription(Bool, 'e_stop', self._on_e_stop, qos.LATEST)
-        self.create_subscription(Bool, 'e_stop', self._on_e_stop, qos.LATCHED,
+        self.always.subscription(Bool, 'e_stop', self._on_e_stop, qos.LATEST)
+        self.always.subscription(Bool, 'e_stop', self._on_e_stop, qos.LATCHED,
                                  event_callbacks=silent)
-        self.create_service(SetBool, '~/enable', self._on_enable)
-        self.create_service(Trigger, '~/stop', self._on_stop)
-        self.create_service(Trigger, '~/clear_fault', self._on_clear_fault)
+        self.always.service(SetBool, '~/enable', self._on_enable)
+        self.always.service(Trigger, '~/stop', self._on_stop)
+        self.always.service(Trigger, '~/clear_fault', self._on_clear_fault)
 
     # Lifecycle -------------------------------------------------------------------------------
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def configure(self) -> None:
         """Read the robot description and offer the topics; nothing is sent yet."""
-        try:
-            robot = RobotDescription.from_yaml(self._settings.values.robot)
-            self._robot = RobotInterface(robot)
-            standstill_of(robot, self._settings.values.state_max_age_s)   # can it be stopped?
-        except LewmError as error:
-            self.get_logger().error(f'cannot configure: {error}')
-            return TransitionCallbackReturn.FAILURE
-        create = self.create_lifecycle_publisher
-        self._command_pub = create(self._robot.message_type, self._robot.topic, qos.LATEST)
-        self._executed_pub = create(ExecutedCommand, self._robot.executed_topic, qos.RECORD)
-        self._state_pub = create(ControllerState, 'controller_state', qos.RECORD)
-        self._diagnostics_pub = create(DiagnosticArray, '/diagnostics', qos.RECORD)
-        return TransitionCallbackReturn.SUCCESS
+        robot = RobotDescription.from_yaml(self._settings.values.robot)
+        self._robot = RobotInterface(robot)
+        standstill_of(robot, self._settings.values.state_max_age_s)   # can it be stopped?
+        offer = self.configured.publisher
+        self._command_pub = offer(self._robot.message_type, self._robot.topic, qos.LATEST)
+        self._executed_pub = offer(ExecutedCommand, self._robot.executed_topic, qos.RECORD)
+        self._state_pub = offer(ControllerState, 'controller_state', qos.RECORD)
+        self._diagnostics_pub = offer(DiagnosticArray, '/diagnostics', qos.RECORD)
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def activate(self) -> None:
         """Start listening and commanding; motion waits for ~/enable if `require_enable`."""
         self._loop = ControlLoop(self._robot.robot, self._settings.values, e_stop=self._e_stop)
         self._shown = None
-        subscriptions = [
-            self.create_subscription(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST),
-            self.create_subscription(PlanStatus, 'plan_status', self._on_status, qos.RECORD)]
+        listen, tick = self.active.subscription, self.active.timer
+        listen(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST)
+        listen(PlanStatus, 'plan_status', self._on_status, qos.RECORD)
         if self._loop.needs_positions:
-            subscriptions.append(self.create_subscription(
-                JointState, self._robot.robot.joint_state_topic, self._on_joints, qos.IMAGE))
-        self._control_timer = self.create_timer(self._robot.robot.control_dt_s, self._tick)
-        timers = [self._control_timer] + [
-            self.create_timer(period_s, callback, clock=self._steady)
-            for period_s, callback in ((_WATCHDOG_PERIOD_S, self._tick),
-                                       (_STATE_PERIOD_S, self._publish_state),
-                                       (_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics))]
-        self._active_parts = ([(self.destroy_timer, timer) for timer in timers]
-                              + [(self.destroy_subscription, item) for item in subscriptions])
-        result = super().on_activate(state)
+            listen(JointState, self._robot.robot.joint_state_topic, self._on_joints, qos.IMAGE)
+        self._control_timer = tick(self._robot.robot.control_dt_s, self._tick)
+        tick(_WATCHDOG_PERIOD_S, self._tick, clock=self._steady)
+        tick(_STATE_PERIOD_S, self._publish_state, clock=self._steady)
+        tick(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady)
         self._tick()
-        return result
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Send the stop command first, then fall silent."""
-        self.halt()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Withdraw the topics."""
-        for publisher in (self._command_pub, self._executed_pub, self._state_pub,
-                          self._diagnostics_pub):
-            self.destroy_lifecycle_publisher(publisher)
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the robot standing."""
-        self.halt()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the robot standing; the node can be configured again."""
-        self.halt()
-        return TransitionCallbackReturn.SUCCESS
-
-    def halt(self) -> None:
-        """Stop acting; if the node was active, the stop command is the last thing it says."""
+    def stop_acting(self) -> None:
+        """If the node was active, the stop command is the last thing it says."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
-        for destroy, entity in self._active_parts:
-            destroy(entity)
-        self._active_parts = []
         step = loop.halt(self._now_ns(), self._steady_s())
         if step is not None:
             self._publish_step(step)
         self._command_pub.wait_for_all_acked(Duration(seconds=0.2))
+
+    def callback_failed(self, reason: str) -> None:
+        """Stop the robot; the way out of the active state stops it even if the loop is broken."""
+        if self._loop is None:
+            return
+        try:
+            self._loop.fault(reason, self._now_ns())
+            self._tick()
+        except Exception as error:
+            self.guard.note('stopping after a fault', error)
+            self.leave(reason)
 
     # Inputs ----------------------------------------------------------------------------------
 
@@ -235,11 +208,12 @@ class CommandNode(LifecycleNode):
         self._state_pub.publish(conversions.controller_report_to_msg(self._report()))
 
     def _publish_diagnostics(self) -> None:
-        report = self._report()
+        report, fault = self._report(), self.guard.fault
         self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
             report.stamp_ns, f'{self.get_name()}: commands',
-            level=_LEVELS.get(report.state, DiagnosticStatus.OK),
-            summary=f'{report.state.name} {report.reason}'.strip(),
+            level=(DiagnosticStatus.ERROR if fault
+                   else _LEVELS.get(report.state, DiagnosticStatus.OK)),
+            summary=f'{report.state.name} {fault or report.reason}'.strip(),
             hardware_id=self._robot.robot.robot,
             values={'rate_hz': f'{report.rate_hz:.1f}', 'chunk_age_s': f'{report.chunk_age_s:.3f}',
                     'deadline_misses': report.deadline_misses, 'epoch': report.epoch,
@@ -261,7 +235,7 @@ def _answer(response, refusal: str):
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
     # The last act, also after a crash: the robot is left standing.
-    return run_node(CommandNode, args, last_act=CommandNode.halt)
+    return run_node(CommandNode, args, last_act=CommandNode.shut_down)
 
 
 if __name__ == '__main__':

@@ -25,11 +25,15 @@ class Guard:
 
     Args:
         logger: Of the node.
+        on_bug: Called with the reason after a callback raised anything but a LewmError: the node
+            no longer knows what it did, so whoever moves something stops it here.
         now_s: Steady seconds; faults are aged with it.
     """
 
-    def __init__(self, logger: Any, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, logger: Any, on_bug: Callable[[str], None] = lambda reason: None,
+                 now_s: Callable[[], float] = time.monotonic) -> None:
         self._logger = logger
+        self._on_bug = on_bug
         self._now_s = now_s
         self._logged_s: dict[str, float] = {}
         self._fault = ''
@@ -56,6 +60,12 @@ class Guard:
                                f'{self._fault}\n{"".join(traceback.format_exception(error))}')
         return self._fault
 
+    def _caught(self, source: str, error: Exception) -> str:
+        reason = self.note(source, error)
+        if not isinstance(error, LewmError):
+            self._on_bug(reason)
+        return reason
+
     def listener(self, callback: Callable[..., None], source: str) -> Callable[..., None]:
         """Wrap the callback of a subscription or timer."""
         @functools.wraps(callback)
@@ -63,14 +73,14 @@ class Guard:
             try:
                 callback(*arguments)
             except Exception as error:
-                self.note(source, error)
+                self._caught(source, error)
         return guarded
 
     def server(self, callback: Callable[[Any, Any], Any], source: str
                ) -> Callable[[Any, Any], Any]:
         """Wrap the callback of a service; a fault is answered with its reason and no success."""
         def refusal(response: Any, error: Exception) -> Any:
-            reason = self.note(source, error)
+            reason = self._caught(source, error)
             fresh = type(response)()   # half an answer is worse than none
             if hasattr(fresh, 'message'):
                 fresh.message = reason

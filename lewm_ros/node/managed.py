@@ -37,7 +37,8 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, name: str, **options) -> None:
         super().__init__(name, **options)
-        self.guard = Guard(self.get_logger())
+        self._leaving = False
+        self.guard = Guard(self.get_logger(), self.callback_failed)
         self.always = Entities(self, self.guard)
         self.configured = Entities(self, self.guard)
         self.active = Entities(self, self.guard)
@@ -60,6 +61,9 @@ class ManagedNode(LifecycleNode):
     def release(self) -> None:
         """Let go of what `configure` has made; called on every way to unconfigured."""
 
+    def callback_failed(self, reason: str) -> None:
+        """React to a bug in a callback, which was logged; a node that moves something stops it."""
+
     # For subclasses and for `run_node` --------------------------------------------------------
 
     def shut_down(self) -> None:
@@ -68,9 +72,13 @@ class ManagedNode(LifecycleNode):
 
     def leave(self, reason: str) -> None:
         """Go to unconfigured by itself, from any thread, as soon as the executor is free."""
+        if self._leaving:
+            return
+        self._leaving = True
         self.get_logger().fatal(f'leaving the active state: {reason}')
 
         def go_down() -> None:
+            self._leaving = False
             if self._state_machine.current_state[1] == 'active':
                 self.trigger_deactivate()
             if self._state_machine.current_state[1] == 'inactive':
