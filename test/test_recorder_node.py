@@ -173,6 +173,25 @@ def test_every_episode_begins_with_the_goal(rig):
             assert {topic.name: topic.count for topic in bag.topics}['/goal_image'] == 1
 
 
+def test_the_goal_of_a_publisher_that_is_gone_is_not_recorded(rig):
+    """An episode that starts later has neither the old goal nor its id."""
+    rig.goal.publish(conversions.goal_to_msg(PICTURE, stamp_ns=1, goal_id='old'))
+    rig.publish(1)
+    assert rig.start().success
+    rig.publish(1)
+    assert marks(rig.stop().bag_uri)[0].goal_id == 'old'
+    rig.graph.node.destroy_publisher(rig.goal)
+    rig.graph.wait_for(lambda: not rig.graph.node.get_publishers_info_by_topic('/goal_image'),
+                       'the end of the publisher')
+    rig.graph.spin(0.5)   # the recorder hears of it, too
+    assert rig.start().success
+    rig.publish(1)
+    path = rig.stop().bag_uri
+    assert marks(path)[0].goal_id == ''
+    with Bag(path) as bag:
+        assert '/goal_image' not in {topic.name for topic in bag.topics}
+
+
 def test_what_is_discarded_is_kept_out_of_sight(rig):
     """The bag moves into a folder with a dot, complete, and its mark says DISCARDED."""
     rig.start()
@@ -235,6 +254,51 @@ def test_a_root_that_cannot_be_written_is_told(tmp_path):
         assert rig.start().success
         rig.publish(2)
         assert rig.stop().success
+
+
+def test_a_root_that_cannot_be_read_is_told(tmp_path):
+    """A name that no file system takes: refused with the reason each time, the node lives on."""
+    with Graph() as graph:
+        rig = Rig(graph, tmp_path / ('x' * 300))
+        for _ in range(2):
+            answer = rig.start()
+            assert not answer.success
+            assert 'cannot be read: File name too long' in answer.message
+        assert rig.process.poll() is None
+
+
+def test_a_full_disk_ends_the_episode_as_a_failure(tmp_path):
+    """On a file system of 2 MB: marked as failed, readable, and the node records again."""
+    (tmp_path / 'disk').mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', tmp_path / 'disk'],
+                      capture_output=True, check=False).returncode:
+        pytest.skip('may not mount a file system here')
+    try:
+        with Graph() as graph:
+            rig = Rig(graph, tmp_path / 'disk')
+            started = rig.start()
+            rig.publish(5)
+            (tmp_path / 'disk/filler').write_bytes(bytes(1 << 20))
+
+            def failed() -> bool:
+                rig.image.publish(conversions.rgb_to_image(np.zeros((300, 300, 3), np.uint8), 1))
+                rig.publish(1)
+                return rig.phase() == EpisodeInfo.FAILURE
+
+            graph.wait_for(failed, 'the end of the episode')
+            assert 'No space left' in json.loads(rig.info[-1][1].metadata_json)['note']
+            stopped = rig.stop()
+            assert not stopped.success
+            assert f'{started.episode_id} ended as a failure' in stopped.message
+            assert 'No space left' in stopped.message
+            assert numbers(Path(started.bag_uri), '/joint_states')[:5] == [1, 2, 3, 4, 5]
+            shutil.rmtree(started.bag_uri)
+            (tmp_path / 'disk/filler').unlink()
+            assert rig.start().success
+            rig.publish(2)
+            assert rig.stop().success
+    finally:
+        subprocess.run(['umount', tmp_path / 'disk'], check=True)
 
 
 def test_a_folder_that_vanishes_ends_the_recording_not_the_node(rig):

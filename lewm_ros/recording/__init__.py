@@ -1,5 +1,11 @@
-"""What `recorder_node` is made of: reception, a bounded queue, and a crash-safe bag writer.
+"""Messages to bags, with our own MCAP writer: rosbag2_py hides what a crash or full disk costs.
 
-`topics` finds what to record, `reception` receives it as bytes, `queue` hands it to the thread of
-`bag_writer`, which writes `mcap_writer`'s file; `episode` names and closes recordings.
+rosbag2 buffers inside the library: what a kill would lose cannot be known, and a write that the
+disk refuses is an exception out of the receiving thread. `mcap_writer` writes whole chunks, cuts
+the file back to the last one when the disk refuses, and runs where only pip's ROS is installed,
+which has no rosbag2. Its files are read by rosbag2, `rosbags` and `lewm_model.bags`.
+
+`recorder_node` is the process. `topics` finds what to record, `reception` receives it as bytes,
+`session` starts, stops and concludes an `episode`, `bag_thread` takes its messages to the
+`bag_writer`, which writes `mcap_writer`'s file.
 """

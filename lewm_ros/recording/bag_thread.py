@@ -73,7 +73,9 @@ class BagThread:
         self._error = ''
         self._custom: dict[str, str] | None = None   # set: write what is queued and close
         self._numbers: dict[str, int] = {}
-        self._thread = threading.Thread(target=self._run, name=f'write {bag.path.name}')
+        # a daemon: a disk that hangs must not keep the process from ending
+        self._thread = threading.Thread(target=self._run, name=f'write {bag.path.name}',
+                                        daemon=True)
         self._thread.start()
 
     def put(self, topic: RecordedTopic, log_ns: int, publish_ns: int, sequence: int,
@@ -106,9 +108,10 @@ class BagThread:
             self._custom = custom
             self._changed.notify()
 
-    def join(self) -> None:
-        """Wait for the thread's end."""
-        self._thread.join()
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the thread's end; return False if it has not come by then."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def report(self) -> WriterReport:
         """Say how it goes; may be called from any thread."""

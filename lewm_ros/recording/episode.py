@@ -1,17 +1,20 @@
-"""One episode being recorded: its folder, its writing thread, its marks. No ROS clocks here."""
+"""One episode being recorded: its folder, its writing thread, its counts. No rclpy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 import json
+import math
+import os
 from pathlib import Path
 import re
 from typing import Any
 
 from lewm_model.errors import BagError
 from lewm_ros.recording.bag_thread import BagThread
-from lewm_ros.recording.bag_writer import BagWriter
+from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 
 DISCARDED_FOLDER = '.discarded'   # `lewm ingest` does not look into folders with a dot
 _NAME = re.compile(r'episode_\d{8}T\d{6}_(\d{6})')
@@ -31,10 +34,26 @@ def recording_root(text: str) -> Path:
 
 
 def next_index(root: Path) -> int:
-    """Return the first number that no episode under `root` has, discarded ones included."""
-    used = [int(match[1]) for folder in (root, root / DISCARDED_FOLDER) if folder.is_dir()
-            for match in map(_NAME.fullmatch, (path.name for path in folder.iterdir())) if match]
+    """Return the first number that no episode under `root` has, discarded ones included.
+
+    Raises:
+        BagError: If the folder cannot be read.
+    """
+    used = [int(match[1]) for folder in (root, root / DISCARDED_FOLDER)
+            for match in map(_NAME.fullmatch, _entries(folder)) if match]
     return max(used, default=-1) + 1
+
+
+def _entries(folder: Path) -> list[str]:
+    """Return the names in a folder, none if it does not exist yet."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise BagError(f'the folder of recordings {str(folder)!r} cannot be read: '
+                       f'{error.strerror}; give this user the right to read and write it, or '
+                       f'set root to another folder') from error
 
 
 def episode_name(index: int, now: datetime | None = None) -> str:
@@ -62,6 +81,18 @@ def checked_metadata(text: str) -> dict:
     return values
 
 
+@dataclass(frozen=True)
+class Received:
+    """One message as it came."""
+
+    topic: RecordedTopic
+    arrived_s: float   # steady clock of this process; decides which episode it belongs to
+    log_ns: int        # received, system clock; what the bag says
+    publish_ns: int    # sent, by the publisher's clock
+    sequence: int      # the publisher's count; 0 where the middleware has none
+    data: bytes        # CDR
+
+
 @dataclass(eq=False)
 class Episode:
     """What is known while an episode is recorded."""
@@ -70,19 +101,26 @@ class Episode:
     index: int
     task: str
     goal_id: str
-    metadata: dict
+    metadata: dict[str, Any]
     bag: BagWriter
     thread: BagThread
-    done: Any                  # future that is done when everything is on disk
-    concluded: Any             # future with (episode, where it is, what went wrong)
-    start_ns: int              # messages received before this are not part of it, system clock
-    stop_ns: int = 2**63 - 1   # nor those received after this
+    written: Any               # future that is done when the writing thread has ended
+    concluded: Any             # future with the episode's `Conclusion`
+    start_s: float             # what arrived before this is not part of it, steady clock
+    stop_s: float = math.inf   # nor what arrived after this
     phase: int = 1             # EpisodeInfo: recording, later how it ended
     discard: bool = False
+    received: Counter[str] = field(default_factory=Counter)   # messages per topic
 
-    def has(self, received_ns: int) -> bool:
-        """Tell whether what was received then belongs to the episode."""
-        return self.start_ns <= received_ns <= self.stop_ns
+    def has(self, message: Received) -> bool:
+        """Tell whether a message belongs to the episode."""
+        return self.start_s <= message.arrived_s <= self.stop_s
+
+    def take(self, message: Received) -> None:
+        """Count a message and queue it for the disk."""
+        self.received[message.topic.name] += 1
+        self.thread.put(message.topic, message.log_ns, message.publish_ns, message.sequence,
+                        message.data)
 
     @property
     def path(self) -> Path:

@@ -6,31 +6,32 @@ from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from lewm_ros.recording.episode import Episode
-from lewm_ros.recording.reception import Reception
+from lewm_ros.recording.reception import Reception, UNKNOWN
 
 
-def numbers_of(episode: Episode, reception: Reception) -> dict[str, object]:
-    """Return how the recording of an episode goes, as plain values for JSON."""
+def episode_counts(episode: Episode, reception: Reception) -> dict[str, object]:
+    """Return how the recording of an episode went, as plain values for JSON."""
     report, readers = episode.thread.report(), reception.readers.values()
     return {'messages': report.messages,
-            'received_by_topic': {reader.topic.name: reader.received for reader in readers},
-            'lost': reception.lost,
-            'lost_by_topic': {reader.topic.name: reader.lost for reader in readers
-                              if reader.lost},
+            'received_by_topic': {reader.topic.name: episode.received[reader.topic.name]
+                                  for reader in readers},
+            'lost': reception.told_lost,
+            'lost_by_topic': {reader.topic.name: UNKNOWN if reader.uncounted else reader.lost
+                              for reader in readers if reader.lost or reader.uncounted},
             'lost_events': sum(reader.lost_events for reader in readers),
             'dropped': report.dropped, 'queue_high_bytes': report.queue_high_bytes,
             'longest_write_s': round(report.longest_write_s, 3), 'error': report.error}
 
 
-def live_numbers(episode: Episode, reception: Reception) -> dict[str, object]:
-    """Return `numbers_of` and what changes from moment to moment."""
+def live_counts(episode: Episode, reception: Reception) -> dict[str, object]:
+    """Return `episode_counts` and what changes from moment to moment, for diagnostics."""
     report = episode.thread.report()
-    return {**numbers_of(episode, reception), 'queued_bytes': report.queued_bytes,
+    return {**episode_counts(episode, reception), 'queued_bytes': report.queued_bytes,
             'written_bytes': report.written_bytes}
 
 
-def judge(episode: Episode | None, reception: Reception, *, error: str, missing: Sequence[str],
-          silent: Sequence[str]) -> tuple[bytes, str]:
+def level_and_summary(episode: Episode | None, reception: Reception, *, error: str,
+                      missing: Sequence[str], silent: Sequence[str]) -> tuple[bytes, str]:
     """Return level and summary for the diagnostics.
 
     Args:

@@ -33,6 +33,8 @@ class RecorderParameters:
                               low=0.0, high=600.0, read_only=True)
     min_free_mb: int = parameter(100, 'recording ends properly when less disk is free [MB]',
                                  low=0, high=1_000_000, read_only=True)
+    close_s: float = parameter(30.0, 'the end of an episode waits this long for the disk, then '
+                               'says that it hangs [s]', low=0.1, high=600.0, read_only=True)
     depth: int = parameter(1000, 'messages per topic that may wait for this node; a quarter of a '
                            'second of the fastest topic, at least', low=1, high=100_000,
                            read_only=True)

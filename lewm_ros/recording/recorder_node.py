@@ -7,7 +7,6 @@ the way, or does not fit, is counted and told. A full disk ends the recording, n
 from __future__ import annotations
 
 import json
-from pathlib import Path
 import sys
 import time
 
@@ -17,20 +16,14 @@ from lewm_model.robot import RobotDescription
 from lewm_ros.msg import EpisodeInfo, GoalImage
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
-from lewm_ros.recording.bag_thread import BagThread, WriterSettings
-from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
+from lewm_ros.recording.bag_thread import WriterSettings
+from lewm_ros.recording.bag_writer import RecordedTopic
 from lewm_ros.recording.buttons import Buttons
-from lewm_ros.recording.episode import (
-    checked_metadata,
-    checked_text,
-    Episode,
-    episode_name,
-    next_index,
-    recording_root,
-)
-from lewm_ros.recording.health import judge, live_numbers, numbers_of
+from lewm_ros.recording.episode import checked_metadata, Episode, recording_root
+from lewm_ros.recording.health import episode_counts, level_and_summary, live_counts
 from lewm_ros.recording.parameters import RecorderParameters
-from lewm_ros.recording.reception import Received, Reception
+from lewm_ros.recording.reception import Reception
+from lewm_ros.recording.session import Conclusion, Session, SessionSettings
 from lewm_ros.recording.topics import (
     Depths,
     EPISODE_TOPIC,
@@ -40,6 +33,7 @@ from lewm_ros.recording.topics import (
 )
 from lewm_ros.srv import StartEpisode, StopEpisode
 from lewm_ros.wire import conversions, qos
+from lewm_ros.wire.episodes import episode_mark_to_msg
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -51,9 +45,8 @@ from std_msgs.msg import String
 _WATCH_PERIOD_S = 0.2
 _DISCOVERY_PERIOD_S = 1.0
 _DIAGNOSTICS_PERIOD_S = 1.0
-_DRAIN_PERIOD_S = 0.05 # after a stop, until nothing of the episode comes for so long
-_SILENT_S = 2.0       # a required topic that says nothing for this long is reported
-_OUTCOMES = {StopEpisode.Request.SUCCESS: 'SUCCESS', StopEpisode.Request.FAILURE: 'FAILURE'}
+_DRAIN_PERIOD_S = 0.05  # after a stop, until nothing of the episode comes for so long
+_SILENT_S = 2.0         # a required topic that says nothing for this long is reported
 
 
 class RecorderNode(Node):
@@ -64,20 +57,21 @@ class RecorderNode(Node):
         self._declared = NodeParameters(self, RecorderParameters)
         settings = self._settings
         self._robot = RobotDescription.from_yaml(settings.robot)
+        self._required = required_topics(self._robot)
         self._root = recording_root(settings.root)
-        self._episode: Episode | None = None
-        self._draining: Episode | None = None  # stopped, its last messages may still wait for us
-        self._drained = 0                      # of them, since the last look
-        self._closing: set[Episode] = set()    # complete, not all on disk yet
-        self._index = -1
-        self._last_error = self._told_error = ''
+        self._told_error = ''
         self._told_silent: list[str] = []
         self._info_pub = self.create_publisher(EpisodeInfo, EPISODE_TOPIC, qos.LATCHED)
+        self._info_topic: RecordedTopic | None = None   # known when the first episode starts
         self._diagnostics_pub = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
+        self._session = Session(
+            self._root, _session_settings(settings),
+            new_future=lambda: Future(executor=self.executor), show=self._show,
+            count=lambda episode: episode_counts(episode, self._reception),
+            log=self.get_logger(), on_stopping=lambda: self._drain_timer.reset())
         self._reception = Reception(
             self, wanted_topics(self._robot, settings.extra_topics),
-            Depths(settings.depth, settings.image_depth), self._on_message)
-        self._info_topic: RecordedTopic | None = None   # known when the first episode starts
+            Depths(settings.depth, settings.image_depth), self._session.take)
         self.create_service(StartEpisode, '~/start_episode', self._on_start)
         # It awaits the disk: alone in its own group, it keeps nobody else from running.
         self.create_service(StopEpisode, '~/stop_episode', self._on_stop,
@@ -94,159 +88,93 @@ class RecorderNode(Node):
                               (_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)):
             self.create_timer(period_s, act, clock=steady)
         self._drain_timer = self.create_timer(_DRAIN_PERIOD_S, self._drain, clock=steady)
-        self._show(EpisodeInfo.IDLE)
+        self._info_pub.publish(self._mark(EpisodeInfo.IDLE))
 
     @property
     def _settings(self) -> RecorderParameters:
         return self._declared.values
 
+    def shut_down(self) -> None:
+        """End what is being recorded and wait for the disk; the last act of the node."""
+        self._session.shut_down()
+
     # Start and stop ----------------------------------------------------------------------------
 
-    def start(self, task: str = '', goal_id: str = '', metadata_json: str = '') -> Episode:
-        """Begin an episode.
-
-        Raises:
-            BagError: The message says why it cannot begin.
-        """
-        if self._episode is not None:
-            raise BagError(f'{self._episode.name} is being recorded; stop or discard it first')
-        settings = self._settings
-        task = checked_text('task', task or settings.task)
-        goal_id = checked_text('goal_id', goal_id) or self._goal_id()
+    def _start(self, task: str = '', goal_id: str = '', metadata_json: str = '') -> Episode:
         metadata = {**checked_metadata(metadata_json), 'robot': self._robot.robot}
         name = self.resolve_topic_name(EPISODE_TOPIC)
         self._info_topic = recorded_topic(name, self.get_publishers_info_by_topic(name))
         self._reception.discover()
-        missing = self._reception.missing(required_topics(self._robot))
-        if missing and settings.require_topics:
+        missing = self._reception.missing(self._required)
+        if missing and self._settings.require_topics:
             raise BagError(f'nobody publishes {", ".join(missing)}, which {self._robot.robot!r} '
                            f'needs for training; start that, or set require_topics to false')
-        self._finish()  # the one before
-        if self._index < 0:
-            self._index = next_index(self._root)
-        bag = BagWriter(self._root, episode_name(self._index), compression=settings.compression,
-                        chunk_bytes=settings.chunk_mb << 20)
-        done = Future(executor=self.executor)
-        thread = BagThread(
-            bag, WriterSettings(settings.queue_mb << 20, settings.chunk_s, settings.sync_s,
-                                settings.min_free_mb << 20), lambda: done.set_result(None))
-        episode = Episode(bag.path.name, self._index, task, goal_id, metadata, bag, thread, done,
-                          Future(executor=self.executor), start_ns=time.time_ns())
-        self._index += 1
-        self._last_error = self._told_error = ''
+        latched = list(self._reception.latched())
+        episode = self._session.start(task or self._settings.task, goal_id or self._goal_id(),
+                                      metadata, latched)
         self._reception.begin()
-        self._show(EpisodeInfo.RECORDING, episode)
-        for message in self._reception.latched():
-            # its own receive time would make the bag begin long before the episode
-            thread.put(message.topic, time.time_ns(), message.publish_ns, message.sequence,
-                       message.data, must=True)
-        self._episode = episode
-        self.get_logger().info(f'recording {episode.path}')
+        self._told_error, self._told_silent = '', []
         return episode
 
-    def stop(self, outcome: int, discard: bool = False, note: str = '') -> Future:
-        """End the episode; the future's result is (episode, where it is, what went wrong).
-
-        Raises:
-            BagError: If none is being recorded, or the outcome is none.
-        """
-        episode = self._episode
-        if episode is None:
-            raise BagError('no episode is being recorded')
-        if outcome not in _OUTCOMES and not discard:
-            raise BagError(f'outcome must be one of {_OUTCOMES}, got {outcome}')
-        episode.metadata['note'] = checked_text('note', note)
-        episode.discard = discard
-        episode.phase = EpisodeInfo.DISCARDED if discard else outcome
-        episode.stop_ns = time.time_ns()
-        self._episode, self._draining, self._drained = None, episode, 0
-        self._drain_timer.reset()
-        return episode.concluded
-
     def _drain(self) -> None:
-        """Close the episode once nothing of it comes any more; on a busy machine much waits."""
-        if self._draining is not None and self._drained:
-            self._drained = 0
-            return
-        self._drain_timer.cancel()
-        self._finish()
+        if self._session.drain():
+            self._drain_timer.cancel()
 
-    def _finish(self) -> None:
-        """Mark the end of the stopped episode and let its thread close the bag."""
-        episode, self._draining = self._draining, None
-        if episode is None:
-            return
-        episode.metadata['recorder'] = numbers_of(episode, self._reception)
-        self._show(episode.phase, episode)
-        self._closing.add(episode)
-        outcome = 'DISCARDED' if episode.discard else _OUTCOMES[episode.phase]
-        episode.thread.finish({
-            'episode_id': episode.name, 'task': episode.task, 'goal_id': episode.goal_id,
-            'outcome': outcome, 'recorder': json.dumps(episode.metadata['recorder'])})
-        episode.done.add_done_callback(
-            lambda _: episode.concluded.set_result(self._conclude(episode)))
+    def _goal_id(self) -> str:
+        """Return the id of the latched goal, if there is one."""
+        reader = self._reception.readers.get(self.resolve_topic_name('goal_image'))
+        newest = max(reader.latched.values(), key=lambda item: item.arrived_s,
+                     default=None) if reader else None
+        return deserialize_message(newest.data, GoalImage).goal_id[:200] if newest else ''
 
-    def _conclude(self, episode: Episode) -> tuple[Episode, Path, str]:
-        """Tell what became of an episode, when its writer has ended."""
-        self._closing.discard(episode)
-        report = episode.thread.report()
-        problem, path = report.error, episode.path
-        if episode.discard:
-            try:
-                path = episode.set_aside()
-            except BagError as error:
-                problem = f'{problem} {error}'.strip()
-        what = 'discarded' if episode.discard else 'recorded'
-        if problem:
-            self._last_error = problem
-            self.get_logger().error(f'{what} {episode.name}, with problems: {problem}')
-        lost = episode.metadata['recorder']['lost']
-        self.get_logger().info(f'{what} {path}: {report.messages} messages, '
-                               f'{report.written_bytes / 1e6:.1f} MB, {lost} lost, '
-                               f'{report.dropped} dropped')
-        return episode, path, problem
+    def _mark(self, phase: int, episode: Episode | None = None) -> EpisodeInfo:
+        about = {} if episode is None else {
+            'episode_id': episode.name, 'index': episode.index, 'task': episode.task,
+            'goal_id': episode.goal_id, 'metadata_json': json.dumps(episode.metadata)}
+        return episode_mark_to_msg(self.get_clock().now().nanoseconds, phase,
+                                   operator_id=self._settings.operator_id, **about)
 
-    def close(self) -> None:
-        """End what is being recorded, and wait for the disk; the last act of the node."""
-        episode = self._episode
-        if episode is not None:
-            self.stop(StopEpisode.Request.FAILURE, note='the recorder was ended')
-        self._finish()
-        for waiting in tuple(self._closing):
-            waiting.thread.join()
-            self._conclude(waiting)
+    def _show(self, phase: int, episode: Episode) -> None:
+        """Publish the mark, latched, and write it into the episode's bag."""
+        mark, now_ns = self._mark(phase, episode), time.time_ns()
+        episode.thread.put(self._info_topic, now_ns, now_ns, 0, serialize_message(mark), must=True)
+        self._info_pub.publish(mark)
 
     # Requests ----------------------------------------------------------------------------------
 
     def _on_start(self, request: StartEpisode.Request, response: StartEpisode.Response):
         try:
-            episode = self.start(request.task, request.goal_id, request.metadata_json)
+            episode = self._start(request.task, request.goal_id, request.metadata_json)
         except LewmError as error:
-            self._refuse('start', error)
-            response.success, response.message = False, str(error)
-            return response
+            return self._refuse('start', error, response)
         response.success = True
         response.episode_id, response.bag_uri = episode.name, str(episode.path)
         return response
 
     async def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response):
         try:
-            concluded = self.stop(request.outcome, request.discard, request.note)
+            concluded = self._session.stop(request.outcome, discard=request.discard,
+                                           note=request.note)
         except LewmError as error:
-            self._refuse('stop', error)
-            response.success, response.message = False, str(error)
-            return response
-        episode, path, problem = await concluded
-        report, numbers = episode.thread.report(), episode.metadata['recorder']
-        empty = [name for name in map(self.resolve_topic_name, required_topics(self._robot))
-                 if not numbers['received_by_topic'].get(name)]
-        warning = f'nothing came on {", ".join(empty)}' if empty else ''
-        response.success, response.message = not problem, problem or warning
-        response.episode_id, response.bag_uri = episode.name, str(path)
-        response.messages = report.messages
-        response.messages_lost = numbers['lost'] + report.dropped
-        response.queue_high_bytes = report.queue_high_bytes
+            return self._refuse('stop', error, response)
+        end: Conclusion = await concluded
+        counts = end.episode.metadata['recorder']
+        response.success, response.message = not end.problem, end.problem or self._doubts(counts)
+        response.episode_id, response.bag_uri = end.episode.name, str(end.path)
+        response.messages = end.report.messages
+        response.messages_lost = self._reception.lost + end.report.dropped
+        response.queue_high_bytes = end.report.queue_high_bytes
         return response
+
+    def _doubts(self, counts: dict) -> str:
+        """Say what people should know about an episode in which nothing went wrong."""
+        empty = [name for name in map(self.resolve_topic_name, self._required)
+                 if not counts['received_by_topic'].get(name)]
+        doubts = [f'nothing came on {", ".join(empty)}'] if empty else []
+        if isinstance(counts['lost'], str):
+            doubts.append('how many messages were lost is unknown: the middleware does not '
+                          'number them')
+        return '; '.join(doubts)
 
     def _on_command(self, message: String) -> None:
         try:
@@ -260,70 +188,41 @@ class RecorderNode(Node):
 
     def _obey(self, command: str) -> None:
         if command == 'start':
-            self.start()
+            self._start()
         elif command == 'discard':
-            self.stop(StopEpisode.Request.FAILURE, discard=True)
+            self._session.stop(StopEpisode.Request.FAILURE, discard=True)
         elif command in ('success', 'failure'):
-            self.stop(getattr(StopEpisode.Request, command.upper()))
+            self._session.stop(getattr(StopEpisode.Request, command.upper()))
         else:
             raise BagError('record_command is one of start, success, failure, discard')
 
-    def _refuse(self, what: str, error: LewmError) -> None:
-        self.get_logger().warning(f'{what!r} refused: {error}')
-
-    # Messages ----------------------------------------------------------------------------------
-
-    def _on_message(self, message: Received) -> None:
-        for episode in (self._episode, self._draining):
-            if episode is not None and episode.has(message.log_ns):
-                self._drained += episode is self._draining
-                episode.thread.put(message.topic, message.log_ns, message.publish_ns,
-                                   message.sequence, message.data)
-
-    def _show(self, phase: int, episode: Episode | None = None) -> None:
-        """Publish the mark, latched, and write it into the episode's bag."""
-        info = EpisodeInfo(header=conversions.header(self.get_clock().now().nanoseconds),
-                           phase=phase, operator_id=self._settings.operator_id)
-        if episode is not None:
-            info.episode_id, info.index, info.task = episode.name, episode.index, episode.task
-            info.goal_id, info.metadata_json = episode.goal_id, json.dumps(episode.metadata)
-            now_ns = time.time_ns()
-            episode.thread.put(self._info_topic, now_ns, now_ns, 0, serialize_message(info),
-                               must=True)
-        self._info_pub.publish(info)
-
-    def _goal_id(self) -> str:
-        """Return the id of the latched goal, if there is one."""
-        reader = self._reception.readers.get(self.resolve_topic_name('goal_image'))
-        newest = max(reader.latched.values(), key=lambda item: item.log_ns,
-                     default=None) if reader else None
-        return deserialize_message(newest.data, GoalImage).goal_id[:200] if newest else ''
+    def _refuse(self, what: str, error: LewmError, response=None):
+        self.get_logger().warning(f'{what[:80]!r} refused: {error}')
+        if response is not None:
+            response.success, response.message = False, str(error)
+        return response
 
     # Health ------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Say at once, and then not again, that something is being lost."""
-        if self._episode is None:
-            return
-        report = self._episode.thread.report()
-        silent = self._reception.silent(required_topics(self._robot), _SILENT_S)
-        if silent and silent != self._told_silent:
-            self.get_logger().error(f'{self._episode.name}: nothing has come on '
-                                    f'{", ".join(silent)} for {_SILENT_S:g} s')
-        self._told_silent = silent
-        problem = report.error or ('the queue is full, messages are dropped: the disk is too '
-                                   'slow' if report.dropped else '')
+        problem = self._session.watch()
         if problem and problem != self._told_error:
-            self._last_error = self._told_error = problem
-            self.get_logger().error(f'{self._episode.name}: {problem}')
+            self._told_error = problem
+            self.get_logger().error(problem)
             self._publish_diagnostics()
+        silent = (self._reception.silent(self._required, _SILENT_S)
+                  if self._session.recording else [])
+        if silent and silent != self._told_silent:
+            self.get_logger().error(f'nothing has come on {", ".join(silent)} for {_SILENT_S:g} s')
+        self._told_silent = silent
 
     def _publish_diagnostics(self) -> None:
-        episode, reception = self._episode, self._reception
-        missing = reception.missing(required_topics(self._robot))
-        level, summary = judge(episode, reception, error=self._last_error, missing=missing,
-                               silent=self._told_silent if episode else [])
-        values = live_numbers(episode, reception) if episode else {}
+        episode, reception = self._session.recording, self._reception
+        missing = reception.missing(self._required)
+        level, summary = level_and_summary(episode, reception, error=self._session.last_error,
+                                           missing=missing, silent=self._told_silent)
+        values = live_counts(episode, reception) if episode else {}
         self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
             self.get_clock().now().nanoseconds, f'{self.get_name()}: recording', level=level,
             summary=summary, hardware_id=self._robot.robot, values={
@@ -332,9 +231,16 @@ class RecorderNode(Node):
                 'problems': '; '.join(reception.problems.values())}))
 
 
+def _session_settings(settings: RecorderParameters) -> SessionSettings:
+    return SessionSettings(
+        WriterSettings(settings.queue_mb << 20, settings.chunk_s, settings.sync_s,
+                       settings.min_free_mb << 20),
+        settings.compression, settings.chunk_mb << 20, settings.close_s)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    return run_node(RecorderNode, args, last_act=RecorderNode.close)
+    return run_node(RecorderNode, args, last_act=RecorderNode.shut_down)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,15 @@
+"""Marks of recorded episodes: plain values to EpisodeInfo."""
+
+from __future__ import annotations
+
+from lewm_ros.msg import EpisodeInfo
+from lewm_ros.wire.conversions import header
+
+
+def episode_mark_to_msg(stamp_ns: int, phase: int, *, operator_id: str = '', episode_id: str = '',
+                        index: int = 0, task: str = '', goal_id: str = '',
+                        metadata_json: str = '') -> EpisodeInfo:
+    """Build the mark of an episode; `phase` is a constant of EpisodeInfo.msg."""
+    return EpisodeInfo(header=header(stamp_ns), phase=phase, operator_id=operator_id,
+                       episode_id=episode_id, index=index, task=task, goal_id=goal_id,
+                       metadata_json=metadata_json)
