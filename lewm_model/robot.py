@@ -15,29 +15,31 @@ from typing import Any
 from lewm_model import resources
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
+from lewm_model.robot_commands import (  # noqa: F401 - read from here by everybody
+    COMMAND_TYPES,
+    CommandTopic,
+    FLOAT_ARRAY,
+    HEADERLESS,
+    INTERFACES,
+    JOINT_COMMAND,
+    JOINT_STATE,
+    JOINT_TRAJECTORY,
+    read_commands,
+    SPEEDS,
+    TWIST,
+    TWIST_NAMES,
+    TWIST_STAMPED,
+)
 import numpy as np
 
-FLOAT_ARRAY = 'std_msgs/msg/Float64MultiArray'
-JOINT_TRAJECTORY = 'trajectory_msgs/msg/JointTrajectory'
-JOINT_STATE = 'sensor_msgs/msg/JointState'
-TWIST, TWIST_STAMPED = 'geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped'
 ODOMETRY = 'nav_msgs/msg/Odometry'
 IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-
-COMMAND_TYPES = {   # by interface, see msg/ActionChunk.msg
-    'joint_position': (FLOAT_ARRAY, JOINT_TRAJECTORY, JOINT_STATE),
-    'joint_velocity': (FLOAT_ARRAY, JOINT_TRAJECTORY, JOINT_STATE),
-    'joint_effort': (FLOAT_ARRAY, JOINT_STATE),
-    'twist': (TWIST, TWIST_STAMPED),
-}
-INTERFACES = tuple(COMMAND_TYPES)
-HEADERLESS = (FLOAT_ARRAY, TWIST)   # they carry no stamp, so only the receive time is known
-TWIST_NAMES = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
 ODOMETRY_NAMES = ('x', 'y', 'yaw')   # [m], [m], [rad] without jumps at +-pi
 STATE_TYPES = (JOINT_STATE, ODOMETRY)
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 ROLES = ('image', 'state', 'command')
-_MAY_BE_EMPTY = ('camera_info_topic', 'executed_topic', 'image_type', 'assume_encoding')
+_MAY_BE_EMPTY = ('camera_info_topic', 'executed_topic', 'image_type', 'assume_encoding',
+                 'command_topic', 'command_type')
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,18 @@ class RobotDescription:
     image_topic: str               # sensor_msgs/Image or sensor_msgs/CompressedImage
     camera_info_topic: str         # '' if there is none
     joint_state_topic: str         # of `state_type`
-    command_topic: str             # where the robot listens
-    command_type: str              # message type of `command_topic`, see COMMAND_TYPES
     executed_topic: str            # lewm_ros/ExecutedCommand, the training action;
-    #                                '': the training action is what was sent on `command_topic`
+    #                                '': the training action is what was sent to the robot
     interface: str                 # one of INTERFACES, decides the unit of an action
     joint_names: tuple[str, ...]   # A names, the order of the action vector
     min_command: np.ndarray        # float64 (A,), robot units
     max_command: np.ndarray        # float64 (A,), robot units
     max_rate: np.ndarray           # float64 (A,), slew limit while tracking [unit/s]
     stop_rate: np.ndarray          # float64 (A,), slew limit of an emergency ramp [unit/s]
+    command_topic: str = ''        # where the robot listens, if all joints have one topic
+    command_type: str = ''         # message type of `command_topic`, see COMMAND_TYPES
+    commands: tuple[CommandTopic, ...] = ()   # instead of these two: several topics, each with
+    #                                its {topic, type, joints}; see `command_topics`
     image_type: str = ''           # one of IMAGE_TYPES, where both were recorded on the topic
     state_type: str = JOINT_STATE  # one of STATE_TYPES
     state_joint_names: tuple[str, ...] = ()   # joints of the state; (): `joint_names`
@@ -93,8 +97,9 @@ class RobotDescription:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or (
                     not 0 < value < limit):
                 raise self._error(name, f'a number of seconds in (0, {limit})', value)
-        self._check_types()
         self._set('joint_names', self._names('joint_names', 1))
+        self._set('commands', self._commands())
+        self._check_types()
         self._set('state_joint_names', self._names('state_joint_names', 0))
         self._set('shared_topics', self._names('shared_topics', 0))
         self._check_names()
@@ -104,6 +109,11 @@ class RobotDescription:
         if not (self.min_command < self.max_command).all():
             raise self._error('min_command', f'below max_command={self.max_command.tolist()} '
                               'for every joint', self.min_command.tolist())
+        if self.interface in SPEEDS and not (
+                (self.min_command <= 0) & (self.max_command >= 0)).all():
+            raise self._error('min_command and max_command', 'on both sides of 0 for interface '
+                              f'{self.interface}, because a robot must be allowed to stand still',
+                              [self.min_command.tolist(), self.max_command.tolist()])
         for name in ('max_rate', 'stop_rate'):
             if not (getattr(self, name) > 0).all():
                 raise self._error(name, 'positive for every joint', getattr(self, name).tolist())
@@ -142,21 +152,45 @@ class RobotDescription:
                 else self.state_joint_names or self.joint_names)
 
     @property
-    def action_topic(self) -> str:
-        """The topic that training actions are read from."""
-        return self.executed_topic or self.command_topic
+    def command_topics(self) -> tuple[CommandTopic, ...]:
+        """Every topic that the robot listens to, at least one, whichever form the file has."""
+        return self.commands or (
+            CommandTopic(self.command_topic, self.command_type, self.joint_names),)
+
+    @property
+    def action_topics(self) -> tuple[str, ...]:
+        """The topics that training actions are read from."""
+        return ((self.executed_topic,) if self.executed_topic
+                else tuple(one.topic for one in self.command_topics))
 
     @property
     def control_dt_ns(self) -> int:
         """The control step in integer nanoseconds, for stamps."""
         return round(self.control_dt_s * 1e9)
 
+    def _commands(self) -> tuple[CommandTopic, ...]:
+        short = [name for name in ('command_topic', 'command_type') if getattr(self, name)]
+        try:
+            commands = read_commands(self.commands, self.joint_names)
+        except ConfigError as error:
+            raise ConfigError(f'robot {self.robot!r}: {error}') from error
+        if commands and short:
+            raise ConfigError(f'robot {self.robot!r} has commands and {" and ".join(short)}; '
+                              f'commands alone say everything, remove the other')
+        if not commands and len(short) < 2:
+            raise ConfigError(f'robot {self.robot!r} does not say where it takes commands; set '
+                              f'command_topic and command_type, or commands: a list of '
+                              f'{{topic, type, joints}}')
+        return commands
+
     def _check_types(self) -> None:
         if self.interface not in INTERFACES:
             raise self._error('interface', f'one of {", ".join(INTERFACES)}', self.interface)
-        if self.command_type not in COMMAND_TYPES[self.interface]:
-            raise self._error('command_type', f'one of {", ".join(COMMAND_TYPES[self.interface])} '
-                              f'for interface {self.interface}', self.command_type)
+        for one in self.command_topics:
+            if one.type not in COMMAND_TYPES[self.interface]:
+                raise self._error('type' if self.commands else 'command_type', 'one of '
+                                  f'{", ".join(COMMAND_TYPES[self.interface])} for interface '
+                                  f'{self.interface}', one.type)
         if self.state_type not in STATE_TYPES:
             raise self._error('state_type', f'one of {", ".join(STATE_TYPES)}', self.state_type)
         if self.image_type and self.image_type not in IMAGE_TYPES:
@@ -186,10 +220,10 @@ class RobotDescription:
                 getattr(value, role) in ('header', 'receive') for role in ROLES):
             raise self._error('clocks', "'header' or 'receive' for each of image, state, command",
                               self.clocks)
-        if not self.executed_topic and self.command_type in HEADERLESS and (
-                value.command != 'receive'):
-            raise self._error('clocks', f'{{command: receive}}, because {self.command_type} has '
-                              'no header and executed_topic is empty', self.clocks)
+        for one in () if self.executed_topic else self.command_topics:
+            if one.type in HEADERLESS and value.command != 'receive':
+                raise self._error('clocks', f'{{command: receive}}, because {one.type} has no '
+                                  'header and executed_topic is empty', self.clocks)
         return value
 
     def _names(self, key: str, least: int) -> tuple[str, ...]:

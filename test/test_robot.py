@@ -2,6 +2,7 @@ import os
 
 from bag_factory import robot
 from lewm_model.errors import ConfigError
+from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_shipped_robots_say_what_is_measured_and_where_actions_are_read(name, st
     arm = RobotDescription.from_yaml(name)
     assert arm.robot == name
     assert arm.state_names == (state or arm.joint_names)
-    assert arm.action_topic == topic
+    assert arm.action_topics == (topic,)
 
 
 @pytest.mark.parametrize('kind', ['geometry_msgs/msg/Twist', 'std_msgs/msg/Float64MultiArray'])
@@ -95,3 +96,71 @@ def test_a_description_crosses_to_another_process():
     process, *facts = elsewhere(facts_of, arm)
     assert process != os.getpid()
     assert facts == [arm.clocks, arm.joint_names, arm.max_rate.tolist()]
+
+
+ARM_AND_GRIPPER = {
+    'command_topic': '', 'command_type': '', 'interface': 'joint_position',
+    'joint_names': ['shoulder', 'wrist'],
+    'commands': [{'topic': 'grip', 'type': 'trajectory_msgs/msg/JointTrajectory',
+                  'joints': ['wrist']},
+                 {'topic': '/arm', 'type': 'std_msgs/msg/Float64MultiArray',
+                  'joints': ['shoulder']}]}
+
+
+def test_arm_and_gripper_have_topics_of_their_own():
+    """List and short form read alike; actions come from all topics, or the executed one."""
+    two = robot(**ARM_AND_GRIPPER)
+    assert [one.topic for one in two.command_topics] == ['grip', '/arm']
+    assert [one.places(two.joint_names) for one in two.command_topics] == [[1], [0]]
+    assert two.action_topics == ('executed_command',)
+    sent = robot(**ARM_AND_GRIPPER, executed_topic='', clocks={'command': 'receive'})
+    assert sent.action_topics == ('grip', '/arm')
+
+    [one] = robot().command_topics
+    assert (one.topic, one.joints) == ('commands', ('shoulder', 'wrist'))
+
+
+def entry(**changes):
+    return {'topic': 'arm', 'type': 'std_msgs/msg/Float64MultiArray',
+            'joints': ['shoulder', 'wrist'], **changes}
+
+
+@pytest.mark.parametrize(('commands', 'message'), [
+    ('arm', 'commands must be a list of {topic, type, joints}'),
+    ([{'topic': 'arm'}], r'commands\[0\] must have the keys topic, type, joints'),
+    ([entry(joints=[])], r'commands\[0\].joints must be a list of names, at least one'),
+    ([entry(topic='')], r'commands\[0\].topic must be a text that is not empty'),
+    ([entry(joints=['shoulder'])], r'every joint .* once; without a topic: wrist, not in .* none'),
+    ([entry(joints=['shoulder', 'wrist', 'x'])], 'without a topic: none, not in joint_names: x'),
+    ([entry(), entry(topic='b')], 'the joint shoulder, wrist more than once'),
+    ([entry(joints=['shoulder']), entry(topic='/arm', joints=['wrist'])], 'the topic arm more'),
+    ([entry(type='geometry_msgs/msg/Twist')], 'type must be one of std_msgs/msg/Float64Multi'),
+    ([], 'does not say where it takes commands; set command_topic and command_type, or comm')])
+def test_commands_that_do_not_add_up_are_refused(commands, message):
+    """Every joint has one topic, every topic its joints, and every error says which is wrong."""
+    with pytest.raises(ConfigError, match=message):
+        robot(command_topic='', command_type='', commands=commands)
+
+
+def test_two_ways_to_say_one_thing_are_refused():
+    """`commands` beside `command_topic` would leave open which counts."""
+    with pytest.raises(ConfigError, match='has commands and command_topic and command_type'):
+        robot(commands=[entry()])
+
+
+def test_a_robot_may_always_stand_still():
+    """Limits of speeds contain zero; those of positions need not."""
+    with pytest.raises(ConfigError, match='on both sides of 0 for interface joint_velocity'):
+        robot(min_command=[-2, 0.1])
+    with pytest.raises(ConfigError, match='allowed to stand still'):
+        robot(max_command=[-1, 2])
+    assert robot(min_command=[0, -2]).min_command[0] == 0
+    robot(interface='joint_position', min_command=[0.1, 1])
+
+
+@pytest.mark.parametrize(('first_s', 'second_s', 'same'), [
+    (0.0333, 1 / 30, True), (1 / 29.97, 1 / 30, True), (0.05, 0.05, True), (0.08, 0.1, False),
+    (0.033, 1 / 30, False), (0.1, 0.0995, False)])
+def test_rates_are_the_same_but_for_rounding(first_s, second_s, same):
+    """Four decimals in a file, or NTSC instead of 30 Hz, are no other rate; 1 % is."""
+    assert same_rate(first_s, second_s) is same

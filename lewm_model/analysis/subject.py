@@ -9,6 +9,7 @@ from lewm_model.bundle import Bundle
 from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
+from lewm_model.rates import same_rate
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
@@ -49,8 +50,7 @@ class Subject:
                                f'bundle {bundle.model_config.action_dim} '
                                f'({", ".join(bundle.action_names)}); give the data set it was '
                                f'trained from')
-        if data.control_dt_s is not None and not np.isclose(data.control_dt_s,
-                                                            bundle.control_dt_s):
+        if data.control_dt_s is not None and not same_rate(data.control_dt_s, bundle.control_dt_s):
             raise DatasetError(f'{data.path} has a control step of {data.control_dt_s} s, the '
                                f'bundle of {bundle.control_dt_s} s; give the data set it was '
                                f'trained from')

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
+from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 import numpy as np
 
@@ -32,7 +33,8 @@ def with_robot(data: EpisodeFile, robot: RobotDescription) -> EpisodeFile:
                            f'{robot.robot!r} has {len(robot.joint_names)} '
                            f'({", ".join(robot.joint_names)}); choose the robot it was made with')
     for name in NEEDED:
-        if name in said and not _same(said[name], told[name]):
+        agree = same_rate if name == 'control_dt_s' else _same
+        if name in said and not agree(said[name], told[name]):
             raise DatasetError(f'{data.path} says {name} {said[name]}, robot {robot.robot!r} '
                                f'{told[name]}; choose the robot it was made with, or none')
     return replace(data, attributes={**told, **said})

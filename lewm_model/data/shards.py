@@ -12,6 +12,7 @@ from lewm_model.data.columns import INDEX_COLUMNS, LazyColumns
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.rows import ChunkedRows, JoinedRows, Rows
 from lewm_model.errors import DatasetError
+from lewm_model.rates import same_rate
 import numpy as np
 
 _log = logging.getLogger(__name__)
@@ -111,7 +112,8 @@ def _require_fit(one: EpisodeFile, other: EpisodeFile) -> None:
     facts += [(name, *(_comparable(part.attributes.get(name)) for part in (one, other)))
               for name in MUST_AGREE]
     for name, first, second in facts:
-        if first != second:
+        if first != second and not (name == 'control_dt_s' and None not in (first, second)
+                                    and same_rate(first, second)):
             first, second = ('not given' if value is None else value for value in (first, second))
             raise DatasetError(
                 f'{one.path} and {other.path} cannot be one data set: the {name} is {first} in '

@@ -25,6 +25,7 @@ from lewm_model.ingest.present import describe_settings, read_present, report_pa
 from lewm_model.ingest.report import BagReport, IngestReport
 from lewm_model.ingest.scratch import Scratch, scratch_folder
 from lewm_model.ingest.set_writer import sync_folder
+from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_conversions
 
@@ -60,7 +61,7 @@ def ingest(bags: list[str | Path], robot: RobotDescription, out: str | Path, con
             other content, or no bag gave an episode.
     """
     out = Path(out)
-    if config.control_dt_s != robot.control_dt_s:
+    if not same_rate(config.control_dt_s, robot.control_dt_s):
         raise DatasetError(f'control_dt_s is {config.control_dt_s} in the data settings and '
                            f'{robot.control_dt_s} for robot {robot.robot!r}; make them equal')
     import_h5py()  # what is missing is said once, not by every worker

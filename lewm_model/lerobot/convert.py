@@ -24,6 +24,7 @@ from lewm_model.lerobot.episode import COMBINE, convert_episode, EpisodeReport, 
 from lewm_model.lerobot.files import import_parquet
 from lewm_model.lerobot.meta import Feature, LeRobotEpisode, LeRobotSet
 from lewm_model.lerobot.video import import_av
+from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_conversions
 import numpy as np
@@ -167,7 +168,7 @@ def _facts(source: LeRobotSet, choice: LeRobotChoice, action: Feature, state: Fe
              **({'state_names': list(state.names)} if state else {})}
     if robot is None:
         return facts
-    if robot.action_dim != action.width or abs(robot.control_dt_s - control_dt_s) > 1e-6:
+    if robot.action_dim != action.width or not same_rate(robot.control_dt_s, control_dt_s):
         raise DatasetError(
             f'robot {robot.robot!r} has {robot.action_dim} actions '
             f'({", ".join(robot.joint_names)}) every {robot.control_dt_s:g} s, the data set has '

@@ -101,13 +101,13 @@ def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
         BagError: A topic is missing, has another type, carries another robot's joints or no
             usable stamps.
     """
-    action_types = (EXECUTED_TYPE,) if robot.executed_topic else (robot.command_type,)
+    action_types = (EXECUTED_TYPE,) if robot.executed_topic else (robot.command_topics[0].type,)
     topics = {
         'image': find_topic(bag, robot, robot.image_topic, 'image_topic',
                             (robot.image_type,) if robot.image_type else IMAGE_TYPES),
         'state': find_topic(bag, robot, robot.joint_state_topic, 'joint_state_topic',
                             (robot.state_type,)),
-        'command': find_topic(bag, robot, robot.action_topic,
+        'command': find_topic(bag, robot, robot.action_topics[0],
                               'executed_topic' if robot.executed_topic else 'command_topic',
                               action_types)}
     marks = {(topic.name, topic.type) for topic in bag.topics

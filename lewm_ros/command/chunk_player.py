@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lewm_model.errors import PlanningError, ShapeError
+from lewm_model.rates import same_rate
 from lewm_model.types import ActionChunk
 import numpy as np
 
@@ -166,7 +167,7 @@ class ChunkPlayer:
         if len(shape) != 2 or shape[0] < 1 or shape[1] != self._action_dim:
             raise ShapeError(f'chunk {chunk.sequence} has actions {shape}, this robot needs '
                              f'(rows, {self._action_dim}) with at least one row')
-        if not abs(chunk.dt_s - self._dt_s) <= 1e-6:
+        if not same_rate(chunk.dt_s, self._dt_s):
             raise PlanningError(f'chunk {chunk.sequence} has a control step of {chunk.dt_s} s, '
                                 f'this robot has {self._dt_s} s')
         if not np.isfinite(chunk.actions).all():

@@ -10,6 +10,7 @@ from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError
 from lewm_model.planning.policy import Policy
+from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 from lewm_model.types import Observation
 from lewm_ros.node.parameters import parameter
@@ -127,7 +128,6 @@ def check_fit(bundle: Bundle, robot: RobotDescription) -> None:
         BundleError: The message names both sides.
     """
     numbers = {
-        'control_dt_s': (bundle.control_dt_s, robot.control_dt_s),
         'smallest actions': (bundle.action_min.tolist(), robot.min_command.tolist()),
         'largest actions': (bundle.action_max.tolist(), robot.max_command.tolist()),
     }
@@ -135,6 +135,8 @@ def check_fit(bundle: Bundle, robot: RobotDescription) -> None:
     if bundle.action_names == robot.joint_names:
         misfits = {name: pair for name, pair in numbers.items()
                    if not np.allclose(*pair, rtol=1e-5, atol=1e-9)}
+        if not same_rate(bundle.control_dt_s, robot.control_dt_s):
+            misfits['control_dt_s'] = (bundle.control_dt_s, robot.control_dt_s)
     for name, (model, machine) in misfits.items():
         raise BundleError(f'the bundle (made for robot {bundle.robot!r}) has {name} {model}, '
                           f'robot {robot.robot!r} has {machine}; choose a bundle trained for '
