@@ -1,0 +1,92 @@
+"""Two publishers of the same joints on one topic: found from what the messages say.
+
+Neither a bag nor a subscription tells who sent a message. Two sources show in two ways: the same
+joint comes with several frame_ids, or its value jumps away and back, again and again. A joint that
+moves does not come back to where it was within a few messages, with a jump both ways; noise does,
+but by less than `MIN_JUMP`.
+
+Usual causes: `joint_state_publisher` (zeros) beside the driver, or two drivers of one arm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+MIN_JUMP = 0.02      # [rad] or [m], and this share of the joint's range so far:
+RANGE_SHARE = 0.1    # smaller jumps may be noise
+BACK = 0.3           # of the jump: how near to its old value a joint has to come back
+WITHIN = 4           # messages after which a jump is no longer expected back
+RETURNS = 6          # so many returns among
+AMONG = 60           # so many messages of a joint are two publishers
+
+
+@dataclass
+class _Joint:
+    """What is known of one joint."""
+
+    count: int = 0
+    value: float = np.nan
+    low: float = np.inf
+    high: float = -np.inf
+    base: float = np.nan      # value before the last jump
+    jump: float = 0.0         # of the last jump, with its sign
+    jumped: int = -WITHIN     # message of the last jump
+    source: str | None = None
+
+
+class PublisherConflict:
+    """Watches the messages of one topic for a second publisher of the same joints.
+
+    Attributes:
+        reason: Why there are two publishers, in words; '' as long as there is no sign of it.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ''
+        self._joints: dict[str, _Joint] = {}
+        self._returns: dict[str, deque[int]] = {}
+
+    def add(self, names: Sequence[str], values: Sequence[float], source: str | None = None
+            ) -> bool:
+        """Take the values of one message; return True once there are two publishers.
+
+        Args:
+            names: Joints, or other names of values, that the message gives.
+            values: Their positions; numbers that are not finite are left out.
+            source: What tells the publisher apart, such as the header's frame_id; None if nothing
+                does.
+        """
+        for name, value in zip(names, values, strict=True):
+            if self.reason:
+                break
+            if np.isfinite(value):
+                self._take(name, float(value), source)
+        return bool(self.reason)
+
+    def _take(self, name: str, value: float, source: str | None) -> None:
+        joint = self._joints.setdefault(name, _Joint())
+        if joint.count and source is not None and joint.source not in (None, source):
+            self.reason = (f'{name} is published with the frame_ids {joint.source[:60]!r} '
+                           f'({joint.value:.4g}) and {source[:60]!r} ({value:.4g})')
+        joint.source = source
+        joint.count += 1
+        joint.low, joint.high = min(joint.low, value), max(joint.high, value)
+        step = value - joint.value
+        if joint.count > 1 and abs(step) > max(MIN_JUMP, RANGE_SHARE * (joint.high - joint.low)):
+            if (joint.count - joint.jumped <= WITHIN and step * joint.jump < 0
+                    and abs(value - joint.base) <= BACK * abs(joint.jump)):
+                self._returned(name, joint, value)
+            joint.base, joint.jump, joint.jumped = joint.value, step, joint.count
+        joint.value = value
+
+    def _returned(self, name: str, joint: _Joint, value: float) -> None:
+        returns = self._returns.setdefault(name, deque(maxlen=RETURNS))
+        returns.append(joint.count)
+        if len(returns) == RETURNS and joint.count - returns[0] < AMONG:
+            self.reason = self.reason or (
+                f'{name} jumps between two values and back, {RETURNS} times in '
+                f'{joint.count - returns[0] + 1} messages, last {joint.value:.4g} and {value:.4g}')
