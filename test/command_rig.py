@@ -30,7 +30,8 @@ class Robot:
         self.interface = RobotInterface(RobotDescription.from_yaml(
             parameters.get('robot', 'sim_reacher')))
         self.process = graph.spawn(module, output=self.log, parameters=parameters)
-        self.commands = graph.collect(self.interface.message_type, self.interface.topic,
+        [(topic, kind)] = self.interface.outputs
+        self.commands = graph.collect(kind, topic,
                                       qos.RECORD)
         self.executed = graph.collect(ExecutedCommand, self.interface.executed_topic, qos.RECORD)
         self.states = graph.collect(ControllerState, 'controller_state', qos.RECORD)

@@ -8,6 +8,7 @@ it in a grey picture every control step.
 """
 
 import contextlib
+from functools import partial
 import sys
 
 from geometry_msgs.msg import Quaternion
@@ -39,13 +40,16 @@ class FakeRobot(Node):
         state_type = Odometry if robot.state_type == ODOMETRY else JointState
         self._state_pub = self.create_publisher(state_type, robot.joint_state_topic, qos.SENSOR)
         self._image_pub = self.create_publisher(Image, robot.image_topic, qos.IMAGE)
-        self.create_subscription(self._interface.message_type, robot.command_topic,
-                                 self._on_command, qos.LATEST)
+        for output, (topic, kind) in enumerate(self._interface.outputs):
+            self.create_subscription(kind, topic, partial(self._on_command, output), qos.LATEST)
         self.create_timer(PERIOD_S, self._advance)
         self.create_timer(robot.control_dt_s, self._show)
 
-    def _on_command(self, message) -> None:
-        self._command = self._interface.from_msg(message)
+    def _on_command(self, output: int, message) -> None:
+        places, values = self._interface.read(output, message)
+        self._command = np.array(self._pose[:self._robot.action_dim] if self._command is None
+                                 else self._command)
+        self._command[places] = values
         self._command_ns = self.get_clock().now().nanoseconds
 
     def _advance(self) -> None:

@@ -1,6 +1,8 @@
 """Action vector to robot command and back, for every interface and command type."""
 
 from dataclasses import replace
+import sys
+from types import ModuleType
 
 from bag_factory import robot
 from lewm_model.bags.interfaces import default_typestore
@@ -29,6 +31,31 @@ STAMP_NS = 1_700_000_000_250_000_001
 PAIRS = [(interface, kind) for interface, kinds in robots.COMMAND_TYPES.items() for kind in kinds]
 
 
+class StandInJointCommand:
+    """The fields of control_msgs/JointCommand, whose package is not among our wheels."""
+
+    def __init__(self, *, header, joint_names, interface_name, values) -> None:
+        self.header, self.joint_names = header, joint_names
+        self.interface_name, self.values = interface_name, values
+
+
+@pytest.fixture(autouse=True)
+def control_msgs(monkeypatch):
+    """Stand in for the package, as if it were installed."""
+    module = ModuleType('control_msgs.msg')
+    module.JointCommand = StandInJointCommand
+    monkeypatch.setitem(sys.modules, 'control_msgs', ModuleType('control_msgs'))
+    monkeypatch.setitem(sys.modules, 'control_msgs.msg', module)
+    return module
+
+
+def sent(interface: RobotInterface, action: np.ndarray, stamp_ns: int = 0):
+    """Return the one message of a robot with one command topic."""
+    [(topic, message)] = interface.to_msgs(action, stamp_ns)
+    assert topic == interface.robot.command_topic
+    return message
+
+
 def described(interface: str, kind: str, **changes) -> RobotDescription:
     """Return a robot of this pair whose sent commands are its training actions."""
     base = {'interface': interface, 'command_type': kind, 'executed_topic': '',
@@ -44,6 +71,8 @@ def from_wire(message, kind: str):
     rclpy leaves its buffer as long as it was estimated, so the check of the length is left out;
     DDS sends what was written only.
     """
+    if kind == robots.JOINT_COMMAND:   # no typesupport; its fields are what a bag's are
+        return message
     store = default_typestore()
     definition = store.get_msgdef(kind)
     raw = bytes(serialize_message(message))[4:]
@@ -69,10 +98,10 @@ def test_recordings_of_live_commands_hold_the_same_actions(interface, kind):
     live = RobotInterface(arm)
     actions = np.random.default_rng(7).normal(0, 1, (20, 2))
     stamps_ns = [STAMP_NS + k * arm.control_dt_ns for k in range(20)]
-    messages = [live.to_msg(action, stamp)
+    messages = [sent(live, action, stamp)
                 for action, stamp in zip(actions, stamps_ns, strict=True)]
 
-    assert all(type(message) is live.message_type for message in messages)
+    assert all(type(message) is live.outputs[0][1] for message in messages)
     starts, ends, read = read_offline(arm, messages, stamps_ns)
     np.testing.assert_array_equal(read, actions)
     np.testing.assert_array_equal(starts, stamps_ns)
@@ -109,11 +138,11 @@ def test_interface_constants_are_those_of_the_message_definition():
 def test_joint_velocities_as_forward_command_controller_takes_them():
     """One plain array in joint order, and back."""
     interface = RobotInterface(SIM)
-    message = interface.to_msg(np.array([0.5, -1.25]))
+    message = sent(interface, np.array([0.5, -1.25]))
 
     assert message == Float64MultiArray(data=[0.5, -1.25])
     assert interface.from_msg(message).tolist() == [0.5, -1.25]
-    assert interface.topic == 'joint_velocity_controller/commands'
+    assert interface.outputs == (('joint_velocity_controller/commands', Float64MultiArray),)
     assert interface.executed_topic == 'executed_command'
     assert interface.code == ActionChunk.JOINT_VELOCITY
     assert interface.names == ['shoulder', 'wrist']
@@ -123,17 +152,17 @@ def test_twist_axes_that_are_no_action_stay_zero():
     """The names place the values; `command_type` decides whether there is a stamp and a frame."""
     plain = RobotInterface(described('twist', robots.TWIST))
     expected = Twist(linear=Vector3(x=0.25), angular=Vector3(z=-1.0))
-    assert plain.to_msg(np.array([-1.0, 0.25]), STAMP_NS) == expected
+    assert sent(plain, np.array([-1.0, 0.25]), STAMP_NS) == expected
 
     stamped = RobotInterface(described('twist', robots.TWIST_STAMPED, command_frame='base'))
-    message = stamped.to_msg(np.array([-1.0, 0.25]), STAMP_NS)
+    message = sent(stamped, np.array([-1.0, 0.25]), STAMP_NS)
     assert message == TwistStamped(header=conversions.header(STAMP_NS, 'base'), twist=expected)
 
 
 def test_a_trajectory_is_one_point_a_control_step_ahead():
     """Positions alone: a velocity at the end would be refused, and zero there would brake."""
     arm = described('joint_position', robots.JOINT_TRAJECTORY, control_dt_s=1.25)
-    message = RobotInterface(arm).to_msg(np.array([0.5, -0.5]), STAMP_NS)
+    message = sent(RobotInterface(arm), np.array([0.5, -0.5]), STAMP_NS)
     [point] = message.points
     assert message.joint_names == ['shoulder', 'wrist']
     assert (list(point.positions), list(point.velocities)) == ([0.5, -0.5], [])
@@ -141,14 +170,14 @@ def test_a_trajectory_is_one_point_a_control_step_ahead():
     assert conversions.header_stamp_ns(message) == 0   # it begins at once
 
     speed = RobotInterface(described('joint_velocity', robots.JOINT_TRAJECTORY))
-    [point] = speed.to_msg(np.array([0.5, -0.5])).points
+    [point] = sent(speed, np.array([0.5, -0.5])).points
     assert (list(point.positions), list(point.velocities)) == ([], [0.5, -0.5])
 
 
 def test_a_trajectory_is_stamped_where_its_header_is_the_clock():
     """`clocks: {command: header}` means that the stamp counts, so it is written."""
     arm = described('joint_position', robots.JOINT_TRAJECTORY, clocks={'command': 'header'})
-    message = RobotInterface(arm).to_msg(np.zeros(2), STAMP_NS)
+    message = sent(RobotInterface(arm), np.zeros(2), STAMP_NS)
     assert conversions.header_stamp_ns(message) == STAMP_NS
 
 
@@ -183,7 +212,7 @@ def test_a_trajectory_without_positions_is_no_position_command(empty):
 def test_commands_of_another_size_or_not_finite_are_refused(interface, kind, action):
     """Nothing broken leaves for any robot; the message names the values and what is allowed."""
     with pytest.raises(ShapeError, match=r'2 finite numbers \((shoulder|angular.z), '):
-        RobotInterface(described(interface, kind)).to_msg(np.array(action))
+        sent(RobotInterface(described(interface, kind)), np.array(action))
 
 
 @pytest.mark.parametrize('data', [[1.0], [1.0, 2.0, 3.0], [], [1.0, np.nan]])
@@ -199,3 +228,85 @@ def test_a_node_that_understands_one_interface_refuses_the_others():
     other = replace(SIM, interface='joint_position')
     with pytest.raises(ConfigError, match="the simulator works with joint_velocity, .*'sim_reach"):
         RobotInterface(other).require('joint_velocity', 'the simulator')
+
+
+def two_topics(**changes) -> RobotDescription:
+    """Return an arm of three joints whose gripper has a topic and a type of its own."""
+    return robot(**{
+        'interface': 'joint_position', 'joint_names': ['grip', 'shoulder', 'wrist'],
+        'command_topic': '', 'command_type': '', 'clocks': {'command': 'receive'},
+        'executed_topic': '', **{name: [bound] * 3 for name, bound in (
+            ('min_command', -9), ('max_command', 9), ('max_rate', 1), ('stop_rate', 2))},
+        'commands': [{'topic': 'arm', 'type': robots.FLOAT_ARRAY, 'joints': ['wrist', 'shoulder']},
+                     {'topic': 'grip', 'type': robots.JOINT_TRAJECTORY, 'joints': ['grip']}],
+        **changes})
+
+
+def test_every_command_topic_gets_a_message_of_its_joints():
+    """In the order of the topic's joints, with the topic's type; read back to their places."""
+    interface = RobotInterface(two_topics())
+    assert interface.outputs == (('arm', Float64MultiArray), ('grip', JointTrajectory))
+
+    (arm, array), (grip, trajectory) = interface.to_msgs(np.array([0.1, 0.2, 0.3]))
+
+    assert (arm, list(array.data)) == ('arm', [0.3, 0.2])
+    assert (grip, trajectory.joint_names) == ('grip', ['grip'])
+    assert list(trajectory.points[0].positions) == [0.1]
+    places, values = interface.read(0, array)
+    assert (places, values.tolist()) == ([2, 1], [0.3, 0.2])
+    assert interface.read(1, trajectory)[0] == [0]
+    with pytest.raises(ShapeError, match='2 command topics, one message is not its action'):
+        interface.from_msg(array)
+    with pytest.raises(ShapeError, match=r'3 finite numbers \(grip, shoulder, wrist\)'):
+        interface.to_msgs(np.array([0.1, np.nan, 0.3]))
+
+
+@pytest.mark.parametrize('seed', range(10))
+def test_any_division_into_topics_carries_the_whole_action(seed):
+    """Property: whatever joints each topic has, in whatever order, all messages are the action."""
+    rng = np.random.default_rng(seed)
+    names = [f'j{index}' for index in range(rng.integers(2, 8))]
+    parts = np.array_split(rng.permutation(names), rng.integers(1, len(names) + 1))
+    interface = RobotInterface(two_topics(
+        joint_names=names, commands=[
+            {'topic': f't{index}', 'type': str(rng.choice(robots.COMMAND_TYPES['joint_position'])),
+             'joints': [str(name) for name in part]} for index, part in enumerate(parts)],
+        **{name: [bound] * len(names) for name, bound in (
+            ('min_command', -9), ('max_command', 9), ('max_rate', 1), ('stop_rate', 2))}))
+    action, read = rng.normal(0, 1, len(names)), np.full(len(names), np.nan)
+
+    for index, (topic, message) in enumerate(interface.to_msgs(action, STAMP_NS)):
+        assert (topic, type(message)) == interface.outputs[index]
+        places, values = interface.read(index, message)
+        read[places] = values
+
+    np.testing.assert_array_equal(read, action)
+
+
+def test_joint_command_says_joints_interface_and_time():
+    """control_msgs/JointCommand of `position`; another interface_name is no command for us."""
+    interface = RobotInterface(described('joint_position', robots.JOINT_COMMAND))
+    message = sent(interface, np.array([0.5, -0.5]), STAMP_NS)
+
+    assert (message.joint_names, message.interface_name, message.values) == (
+        ['shoulder', 'wrist'], 'position', [0.5, -0.5])
+    assert conversions.header_stamp_ns(message) == STAMP_NS
+    message.interface_name = 'velocity'
+    with pytest.raises(ShapeError, match="has interface_name 'position', got 'velocity'"):
+        interface.from_msg(message)
+
+
+def test_joint_command_without_its_package_names_the_fix(control_msgs):
+    """An older control_msgs has no such message; robots that do not need it do not notice."""
+    del control_msgs.JointCommand
+    with pytest.raises(ConfigError, match='not installed here .*install ros-.*-control-msgs 6.10'):
+        RobotInterface(described('joint_position', robots.JOINT_COMMAND))
+    RobotInterface(SIM)
+
+
+def test_arrays_that_do_not_fit_the_names_are_no_command():
+    """As the message definition has it: which value is whose would be a guess."""
+    interface = RobotInterface(described('joint_position', robots.JOINT_STATE))
+    short = JointState(name=['gripper', 'shoulder', 'wrist'], position=[1.0, 2.0])
+    with pytest.raises(ShapeError, match='3 names and 2 values of command'):
+        interface.from_msg(short)

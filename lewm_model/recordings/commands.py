@@ -14,11 +14,11 @@ from lewm_model.errors import BagError
 from lewm_model.recordings.states import joint_order
 from lewm_model.robot import (
     FLOAT_ARRAY,
+    JOINT_COMMAND,
     JOINT_STATE,
     JOINT_TRAJECTORY,
     RobotDescription,
     TWIST_NAMES,
-    TWIST_STAMPED,
 )
 import numpy as np
 
@@ -30,9 +30,9 @@ JOINT_FIELDS = {'joint_position': 'position', 'joint_velocity': 'velocity',
 _TWIST_FIELDS = attrgetter(*TWIST_NAMES)
 
 
-def twist_values(message: Any, message_type: str) -> tuple[float, ...]:
+def twist_values(message: Any) -> tuple[float, ...]:
     """Return the six numbers of a Twist or TwistStamped in the order of `TWIST_NAMES`."""
-    return _TWIST_FIELDS(message.twist if message_type == TWIST_STAMPED else message)
+    return _TWIST_FIELDS(getattr(message, 'twist', message))
 
 
 class ActionReader:
@@ -116,7 +116,9 @@ class ActionReader:
             return np.array(message.data)
         if self._type == JOINT_STATE:
             return self._named(message.name, getattr(message, JOINT_FIELDS[robot.interface]))
-        values = dict(zip(TWIST_NAMES, twist_values(message, self._type), strict=True))
+        if self._type == JOINT_COMMAND:
+            return self._named(message.joint_names, message.values)
+        values = dict(zip(TWIST_NAMES, twist_values(message), strict=True))
         self.unused |= {name for name, value in values.items()
                         if value and name not in robot.joint_names}
         return np.array([values[name] for name in robot.joint_names])

@@ -100,7 +100,7 @@ def observe_commands(bag: Bag, topic: TopicSurvey, joints: Sequence[tuple[str, .
             ('', ''))
     if hasattr(messages[0], 'position'):
         return _joint_states(bag, topic, times, messages)
-    values = np.array([twist_values(message, topic.type) for message in messages])
+    values = np.array([twist_values(message) for message in messages])
     used = [index for index in range(len(TWIST_NAMES)) if values[:, index].any()] or [0, 5]
     doubt = '' if values.any() else 'all commands were zero, so these are the usual ones'
     return ObservedCommands('twist', tuple(TWIST_NAMES[index] for index in used), times,

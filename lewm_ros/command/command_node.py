@@ -66,7 +66,8 @@ class CommandNode(ManagedNode):
         self._robot = RobotInterface(robot)
         standstill_of(robot, self._settings.values.state_max_age_s)   # can it be stopped?
         offer = self.configured.publisher
-        self._command_pub = offer(self._robot.message_type, self._robot.topic, qos.LATEST)
+        self._command_pubs = {topic: offer(kind, topic, qos.LATEST)
+                              for topic, kind in self._robot.outputs}
         self._executed_pub = offer(ExecutedCommand, self._robot.executed_topic, qos.RECORD)
         self._state_pub = offer(ControllerState, 'controller_state', qos.RECORD)
         self._diagnostics_pub = offer(DiagnosticArray, '/diagnostics', qos.RECORD)
@@ -94,7 +95,8 @@ class CommandNode(ManagedNode):
         step = loop.halt(self._now_ns(), self._steady_s())
         if step is not None:
             self._publish_step(step)
-        self._command_pub.wait_for_all_acked(Duration(seconds=0.2))
+        for publisher in self._command_pubs.values():
+            publisher.wait_for_all_acked(Duration(seconds=0.2))
 
     def callback_failed(self, reason: str) -> None:
         """Stop the robot; the way out of the active state stops it even if the loop is broken."""
@@ -187,7 +189,8 @@ class CommandNode(ManagedNode):
         self._control_timer.reset()
 
     def _publish_step(self, step: ExecutedStep) -> None:
-        self._command_pub.publish(self._robot.to_msg(step.executed, step.stamp_ns))
+        for topic, message in self._robot.to_msgs(step.executed, step.stamp_ns):
+            self._command_pubs[topic].publish(message)
         self._executed_pub.publish(conversions.executed_to_msg(
             step, names=self._robot.names, interface=self._robot.code))
 

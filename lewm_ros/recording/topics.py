@@ -31,14 +31,15 @@ def wanted_topics(robot: RobotDescription, extra: str) -> list[str]:
     for name in more:
         if not name.strip('/').replace('/', '').replace('_', '').isalnum():
             raise ConfigError(f'extra_topics are topic names separated by commas, got {name!r}')
-    names = [*required_topics(robot), robot.camera_info_topic, robot.command_topic,
+    names = [*required_topics(robot), robot.camera_info_topic,
+             *(command.topic for command in robot.command_topics),
              robot.executed_topic or EXECUTED_TOPIC, *_ALWAYS, *more]
     return [name for name in dict.fromkeys(names) if name and name.strip('/') != EPISODE_TOPIC]
 
 
 def required_topics(robot: RobotDescription) -> list[str]:
     """Return the topics without which there is nothing to learn from."""
-    return [robot.image_topic, robot.joint_state_topic, robot.action_topic]
+    return [robot.image_topic, robot.joint_state_topic, *robot.action_topics]
 
 
 @dataclass(frozen=True)

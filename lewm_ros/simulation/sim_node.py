@@ -9,6 +9,7 @@ the robot may listen to it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -89,13 +90,15 @@ class SimNode(Node):
         self._ticks = 0
         self._clock_pub = self.create_publisher(Clock, '/clock', qos.IMAGE)
         self._image_pub = self.create_publisher(Image, robot.image_topic, qos.IMAGE)
-        self._info_pub = self.create_publisher(CameraInfo, robot.camera_info_topic, qos.IMAGE)
+        self._info_pub = (self.create_publisher(CameraInfo, robot.camera_info_topic, qos.IMAGE)
+                          if robot.camera_info_topic else None)
         self._joint_pub = self.create_publisher(JointState, robot.joint_state_topic, qos.SENSOR)
         self._truth_pub = self.create_publisher(JointState, 'truth/joint_states', qos.RECORD)
         self._reset_pub = self.create_publisher(Header, 'scene_reset', qos.RECORD)
         self._diagnostics_pub = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
-        self.create_subscription(self._interface.message_type, self._interface.topic,
-                                 self._on_command, qos.LATEST)
+        self._command = np.zeros(robot.action_dim)   # joints of several topics, put together
+        for output, (topic, kind) in enumerate(self._interface.outputs):
+            self.create_subscription(kind, topic, partial(self._on_command, output), qos.LATEST)
         self.create_service(ResetSim, '~/reset', self._on_reset)
         self.get_logger().info(f'simulating {self.task.name!r} at {settings.real_time_factor:g} '
                                f'x real time, camera {settings.image_size} px')
@@ -143,9 +146,10 @@ class SimNode(Node):
     def _publish_camera(self, stamp_ns: int) -> None:
         rgb = self._world.render()
         self._image_pub.publish(conversions.rgb_to_image(rgb, stamp_ns, CAMERA_FRAME))
-        self._info_pub.publish(conversions.camera_info_to_msg(
-            stamp_ns, CAMERA_FRAME, height=rgb.shape[0], width=rgb.shape[1],
-            fovy_rad=self._world.camera_fovy_rad))
+        if self._info_pub is not None:
+            self._info_pub.publish(conversions.camera_info_to_msg(
+                stamp_ns, CAMERA_FRAME, height=rgb.shape[0], width=rgb.shape[1],
+                fovy_rad=self._world.camera_fovy_rad))
         self._truth_pub.publish(self._joints(stamp_ns))
 
     def _publish_diagnostics(self) -> None:
@@ -158,11 +162,14 @@ class SimNode(Node):
             summary='slower than asked for' if slow else 'running',
             values={'real_time_factor': f'{achieved:.3f}', 'drive_timed_out': idle}))
 
-    def _on_command(self, message) -> None:
+    def _on_command(self, output: int, message) -> None:
         try:
-            self._drive.receive(self._interface.from_msg(message), self.stamp_ns / _NS)
+            places, values = self._interface.read(output, message)
         except LewmError as error:
             self.get_logger().error(f'command refused: {error}', throttle_duration_sec=1.0)
+            return
+        self._command[places] = values
+        self._drive.receive(self._command.copy(), self.stamp_ns / _NS)
 
     def _on_reset(self, request: ResetSim.Request, response: ResetSim.Response):
         try:
@@ -175,6 +182,7 @@ class SimNode(Node):
             response.success, response.message = False, str(error)
             return response
         self._drive.clear()
+        self._command[:] = 0
         self._reset_pub.publish(conversions.header(self.stamp_ns))
         positions = ', '.join(f'{value:.3f}' for value in self._world.joint_positions)
         response.success, response.message = True, f'joints at {positions} rad'

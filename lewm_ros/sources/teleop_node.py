@@ -7,6 +7,7 @@ is the action that training needs. A command lasts a moment; silence stops the r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 import math
 import sys
 
@@ -36,7 +37,10 @@ class TeleopParameters:
 
 
 class TeleopNode(Node):
-    """Turns `teleop_command`, of the robot's own command type, into chunks."""
+    """Turns `teleop_command`, of the robot's own command type, into chunks.
+
+    A robot with several command topics is driven on one topic for each: `teleop_command/<topic>`.
+    """
 
     def __init__(self, **kwargs) -> None:
         super().__init__('teleop_node', **kwargs)
@@ -45,32 +49,35 @@ class TeleopNode(Node):
         self._interface = RobotInterface(robot)
         self._dt_ns = robot.control_dt_ns
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._action: np.ndarray | None = None   # (A,), what the person wants
-        self._action_s = -math.inf               # when it came, steady
+        # (A,), what the person wants, and when each joint of it came, steady
+        self._action = np.full(robot.action_dim, np.nan)
+        self._action_s = np.full(robot.action_dim, -math.inf)
         self._anchor_ns: int | None = None       # of the control grid, while the person drives
         self._newest_ns = 0
         self._epoch = self._sequence = 0
         self._chunk_pub = self.create_publisher(interfaces.ActionChunk, 'action_chunk', qos.LATEST)
         self._status_pub = self.create_publisher(interfaces.PlanStatus, 'plan_status', qos.RECORD)
-        self.create_subscription(self._interface.message_type, 'teleop_command', self._on_command,
-                                 qos.LATEST)
+        for output, (topic, kind) in enumerate(self._interface.outputs):
+            own = f'/{topic.strip("/")}' if len(self._interface.outputs) > 1 else ''
+            self.create_subscription(kind, f'teleop_command{own}',
+                                     partial(self._on_command, output), qos.LATEST)
         # It comes with every frame, has the frame's stamp, and is small.
         self.create_subscription(CameraInfo, robot.camera_info_topic, self._on_frame, qos.IMAGE)
 
-    def _on_command(self, message) -> None:
+    def _on_command(self, output: int, message) -> None:
         try:
-            self._action = self._interface.from_msg(message)
+            places, values = self._interface.read(output, message)
         except LewmError as error:
             self.get_logger().error(f'command refused: {error}', throttle_duration_sec=1.0)
             return
-        self._action_s = self._now_s()
+        self._action[places], self._action_s[places] = values, self._now_s()
 
     def _on_frame(self, message: CameraInfo) -> None:
         stamp_ns = conversions.header_stamp_ns(message)
         if stamp_ns < self._newest_ns:           # the clock jumped: nothing from before holds
             self._anchor_ns = None
         self._newest_ns = stamp_ns
-        age_s = self._now_s() - self._action_s
+        age_s = self._now_s() - self._action_s.min()   # with several topics, all must be driven
         driving = age_s < self._given.values.timeout_s
         if driving and self._anchor_ns is None:
             self._anchor_ns, self._epoch = stamp_ns, self._epoch + 1

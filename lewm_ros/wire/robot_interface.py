@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+import importlib
 from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
@@ -16,7 +17,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from lewm_model import robot as robots
 from lewm_model.errors import ConfigError, ShapeError
 from lewm_model.recordings.commands import JOINT_FIELDS, twist_values
-from lewm_model.recordings.states import joint_order
+from lewm_model.recordings.joints import named_values
 from lewm_model.robot import RobotDescription
 from lewm_ros.msg import ActionChunk
 from lewm_ros.wire.conversions import header
@@ -28,6 +29,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 EXECUTED_TOPIC = 'executed_command'   # of robots whose description names none
 CODES = {'twist': ActionChunk.VELOCITY_TWIST, 'joint_position': ActionChunk.JOINT_POSITION,
          'joint_velocity': ActionChunk.JOINT_VELOCITY, 'joint_effort': ActionChunk.JOINT_EFFORT}
+Names = Sequence[str]   # the joints of one command topic, in its order
 # of a JointTrajectoryPoint, by interface
 _POINT_FIELDS = {'joint_position': 'positions', 'joint_velocity': 'velocities'}
 
@@ -37,19 +39,23 @@ class RobotInterface:
 
     Attributes:
         robot: The description it was built from.
-        topic: Command topic, as in the description.
+        outputs: (topic, message class) of every topic that commands go to, in the order of
+            `to_msgs`.
         executed_topic: Where `ExecutedCommand` is published, also if the description names none.
-        message_type: Class of the command message.
         code: The robot's interface as a constant of ActionChunk.msg.
+
+    Raises:
+        ConfigError: If the package of a command message is not installed.
     """
 
     def __init__(self, robot: RobotDescription) -> None:
         self.robot = robot
-        self.topic = robot.command_topic
         self.executed_topic = robot.executed_topic or EXECUTED_TOPIC
         self.code = CODES[robot.interface]
-        self._codec = _CODECS[robot.command_type]
-        self.message_type = self._codec.message_type
+        self._parts = [(command, command.places(robot.joint_names), codec_of(command.type))
+                       for command in robot.command_topics]
+        self.outputs = tuple((command.topic, codec.message_type)
+                             for command, _, codec in self._parts)
 
     @property
     def names(self) -> list[str]:
@@ -62,8 +68,8 @@ class RobotInterface:
             raise ConfigError(f'{who} works with {interface}, robot {self.robot.robot!r} has '
                               f'interface {self.robot.interface}; choose another robot')
 
-    def to_msg(self, action: np.ndarray, stamp_ns: int = 0) -> Any:
-        """Build the command message of one action.
+    def to_msgs(self, action: np.ndarray, stamp_ns: int = 0) -> list[tuple[str, Any]]:
+        """Build the command messages of one action: (topic, message) for each of `outputs`.
 
         Args:
             action: (A,), robot units: [rad], [rad/s], [m/s], [N m] by the interface.
@@ -73,31 +79,51 @@ class RobotInterface:
         Raises:
             ShapeError: If the action has another length or is not finite.
         """
-        return self._codec.write(self.robot, self._checked(action).tolist(), stamp_ns)
+        action = self._checked(action, self.robot.joint_names)
+        return [(command.topic, codec.write(self.robot, command.joints, action[places].tolist(),
+                                            stamp_ns))
+                for command, places, codec in self._parts]
 
-    def from_msg(self, message: Any) -> np.ndarray:
-        """Return the action float64 (A,) of a command message; raises like `to_msg`.
+    def read(self, output: int, message: Any) -> tuple[list[int], np.ndarray]:
+        """Return (places in the action vector, their values) of a message of an output.
 
         Joints are found by name where the type has names. Of a trajectory it is the first point.
-        """
-        return self._checked(self._codec.read(self.robot, message))
 
-    def _checked(self, action: Sequence[float]) -> np.ndarray:
-        action = np.asarray(action, np.float64)
-        if action.shape != (len(self.robot.joint_names),) or not np.isfinite(action).all():
-            raise ShapeError(f'a command of {self.robot.robot!r} is '
-                             f'{len(self.robot.joint_names)} finite numbers '
-                             f'({", ".join(self.robot.joint_names)}), got {action.tolist()}')
-        return action
+        Args:
+            output: Index in `outputs`.
+            message: Of that output's class.
+
+        Raises:
+            ShapeError: If it does not hold one finite number for each of the topic's joints.
+        """
+        command, places, codec = self._parts[output]
+        return places, self._checked(codec.read(self.robot, command.joints, message),
+                                     command.joints)
+
+    def from_msg(self, message: Any) -> np.ndarray:
+        """Return the action float64 (A,) of a message for a robot with one command topic."""
+        if len(self._parts) > 1:
+            raise ShapeError(f'robot {self.robot.robot!r} has {len(self._parts)} command topics, '
+                             f'one message is not its action')
+        return self.read(0, message)[1]
+
+    def _checked(self, values: Sequence[float], names: Sequence[str]) -> np.ndarray:
+        values = np.asarray(values, np.float64)
+        if values.shape != (len(names),) or not np.isfinite(values).all():
+            raise ShapeError(f'a command of {self.robot.robot!r} is {len(names)} finite numbers '
+                             f'({", ".join(names)}), got {values.tolist()}')
+        return values
 
 
 # Float64MultiArray: forward_command_controller, one value per joint, no names, no time ---------
 
-def _write_array(robot: RobotDescription, action: list[float], stamp_ns: int) -> Any:
+def _write_array(robot: RobotDescription, names: Names, action: list[float], stamp_ns: int
+                 ) -> Any:
     return Float64MultiArray(data=action)
 
 
-def _read_array(robot: RobotDescription, message: Float64MultiArray) -> Sequence[float]:
+def _read_array(robot: RobotDescription, names: Names, message: Float64MultiArray
+                ) -> Sequence[float]:
     return message.data
 
 
@@ -106,7 +132,8 @@ def _read_array(robot: RobotDescription, message: Float64MultiArray) -> Sequence
 # the last one would have to be zero (a rule of joint_trajectory_controller), so that the arm
 # would brake in every control step.
 
-def _write_trajectory(robot: RobotDescription, action: list[float], stamp_ns: int) -> Any:
+def _write_trajectory(robot: RobotDescription, names: Names, action: list[float], stamp_ns: int
+                      ) -> Any:
     seconds, nanoseconds = divmod(robot.control_dt_ns, 10 ** 9)
     point = JointTrajectoryPoint(
         time_from_start=Duration(sec=seconds, nanosec=nanoseconds),
@@ -114,67 +141,111 @@ def _write_trajectory(robot: RobotDescription, action: list[float], stamp_ns: in
     at_once = Header(stamp=Time())
     return JointTrajectory(
         header=header(stamp_ns) if robot.clocks.command == 'header' else at_once,
-        joint_names=list(robot.joint_names), points=[point])
+        joint_names=list(names), points=[point])
 
 
-def _read_trajectory(robot: RobotDescription, message: JointTrajectory) -> Sequence[float]:
+def _read_trajectory(robot: RobotDescription, names: Names, message: JointTrajectory
+                     ) -> Sequence[float]:
     values = getattr(message.points[0], _POINT_FIELDS[robot.interface]) if message.points else []
-    return _by_name(robot, message.joint_names, values)
+    return _by_name(robot, names, message.joint_names, values)
 
 
 # JointState: drivers that take commands in the form in which they report -------------------------
 
-def _write_joints(robot: RobotDescription, action: list[float], stamp_ns: int) -> Any:
-    return JointState(header=header(stamp_ns), name=list(robot.joint_names),
+def _write_joints(robot: RobotDescription, names: Names, action: list[float], stamp_ns: int
+                  ) -> Any:
+    return JointState(header=header(stamp_ns), name=list(names),
                       **{JOINT_FIELDS[robot.interface]: action})
 
 
-def _read_joints(robot: RobotDescription, message: JointState) -> Sequence[float]:
-    return _by_name(robot, message.name, getattr(message, JOINT_FIELDS[robot.interface]))
+def _read_joints(robot: RobotDescription, names: Names, message: JointState
+                 ) -> Sequence[float]:
+    return _by_name(robot, names, message.name,
+                    getattr(message, JOINT_FIELDS[robot.interface]))
 
 
 # Twist: a base; axes that are no part of the action stay zero ------------------------------------
 
-def _write_twist(robot: RobotDescription, action: list[float], stamp_ns: int) -> Any:
+def _write_twist(robot: RobotDescription, names: Names, action: list[float], stamp_ns: int
+                 ) -> Any:
     message = Twist()
-    for name, value in zip(robot.joint_names, action, strict=True):
+    for name, value in zip(names, action, strict=True):
         part, axis = name.split('.')
         setattr(getattr(message, part), axis, value)
     return message
 
 
-def _write_stamped(robot: RobotDescription, action: list[float], stamp_ns: int) -> Any:
+def _write_stamped(robot: RobotDescription, names: Names, action: list[float], stamp_ns: int
+                   ) -> Any:
     return TwistStamped(header=header(stamp_ns, robot.command_frame),
-                        twist=_write_twist(robot, action, stamp_ns))
+                        twist=_write_twist(robot, names, action, stamp_ns))
 
 
-def _read_twist(robot: RobotDescription, message: Twist | TwistStamped) -> Sequence[float]:
-    values = dict(zip(robots.TWIST_NAMES, twist_values(message, robot.command_type),
-                      strict=True))
-    return [values[name] for name in robot.joint_names]
+def _read_twist(robot: RobotDescription, names: Names, message: Twist | TwistStamped
+                ) -> Sequence[float]:
+    values = dict(zip(robots.TWIST_NAMES, twist_values(message), strict=True))
+    return [values[name] for name in names]
+
+
+# control_msgs/JointCommand: named joints, one interface, a stamp ---------------------------------
+# Its package is no part of our wheels and the message is young (control_msgs 6.10; Jazzy 5.10), so
+# it is imported when a robot asks for it.
+
+def _write_command(robot: RobotDescription, names: Names, action: list[float], stamp_ns: int
+                   ) -> Any:
+    return _joint_command()(header=header(stamp_ns), joint_names=list(names),
+                            interface_name=JOINT_FIELDS[robot.interface], values=action)
+
+
+def _read_command(robot: RobotDescription, names: Names, message: Any) -> Sequence[float]:
+    wanted = JOINT_FIELDS[robot.interface]
+    if message.interface_name != wanted:
+        raise ShapeError(f'a command of {robot.robot!r} has interface_name {wanted!r}, got '
+                         f'{message.interface_name!r}')
+    return _by_name(robot, names, message.joint_names, message.values)
+
+
+def _joint_command() -> type:
+    try:
+        return importlib.import_module('control_msgs.msg').JointCommand
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f'the robot takes {robots.JOINT_COMMAND}, which is not installed here ({error}); '
+            f'install ros-$ROS_DISTRO-control-msgs 6.10 or newer (Jazzy: 5.10)') from error
 
 
 @dataclass(frozen=True)
-class _Codec:
+class Codec:
+    """One type of command message."""
+
     message_type: type
-    write: Callable[[RobotDescription, list[float], int], Any]
-    read: Callable[[RobotDescription, Any], Sequence[float]]
+    write: Callable[[RobotDescription, Names, list[float], int], Any]
+    read: Callable[[RobotDescription, Names, Any], Sequence[float]]
+
+
+def codec_of(command_type: str) -> Codec:
+    """Return how to write and read a type of COMMAND_TYPES; raises ConfigError if not there."""
+    if command_type == robots.JOINT_COMMAND:
+        return Codec(_joint_command(), _write_command, _read_command)
+    return _CODECS[command_type]
 
 
 _CODECS = {
-    robots.FLOAT_ARRAY: _Codec(Float64MultiArray, _write_array, _read_array),
-    robots.JOINT_TRAJECTORY: _Codec(JointTrajectory, _write_trajectory, _read_trajectory),
-    robots.JOINT_STATE: _Codec(JointState, _write_joints, _read_joints),
-    robots.TWIST: _Codec(Twist, _write_twist, _read_twist),
-    robots.TWIST_STAMPED: _Codec(TwistStamped, _write_stamped, _read_twist),
+    robots.FLOAT_ARRAY: Codec(Float64MultiArray, _write_array, _read_array),
+    robots.JOINT_TRAJECTORY: Codec(JointTrajectory, _write_trajectory, _read_trajectory),
+    robots.JOINT_STATE: Codec(JointState, _write_joints, _read_joints),
+    robots.TWIST: Codec(Twist, _write_twist, _read_twist),
+    robots.TWIST_STAMPED: Codec(TwistStamped, _write_stamped, _read_twist),
 }
 
 
-def _by_name(robot: RobotDescription, names: Sequence[str], values: Sequence[float]
-             ) -> Sequence[float]:
-    order = joint_order(names, robot.joint_names)
-    if order is None or len(values) <= max(order):
-        raise ShapeError(f'a command of {robot.robot!r} names {", ".join(robot.joint_names)} '
-                         f'with a value for each, got {len(values)} values for '
-                         f'{", ".join(names) or "no joints"}')
-    return [values[index] for index in order]
+def _by_name(robot: RobotDescription, names: Names, listed: Sequence[str],
+             values: Sequence[float]) -> Sequence[float]:
+    try:
+        found = named_values(listed, values, 'command')
+    except ShapeError as error:
+        raise ShapeError(f'a command of {robot.robot!r}: {error}') from error
+    if not set(names) <= set(found):
+        raise ShapeError(f'a command of {robot.robot!r} names {", ".join(names)} with a value for '
+                         f'each, got {len(values)} values for {", ".join(listed) or "no joints"}')
+    return [found[name] for name in names]
