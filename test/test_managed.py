@@ -65,10 +65,6 @@ class Example(ManagedNode):
     def release(self) -> None:
         self._step('release')
 
-    @property
-    def label(self) -> str:
-        return self._state_machine.current_state[1]
-
     def own_entities(self) -> tuple[int, int, int]:
         """Return publishers of talk, readers of talk, servers of ask."""
         return (sum(p.topic_name.endswith('/talk') for p in self.publishers),
@@ -113,7 +109,7 @@ def test_a_refusal_is_logged_and_leaves_the_state_as_it_was(node, hook):
         node.trigger_configure()
     trigger = getattr(node, f'trigger_{hook}')
     assert trigger() == Result.FAILURE
-    assert (node.label, node.own_entities()) == before
+    assert (node.state_label, node.own_entities()) == before
     assert node.log.lines == [f'cannot {hook}: no such bundle']
     node.problems.clear()
     assert trigger() == Result.SUCCESS
@@ -125,9 +121,9 @@ def test_a_bug_in_any_hook_is_logged_with_its_traceback_and_ends_unconfigured(no
     node.problems[hook] = RuntimeError('CUDA out of memory')
     results = [getattr(node, f'trigger_{step}')()
                for step in ('configure', 'activate', 'deactivate', 'cleanup')
-               if node.label != 'unconfigured' or step == 'configure']
+               if node.state_label != 'unconfigured' or step == 'configure']
     assert results[-1] == Result.ERROR
-    assert (node.label, node.own_entities()) == ('unconfigured', (0, 0, 0))
+    assert (node.state_label, node.own_entities()) == ('unconfigured', (0, 0, 0))
     assert any('RuntimeError: CUDA out of memory' in line and '_step' in line
                for line in node.log.lines)
     assert node.done.count('release') >= 1
@@ -151,7 +147,7 @@ def test_shut_down_from_active_releases_everything(node):
     node.trigger_configure()
     node.trigger_activate()
     node.trigger_shutdown()
-    assert node.label == 'finalized'
+    assert node.state_label == 'finalized'
     assert node.own_entities() == (0, 0, 0)
     assert node.done[-1] == 'release'
 
@@ -161,9 +157,9 @@ def test_a_node_can_leave_the_active_state_by_itself(node):
     node.trigger_configure()
     node.trigger_activate()
     node.leave('the engine failed three times')
-    assert node.label == 'active'
+    assert node.state_label == 'active'
     node.executor.spin_once(timeout_sec=1.0)
-    assert node.label == 'unconfigured'
+    assert node.state_label == 'unconfigured'
     assert 'the engine failed three times' in node.log.lines[0]
     assert node.done == ['configure', 'activate', 'stop_acting', 'release']
 
@@ -180,7 +176,7 @@ def test_a_message_that_cannot_be_used_does_not_end_the_node(node):
         node.executor.spin_once(timeout_sec=0.1)
     assert node.guard.fault == 'message on talk: ValueError: 9 is not a valid GoalSource'
     assert 'Traceback' in node.log.lines[-1]
-    assert node.label == 'active'
+    assert node.state_label == 'active'
 
 
 def test_faults_of_one_source_are_logged_once_a_second_and_shown_for_five():

@@ -43,6 +43,11 @@ class ManagedNode(LifecycleNode):
         self.configured = Entities(self, self.guard)
         self.active = Entities(self, self.guard)
 
+    @property
+    def state_label(self) -> str:
+        """The lifecycle state, such as 'inactive'."""
+        return self._state_machine.current_state[1]
+
     # Hooks -----------------------------------------------------------------------------------
 
     def configure(self) -> None:
@@ -79,9 +84,9 @@ class ManagedNode(LifecycleNode):
 
         def go_down() -> None:
             self._leaving = False
-            if self._state_machine.current_state[1] == 'active':
+            if self.state_label == 'active':
                 self.trigger_deactivate()
-            if self._state_machine.current_state[1] == 'inactive':
+            if self.state_label == 'inactive':
                 self.trigger_cleanup()
 
         self.executor.create_task(go_down)

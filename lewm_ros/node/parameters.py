@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+import difflib
 from typing import Any, Generic, TYPE_CHECKING, TypeVar
 
 from lewm_model.errors import ConfigError, LewmError
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 ParametersT = TypeVar('ParametersT')
+
+# When a parameter may change; the text is what the documentation says.
+WHEN = {'always': 'yes',
+        'inactive': 'while not active',
+        'unconfigured': 'before configure',
+        'start': 'no'}
+_STATES = {'inactive': ('unconfigured', 'inactive'), 'unconfigured': ('unconfigured',)}
+# Declared by rclpy for every node, some of them only later.
+_OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Description:
     low: float | int | None = None
     high: float | int | None = None
     choices: tuple[str, ...] = ()
-    read_only: bool = False
+    when: str = 'always'
 
     def check(self, name: str, value: Any, default: Any) -> None:
         """Raise ConfigError unless `value` has the type of `default` and is allowed."""
@@ -52,7 +62,8 @@ class Description:
 
 
 def parameter(default: Any, text: str, *, low: Any = None, high: Any = None,
-              choices: tuple[str, ...] = (), read_only: bool = False) -> Any:
+              choices: tuple[str, ...] = (), when: str = 'always',
+              read_only: bool = False) -> Any:
     """Describe one field of a parameter dataclass.
 
     Args:
@@ -61,14 +72,19 @@ def parameter(default: Any, text: str, *, low: Any = None, high: Any = None,
         low: Smallest allowed number; give both bounds or none.
         high: Largest allowed number.
         choices: Allowed strings.
-        read_only: Fixed once the node runs.
+        when: It may change: 'always'; 'inactive', of a lifecycle node that is not active;
+            'unconfigured', of one that reads it at configure; 'start', never while it runs.
+        read_only: Short for `when='start'`.
     """
+    if when not in WHEN:
+        raise ConfigError(f'when must be one of {", ".join(WHEN)}, got {when!r}')
     if type(default) not in (bool, int, float, str):
         raise ConfigError(f'a parameter is a bool, int, float or str, got {default!r}')
     if (low is None) != (high is None):
         raise ConfigError(f'a range needs both ends, got [{low}, {high}]')
     return field(default=default,
-                 metadata={'ros': Description(text, low, high, choices, read_only)})
+                 metadata={'ros': Description(
+                     text, low, high, choices, 'start' if read_only else when)})
 
 
 def _is_int_for_float(value: Any, default: Any) -> bool:
@@ -90,7 +106,7 @@ def markdown_table(kind: type) -> str:
         about = item.metadata['ros']
         default = f'`{item.default!r}`'
         rows.append(f'| `{item.name}` | {type(item.default).__name__} | {default} '
-                    f'| {about.allowed()} | {"no" if about.read_only else "yes"} '
+                    f'| {about.allowed()} | {WHEN[about.when]} '
                     f'| {about.text} |')
     return '\n'.join(rows) + '\n'
 
@@ -99,7 +115,9 @@ class NodeParameters(Generic[ParametersT]):
     """The parameters of one node; `values` is always complete and valid."""
 
     def __init__(self, node: Node, kind: type[ParametersT],
-                 on_change: Callable[[ParametersT], None] | None = None) -> None:
+                 on_change: Callable[[ParametersT], None] | None = None, *,
+                 check_change: Callable[[ParametersT, ParametersT], None] = lambda old, new: None,
+                 state: Callable[[], str] = lambda: 'active') -> None:
         """Declare every field of `kind` on `node` and keep following updates.
 
         Args:
@@ -107,11 +125,15 @@ class NodeParameters(Generic[ParametersT]):
             kind: Frozen dataclass whose fields are made by `parameter`; its `__post_init__`
                 may check fields against each other and raise ConfigError.
             on_change: Called with the new values after an update was accepted.
+            check_change: Called with the present and the proposed values, as one batch; raises
+                ConfigError to refuse what is only allowed in some situations.
+            state: Label of the lifecycle state, for parameters that depend on it.
 
         Raises:
-            ConfigError: If an override has the wrong type or is not allowed.
+            ConfigError: If an override has the wrong type, is not allowed, or has an unknown name.
         """
-        self._on_change = on_change
+        self._on_change, self._check_change, self._state = on_change, check_change, state
+        _refuse_unknown(node, [item.name for item in fields(kind)])
         given = {item.name: self._declare(node, item) for item in fields(kind)}
         self.values: ParametersT = validate(kind(**given))
         node.add_on_set_parameters_callback(self._check)
@@ -122,7 +144,7 @@ class NodeParameters(Generic[ParametersT]):
         from rclpy.exceptions import ParameterException
 
         about: Description = item.metadata['ros']
-        descriptor = ParameterDescriptor(description=about.text, read_only=about.read_only)
+        descriptor = ParameterDescriptor(description=about.text, read_only=about.when == 'start')
         if about.choices:
             descriptor.additional_constraints = about.allowed()
         if about.low is not None and type(item.default) is float:
@@ -142,11 +164,24 @@ class NodeParameters(Generic[ParametersT]):
         return validate(replace(self.values, **{change.name: change.value for change in changes
                                                 if change.name in known}))
 
+    def _check_when(self, new: ParametersT) -> None:
+        """Refuse changes that the present state does not allow; raises ConfigError."""
+        state = self._state()
+        for item in fields(new):
+            when = item.metadata['ros'].when
+            changed = getattr(new, item.name) != getattr(self.values, item.name)
+            if changed and state not in _STATES.get(when, (state,)):
+                down = 'deactivate' if when == 'inactive' else 'deactivate and clean up'
+                raise ConfigError(f'parameter {item.name} cannot change while the node is '
+                                  f'{state}; {down} first')
+
     def _check(self, changes: list[Any]) -> Any:
         from rcl_interfaces.msg import SetParametersResult
 
         try:
-            self._updated(changes)
+            new = self._updated(changes)
+            self._check_when(new)
+            self._check_change(self.values, new)
         except LewmError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -157,3 +192,12 @@ class NodeParameters(Generic[ParametersT]):
             self.values = values
             if self._on_change is not None:
                 self._on_change(values)
+
+
+def _refuse_unknown(node: Node, known: list[str]) -> None:
+    """Refuse overrides of the command line or a file that no parameter has the name of."""
+    for name in node._parameter_overrides:
+        if name not in known and not name.startswith(_OF_RCLPY):
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f'did you mean {near[0]}?' if near else f'it has {", ".join(known)}'
+            raise ConfigError(f'{node.get_name()} has no parameter {name!r}; {hint}')
