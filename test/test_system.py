@@ -11,9 +11,9 @@ def by_name(options: SystemOptions) -> dict[str, NodeSpec]:
 
 
 def test_the_simulated_robot_comes_with_its_clock():
-    """With sim there is a fourth node, it makes the time, and everybody else follows it."""
+    """With sim there is a fifth node, it makes the time, and everybody else follows it."""
     nodes = by_name(SystemOptions(sim=True))
-    assert list(nodes) == ['command_node', 'planner_node', 'goal_node', 'sim_node']
+    assert list(nodes) == ['command_node', 'guard_node', 'planner_node', 'goal_node', 'sim_node']
     assert 'use_sim_time' not in nodes.pop('sim_node').parameters
     assert all(node.parameters['use_sim_time'] is True for node in nodes.values())
 
@@ -21,7 +21,7 @@ def test_the_simulated_robot_comes_with_its_clock():
 def test_a_real_robot_waits_for_a_person():
     """Without sim there is no simulator, real time, and motion has to be enabled."""
     nodes = by_name(SystemOptions(robot='sim_reacher'))
-    assert list(nodes) == ['command_node', 'planner_node', 'goal_node']
+    assert list(nodes) == ['command_node', 'guard_node', 'planner_node', 'goal_node']
     assert nodes['command_node'].parameters['require_enable'] is True
     assert not any(node.parameters['use_sim_time'] for node in nodes.values())
     assert by_name(SystemOptions(sim=True))['command_node'].parameters['require_enable'] is False
@@ -30,21 +30,22 @@ def test_a_real_robot_waits_for_a_person():
 def test_a_recorder_comes_on_request():
     """To whatever drives; alone where somebody else does, with an absolute root."""
     nodes = by_name(SystemOptions(sim=True, record=True, root='some/where'))
-    assert list(nodes) == ['command_node', 'planner_node', 'goal_node', 'recorder_node',
-                           'sim_node']
+    assert list(nodes) == ['command_node', 'guard_node', 'planner_node', 'goal_node',
+                           'recorder_node', 'sim_node']
     assert nodes['recorder_node'].parameters['root'] == str(Path('some/where').absolute())
     assert nodes['recorder_node'].parameters['use_sim_time'] is True
     assert list(by_name(SystemOptions(robot='sim_reacher', source='none', record=True))) == [
         'recorder_node']
     assert list(by_name(SystemOptions(robot='sim_reacher', source='teleop', record=True))) == [
-        'command_node', 'teleop_node', 'recorder_node']
+        'command_node', 'guard_node', 'teleop_node', 'recorder_node']
 
 
 def test_exploring_takes_the_planners_place_and_comes_to_an_end():
     """No planner, no goal; the system ends with the exploration, whose numbers are passed on."""
     nodes = by_name(SystemOptions(sim=True, record=True, source='explore', episodes=7, steps=9,
                                   first=3, seed=5, real_time_factor=2.0, image_size=96))
-    assert list(nodes) == ['command_node', 'explore_node', 'recorder_node', 'sim_node']
+    assert list(nodes) == ['command_node', 'guard_node', 'explore_node', 'recorder_node',
+                           'sim_node']
     explore, sim = nodes['explore_node'], nodes['sim_node']
     assert explore.finishes
     assert explore.essential

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lewm_ros.command.control_loop import CommandParameters
 from lewm_ros.goals.goal_node import GoalParameters
+from lewm_ros.guard.guard_node import GuardParameters
 from lewm_ros.node.parameters import markdown_table
 from lewm_ros.planner.setup import PlannerParameters
 from lewm_ros.recording.parameters import RecorderParameters
@@ -20,9 +21,9 @@ from lewm_ros.startup.system import SystemOptions
 
 PAGE = Path(__file__).parents[1] / 'docs' / 'parameters.md'
 NODES = {'planner_node': PlannerParameters, 'command_node': CommandParameters,
-         'goal_node': GoalParameters, 'recorder_node': RecorderParameters,
-         'explore_node': ExploreParameters, 'teleop_node': TeleopParameters,
-         'sim_node': SimParameters}
+         'guard_node': GuardParameters, 'goal_node': GoalParameters,
+         'recorder_node': RecorderParameters, 'explore_node': ExploreParameters,
+         'teleop_node': TeleopParameters, 'sim_node': SimParameters}
 
 
 def render() -> str:

@@ -14,12 +14,14 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import LewmError, ShapeError
 from lewm_model.robot import RobotDescription
 from lewm_ros.command.control_loop import CommandParameters, ControlLoop
+from lewm_ros.command.guard_watch import GuardWatch
 from lewm_ros.limits.standstill import standstill_of
-from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
+from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, GuardState, PlanStatus
 from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
-from lewm_ros.wire import conversions, qos
+from lewm_ros.wire import conversions, guard_state, qos
+from lewm_ros.wire.rates import STATE_PERIOD_S
 from lewm_ros.wire.reports import ControllerReport, ExecutedStep, State
 from lewm_ros.wire.robot_interface import RobotInterface
 from rclpy.clock import Clock, ClockType
@@ -30,7 +32,6 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 _WATCHDOG_PERIOD_S = 0.02
-_STATE_PERIOD_S = 0.1
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SHORTEST_DELAY_NS = 1_000_000  # of the control timer; keeps a stalled clock from spinning it
 _LEVELS = {State.FAULT: DiagnosticStatus.ERROR, State.HOLD: DiagnosticStatus.WARN,
@@ -45,7 +46,8 @@ class CommandNode(ManagedNode):
         self._settings = NodeParameters(self, CommandParameters, self._on_parameters)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._loop: ControlLoop | None = None   # exists while the node is active
-        self._e_stop = False                    # followed in every lifecycle state
+        self._e_stop = False                    # followed in every lifecycle state, as is
+        self._guard_watch = GuardWatch()
         self._shown: State | None = None
         # A latched e-stop pressed before this node started must count, and a volatile reader
         # would not get it; a latched reader alone would ignore volatile writers.
@@ -54,6 +56,7 @@ class CommandNode(ManagedNode):
         self.always.subscription(Bool, 'e_stop', self._on_e_stop, qos.LATEST)
         self.always.subscription(Bool, 'e_stop', self._on_e_stop, qos.LATCHED,
                                  event_callbacks=silent)
+        self.always.subscription(GuardState, 'guard_state', self._on_guard_state, qos.LATCHED)
         self.always.service(SetBool, '~/enable', self._on_enable)
         self.always.service(Trigger, '~/stop', self._on_stop)
         self.always.service(Trigger, '~/clear_fault', self._on_clear_fault)
@@ -76,6 +79,9 @@ class CommandNode(ManagedNode):
         """Start listening and commanding; motion waits for ~/enable if `require_enable`."""
         self._loop = ControlLoop(self._robot.robot, self._settings.values, e_stop=self._e_stop)
         self._shown = None
+        unguarded = self._guard_needed()
+        if unguarded:
+            self._loop.disable(unguarded, self._now_ns())
         listen, tick = self.active.subscription, self.active.timer
         listen(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST)
         listen(PlanStatus, 'plan_status', self._on_status, qos.RECORD)
@@ -83,7 +89,7 @@ class CommandNode(ManagedNode):
             listen(JointState, self._robot.robot.joint_state_topic, self._on_joints, qos.IMAGE)
         self._control_timer = tick(self._robot.robot.control_dt_s, self._tick)
         tick(_WATCHDOG_PERIOD_S, self._tick, clock=self._steady)
-        tick(_STATE_PERIOD_S, self._publish_state, clock=self._steady)
+        tick(STATE_PERIOD_S, self._publish_state, clock=self._steady)
         tick(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady)
         self._tick()
 
@@ -95,6 +101,9 @@ class CommandNode(ManagedNode):
         step = loop.halt(self._now_ns(), self._steady_s())
         if step is not None:
             self._publish_step(step)
+        # the guard must know that the silence to come is meant
+        self._state_pub.publish(conversions.controller_report_to_msg(
+            loop.report(self._now_ns(), self._steady_s())))
         for publisher in self._command_pubs.values():
             publisher.wait_for_all_acked(Duration(seconds=0.2))
 
@@ -147,16 +156,27 @@ class CommandNode(ManagedNode):
             self._loop.set_e_stop(message.data, self._now_ns())
             self._tick()
 
+    def _on_guard_state(self, message: GuardState) -> None:
+        report = guard_state.msg_to_guard_report(message)
+        if self._guard_watch.hear(report, self._steady_s()) and self._loop is not None:
+            self.get_logger().error('the guard stopped the robot while this node was silent')
+            self._loop.stopped_by_guard(self._now_ns())
+            self._tick()
+
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response):
         if self._loop is None:
             return _answer(response, 'the node is not active')
         if request.data:
-            refusal = self._loop.enable(self._now_ns())
+            refusal = self._guard_needed() or self._loop.enable(self._now_ns())
         else:
             self._loop.disable('disabled by ~/enable', self._now_ns())
             refusal = ''
         self._tick()
         return _answer(response, refusal)
+
+    def _guard_needed(self) -> str:
+        return (self._guard_watch.problem(self._steady_s()) if self._settings.values.require_guard
+                else '')
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response):
         if self._loop is not None:
@@ -212,11 +232,14 @@ class CommandNode(ManagedNode):
 
     def _publish_diagnostics(self) -> None:
         report, fault = self._report(), self.guard.fault
+        unguarded = self._guard_watch.problem(self._steady_s())
+        level = (DiagnosticStatus.ERROR if fault
+                 else _LEVELS.get(report.state, DiagnosticStatus.OK))
+        reasons = (f'{report.state.name} {fault or report.reason}'.strip(), unguarded)
         self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
             report.stamp_ns, f'{self.get_name()}: commands',
-            level=(DiagnosticStatus.ERROR if fault
-                   else _LEVELS.get(report.state, DiagnosticStatus.OK)),
-            summary=f'{report.state.name} {fault or report.reason}'.strip(),
+            level=max(level, DiagnosticStatus.WARN) if unguarded else level,
+            summary='; '.join(filter(None, reasons)),
             hardware_id=self._robot.robot.robot,
             values={'rate_hz': f'{report.rate_hz:.1f}', 'chunk_age_s': f'{report.chunk_age_s:.3f}',
                     'deadline_misses': report.deadline_misses, 'epoch': report.epoch,

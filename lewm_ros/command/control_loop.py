@@ -37,6 +37,8 @@ class CommandParameters:
         'sim_reacher', 'robot description: a shipped name or a YAML file', read_only=True)
     require_enable: bool = parameter(
         True, 'stay still after activation until ~/enable is called', read_only=True)
+    require_guard: bool = parameter(
+        False, 'refuse to enable motion while no guard_node is heard', read_only=True)
     planner_timeout_s: float = parameter(
         0.2, 'silence of plan_status that stops the robot, steady clock [s]', low=0.02, high=5.0)
     obs_max_age_s: float = parameter(
@@ -131,6 +133,22 @@ class ControlLoop:
         """Stop and stay there until `enable`."""
         self._watchdog.disable(reason)
         self._player.clear(now_ns)
+
+    def stopped_by_guard(self, now_ns: int) -> None:
+        """Begin anew: the guard took this node for dead and has told the robot to stand still.
+
+        Nothing is sent, and nothing from before is resumed. As in a new node, motion waits for
+        `enable` if `require_enable`, else for the next plan.
+        """
+        self._player.clear(now_ns, forget_epoch=True)
+        self._heartbeat = None
+        self._last = np.zeros_like(self._last)   # of speeds; positions start from the measured
+        self._stopping, self._active_s = True, None
+        self._standstill.release()
+        self._watchdog.disable('the guard stopped the robot while this node was silent; '
+                               'call ~/enable')
+        if not self.settings.require_enable:
+            self._watchdog.enable()
 
     def set_e_stop(self, pressed: bool, now_ns: int) -> None:
         """Press or release the e-stop."""

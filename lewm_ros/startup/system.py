@@ -154,6 +154,8 @@ def system(options: SystemOptions) -> tuple[NodeSpec, ...]:
         nodes.append(node(
             'command/command_node', {**common, 'robot': robot, 'require_enable': not options.sim},
             lifecycle=True, essential=True))
+        # Not essential: it is there for the case that the command node is not.
+        nodes.append(node('guard/guard_node', {**common, 'robot': robot}))
     if options.source == 'planner':
         nodes += [
             # Not essential: without it the command node must live on and stop the robot.

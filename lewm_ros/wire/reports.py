@@ -36,6 +36,15 @@ class PlanState(IntEnum):
     FAULT = 6
 
 
+class GuardPhase(IntEnum):
+    """What the guard is doing, see `guard.last_word`."""
+
+    WATCHING = 0
+    SPEAKING = 1
+    SPOKEN = 2
+    TAKEN_OVER = 3
+
+
 class GoalSource(IntEnum):
     """How a goal was given, see `msg/GoalImage.msg`."""
 
@@ -104,3 +113,13 @@ class ControllerReport:
     commands_slewed: int = 0
     e_stop: bool = False
     reason: str = ''              # why the robot is not tracking, for people
+
+
+@dataclass(frozen=True)
+class GuardReport:
+    """What the guard says about itself."""
+
+    stamp_ns: int
+    phase: GuardPhase
+    stops: int = 0                # how often it has begun to stop the robot
+    reason: str = ''              # for people; empty while all is well

@@ -1,0 +1,54 @@
+"""What the guard hears and says: messages to values and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lewm_model.errors import ShapeError
+from lewm_ros.msg import ControllerState, ExecutedCommand, GuardState
+from lewm_ros.wire.conversions import header, header_stamp_ns
+from lewm_ros.wire.reports import GuardPhase, GuardReport, State
+import numpy as np
+
+
+def msg_to_heard(message: ExecutedCommand, names: Sequence[str]) -> tuple[np.ndarray, bool, int]:
+    """Return (command float64 (A,), at rest, stamp_ns) of what the command node told the robot.
+
+    It is at rest when it was told to stand still and the limits let it: a step of a stop whose
+    command is the one that was asked for.
+
+    Raises:
+        ShapeError: If it is for other joints, or not finite.
+    """
+    executed = np.asarray(message.executed, np.float64)
+    requested = np.asarray(message.requested, np.float64)
+    if list(message.names) != list(names) or executed.shape != (len(names),) or (
+            requested.shape != executed.shape) or not np.isfinite(executed).all():
+        raise ShapeError(f'an executed command of this robot has {len(names)} finite numbers for '
+                         f'[{", ".join(names)}], got {executed.tolist()} for '
+                         f'[{", ".join(message.names)}]')
+    stop = message.overridden and message.state != State.HOLD
+    return executed, bool(stop and (executed == requested).all()), header_stamp_ns(message)
+
+
+def msg_to_rest(message: ControllerState) -> tuple[bool, int]:
+    """Return (the robot was told to stand still, stamp_ns) of a report of the command node."""
+    return getattr(message, 'at_rest', False), header_stamp_ns(message)
+
+
+def guard_report_to_msg(report: GuardReport) -> GuardState:
+    """Build the guard's message."""
+    return GuardState(header=header(report.stamp_ns), phase=int(report.phase),
+                      stops=report.stops, reason=report.reason)
+
+
+def msg_to_guard_report(message: GuardState) -> GuardReport:
+    """Return the guard's report of its message; raises ShapeError for a phase that is none."""
+    try:
+        phase = GuardPhase(message.phase)
+    except ValueError as error:
+        raise ShapeError(f'phase of guard_state must be one of '
+                         f'{", ".join(f"{one.value} {one.name}" for one in GuardPhase)}, got '
+                         f'{message.phase}') from error
+    return GuardReport(stamp_ns=header_stamp_ns(message), phase=phase,
+                       stops=message.stops, reason=message.reason)
