@@ -24,18 +24,19 @@ class Robot:
     """A graph with an active command node, and what it says."""
 
     def __init__(self, graph: Graph, tmp_path: Path, module: str = 'lewm_ros.command.command_node',
-                 **parameters) -> None:
+                 name: str = 'command_node', **parameters) -> None:
         self.graph = graph
         self.log = tmp_path / 'command_node.log'
         self.interface = RobotInterface(RobotDescription.from_yaml(
             parameters.get('robot', 'sim_reacher')))
-        self.process = graph.spawn(module, output=self.log, parameters=parameters)
+        self.process = graph.spawn(module, '--ros-args', '-r', f'__node:={name}',
+                                   output=self.log, parameters=parameters)
         [(topic, kind)] = self.interface.outputs
         self.commands = graph.collect(kind, topic,
                                       qos.RECORD)
         self.executed = graph.collect(ExecutedCommand, self.interface.executed_topic, qos.RECORD)
         self.states = graph.collect(ControllerState, 'controller_state', qos.RECORD)
-        graph.transition('command_node', 'configure', 'activate')
+        graph.transition(name, 'configure', 'activate')
         graph.wait_for(lambda: self.states, 'the first controller_state')
 
     @property
