@@ -49,6 +49,7 @@ class Guarded(Robot):
         graph, tmp_path, robot = self._arguments
         super().__init__(graph, tmp_path, name=f'command_node_{number}', robot=robot,
                          require_enable=False)
+        graph.wait_for(lambda: self.phase is GuardPhase.WATCHING, 'the guard hears the node')
 
     @property
     def phase(self) -> GuardPhase:
@@ -85,7 +86,8 @@ def test_a_killed_command_node_means_zero_within_three_tenths_of_a_second(graph,
     for kill in range(1, 11):
         graph.wait_for(lambda robot=robot: robot.moves(), 'motion')
         graph.spin(0.3)
-        assert robot.moves()
+        graph.wait_for(lambda robot=robot: robot.moves(), 'motion')
+        assert robot.stops == kill - 1, robot.guard_states[-1][1].reason
         killed_at = time.monotonic()
         robot.process.kill()
         graph.wait_for(lambda kill=kill: robot.has_spoken(kill), 'the end of the last word')
@@ -163,7 +165,7 @@ def test_a_guard_has_nothing_to_say_while_all_is_well(graph, tmp_path):
     graph.spin(1.0)
 
     assert robot.stops == 0
-    assert robot.phase is GuardPhase.WATCHING
+    assert robot.phase is GuardPhase.WAITING
     assert graph.interrupt(robot.guard) == 0
 
 

@@ -27,8 +27,8 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-_LEVELS = {GuardPhase.WATCHING: DiagnosticStatus.OK, GuardPhase.SPEAKING: DiagnosticStatus.ERROR,
-           GuardPhase.SPOKEN: DiagnosticStatus.ERROR, GuardPhase.TAKEN_OVER: DiagnosticStatus.WARN}
+_LEVELS = {GuardPhase.SPEAKING: DiagnosticStatus.ERROR, GuardPhase.SPOKEN: DiagnosticStatus.ERROR,
+           GuardPhase.TAKEN_OVER: DiagnosticStatus.WARN}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class GuardNode(Node):
         self._word = LastWord(self._robot.robot, silence_s=settings.silence_s,
                               hold_s=settings.hold_s, state_max_age_s=settings.state_max_age_s)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._shown = GuardPhase.WATCHING
+        self._shown = self._word.phase
         own = Entities(self, Guard(self.get_logger()))
         self._command_pub = own.publisher(self._robot.message_type, self._robot.topic, qos.LATEST)
         self._state_pub = own.publisher(GuardState, 'guard_state', qos.LATCHED)
@@ -109,10 +109,10 @@ class GuardNode(Node):
         if phase is self._shown:
             return
         self._shown = phase
-        if phase is GuardPhase.WATCHING:
-            self.get_logger().info('the command node is back')
-        else:
+        if phase in _LEVELS:
             self.get_logger().error(f'{phase.name}: {self._word.reason}')
+        else:
+            self.get_logger().info(phase.name)
         self._publish_state()
 
     def _publish_state(self) -> None:
@@ -120,7 +120,8 @@ class GuardNode(Node):
                              self._word.reason)
         self._state_pub.publish(guard_state.guard_report_to_msg(report))
         self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
-            report.stamp_ns, f'{self.get_name()}: guard', level=_LEVELS[report.phase],
+            report.stamp_ns, f'{self.get_name()}: guard',
+            level=_LEVELS.get(report.phase, DiagnosticStatus.OK),
             summary=f'{report.phase.name} {report.reason}'.strip(),
             hardware_id=self._robot.robot.robot, values={'stops': report.stops}))
 

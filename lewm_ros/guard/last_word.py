@@ -51,7 +51,7 @@ class LastWord:
 
     def __init__(self, robot: RobotDescription, *, silence_s: float, hold_s: float,
                  state_max_age_s: float) -> None:
-        self.phase = GuardPhase.WATCHING
+        self.phase = GuardPhase.WAITING
         self.stops = 0
         self._standstill = standstill_of(robot, state_max_age_s)   # a new one for each stop
         self.needs_positions = self._standstill.needs_positions
@@ -72,7 +72,7 @@ class LastWord:
     @property
     def reason(self) -> str:
         """What happened, for people; empty while the command node is well."""
-        if self.phase is GuardPhase.WATCHING:
+        if self.phase in (GuardPhase.WAITING, GuardPhase.WATCHING):
             return ''
         if self.phase is GuardPhase.TAKEN_OVER:
             return 'the command node is silent, and somebody else commands the robot'
@@ -110,7 +110,8 @@ class LastWord:
         """
         if any(np.array_equal(action, own) for own in self._said):
             return
-        if self._silence_s > 0.5 * self._silence_limit_s:
+        if self.phase is not GuardPhase.WAITING and (
+                self._silence_s > 0.5 * self._silence_limit_s):
             self.phase, self._moving = GuardPhase.TAKEN_OVER, False
 
     def measure(self, positions: np.ndarray, steady_s: float) -> None:
@@ -123,9 +124,11 @@ class LastWord:
         gap_s = 0.0 if self._tick_s is None else steady_s - self._tick_s
         self._tick_s = steady_s
         self._silence_s += min(max(gap_s, 0.0), _LATE * TICK_S)
-        if self.phase is GuardPhase.WATCHING and self._moving and (
-                self._silence_s >= self._silence_limit_s):
-            self._take_over()
+        if self.phase is GuardPhase.WATCHING and self._silence_s >= self._silence_limit_s:
+            if self._moving:
+                self._take_over()
+            else:
+                self.phase = GuardPhase.WAITING
         if self.phase is not GuardPhase.SPEAKING:
             return None
         since_s = steady_s - self._last_s

@@ -39,10 +39,11 @@ class PlanState(IntEnum):
 class GuardPhase(IntEnum):
     """What the guard is doing, see `guard.last_word`."""
 
-    WATCHING = 0
-    SPEAKING = 1
-    SPOKEN = 2
-    TAKEN_OVER = 3
+    WAITING = 0
+    WATCHING = 1
+    SPEAKING = 2
+    SPOKEN = 3
+    TAKEN_OVER = 4
 
 
 class GoalSource(IntEnum):
