@@ -8,10 +8,12 @@ for when it speaks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import LewmError
+from lewm_model.recordings.joints import JoinedJoints
 from lewm_model.robot import RobotDescription
 from lewm_ros.guard.last_word import LastWord, TICK_S
 from lewm_ros.msg import ControllerState, ExecutedCommand, GuardState
@@ -57,17 +59,19 @@ class GuardNode(Node):
         self._robot = RobotInterface(RobotDescription.from_yaml(settings.robot))
         self._word = LastWord(self._robot.robot, silence_s=settings.silence_s,
                               hold_s=settings.hold_s, state_max_age_s=settings.state_max_age_s)
+        self._joints = JoinedJoints(self._robot.names, settings.state_max_age_s)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._shown = self._word.phase
         own = Entities(self, Guard(self.get_logger()))
-        self._command_pub = own.publisher(self._robot.message_type, self._robot.topic, qos.LATEST)
+        self._command_pubs = {topic: own.publisher(kind, topic, qos.LATEST)
+                              for topic, kind in self._robot.outputs}
         self._state_pub = own.publisher(GuardState, 'guard_state', qos.LATCHED)
         self._diagnostics_pub = own.publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
         own.subscription(ExecutedCommand, self._robot.executed_topic, self._on_executed,
                          qos.RECORD)
         own.subscription(ControllerState, 'controller_state', self._on_state, qos.RECORD)
-        own.subscription(self._robot.message_type, self._robot.topic, self._on_command,
-                         qos.RECORD)
+        for output, (topic, kind) in enumerate(self._robot.outputs):
+            own.subscription(kind, topic, partial(self._on_command, output), qos.RECORD)
         if self._word.needs_positions:
             own.subscription(JointState, self._robot.robot.joint_state_topic, self._on_joints,
                              qos.SENSOR)
@@ -84,24 +88,23 @@ class GuardNode(Node):
         self._word.hear_report_of_node(*guard_state.msg_to_rest(message))
         self._show()
 
-    def _on_command(self, message) -> None:
+    def _on_command(self, output: int, message) -> None:
         try:
-            self._word.hear_command(self._robot.from_msg(message))
+            self._word.hear_command(*self._robot.read(output, message))
         except LewmError:
             return      # not for this robot's joints; the controller refuses it too
         self._show()
 
     def _on_joints(self, message: JointState) -> None:
-        try:
-            positions = conversions.msg_to_positions(message, self._robot.names)
-        except LewmError:
-            return      # of other joints
-        self._word.measure(positions, self._steady_s())
+        now_s = self._steady_s()
+        if self._joints.add(message, now_s) and (newest := self._joints.newest(now_s)):
+            self._word.measure(*newest)
 
     def _tick(self) -> None:
         command = self._word.tick(self._steady_s())
         if command is not None:
-            self._command_pub.publish(self._robot.to_msg(command, self._now_ns()))
+            for topic, message in self._robot.to_msgs(command, self._now_ns()):
+                self._command_pubs[topic].publish(message)
         self._show()
 
     def _show(self) -> None:

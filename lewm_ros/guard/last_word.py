@@ -102,13 +102,13 @@ class LastWord:
             self._moving = False
         self._alive()
 
-    def hear_command(self, action: np.ndarray) -> None:
-        """Take a command (A,) from the robot's topic, whoever sent it.
+    def hear_command(self, places: list[int], values: np.ndarray) -> None:
+        """Take a command from one of the robot's topics: `values` for these `places` of (A,).
 
         The command node's own come while it is no longer silent than it ever is; what comes
         later, and is not what this guard said, is somebody else's.
         """
-        if any(np.array_equal(action, own) for own in self._said):
+        if any(np.array_equal(values, own[places]) for own in self._said):
             return
         if self.phase is not GuardPhase.WAITING and (
                 self._silence_s > 0.5 * self._silence_limit_s):
