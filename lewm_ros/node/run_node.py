@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lewm_model.errors import LewmError
+from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 
 def spin(node: Node, end: Interrupt) -> None:
     """Handle the node's callbacks, one at a time, until the end."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = SurvivingExecutor(node)
     while rclpy.ok() and not end.is_set():
         executor.spin_once(timeout_sec=0.1)
 

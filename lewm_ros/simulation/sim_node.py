@@ -15,6 +15,7 @@ import sys
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.robot import RobotDescription
+from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
@@ -26,7 +27,6 @@ from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_sim.tasks import load_task
 from lewm_sim.world import World
 import numpy as np
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
@@ -196,8 +196,7 @@ def run(node: SimNode, end: Interrupt) -> None:
     The physics of one tick is computed when its time is over, so a command that answers the
     tick's /clock message within that time acts from the very start of the tick.
     """
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = SurvivingExecutor(node)
     while not end.is_set():
         node.publish()
         executor.spin_once(timeout_sec=0)  # commands arrive even when the machine is too slow

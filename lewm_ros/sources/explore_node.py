@@ -18,6 +18,7 @@ from lewm_model.errors import ConfigError, SimulationError
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros import msg as interfaces
+from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
@@ -28,7 +29,6 @@ from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_sim.tasks import load_task
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future, Task
 from sensor_msgs.msg import CameraInfo
@@ -225,8 +225,7 @@ class ExploreNode(Node):
 
 def run(node: ExploreNode, end: Interrupt) -> None:
     """Explore until all is recorded, or until the end."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = SurvivingExecutor(node)
     task: Task = executor.create_task(node.explore())
     while not (end.is_set() or task.done()):
         executor.spin_once(timeout_sec=0.1)
