@@ -68,6 +68,7 @@ class ActionChunk:
     stamp_ns: int               # execution time of row 0
     dt_s: float                 # control step
     actions: np.ndarray         # float32 (N, A), robot units
-    epoch: int                  # bumped on goal, reset, e-stop; older epochs are dropped
+    epoch: int                  # bumped on goal, reset, e-stop; older ones are dropped
     sequence: int               # grows by one per chunk
     observation_stamp_ns: int   # the frame this plan looked at
+    session: int = 0            # of the running planner that made it; 0: not part of one

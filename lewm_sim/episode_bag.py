@@ -86,7 +86,7 @@ class EpisodeBag:
         info = self._types[EPISODE_TYPE]
         self._write(EPISODE_TOPIC, stamp_ns, EPISODE_TYPE, info(
             header=self._header(stamp_ns), episode_id=episode_id, index=index,
-            phase=info.RECORDING, reset_count=index, task=task, goal_id='', operator_id='',
+            phase=info.RECORDING, task=task, goal_id='', operator_id='',
             metadata_json=json.dumps(metadata)))
 
     def observe(self, stamp_ns: int) -> None:
@@ -113,11 +113,11 @@ class EpisodeBag:
         state = self._types['lewm_ros/msg/ControllerState']
         command = np.asarray(command, dtype=np.float64)
         self._write(self._robot.executed_topic, stamp_ns, EXECUTED_TYPE, executed(
-            header=self._header(stamp_ns), epoch=0, chunk_seq=0, step=0,
+            header=self._header(stamp_ns), session=0, epoch=0, chunk_seq=0, step=0,
             interface=getattr(chunk, self._robot.interface.upper()),
             names=list(self._robot.joint_names), requested=command, executed=command,
             clipped=False, slewed=False, overridden=False, state=state.TRACKING,
-            chunk_age_s=0.0))
+            speed_scale=1.0, chunk_age_s=0.0))
 
     def _write(self, topic: str, stamp_ns: int, message_type: str, message: Any) -> None:
         self._writer.write(self._connections[topic], stamp_ns,

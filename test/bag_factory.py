@@ -61,16 +61,17 @@ class BagFactory:
                 interface: int = 2) -> None:
         """Add an executed command; what was requested differs, so that a mix-up shows."""
         executed = np.array(executed, float)
-        self.add('/executed_command', 'lewm_ros/msg/ExecutedCommand', stamp_ns, epoch=0,
+        self.add('/executed_command', 'lewm_ros/msg/ExecutedCommand', stamp_ns, session=1, epoch=0,
                  chunk_seq=0, step=0, interface=interface, names=list(names),
                  requested=executed + 100, executed=executed, clipped=False, slewed=False,
-                 overridden=False, state=2, chunk_age_s=0.0)
+                 overridden=False, state=2, speed_scale=1.0,
+                 chunk_age_s=0.0)
 
     def episode(self, stamp_ns: int, episode_id: str, phase: int = RECORDING,
                 task: str = 'reach') -> None:
         """Add an episode mark."""
         self.add('/episode_info', 'lewm_ros/msg/EpisodeInfo', stamp_ns, episode_id=episode_id,
-                 index=0, phase=phase, reset_count=0, task=task, goal_id='', operator_id='',
+                 index=0, phase=phase, task=task, goal_id='', operator_id='',
                  metadata_json='{}')
 
     def steps(self, count: int, *, first: int = 0, command_delay_ns: int = 0) -> BagFactory:

@@ -13,9 +13,11 @@ from lewm_ros.msg import (
     ExecutedCommand,
     PlanStatus,
 )
-from lewm_ros.wire import conversions, qos
-from lewm_ros.wire.reports import PlanReport, PlanState, State
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import chunk_to_msg
+from lewm_ros.wire.reports import CommandState, PlanReport, PlanState
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.status import plan_report_to_msg
 import numpy as np
 from ros_helpers import Graph
 
@@ -40,8 +42,8 @@ class Robot:
         graph.wait_for(lambda: self.states, 'the first controller_state')
 
     @property
-    def state(self) -> State:
-        return State(self.states[-1][1].state)
+    def state(self) -> CommandState:
+        return CommandState(self.states[-1][1].state)
 
     def action(self, index: int = -1) -> np.ndarray:
         """Return one of the commands as an action (A,)."""
@@ -71,15 +73,17 @@ class Planner:
         return self.node.get_clock().now().nanoseconds
 
     def beat(self) -> None:
-        self.status_pub.publish(conversions.plan_report_to_msg(
-            PlanReport(stamp_ns=self.now_ns(), epoch=1, state=PlanState.PLANNING)))
+        self.status_pub.publish(plan_report_to_msg(
+            PlanReport(stamp_ns=self.now_ns(), frame_stamp_ns=self.now_ns(), session=1, epoch=1,
+                       state=PlanState.PLANNING)))
 
     def plan(self, value: float, rows: int = 40, **changes) -> int:
         self.sequence += 1
         now_ns = self.now_ns()
-        message = conversions.chunk_to_msg(
+        message = chunk_to_msg(
             ActionChunk(stamp_ns=now_ns, dt_s=0.05, actions=np.full((rows, 2), value),
-                        epoch=1, sequence=self.sequence, observation_stamp_ns=now_ns),
+                        session=1, epoch=1, sequence=self.sequence,
+                        observation_stamp_ns=now_ns),
             names=self.interface.names, interface=self.interface.code)
         for name, changed in changes.items():
             setattr(message, name, changed)

@@ -11,9 +11,11 @@ import sys
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.msg import ActionChunk as ActionChunkMsg, PlanStatus
-from lewm_ros.wire import conversions, qos
-from lewm_ros.wire.reports import PlanReport, PlanState
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import chunk_to_msg
+from lewm_ros.wire.reports import PlanReport, PlanState, random_session
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.status import plan_report_to_msg
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -34,7 +36,7 @@ def main() -> None:
     status_pub = node.create_publisher(PlanStatus, 'plan_status', qos.RECORD)
     blind = []
     signal.signal(signal.SIGUSR1, lambda *_: blind.append(True))
-    sequence = 0
+    sequence, session = 0, random_session()
 
     def on_frame() -> None:
         nonlocal sequence
@@ -42,12 +44,13 @@ def main() -> None:
             return
         now_ns = node.get_clock().now().nanoseconds
         sequence += 1
-        status_pub.publish(conversions.plan_report_to_msg(
-            PlanReport(stamp_ns=now_ns, epoch=1, state=PlanState.PLANNING)))
+        status_pub.publish(plan_report_to_msg(
+            PlanReport(stamp_ns=now_ns, frame_stamp_ns=now_ns, session=session, epoch=1,
+                       state=PlanState.PLANNING)))
         chunk = ActionChunk(stamp_ns=now_ns, dt_s=robot.control_dt_s,
                             actions=np.tile(action, (rows, 1)), epoch=1, sequence=sequence,
-                            observation_stamp_ns=now_ns)
-        chunk_pub.publish(conversions.chunk_to_msg(
+                            observation_stamp_ns=now_ns, session=session)
+        chunk_pub.publish(chunk_to_msg(
             chunk, names=interface.names, interface=interface.code))
 
     node.create_timer(0.05, on_frame)

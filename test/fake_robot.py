@@ -13,8 +13,11 @@ import sys
 
 from geometry_msgs.msg import Quaternion
 from lewm_model.robot import ODOMETRY, RobotDescription
-from lewm_ros.wire import conversions, qos
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import joints_to_msg
+from lewm_ros.wire.pictures import rgb_to_image
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.stamps import header
 from nav_msgs.msg import Odometry
 import numpy as np
 import rclpy
@@ -60,7 +63,7 @@ class FakeRobot(Node):
             if self._command is not None:
                 most = MOTOR_RATE * PERIOD_S
                 self._pose = self._pose + np.clip(self._command - self._pose, -most, most)
-            self._state_pub.publish(conversions.joints_to_msg(
+            self._state_pub.publish(joints_to_msg(
                 now_ns, self._robot.joint_names, self._pose, np.zeros(self._pose.size)))
 
     def _drive(self, now_ns: int) -> Odometry:
@@ -71,7 +74,7 @@ class FakeRobot(Node):
         forward, turn = speed.get('linear.x', 0.0), speed.get('angular.z', 0.0)
         self._pose = self._pose + PERIOD_S * np.array(
             [forward * np.cos(yaw), forward * np.sin(yaw), turn])
-        message = Odometry(header=conversions.header(now_ns, 'odom'), child_frame_id='base_link')
+        message = Odometry(header=header(now_ns, 'odom'), child_frame_id='base_link')
         message.pose.pose.position.x, message.pose.pose.position.y = self._pose[:2].tolist()
         half = float(self._pose[2] / 2)
         message.pose.pose.orientation = Quaternion(z=np.sin(half), w=np.cos(half))
@@ -80,7 +83,7 @@ class FakeRobot(Node):
 
     def _show(self) -> None:
         grey = int(20 * np.abs(self._pose).sum()) % 256
-        self._image_pub.publish(conversions.rgb_to_image(
+        self._image_pub.publish(rgb_to_image(
             np.full((8, 8, 3), grey, np.uint8), self.get_clock().now().nanoseconds, 'camera'))
 
 

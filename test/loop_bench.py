@@ -5,7 +5,7 @@ from __future__ import annotations
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.command.control_loop import CommandParameters, ControlLoop
-from lewm_ros.wire.reports import ExecutedStep, State
+from lewm_ros.wire.reports import CommandState, ExecutedStep
 import numpy as np
 
 MS = 1_000_000
@@ -31,7 +31,7 @@ class Bench:
         self.steady_ms = 777_000
         self.sent: list[tuple[int, ExecutedStep]] = []
         self.sequence = 0
-        self.epoch = 1
+        self.epoch, self.session = 1, 77
         self.joints = None
 
     def plan(self, value=1.0, *, rows=25, age_ms=0, **changes) -> str:
@@ -40,12 +40,14 @@ class Bench:
         stamp = (self.now_ms - age_ms) * MS
         values = {'stamp_ns': stamp, 'dt_s': 0.05,
                   'actions': np.full((rows, 2), value) if np.ndim(value) < 2 else value,
-                  'epoch': self.epoch, 'sequence': self.sequence, 'observation_stamp_ns': stamp}
+                  'epoch': self.epoch, 'sequence': self.sequence, 'observation_stamp_ns': stamp,
+                  'session': self.session}
         return self.loop.receive_chunk(ActionChunk(**{**values, **changes}), self.now_ms * MS)
 
     def beat(self, *, age_ms=0) -> None:
         """Let the planner give a sign of life."""
-        self.loop.heartbeat((self.now_ms - age_ms) * MS, self.epoch, self.steady_ms / 1e3)
+        self.loop.heartbeat((self.now_ms - age_ms) * MS, self.session, self.epoch,
+                            self.steady_ms / 1e3)
 
     def run(self, ms, *, beats=True, camera=True, node_clock=True) -> list[ExecutedStep]:
         """Tick every 10 ms; heartbeats every 50 ms, with a live or a frozen camera."""
@@ -68,12 +70,12 @@ class Bench:
         self.beat()
         self.plan(value, **options)
         self.run(500)
-        assert self.loop.state is State.TRACKING
+        assert self.loop.state is CommandState.TRACKING
         return self
 
     def reason(self) -> str:
         """Return what the report says."""
-        return self.loop.report(self.now_ms * MS, self.steady_ms / 1e3).reason
+        return self.loop.report(self.now_ms * MS, self.steady_ms / 1e3).reason.text
 
     def last_motion_ms(self) -> int:
         """Return when the last command that was not zero was sent, steady clock."""

@@ -11,8 +11,9 @@ pytestmark = pytest.mark.ros
 
 from command_rig import Planner, Robot, start_planner  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from lewm_ros.wire import conversions, qos  # noqa: E402
-from lewm_ros.wire.reports import State  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.reports import CommandState  # noqa: E402
+from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
 import numpy as np  # noqa: E402
 from rcl_interfaces.msg import (  # noqa: E402
     Parameter as ParameterMsg,  # noqa: E402
@@ -58,12 +59,12 @@ def test_one_command_per_control_step_right_at_the_grid_points(graph, planner, t
     graph.spin(0.1)
     start_ns = planner.plan(0.5, rows=20)
     offset_s = time.monotonic() - planner.now_ns() / 1e9
-    graph.wait_for(lambda: robot.state is State.STOPPED, 'the end of the plan')
+    graph.wait_for(lambda: robot.state is CommandState.STOPPED, 'the end of the plan')
 
     steps = [(at, message) for at, message in robot.executed if not message.overridden]
     rows = [message.step for _, message in steps]
     missed = sorted(set(range(rows[0], 20)) - set(rows))
-    stamps = [conversions.header_stamp_ns(message) for _, message in steps]
+    stamps = [header_stamp_ns(message) for _, message in steps]
     assert rows[0] <= 1 and len(missed) <= 2
     assert rows == sorted(set(rows))
     assert robot.states[-1][1].deadline_misses == len([row for row in missed if row < rows[-1]])
@@ -81,7 +82,7 @@ def test_services_and_e_stop(graph, planner, tmp_path):
     planner.keep_beating()
     planning = planner.node.create_timer(0.1, lambda: planner.plan(1.0))
     graph.spin(0.5)
-    assert robot.state is State.DISABLED
+    assert robot.state is CommandState.DISABLED
     assert robot.commands == []
 
     def enable(on=True):
@@ -90,7 +91,7 @@ def test_services_and_e_stop(graph, planner, tmp_path):
     assert enable().success
     graph.wait_for(robot.moves, 'motion after enable')
     assert graph.call(Trigger, '/command_node/stop', Trigger.Request()).success
-    graph.wait_for(lambda: not robot.moves() and robot.state is State.DISABLED, 'stop')
+    graph.wait_for(lambda: not robot.moves() and robot.state is CommandState.DISABLED, 'stop')
     assert enable().success
     graph.wait_for(robot.moves, 'motion after the second enable')
 
@@ -102,17 +103,17 @@ def test_services_and_e_stop(graph, planner, tmp_path):
     assert not refused.success and 'e-stop' in refused.message
     e_stop.publish(Bool(data=False))
     graph.wait_for(lambda: not robot.states[-1][1].e_stop, 'release')
-    assert robot.state is State.DISABLED
+    assert robot.state is CommandState.DISABLED
     assert enable().success
     graph.wait_for(robot.moves, 'motion after release and enable')
 
     planning.cancel()
     planner.plan(1.0, names=['wrist', 'shoulder'])
-    graph.wait_for(lambda: robot.state is State.FAULT and not robot.moves(), 'fault')
-    assert 'wrist, shoulder' in robot.states[-1][1].reason
+    graph.wait_for(lambda: robot.state is CommandState.FAULT and not robot.moves(), 'fault')
+    assert 'wrist, shoulder' in robot.states[-1][1].reason.text
     assert not enable().success
     assert graph.call(Trigger, '/command_node/clear_fault', Trigger.Request()).success
-    graph.wait_for(lambda: robot.state is State.DISABLED, 'fault cleared')
+    graph.wait_for(lambda: robot.state is CommandState.DISABLED, 'fault cleared')
 
 
 def test_deactivated_node_says_zero_first_and_can_be_activated_again(graph, tmp_path):
@@ -152,7 +153,7 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
     graph.wait_for(robot.moves, 'motion')
     graph.spin(0.25)  # 0.2 s, the default, would have stopped it by now ...
     assert robot.moves()
-    graph.wait_for(lambda: robot.state is State.STOPPED, 'standstill', 5)
+    graph.wait_for(lambda: robot.state is CommandState.STOPPED, 'standstill', 5)
 
 
 @pytest.mark.parametrize(('parameters', 'reason'), [
@@ -191,4 +192,4 @@ def test_diagnostics_follow_the_state(graph, planner, tmp_path):
     assert newest().hardware_id == 'sim_reacher'
     planner.plan(1.0, actions=[float('nan')] * 80)
     graph.wait_for(lambda: newest().level == DiagnosticStatus.ERROR, 'ERROR')
-    assert 'non-finite' in newest().message
+    assert 'must be finite' in newest().message

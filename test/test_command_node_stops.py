@@ -11,8 +11,9 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from command_rig import Planner, Robot, start_planner  # noqa: E402
-from lewm_ros.wire import conversions, qos  # noqa: E402
-from lewm_ros.wire.reports import State  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.reports import CommandState  # noqa: E402
+from lewm_ros.wire.stamps import header_stamp_ns, ns_to_stamp  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
@@ -41,7 +42,8 @@ def test_killed_planner_means_zero_within_half_a_second_ten_times_of_ten(graph, 
         graph.wait_for(robot.moves, 'motion')
         killed_at = time.monotonic()
         planner.kill()
-        graph.wait_for(lambda: robot.state is State.STOPPED and not robot.moves(), 'standstill')
+        graph.wait_for(lambda: robot.state is CommandState.STOPPED and not robot.moves(),
+                       'standstill')
         times.append(robot.last_motion() - killed_at)
         planner.wait()
 
@@ -57,11 +59,11 @@ def test_stopped_camera_means_zero_within_half_a_second(graph, tmp_path):
     planner = start_planner(robot)
     stopped_at = time.monotonic()
     planner.send_signal(signal.SIGUSR1)
-    graph.wait_for(lambda: robot.state is State.STOPPED and not robot.moves(), 'standstill')
+    graph.wait_for(lambda: robot.state is CommandState.STOPPED and not robot.moves(), 'standstill')
 
     assert robot.last_motion() - stopped_at < 0.5
     assert planner.poll() is None
-    assert 'no plan_status' in robot.states[-1][1].reason
+    assert 'no plan_status' in robot.states[-1][1].reason.text
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -87,7 +89,7 @@ def test_a_bug_in_a_callback_leaves_the_robot_standing(graph, tmp_path):
     start_planner(robot)
     e_stop = graph.node.create_publisher(Bool, 'e_stop', qos.LATCHED)
     e_stop.publish(Bool(data=True))
-    graph.wait_for(lambda: robot.state is State.FAULT, 'FAULT')
+    graph.wait_for(lambda: robot.state is CommandState.FAULT, 'FAULT')
     graph.wait_for(lambda: not robot.moves(), 'the last command')
 
     assert list(robot.commands[-1][1].data) == [0.0, 0.0]
@@ -101,7 +103,7 @@ def test_latched_e_stop_pressed_before_the_node_starts_counts(graph, tmp_path):
     graph.node.create_publisher(Bool, 'e_stop', qos.LATCHED).publish(Bool(data=True))
     robot = Robot(graph, tmp_path, require_enable=False)
     graph.wait_for(lambda: robot.states[-1][1].e_stop, 'the latched e-stop')
-    assert robot.state is State.DISABLED
+    assert robot.state is CommandState.DISABLED
 
 
 def test_standing_sim_time_stops_the_robot(graph, planner, tmp_path):
@@ -113,7 +115,7 @@ def test_standing_sim_time_stops_the_robot(graph, planner, tmp_path):
     def advance():
         nonlocal sim_ns
         sim_ns += 10_000_000
-        clock_pub.publish(Clock(clock=conversions.ns_to_stamp(sim_ns)))
+        clock_pub.publish(Clock(clock=ns_to_stamp(sim_ns)))
         if sim_ns % 50_000_000 == 0:
             planner.beat()
         if sim_ns % 500_000_000 == 0:
@@ -123,7 +125,7 @@ def test_standing_sim_time_stops_the_robot(graph, planner, tmp_path):
     ticking = graph.node.create_timer(0.01, advance)
     graph.wait_for(robot.moves, 'motion')
     graph.spin(0.7)
-    steps = [conversions.header_stamp_ns(m) for _, m in robot.executed if not m.overridden]
+    steps = [header_stamp_ns(m) for _, m in robot.executed if not m.overridden]
     gaps = np.diff(steps) / 50_000_000  # one command per step of simulated time
     assert np.median(gaps) == 1
     assert set(gaps) <= {1, 2, 3}

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lewm_ros.wire.reports import State
+from lewm_ros.wire.reports import CommandState
 from loop_bench import Bench, DT_MS, MS, ROBOT, SETTINGS, values
 import numpy as np
 import pytest
@@ -57,9 +57,9 @@ def test_a_gap_is_bridged_by_holding_then_ramps():
 
     assert values(steps)[:6] == [1.5] * 6
     assert values(steps)[6:] == [0.0] * len(steps[6:])
-    assert [s.state for s in steps[4:6]] == [State.HOLD] * 2
+    assert [s.state for s in steps[4:6]] == [CommandState.HOLD] * 2
     assert np.diff([s.stamp_ns for s in steps[:6]]).tolist() == [DT_MS * MS] * 5
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
 
 
 def test_motion_resumes_on_a_late_plan_after_a_gap():
@@ -98,7 +98,7 @@ def test_new_epoch_in_a_heartbeat_ends_the_old_plan():
     steps = bench.run(300)
     assert values(steps)[:2] == [2.0, 2.0]
     assert all(step.overridden for step in steps)
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
     assert 'older than epoch 2' in bench.plan(1.0, epoch=1)
     bench.plan(1.0)
     assert any(values(bench.run(100)))
@@ -111,7 +111,7 @@ def test_plan_is_not_followed_beyond_its_timeout():
     bench.plan(1.0, rows=200)
     begin = bench.steady_ms
     bench.run(1500)
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
     assert 500 <= bench.last_motion_ms() - begin <= 500 + 100 + 20
 
 

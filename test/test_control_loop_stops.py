@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from lewm_ros.command.control_loop import CommandParameters
-from lewm_ros.wire.reports import State
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reports import CommandState
 from loop_bench import Bench, DT_MS, MS, SETTINGS, values
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ def test_planner_silence_stops_the_robot_in_time_although_its_plan_goes_on():
     silent_since = bench.steady_ms - DT_MS
     bench.run(600, beats=False)
 
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
     assert bench.last_motion_ms() - silent_since <= 200 + 50 + 20
-    assert 'no plan_status' in bench.loop.report(bench.now_ms * MS, 1.0).reason
+    assert 'no plan_status' in bench.loop.report(bench.now_ms * MS, 1.0).reason.text
 
 
 def test_stopped_camera_stops_the_robot_although_the_planner_still_talks():
@@ -26,7 +27,7 @@ def test_stopped_camera_stops_the_robot_although_the_planner_still_talks():
     frozen_since = bench.steady_ms
     bench.run(700, camera=False)
 
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
     assert bench.last_motion_ms() - frozen_since <= 300 + 50 + 20
 
 
@@ -36,7 +37,7 @@ def test_frozen_node_clock_does_not_keep_the_robot_moving():
     since = bench.steady_ms
     steps = bench.run(600, beats=False, node_clock=False)
 
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
     assert values(steps)[-1] == 0
     assert bench.last_motion_ms() - since <= 200 + 50 + 20
 
@@ -45,7 +46,7 @@ def test_ramp_starts_at_once_and_zeros_follow_for_a_second_then_silence():
     """After the ramp about 20 zeros, one per step, then not a word."""
     bench = Bench(replace(SETTINGS, stop_publish_s=1.0)).moving(2.0)
     bench.run(20)  # the last command is 20 ms old
-    bench.loop.disable('test', bench.now_ms * MS)
+    bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     at = bench.steady_ms
     bench.run(3000)
 
@@ -62,7 +63,7 @@ def test_a_plan_from_before_an_alarm_is_never_resumed():
     """After a short silence heartbeats return: the robot waits for a plan on a newer frame."""
     bench = Bench().moving(2.0, rows=200)
     bench.run(300, beats=False)
-    assert bench.loop.state in (State.RAMP_DOWN, State.STOPPED)
+    assert bench.loop.state in (CommandState.RAMP_DOWN, CommandState.STOPPED)
     before_ms = bench.now_ms
     assert not any(values(bench.run(300)))
     refusal = bench.plan(1.0, age_ms=bench.now_ms - before_ms + 200, rows=200)
@@ -81,7 +82,7 @@ def test_malformed_plan_latches_a_fault_and_stops(changes):
     assert values(steps)[-1] == 0
     assert bench.plan(1.0) == ''
     assert not any(values(bench.run(200)))
-    assert bench.loop.state is State.FAULT
+    assert bench.loop.state is CommandState.FAULT
 
     assert bench.loop.clear_fault() == ''
     assert not any(values(bench.run(100)))
@@ -98,7 +99,7 @@ def test_planner_that_died_and_counts_from_zero_is_followed_again(disabled):
     bench.epoch = 7
     bench.moving(1.0)
     if disabled:
-        bench.loop.disable('test', bench.now_ms * MS)
+        bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     bench.run(500, beats=False)
     bench.epoch, bench.sequence = 0, -1
     assert bench.loop.enable(bench.now_ms * MS) == ''
@@ -113,7 +114,7 @@ def test_node_clock_that_jumps_back_stops_until_everything_is_new():
     bench.now_ms -= 5_000
     steps = bench.run(300, beats=False)
     assert steps[0].executed[0] == 0
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
     bench.beat()
     assert bench.plan(1.0, sequence=100) == ''
     assert values(bench.run(50)) == [1.0]
@@ -124,7 +125,7 @@ def test_node_clock_that_jumps_ahead_stops():
     bench = Bench().moving(2.0)
     bench.now_ms += 5_000
     assert not any(values(bench.run(100, beats=False))[1:])
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
 
 
 def test_e_stop_ramps_at_once_and_needs_enable_and_a_fresh_plan():
@@ -151,7 +152,7 @@ def test_enable_is_required_by_default():
     bench.beat()
     bench.plan(1.0)
     assert bench.run(300) == []
-    assert bench.loop.report(0, 0.0).reason == 'not enabled; call ~/enable'
+    assert bench.loop.report(0, 0.0).reason.text == 'not enabled; call ~/enable'
 
 
 def test_halt_is_an_immediate_zero():

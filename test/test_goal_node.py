@@ -12,10 +12,13 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_ros.msg import GoalImage  # noqa: E402
+from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
-from lewm_ros.wire import conversions, qos  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.goals import msg_to_goal, picture_hash  # noqa: E402
+from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reports import GoalSource  # noqa: E402
+from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
@@ -49,13 +52,13 @@ def test_goal_from_the_start_is_latched_for_late_joiners(graph, tmp_path):
     cv2.imwrite(str(tmp_path / 'red.png'), RED[:, :, ::-1])
     graph.spawn('lewm_ros.goals.goal_node', parameters={'goal_image': str(tmp_path / 'red.png')})
     set_goal(graph, source=9)  # it answers, so it is up and has published
-    goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
+    goals = graph.collect(Goal, 'goal', qos.LATCHED)
     graph.wait_for(lambda: goals, 'the latched goal')
 
-    rgb, goal_id, source = conversions.msg_to_goal(goals[0][1])
-    np.testing.assert_array_equal(rgb, RED)
-    assert source is GoalSource.FILE
-    assert goal_id == conversions.picture_hash(RED).hex()[:12]
+    goal = msg_to_goal(goals[0][1])
+    np.testing.assert_array_equal(goal.rgb, RED)
+    assert goal.source is GoalSource.FILE
+    assert goal.goal_id == picture_hash(RED).hex()[:12]
 
 
 def test_bad_goal_from_the_start_ends_the_process_with_a_reason(graph, tmp_path):
@@ -77,9 +80,9 @@ def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, 
     (tmp_path / 'goals' / 'bad.png').write_text('not a picture')
     process = graph.spawn('lewm_ros.goals.goal_node',
                           parameters={'goal_root': str(tmp_path / 'goals')})
-    goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
-    good = conversions.rgb_to_image(RED, 0)
-    short = conversions.rgb_to_image(RED, 0)
+    goals = graph.collect(Goal, 'goal', qos.LATCHED)
+    good = rgb_to_image(RED, 0)
+    short = rgb_to_image(RED, 0)
     short.height = 100
 
     for fields, reason in (
@@ -103,7 +106,7 @@ def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, 
     graph.wait_for(lambda: len(goals) == 2, 'both goals')
     assert goals[0][1].task == 'reach'
     for _, message in goals:
-        np.testing.assert_array_equal(conversions.msg_to_goal(message)[0], RED)
+        np.testing.assert_array_equal(msg_to_goal(message).rgb, RED)
     assert graph.interrupt(process) == 0
 
 
@@ -111,25 +114,25 @@ def test_capture_takes_the_first_frame_newer_than_the_call(graph):
     """Old frames on the topic are passed over; the goal carries the frame's stamp."""
     graph.spawn('lewm_ros.goals.goal_node')
     camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
-    goals = graph.collect(GoalImage, 'goal_image', qos.LATCHED)
+    goals = graph.collect(Goal, 'goal', qos.LATCHED)
     begin_ns = graph.node.get_clock().now().nanoseconds
     fresh = {}
 
     def publish():  # alternately a frame from the past and one from now
         now_ns = graph.node.get_clock().now().nanoseconds
-        camera.publish(conversions.rgb_to_image(np.zeros_like(RED), begin_ns - 10**9))
+        camera.publish(rgb_to_image(np.zeros_like(RED), begin_ns - 10**9))
         fresh[now_ns] = True
-        camera.publish(conversions.rgb_to_image(RED, now_ns))
+        camera.publish(rgb_to_image(RED, now_ns))
 
     graph.node.create_timer(0.05, publish)
     answer = graph.call(CaptureGoal, '/goal_node/capture_goal',
                         CaptureGoal.Request(goal_id='here', timeout_s=5.0))
 
     assert answer.success, answer.message
-    rgb, goal_id, source = conversions.msg_to_goal(answer.goal)
-    np.testing.assert_array_equal(rgb, RED)
-    assert (goal_id, source) == ('here', GoalSource.CAPTURE)
-    stamp_ns = conversions.header_stamp_ns(answer.goal)
+    goal = msg_to_goal(answer.goal)
+    np.testing.assert_array_equal(goal.rgb, RED)
+    assert (goal.goal_id, goal.source) == ('here', GoalSource.CAPTURE)
+    stamp_ns = header_stamp_ns(answer.goal)
     assert stamp_ns in fresh and stamp_ns > begin_ns
     graph.wait_for(lambda: goals, 'the published goal')
     assert goals[0][1] == answer.goal
@@ -139,7 +142,7 @@ def test_capture_without_fresh_frames_times_out_while_the_node_keeps_answering(g
     """Only old frames: a reason after the timeout; other services answer meanwhile."""
     process = graph.spawn('lewm_ros.goals.goal_node')
     camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
-    graph.node.create_timer(0.05, lambda: camera.publish(conversions.rgb_to_image(RED, 10**9)))
+    graph.node.create_timer(0.05, lambda: camera.publish(rgb_to_image(RED, 10**9)))
     client = graph.node.create_client(CaptureGoal, '/goal_node/capture_goal')
     graph.wait_for(client.service_is_ready, 'the service')
     before_s, begin = cpu_s(process.pid), time.monotonic()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ros
 from command_rig import Robot, start_planner  # noqa: E402
 from lewm_ros.msg import GuardState  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
-from lewm_ros.wire.reports import GuardPhase, State  # noqa: E402
+from lewm_ros.wire.reports import CommandState, GuardPhase  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -147,7 +147,7 @@ def test_a_paused_command_node_does_not_go_on_where_it_was(graph, tmp_path):
     graph.spin(1.0)
 
     assert not any(robot.action(k).any() for k in range(paused, len(robot.commands)))
-    assert robot.state in (State.IDLE, State.DISABLED)
+    assert robot.state in (CommandState.IDLE, CommandState.DISABLED)
     start_planner(robot)
 
 
@@ -157,7 +157,7 @@ def test_a_guard_has_nothing_to_say_while_all_is_well(graph, tmp_path):
     planner = start_planner(robot)
     graph.spin(1.0)
     planner.kill()
-    graph.wait_for(lambda: robot.state is State.STOPPED, 'the stop')
+    graph.wait_for(lambda: robot.state is CommandState.STOPPED, 'the stop')
     planner.wait()
     start_planner(robot)
     robot.process.send_signal(signal.SIGINT)
@@ -180,4 +180,4 @@ def test_motion_without_a_guard_is_refused_where_one_is_required(graph, tmp_path
     graph.spawn('lewm_ros.guard.guard_node', parameters={'robot': 'sim_reacher'})
     graph.wait_for(lambda: graph.call(SetBool, 'command_node/enable',
                                       SetBool.Request(data=True)).success, 'enabling')
-    assert robot.state is State.IDLE
+    assert robot.state is CommandState.IDLE

@@ -19,7 +19,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource  # n
 from lewm_model.images import write_image  # noqa: E402
 from lewm_ros.msg import ControllerState  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
-from lewm_ros.wire.reports import State  # noqa: E402
+from lewm_ros.wire.reports import CommandState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
@@ -100,13 +100,13 @@ def test_a_dead_planner_stops_the_robot_and_a_dead_command_node_ends_everything(
         launched = Launched(graph, tmp_path, 'plan.launch.py', 'sim:=true',
                             f'bundle:={tmp_path / "tiny"}', f'goal_image:={tmp_path / "goal.png"}')
         try:
-            def state() -> State:
-                return State(states[-1][1].state) if states else State.DISABLED
+            def state() -> CommandState:
+                return CommandState(states[-1][1].state) if states else CommandState.DISABLED
 
-            graph.wait_for(lambda: state() is State.TRACKING, 'TRACKING', 60.0)
+            graph.wait_for(lambda: state() is CommandState.TRACKING, 'TRACKING', 60.0)
             os.kill(launched.pid('planner_node'), signal.SIGKILL)
-            graph.wait_for(lambda: state() is State.STOPPED, 'STOPPED')
-            assert 'plan_status' in states[-1][1].reason
+            graph.wait_for(lambda: state() is CommandState.STOPPED, 'STOPPED')
+            assert 'plan_status' in states[-1][1].reason.text
             assert launched.process.poll() is None
             os.kill(launched.pid('command_node'), signal.SIGKILL)
             graph.wait_for_exit(launched.process, 20.0)

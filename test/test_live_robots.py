@@ -18,7 +18,7 @@ from lewm_model.recordings.synchronize import synchronize  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
-from lewm_ros.wire.reports import State  # noqa: E402
+from lewm_ros.wire.reports import CommandState  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
@@ -91,7 +91,7 @@ def test_a_base_drives_stops_when_the_planner_is_killed_and_its_bag_has_rows(gra
 
     killed_at = time.monotonic()
     planner.kill()
-    graph.wait_for(lambda: rig.state is State.STOPPED and not rig.moves(), 'standstill')
+    graph.wait_for(lambda: rig.state is CommandState.STOPPED and not rig.moves(), 'standstill')
     print(f'seconds from SIGKILL to zero: {rig.last_motion() - killed_at:.3f}')
     assert rig.last_motion() - killed_at < STOP_S
     graph.wait_for(lambda: odometry[-1][1].twist.twist.linear.x == 0, 'a base at rest')
@@ -132,7 +132,7 @@ def test_an_arm_starts_where_it_is_and_is_held_where_it_was_measured(graph, tmp_
     bag = record(graph, tmp_path, 'joint_trajectory_arm', 1.2)
 
     planner.kill()
-    graph.wait_for(lambda: rig.state is State.STOPPED, 'standstill')
+    graph.wait_for(lambda: rig.state is CommandState.STOPPED, 'standstill')
     held = rig.action()
     graph.wait_for(lambda: time.monotonic() - rig.commands[-1][0] > 0.5, 'silence')
     np.testing.assert_array_equal(rig.action(), held)
@@ -153,7 +153,7 @@ def test_an_arm_nobody_measures_is_not_moved_and_is_told_why(graph, tmp_path):
     """Without joint states not one command; the state names the topic."""
     rig = Robot(graph, tmp_path, robot='joint_trajectory_arm', require_enable=False)
     graph.spawn('fake_planner', '0.5', 'joint_trajectory_arm')
-    graph.wait_for(lambda: 'on joint_states yet' in rig.states[-1][1].reason
+    graph.wait_for(lambda: 'on joint_states yet' in rig.states[-1][1].reason.text
                    and rig.states[-1][1].epoch == 1, 'the reason')
     assert rig.commands == []
 

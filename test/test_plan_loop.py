@@ -14,7 +14,7 @@ import pytest
 STEP_NS = 50_000_000
 ROWS = 20
 PICTURE = np.zeros((4, 4, 3), np.uint8)
-EPOCH = 1000
+SESSION = 1000
 
 
 class FakePolicy:
@@ -71,7 +71,7 @@ class Rig:
             LoopSettings(**{'replan_steps': 5, 'obs_max_age_s': 0.25, 'obs_max_future_s': 0.05,
                             **settings}),
             latency=Latency(dt_s=0.05, max_steps=10, margin_s=0.0, first_s=0.1),
-            progress=GoalProgress(tolerance=1.0, dwell_s=0.1, stall_s=5.0), epoch=EPOCH,
+            progress=GoalProgress(tolerance=1.0, dwell_s=0.1, stall_s=5.0), session=SESSION,
             publish=lambda chunk, steps, _: self.published.append((chunk, steps)),
             now_ns=lambda: self.now_ns)
 
@@ -97,7 +97,7 @@ def test_without_a_goal_there_is_a_report_but_no_chunk(rig):
     assert rig.published == []
     assert rig.policy.seen == [STEP_NS, 2 * STEP_NS, 3 * STEP_NS]
     assert rig.loop.report.state is PlanState.NO_GOAL
-    assert 'goal' in rig.loop.report.reason
+    assert 'goal' in rig.loop.report.reason.text
 
 
 def test_a_plan_is_made_at_once_and_then_every_replan_steps(rig):
@@ -160,7 +160,7 @@ def test_a_failed_plan_withdraws_the_old_one_and_the_loop_goes_on(rig):
     rig.policy.problem = PlanningError('no finite plan')
     rig.frames(6, 8)
     assert rig.loop.report.state is PlanState.FAULT
-    assert rig.loop.report.reason == 'no finite plan'
+    assert rig.loop.report.reason.text == 'no finite plan'
     assert rig.loop.report.epoch == epoch + 1
     assert len(rig.published) == 1
     rig.policy.problem = None
@@ -179,7 +179,7 @@ def test_frames_that_do_not_show_the_present_are_not_planned_on(rig, delay_s, wo
     rig.now_ns = round(6 * STEP_NS + delay_s * 1e9)
     rig.loop.step(Observation(6 * STEP_NS, PICTURE))
     assert rig.loop.report.state is PlanState.NO_OBS
-    assert word in rig.loop.report.reason
+    assert word in rig.loop.report.reason.text
     assert rig.loop.report.epoch == epoch + 1
     assert len(rig.published) == 1
 
@@ -225,7 +225,7 @@ def test_a_refused_goal_stops_the_robot_until_there_is_another(rig):
     rig.loop.refuse_goal('not a picture')
     rig.frames(2, 4)
     assert rig.loop.report.state is PlanState.FAULT
-    assert rig.loop.report.reason == 'not a picture'
+    assert rig.loop.report.reason.text == 'not a picture'
     assert len(rig.published) == 1
     rig.loop.set_goal(PICTURE, 'h', 'file')
     rig.frames(5, 5)

@@ -10,9 +10,12 @@ pytestmark = pytest.mark.ros
 
 from lewm_model.images import resize_square  # noqa: E402
 from lewm_model.planning.policy import Policy  # noqa: E402
-from lewm_ros.msg import ActionChunk, GoalImage, PlanStatus  # noqa: E402
-from lewm_ros.wire import conversions, qos  # noqa: E402
+from lewm_ros.msg import ActionChunk, Goal, PlanStatus  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402
+from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
+from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
@@ -37,7 +40,7 @@ class Rig:
         self.process = graph.spawn('lewm_ros.planner.planner_node', output=self.log,
                                    parameters=parameters)
         self._camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
-        self._goal = graph.node.create_publisher(GoalImage, 'goal_image', qos.LATCHED)
+        self._goal = graph.node.create_publisher(Goal, 'goal', qos.LATCHED)
         self.status = graph.collect(PlanStatus, 'plan_status', qos.RECORD)
         self.chunks = graph.collect(ActionChunk, 'action_chunk', qos.RECORD)
         self.stamps: list[int] = []
@@ -46,7 +49,7 @@ class Rig:
             graph.wait_for(lambda: self._camera.get_subscription_count(), 'the camera reader')
 
     def send_goal(self, grey: int) -> str:
-        goal = conversions.goal_to_msg(np.full((64, 64, 3), grey, np.uint8), stamp_ns=0)
+        goal = picture_goal_to_msg(np.full((64, 64, 3), grey, np.uint8), stamp_ns=0)
         self._goal.publish(goal)
         return goal.goal_id
 
@@ -57,7 +60,7 @@ class Rig:
         while next_s < end_s:
             stamp_ns = self.graph.node.get_clock().now().nanoseconds - round(age_s * 1e9)
             frame = np.full((64, 64, 3), len(self.stamps) % 256, np.uint8)
-            self._camera.publish(conversions.rgb_to_image(frame, stamp_ns))
+            self._camera.publish(rgb_to_image(frame, stamp_ns))
             self.stamps.append(stamp_ns)
             next_s += 0.05
             self.graph.spin(max(next_s - time.monotonic(), 0.001))
@@ -102,17 +105,17 @@ def test_every_frame_is_answered_and_a_goal_starts_the_chunks(graph, tmp_path):
     rig = Rig(graph, tmp_path)
     rig.film(1.0)
     graph.spin(0.2)
-    answered = [conversions.header_stamp_ns(message) for _, message in rig.status]
+    answered = [header_stamp_ns(message) for _, message in rig.status]
     assert len(answered) >= 0.9 * len(rig.stamps)  # the camera is best effort
     assert set(answered) <= set(rig.stamps)
     assert rig.last.state == PlanState.NO_GOAL
-    assert 'goal' in rig.last.reason
+    assert 'goal' in rig.last.reason.text
     assert rig.chunks == []
 
     goal_id = rig.send_goal(10)
     rig.film_until(lambda: len(rig.chunks) >= 3, 'three chunks')
     chunk = rig.chunks[-1][1]
-    assert conversions.header_stamp_ns(chunk) in rig.stamps
+    assert header_stamp_ns(chunk) in rig.stamps
     assert chunk.horizon == 15
     assert chunk.names == ['shoulder', 'wrist']
     assert 1 <= chunk.committed_steps <= 10
@@ -122,7 +125,7 @@ def test_every_frame_is_answered_and_a_goal_starts_the_chunks(graph, tmp_path):
     assert rig.last.epoch == chunk.epoch
     first, second = (message for _, message in rig.chunks[-2:])
     assert second.seq == first.seq + 1
-    shift = round((conversions.header_stamp_ns(second) - conversions.header_stamp_ns(first))
+    shift = round((header_stamp_ns(second) - header_stamp_ns(first))
                   / STEP_NS)
     rows = np.reshape(first.actions, (-1, 2))[shift:shift + second.committed_steps]
     np.testing.assert_allclose(np.reshape(second.actions, (-1, 2))[:len(rows)], rows, atol=1e-6)
@@ -158,14 +161,14 @@ def test_stale_frames_and_a_scene_reset_withdraw_the_plan(graph, tmp_path):
     rig.send_goal(10)
     rig.film_until(lambda: rig.chunks, 'a chunk')
     epoch = rig.chunks[-1][1].epoch
-    rig.film_until(lambda: 'old' in rig.last.reason, 'a stale frame', age_s=1.0)
+    rig.film_until(lambda: 'old' in rig.last.reason.text, 'a stale frame', age_s=1.0)
     assert rig.last.state == PlanState.NO_OBS
     assert rig.last.epoch > epoch
     rig.film_until(lambda: rig.last.state != PlanState.NO_OBS, 'recovery')
     epoch = rig.last.epoch
     reset = graph.node.create_publisher(Header, 'scene_reset', qos.RECORD)
     graph.wait_for(reset.get_subscription_count, 'the reader of scene_reset')
-    reset.publish(conversions.header(rig.stamps[-1]))
+    reset.publish(header(rig.stamps[-1]))
     rig.film_until(lambda: rig.last.epoch > epoch, 'a newer epoch')
 
 
@@ -181,11 +184,11 @@ def test_large_frames_and_goals_are_squared_as_ingest_squares_them(graph, tmp_pa
     expected = distance(resize_square(frame, 64), resize_square(goal, 64))
     assert abs(distance(frame, goal) - expected) > 1e-2 * expected  # the test can fail
     rig = Rig(graph, tmp_path)
-    rig._goal.publish(conversions.goal_to_msg(goal, stamp_ns=0))
+    rig._goal.publish(picture_goal_to_msg(goal, stamp_ns=0))
 
     def judged():
         stamp_ns = graph.node.get_clock().now().nanoseconds
-        rig._camera.publish(conversions.rgb_to_image(frame, stamp_ns))
+        rig._camera.publish(rgb_to_image(frame, stamp_ns))
         graph.spin(0.05)
         return rig.status and np.isfinite(rig.last.goal_distance)
 
@@ -196,11 +199,11 @@ def test_large_frames_and_goals_are_squared_as_ingest_squares_them(graph, tmp_pa
 def test_a_goal_that_is_not_what_was_hashed_is_refused(graph, tmp_path):
     """A damaged goal is a FAULT with the reason; the next good one is pursued."""
     rig = Rig(graph, tmp_path)
-    goal = conversions.goal_to_msg(np.zeros((64, 64, 3), np.uint8), stamp_ns=0, goal_id='bad')
+    goal = picture_goal_to_msg(np.zeros((64, 64, 3), np.uint8), stamp_ns=0, goal_id='bad')
     goal.sha256[0] ^= 1
     rig._goal.publish(goal)
     rig.film_until(lambda: rig.status and rig.last.state == PlanState.FAULT, 'FAULT')
-    assert 'bad' in rig.last.reason
+    assert 'bad' in rig.last.reason.text
     assert rig.chunks == []
     rig.send_goal(10)
     rig.film_until(lambda: rig.chunks, 'a chunk')

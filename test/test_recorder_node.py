@@ -19,12 +19,16 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_model.bags.interfaces import import_rosbags  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
-from lewm_ros.msg import EpisodeInfo, ExecutedCommand, GoalImage  # noqa: E402
+from lewm_ros.msg import EpisodeInfo, ExecutedCommand, Goal  # noqa: E402
 from lewm_ros.recording.episode import DISCARDED_FOLDER  # noqa: E402
 from lewm_ros.recording.message_definitions import message_definition  # noqa: E402
 from lewm_ros.recording.topics import Depths, reader_qos, wanted_topics  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
-from lewm_ros.wire import conversions, qos  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402
+from lewm_ros.wire.motion import joints_to_msg  # noqa: E402
+from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
+from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
@@ -43,7 +47,7 @@ class Rig:
         self.image = node.create_publisher(Image, 'image', qos.SENSOR)
         self.joints = node.create_publisher(JointState, 'joint_states', qos.RECORD)
         self.executed = node.create_publisher(ExecutedCommand, 'executed_command', qos.RECORD)
-        self.goal = node.create_publisher(GoalImage, 'goal_image', qos.LATCHED)
+        self.goal = node.create_publisher(Goal, 'goal', qos.LATCHED)
         self.command = node.create_publisher(String, 'record_command', qos.RECORD)
         self.info = graph.collect(EpisodeInfo, 'episode_info', qos.LATCHED)
         self.diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
@@ -58,10 +62,10 @@ class Rig:
         for _ in range(count):
             self.sent += 1
             stamp_ns = self.sent * 50_000_000
-            self.image.publish(conversions.rgb_to_image(PICTURE, stamp_ns))
-            self.joints.publish(conversions.joints_to_msg(stamp_ns, ['shoulder', 'wrist'],
+            self.image.publish(rgb_to_image(PICTURE, stamp_ns))
+            self.joints.publish(joints_to_msg(stamp_ns, ['shoulder', 'wrist'],
                                                           np.zeros(2), np.zeros(2)))
-            self.executed.publish(ExecutedCommand(header=conversions.header(stamp_ns),
+            self.executed.publish(ExecutedCommand(header=header(stamp_ns),
                                                   names=['shoulder', 'wrist']))
             self.graph.spin(0.01)
 
@@ -90,7 +94,7 @@ def rig(tmp_path):
 def numbers(path, name: str) -> list[int]:
     with Bag(path) as bag:
         kinds = {topic.name: topic.type for topic in bag.topics}
-        return [conversions.header_stamp_ns(bag.decode(raw, kinds[topic])) // 50_000_000
+        return [header_stamp_ns(bag.decode(raw, kinds[topic])) // 50_000_000
                 for topic, _, raw in bag.raw_messages(name)]
 
 
@@ -109,7 +113,7 @@ def test_recorder_does_not_load_torch():
 
 
 @pytest.mark.parametrize('name', ['sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo',
-                                  'lewm_ros/msg/GoalImage', 'diagnostic_msgs/msg/DiagnosticArray',
+                                  'lewm_ros/msg/Goal', 'diagnostic_msgs/msg/DiagnosticArray',
                                   'rosgraph_msgs/msg/Clock'])
 def test_definitions_are_complete(name):
     """From the text alone an offline reader gets the very type that the middleware has."""
@@ -129,7 +133,7 @@ def test_definitions_are_complete(name):
 
 def test_an_episode_is_one_bag_with_everything_once(rig):
     """Every message between start and stop, none before, with goal, marks and the answer."""
-    rig.goal.publish(conversions.goal_to_msg(PICTURE, stamp_ns=1, goal_id='red'))
+    rig.goal.publish(picture_goal_to_msg(PICTURE, stamp_ns=1, goal_id='red'))
     rig.publish(3)
     started = rig.start(task='reach', metadata_json='{"batch": 7}')
     assert started.success, started.message
@@ -152,15 +156,15 @@ def test_an_episode_is_one_bag_with_everything_once(rig):
     assert about['recorder']['lost'] == about['recorder']['dropped'] == 0
     with Bag(path) as bag:
         assert sum(topic.count for topic in bag.topics) == stopped.messages
-        ((_, _, raw),) = bag.raw_messages('/goal_image')
-        rgb = bag.decode(raw, 'lewm_ros/msg/GoalImage').image.data.reshape(PICTURE.shape)
+        ((_, _, raw),) = bag.raw_messages('/goal')
+        rgb = bag.decode(raw, 'lewm_ros/msg/Goal').image.data.reshape(PICTURE.shape)
         np.testing.assert_array_equal(rgb, PICTURE)
     assert (path / 'metadata.yaml').is_file()
 
 
 def test_every_episode_begins_with_the_goal(rig):
     """The goal was published once; the second and third bag have it too."""
-    rig.goal.publish(conversions.goal_to_msg(PICTURE, stamp_ns=1, goal_id='red'))
+    rig.goal.publish(picture_goal_to_msg(PICTURE, stamp_ns=1, goal_id='red'))
     rig.graph.spin(0.3)
     paths = []
     for _ in range(3):
@@ -170,18 +174,18 @@ def test_every_episode_begins_with_the_goal(rig):
     assert len(set(paths)) == 3
     for path in paths:
         with Bag(path) as bag:
-            assert {topic.name: topic.count for topic in bag.topics}['/goal_image'] == 1
+            assert {topic.name: topic.count for topic in bag.topics}['/goal'] == 1
 
 
 def test_the_goal_of_a_publisher_that_is_gone_is_not_recorded(rig):
     """An episode that starts later has neither the old goal nor its id."""
-    rig.goal.publish(conversions.goal_to_msg(PICTURE, stamp_ns=1, goal_id='old'))
+    rig.goal.publish(picture_goal_to_msg(PICTURE, stamp_ns=1, goal_id='old'))
     rig.publish(1)
     assert rig.start().success
     rig.publish(1)
     assert marks(rig.stop().bag_uri)[0].goal_id == 'old'
     rig.graph.node.destroy_publisher(rig.goal)
-    rig.graph.wait_for(lambda: not rig.graph.node.get_publishers_info_by_topic('/goal_image'),
+    rig.graph.wait_for(lambda: not rig.graph.node.get_publishers_info_by_topic('/goal'),
                        'the end of the publisher')
     rig.graph.spin(0.5)   # the recorder hears of it, too
     assert rig.start().success
@@ -189,7 +193,7 @@ def test_the_goal_of_a_publisher_that_is_gone_is_not_recorded(rig):
     path = rig.stop().bag_uri
     assert marks(path)[0].goal_id == ''
     with Bag(path) as bag:
-        assert '/goal_image' not in {topic.name for topic in bag.topics}
+        assert '/goal' not in {topic.name for topic in bag.topics}
 
 
 def test_what_is_discarded_is_kept_out_of_sight(rig):
@@ -281,7 +285,7 @@ def test_a_full_disk_ends_the_episode_as_a_failure(tmp_path):
             (tmp_path / 'disk/filler').write_bytes(bytes(1 << 20))
 
             def failed() -> bool:
-                rig.image.publish(conversions.rgb_to_image(np.zeros((300, 300, 3), np.uint8), 1))
+                rig.image.publish(rgb_to_image(np.zeros((300, 300, 3), np.uint8), 1))
                 rig.publish(1)
                 return rig.phase() == EpisodeInfo.FAILURE
 
@@ -364,7 +368,7 @@ def test_readers_match_their_publishers(rig):
     assert profile('/image').depth == 40
     assert profile('/joint_states').reliability == ReliabilityPolicy.RELIABLE
     assert profile('/joint_states').depth == 500
-    assert profile('/goal_image').durability == DurabilityPolicy.TRANSIENT_LOCAL
+    assert profile('/goal').durability == DurabilityPolicy.TRANSIENT_LOCAL
     graph.node.create_publisher(JointState, 'joint_states', qos.SENSOR)
     graph.wait_for(lambda: len(graph.node.get_publishers_info_by_topic('/joint_states')) == 2,
                    'the second publisher')

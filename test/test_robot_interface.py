@@ -18,9 +18,10 @@ from lewm_model import robot as robots  # noqa: E402
 from lewm_model.errors import ConfigError, ShapeError  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros.msg import ActionChunk  # noqa: E402
-from lewm_ros.wire import conversions  # noqa: E402
+from lewm_ros.wire.motion import executed_to_msg, msg_to_executed  # noqa: E402
 from lewm_ros.wire.reports import ExecutedStep  # noqa: E402
 from lewm_ros.wire.robot_interface import CODES, RobotInterface  # noqa: E402
+from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
@@ -115,7 +116,7 @@ def test_executed_commands_tell_the_robots_interface_and_ingest_believes_them(in
     arm = described(interface, kind, executed_topic='executed_command', clocks={})
     live = RobotInterface(arm)
     action = np.array([0.25, -1.5])
-    message = conversions.executed_to_msg(
+    message = executed_to_msg(
         ExecutedStep(stamp_ns=STAMP_NS, requested=action + 1, executed=action), names=live.names,
         interface=live.code)
     executed_type = 'lewm_ros/msg/ExecutedCommand'
@@ -123,9 +124,9 @@ def test_executed_commands_tell_the_robots_interface_and_ingest_believes_them(in
     assert reader.add(from_wire(message, executed_type))
     read = reader.arrays(np.arange(1), np.array([STAMP_NS]), np.zeros(1, int))[2]
     np.testing.assert_array_equal(read[0], action)
-    assert conversions.msg_to_executed(message, live.names, live.code)[1].tolist() == [0.25, -1.5]
+    assert msg_to_executed(message, live.names, live.code)[1].tolist() == [0.25, -1.5]
     with pytest.raises(ShapeError, match=f'has interface {live.code}, this robot takes'):
-        conversions.msg_to_executed(message, live.names, live.code + 1)
+        msg_to_executed(message, live.names, live.code + 1)
 
 
 def test_interface_constants_are_those_of_the_message_definition():
@@ -156,7 +157,7 @@ def test_twist_axes_that_are_no_action_stay_zero():
 
     stamped = RobotInterface(described('twist', robots.TWIST_STAMPED, command_frame='base'))
     message = sent(stamped, np.array([-1.0, 0.25]), STAMP_NS)
-    assert message == TwistStamped(header=conversions.header(STAMP_NS, 'base'), twist=expected)
+    assert message == TwistStamped(header=header(STAMP_NS, 'base'), twist=expected)
 
 
 def test_a_trajectory_is_one_point_a_control_step_ahead():
@@ -167,7 +168,7 @@ def test_a_trajectory_is_one_point_a_control_step_ahead():
     assert message.joint_names == ['shoulder', 'wrist']
     assert (list(point.positions), list(point.velocities)) == ([0.5, -0.5], [])
     assert (point.time_from_start.sec, point.time_from_start.nanosec) == (1, 250_000_000)
-    assert conversions.header_stamp_ns(message) == 0   # it begins at once
+    assert header_stamp_ns(message) == 0   # it begins at once
 
     speed = RobotInterface(described('joint_velocity', robots.JOINT_TRAJECTORY))
     [point] = sent(speed, np.array([0.5, -0.5])).points
@@ -178,7 +179,7 @@ def test_a_trajectory_is_stamped_where_its_header_is_the_clock():
     """`clocks: {command: header}` means that the stamp counts, so it is written."""
     arm = described('joint_position', robots.JOINT_TRAJECTORY, clocks={'command': 'header'})
     message = sent(RobotInterface(arm), np.zeros(2), STAMP_NS)
-    assert conversions.header_stamp_ns(message) == STAMP_NS
+    assert header_stamp_ns(message) == STAMP_NS
 
 
 @pytest.mark.parametrize(('kind', 'message'), [
@@ -290,7 +291,7 @@ def test_joint_command_says_joints_interface_and_time():
 
     assert (message.joint_names, message.interface_name, message.values) == (
         ['shoulder', 'wrist'], 'position', [0.5, -0.5])
-    assert conversions.header_stamp_ns(message) == STAMP_NS
+    assert header_stamp_ns(message) == STAMP_NS
     message.interface_name = 'velocity'
     with pytest.raises(ShapeError, match="has interface_name 'position', got 'velocity'"):
         interface.from_msg(message)

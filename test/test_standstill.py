@@ -7,7 +7,8 @@ from lewm_model.errors import ConfigError
 from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, ODOMETRY, TWIST
 from lewm_ros.command.control_loop import CommandParameters, ControlLoop
 from lewm_ros.limits.standstill import standstill_of
-from lewm_ros.wire.reports import State
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reports import CommandState
 from loop_bench import Bench, MS, SETTINGS, values
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_without_a_measured_position_motion_never_begins(measured):
     bench.beat()
     bench.plan(0.1)
     assert bench.run(500) == []
-    assert bench.loop.state is State.IDLE
+    assert bench.loop.state is CommandState.IDLE
     assert 'no positions of shoulder, wrist on joint_states yet' in bench.reason()
 
 
@@ -91,12 +92,12 @@ def test_a_stop_holds_the_measured_position():
     assert (last - place > 0.02).all()
     steps = bench.run(600, beats=False)
 
-    stop = [s for s in steps if s.state in (State.RAMP_DOWN, State.STOPPED)]
-    assert bench.loop.state is State.STOPPED
+    stop = [s for s in steps if s.state in (CommandState.RAMP_DOWN, CommandState.STOPPED)]
+    assert bench.loop.state is CommandState.STOPPED
     assert len({tuple(s.executed) for s in stop[1:]}) == 1   # one ramp step, then the same
     held = stop[-1].executed
     np.testing.assert_array_equal(held, stop[-1].requested)
-    followed = [s for s in steps if s.state is State.TRACKING][-1].executed
+    followed = [s for s in steps if s.state is CommandState.TRACKING][-1].executed
     np.testing.assert_allclose(held, followed - 0.03, atol=1e-9)
     assert 'instead' not in bench.reason()
 
@@ -107,7 +108,7 @@ def test_a_stop_is_ramped_towards_a_far_measured_position():
     last = bench.sent[-1][1].executed[0]
     bench.joints = lambda: np.full(2, last - 0.35)
     bench.run(10)
-    bench.loop.disable('test', bench.now_ms * MS)
+    bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     stop = values(bench.run(400))
     begin = bench.sent[-len(stop) - 1][1].executed[0]
     moves = np.diff([begin, *stop])
@@ -119,7 +120,7 @@ def test_a_stop_is_ramped_towards_a_far_measured_position():
 def test_a_sagging_arm_is_not_followed_down():
     """The target is measured once, when the stop begins."""
     bench = arm_bench().moving(3.0)
-    bench.loop.disable('test', bench.now_ms * MS)
+    bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     held = values(bench.run(100))[-1]
     bench.joints = lambda: bench.place - 0.2
     assert set(values(bench.run(600))) == {held}
@@ -130,7 +131,7 @@ def test_without_a_fresh_measurement_the_last_command_is_held_and_said_to_be():
     bench = arm_bench().moving(3.0)
     bench.joints = None
     last = values(bench.run(300))[-1]
-    bench.loop.disable('test', bench.now_ms * MS)
+    bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     assert set(values(bench.run(200))) == {last}
     assert 'came 0.31 s ago, allowed are 0.2 s: holding the last command inst' in bench.reason()
 
@@ -138,7 +139,7 @@ def test_without_a_fresh_measurement_the_last_command_is_held_and_said_to_be():
 def test_holding_is_published_for_a_while_then_silence():
     """About 20 equal positions after a stop, one per step, then another controller may move."""
     bench = arm_bench(replace(SETTINGS, stop_publish_s=1.0)).moving(3.0)
-    bench.loop.disable('test', bench.now_ms * MS)
+    bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     steps = bench.run(3000)
     assert 20 <= len(steps) <= 24
     assert len(set(values(steps[2:]))) == 1
@@ -150,11 +151,11 @@ def test_after_a_pause_motion_starts_from_where_the_arm_is_now(way):
     """Somebody moved it by 1 rad meanwhile; the first command is one step from there."""
     bench = arm_bench().moving(3.0)
     if way == 'disable':
-        bench.loop.disable('test', bench.now_ms * MS)
+        bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     elif way == 'e_stop':
         bench.loop.set_e_stop(True, bench.now_ms * MS)
     elif way == 'fault':
-        bench.loop.fault('test', bench.now_ms * MS)
+        bench.loop.fault(Reason(Code.INTERNAL, 'test'), bench.now_ms * MS)
     bench.run(3000 if way == 'silence' else 200, beats=False)
     bench.joints = lambda: AT - 1.0
     bench.run(20)
@@ -172,7 +173,7 @@ def test_a_gap_in_the_plan_is_continued_without_a_step_back():
     bench.beat()
     bench.plan(3.0, rows=4)
     bench.run(500)
-    assert bench.loop.state is State.STOPPED
+    assert bench.loop.state is CommandState.STOPPED
     last = bench.sent[-1][1].executed
     bench.plan(3.0)
     np.testing.assert_allclose(bench.run(10)[0].executed, last + STEP)
@@ -216,7 +217,7 @@ def test_a_base_ramps_each_axis_to_zero_and_falls_silent():
     bench.beat()
     bench.plan(np.tile((0.6, 1.0), (25, 1)))
     bench.run(500)
-    bench.loop.disable('test', bench.now_ms * MS)
+    bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     steps = bench.run(2000)
     np.testing.assert_allclose([s.executed for s in steps[:4]],
                                [(0.4, 0.0), (0.2, 0.0), (0.0, 0.0), (0.0, 0.0)], atol=1e-6)
@@ -252,7 +253,7 @@ def test_chaos_never_makes_a_position_robot_jump(seed):
         if dice < 0.1:
             bench.plan(rng.normal(0, 3), rows=int(rng.integers(1, 30)))
         elif dice < 0.12:
-            bench.loop.disable('test', bench.now_ms * MS)
+            bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
         elif dice < 0.16:
             bench.loop.clear_fault()
             bench.loop.enable(bench.now_ms * MS)

@@ -5,7 +5,8 @@ import itertools
 import re
 
 from lewm_ros.command.watchdog import Alarm, Signals, Watchdog, WatchdogLimits
-from lewm_ros.wire.reports import State
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reports import CommandState
 import numpy as np
 import pytest
 
@@ -16,18 +17,18 @@ GOOD = Signals(steady_s=0.0, row_due=True, heartbeat_age_s=0.05, observation_age
 
 def tracking() -> Watchdog:
     watchdog = Watchdog(enabled=True)
-    assert watchdog.update(GOOD, LIMITS) is State.TRACKING
+    assert watchdog.update(GOOD, LIMITS) is CommandState.TRACKING
     return watchdog
 
 
 def test_nothing_moves_before_enable():
     """DISABLED with a perfect plan; IDLE after enable; TRACKING with the plan."""
     watchdog = Watchdog()
-    assert watchdog.update(GOOD, LIMITS) is State.DISABLED
+    assert watchdog.update(GOOD, LIMITS) is CommandState.DISABLED
     assert watchdog.enable() == ''
-    assert watchdog.state is State.IDLE
-    assert watchdog.update(GOOD, LIMITS) is State.TRACKING
-    assert watchdog.reason == ''
+    assert watchdog.state is CommandState.IDLE
+    assert watchdog.update(GOOD, LIMITS) is CommandState.TRACKING
+    assert not watchdog.reason
 
 
 @pytest.mark.parametrize(('change', 'alarm', 'reason'), [
@@ -41,11 +42,11 @@ def test_nothing_moves_before_enable():
 def test_alarm_ramps_down_at_once_and_stops_at_standstill(change, alarm, reason):
     """There is no HOLD for a dead planner or camera, even with a valid plan in hand."""
     watchdog = tracking()
-    assert watchdog.update(replace(GOOD, **change), LIMITS) is State.RAMP_DOWN
+    assert watchdog.update(replace(GOOD, **change), LIMITS) is CommandState.RAMP_DOWN
     assert watchdog.alarm is alarm
-    assert re.search(reason, watchdog.reason)
-    assert watchdog.update(replace(GOOD, moving=False, **change), LIMITS) is State.STOPPED
-    assert watchdog.update(GOOD, LIMITS) is State.TRACKING  # the node asks for a fresh plan first
+    assert re.search(reason, watchdog.reason.text)
+    assert watchdog.update(replace(GOOD, moving=False, **change), LIMITS) is CommandState.STOPPED
+    assert watchdog.update(GOOD, LIMITS) is CommandState.TRACKING
     assert watchdog.alarm is None
 
 
@@ -53,7 +54,7 @@ def test_alarm_ramps_down_at_once_and_stops_at_standstill(change, alarm, reason)
     {'heartbeat_age_s': 0.2}, {'observation_age_s': 0.3}, {'observation_age_s': -0.1}])
 def test_limits_themselves_are_allowed(change):
     """The alarm is above the limit, not at it."""
-    assert tracking().update(replace(GOOD, **change), LIMITS) is State.TRACKING
+    assert tracking().update(replace(GOOD, **change), LIMITS) is CommandState.TRACKING
 
 
 def test_a_gap_in_the_plan_holds_then_ramps_then_stops():
@@ -63,51 +64,52 @@ def test_a_gap_in_the_plan_holds_then_ramps_then_stops():
     states = [watchdog.update(replace(gap, steady_s=s, moving=s < 0.2), LIMITS)
               for s in (0.0, 0.05, 0.099, 0.1, 0.15, 0.2, 0.3)]
 
-    assert states == [State.HOLD] * 3 + [State.RAMP_DOWN] * 2 + [State.STOPPED] * 2
+    assert states == ([CommandState.HOLD] * 3 + [CommandState.RAMP_DOWN] * 2
+                      + [CommandState.STOPPED] * 2)
     for s in (0.05, 0.15, 0.3):
         watchdog = tracking()
         for at in np.arange(0, s, 0.01):
             watchdog.update(replace(gap, steady_s=at), LIMITS)
-        assert watchdog.update(GOOD, LIMITS) is State.TRACKING
+        assert watchdog.update(GOOD, LIMITS) is CommandState.TRACKING
 
 
 def test_without_hold_time_a_gap_ramps_at_once():
     """hold_s = 0 means never repeat a command."""
     gap = replace(GOOD, row_due=False)
-    assert tracking().update(gap, replace(LIMITS, hold_s=0.0)) is State.RAMP_DOWN
+    assert tracking().update(gap, replace(LIMITS, hold_s=0.0)) is CommandState.RAMP_DOWN
 
 
 def test_e_stop_needs_release_and_enable():
     """Releasing it starts nothing; enabling while it is pressed is refused."""
     watchdog = tracking()
     watchdog.set_e_stop(True)
-    assert watchdog.update(GOOD, LIMITS) is State.DISABLED
+    assert watchdog.update(GOOD, LIMITS) is CommandState.DISABLED
     assert 'e-stop' in watchdog.enable()
     watchdog.set_e_stop(False)
-    assert watchdog.update(GOOD, LIMITS) is State.DISABLED
+    assert watchdog.update(GOOD, LIMITS) is CommandState.DISABLED
     assert watchdog.enable() == ''
-    assert watchdog.update(GOOD, LIMITS) is State.TRACKING
+    assert watchdog.update(GOOD, LIMITS) is CommandState.TRACKING
 
 
 def test_pressed_e_stop_keeps_a_new_watchdog_disabled():
     """A node that is activated while the e-stop is pressed does not enable itself."""
-    assert Watchdog(enabled=True, e_stop=True).state is State.DISABLED
+    assert Watchdog(enabled=True, e_stop=True).state is CommandState.DISABLED
 
 
 def test_fault_is_latched_with_its_first_reason():
     """Neither a good plan, nor enable, disable or the e-stop leave FAULT; clear_fault does."""
     watchdog = tracking()
-    watchdog.fault('chunk 3 has non-finite actions')
-    watchdog.fault('another reason')
-    watchdog.disable('stop')
+    watchdog.fault(Reason(Code.CHUNK_MALFORMED, 'chunk 3 has non-finite actions'))
+    watchdog.fault(Reason(Code.INTERNAL, 'another reason'))
+    watchdog.disable(Reason(Code.STOPPED_BY_CALL, 'stop'))
     watchdog.set_e_stop(True)
     watchdog.set_e_stop(False)
 
-    assert watchdog.update(GOOD, LIMITS) is State.FAULT
-    assert watchdog.reason == 'chunk 3 has non-finite actions'
+    assert watchdog.update(GOOD, LIMITS) is CommandState.FAULT
+    assert watchdog.reason.text == 'chunk 3 has non-finite actions'
     assert '~/clear_fault' in watchdog.enable()
     assert watchdog.clear_fault() == ''
-    assert watchdog.update(GOOD, LIMITS) is State.DISABLED
+    assert watchdog.update(GOOD, LIMITS) is CommandState.DISABLED
     assert watchdog.clear_fault() == 'no fault is latched'
     assert watchdog.enable() == ''
 
@@ -122,8 +124,8 @@ def test_no_alarm_ever_coexists_with_tracking():
         watchdog.update(before, LIMITS)
         state = watchdog.update(after, LIMITS)
         if watchdog.alarm is not None:
-            assert state in (State.IDLE, State.RAMP_DOWN, State.STOPPED)
+            assert state in (CommandState.IDLE, CommandState.RAMP_DOWN, CommandState.STOPPED)
             assert watchdog.reason
-        if state is State.TRACKING:
+        if state is CommandState.TRACKING:
             assert after.row_due and after.heartbeat_age_s <= 0.2
             assert -0.1 <= after.observation_age_s <= 0.3

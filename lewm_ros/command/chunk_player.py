@@ -26,6 +26,7 @@ class Sample:
 
     action: np.ndarray          # float64 (A,), robot units
     stamp_ns: int               # start of its control step, on the chunk's grid
+    session: int
     epoch: int
     sequence: int
     step: int                   # row
@@ -85,7 +86,7 @@ class ChunkPlayer:
         actions = np.array(chunk.actions, np.float64)
         actions.flags.writeable = False
         own = ActionChunk(chunk.stamp_ns, chunk.dt_s, actions, chunk.epoch, chunk.sequence,
-                          chunk.observation_stamp_ns)
+                          chunk.observation_stamp_ns, chunk.session)
         if self._row(own, now_ns) < 0:
             self._next = own
         else:
@@ -121,7 +122,7 @@ class ChunkPlayer:
         if not 0 <= row < len(chunk.actions):
             return None
         return Sample(action=chunk.actions[row], stamp_ns=chunk.stamp_ns + row * self._dt_ns,
-                      epoch=chunk.epoch, sequence=chunk.sequence, step=row,
+                      session=chunk.session, epoch=chunk.epoch, sequence=chunk.sequence, step=row,
                       observation_stamp_ns=chunk.observation_stamp_ns)
 
     def take(self, now_ns: int) -> Sample | None:

@@ -20,10 +20,17 @@ from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, GuardSta
 from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
-from lewm_ros.wire import conversions, guard_state, qos
+from lewm_ros.wire import guard_state, qos
+from lewm_ros.wire.motion import executed_to_msg, msg_to_chunk, msg_to_positions
 from lewm_ros.wire.rates import STATE_PERIOD_S
-from lewm_ros.wire.reports import ControllerReport, ExecutedStep, State
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reports import CommandState, ControllerReport, ExecutedStep
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.status import (
+    controller_report_to_msg,
+    diagnostics_to_msg,
+    msg_to_plan_report,
+)
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -34,8 +41,9 @@ from std_srvs.srv import SetBool, Trigger
 _WATCHDOG_PERIOD_S = 0.02
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SHORTEST_DELAY_NS = 1_000_000  # of the control timer; keeps a stalled clock from spinning it
-_LEVELS = {State.FAULT: DiagnosticStatus.ERROR, State.HOLD: DiagnosticStatus.WARN,
-           State.RAMP_DOWN: DiagnosticStatus.WARN, State.STOPPED: DiagnosticStatus.WARN}
+_LEVELS = {CommandState.FAULT: DiagnosticStatus.ERROR, CommandState.HOLD: DiagnosticStatus.WARN,
+           CommandState.RAMP_DOWN: DiagnosticStatus.WARN,
+           CommandState.STOPPED: DiagnosticStatus.WARN}
 
 
 class CommandNode(ManagedNode):
@@ -48,7 +56,7 @@ class CommandNode(ManagedNode):
         self._loop: ControlLoop | None = None   # exists while the node is active
         self._e_stop = False                    # followed in every lifecycle state, as is
         self._guard_watch = GuardWatch()
-        self._shown: State | None = None
+        self._shown: CommandState | None = None
         # A latched e-stop pressed before this node started must count, and a volatile reader
         # would not get it; a latched reader alone would ignore volatile writers.
         silent = SubscriptionEventCallbacks(
@@ -81,7 +89,7 @@ class CommandNode(ManagedNode):
         self._shown = None
         unguarded = self._guard_needed()
         if unguarded:
-            self._loop.disable(unguarded, self._now_ns())
+            self._loop.disable(Reason(Code.GUARD_ACTED, unguarded), self._now_ns())
         listen, tick = self.active.subscription, self.active.timer
         listen(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST)
         listen(PlanStatus, 'plan_status', self._on_status, qos.RECORD)
@@ -102,7 +110,7 @@ class CommandNode(ManagedNode):
         if step is not None:
             self._publish_step(step)
         # the guard must know that the silence to come is meant
-        self._state_pub.publish(conversions.controller_report_to_msg(
+        self._state_pub.publish(controller_report_to_msg(
             loop.report(self._now_ns(), self._steady_s())))
         for publisher in self._command_pubs.values():
             publisher.wait_for_all_acked(Duration(seconds=0.2))
@@ -112,7 +120,7 @@ class CommandNode(ManagedNode):
         if self._loop is None:
             return
         try:
-            self._loop.fault(reason, self._now_ns())
+            self._loop.fault(Reason(Code.INTERNAL, reason), self._now_ns())
             self._tick()
         except Exception as error:
             self.guard.note('stopping after a fault', error)
@@ -124,10 +132,10 @@ class CommandNode(ManagedNode):
         if self._loop is None:
             return  # it was already waiting when the node was deactivated
         try:
-            chunk = conversions.msg_to_chunk(message, names=self._robot.names,
+            chunk = msg_to_chunk(message, names=self._robot.names,
                                              interface=self._robot.code)
         except LewmError as error:
-            self._loop.fault(str(error), self._now_ns())
+            self._loop.fault(Reason(Code.CHUNK_MALFORMED, str(error)), self._now_ns())
         else:
             refusal = self._loop.receive_chunk(chunk, self._now_ns())
             if refusal:
@@ -135,15 +143,21 @@ class CommandNode(ManagedNode):
         self._tick()
 
     def _on_status(self, message: PlanStatus) -> None:
-        if self._loop is not None:
-            self._loop.heartbeat(conversions.header_stamp_ns(message), message.epoch,
-                                 self._steady_s())
+        if self._loop is None:
+            return
+        try:
+            report = msg_to_plan_report(message)
+        except LewmError as error:
+            self.get_logger().error(f'plan_status refused: {error}', throttle_duration_sec=1.0)
+            return
+        self._loop.heartbeat(report.frame_stamp_ns, report.session, report.epoch,
+                             self._steady_s())
 
     def _on_joints(self, message: JointState) -> None:
         if self._loop is None:
             return
         try:
-            positions = conversions.msg_to_positions(message, self._robot.names)
+            positions = msg_to_positions(message, self._robot.names)
         except ShapeError:
             return  # of other joints; if ours never come, the state's reason says so
         self._loop.measure(positions, self._steady_s())
@@ -169,7 +183,8 @@ class CommandNode(ManagedNode):
         if request.data:
             refusal = self._guard_needed() or self._loop.enable(self._now_ns())
         else:
-            self._loop.disable('disabled by ~/enable', self._now_ns())
+            self._loop.disable(Reason(Code.STOPPED_BY_CALL, 'disabled by ~/enable'),
+                               self._now_ns())
             refusal = ''
         self._tick()
         return _answer(response, refusal)
@@ -180,7 +195,8 @@ class CommandNode(ManagedNode):
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response):
         if self._loop is not None:
-            self._loop.disable('stopped by ~/stop; call ~/enable', self._now_ns())
+            self._loop.disable(Reason(Code.STOPPED_BY_CALL, 'stopped by ~/stop; call ~/enable'),
+                               self._now_ns())
             self._tick()
         return _answer(response, '')  # a node that is not active moves nothing
 
@@ -211,7 +227,7 @@ class CommandNode(ManagedNode):
     def _publish_step(self, step: ExecutedStep) -> None:
         for topic, message in self._robot.to_msgs(step.executed, step.stamp_ns):
             self._command_pubs[topic].publish(message)
-        self._executed_pub.publish(conversions.executed_to_msg(
+        self._executed_pub.publish(executed_to_msg(
             step, names=self._robot.names, interface=self._robot.code))
 
     def _report(self) -> ControllerReport:
@@ -221,14 +237,14 @@ class CommandNode(ManagedNode):
         report = self._report()
         self._shown = report.state
         text = f'{report.state.name}{": " if report.reason else ""}{report.reason}'
-        if report.state is State.FAULT:
+        if report.state is CommandState.FAULT:
             self.get_logger().error(text)
         else:
             self.get_logger().info(text)
         self._publish_state()
 
     def _publish_state(self) -> None:
-        self._state_pub.publish(conversions.controller_report_to_msg(self._report()))
+        self._state_pub.publish(controller_report_to_msg(self._report()))
 
     def _publish_diagnostics(self) -> None:
         report, fault = self._report(), self.guard.fault
@@ -236,7 +252,7 @@ class CommandNode(ManagedNode):
         level = (DiagnosticStatus.ERROR if fault
                  else _LEVELS.get(report.state, DiagnosticStatus.OK))
         reasons = (f'{report.state.name} {fault or report.reason}'.strip(), unguarded)
-        self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
+        self._diagnostics_pub.publish(diagnostics_to_msg(
             report.stamp_ns, f'{self.get_name()}: commands',
             level=max(level, DiagnosticStatus.WARN) if unguarded else level,
             summary='; '.join(filter(None, reasons)),

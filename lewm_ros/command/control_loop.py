@@ -23,7 +23,8 @@ from lewm_ros.command.watchdog import Alarm, Signals, Watchdog, WatchdogLimits
 from lewm_ros.limits.limiter import CommandLimiter, Limited
 from lewm_ros.limits.standstill import standstill_of
 from lewm_ros.node.parameters import parameter
-from lewm_ros.wire.reports import ControllerReport, ExecutedStep, State
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reports import CommandState, ControllerReport, ExecutedStep
 import numpy as np
 
 _RATE_WINDOW = 20  # commands over which the rate is measured
@@ -82,6 +83,7 @@ class ControlLoop:
         self._active_s: float | None = None         # when it last moved or tracked, steady
         self._alarm: Alarm | None = None
         self._now_ns: int | None = None
+        self._session = 0                           # of the planner that is followed; 0: none
         self._heartbeat: tuple[int, float] | None = None  # (frame stamp, steady arrival)
         self._sample: Sample | None = None          # newest row that was followed
         self._sent_s: deque[float] = deque(maxlen=_RATE_WINDOW)
@@ -89,8 +91,8 @@ class ControlLoop:
         self._refusal = self._blocked = ''
 
     @property
-    def state(self) -> State:
-        """State of the watchdog."""
+    def state(self) -> CommandState:
+        """CommandState of the watchdog."""
         return self._watchdog.state
 
     @property
@@ -108,6 +110,10 @@ class ControlLoop:
         A malformed chunk latches a fault; one that is only too old or too early is dropped.
         """
         self._watch_clock(now_ns)
+        if chunk.session != self._session:
+            self._refusal = (f'chunk {chunk.sequence} is of session {chunk.session:x}, followed '
+                             f'is {self._session:x}')
+            return self._refusal
         try:
             self._player.offer(chunk, now_ns, max_future_s=self.settings.max_future_s)
             self._refusal = ''
@@ -115,21 +121,30 @@ class ControlLoop:
             self._refusal = str(error)
         except LewmError as error:
             self._refusal = str(error)
-            self.fault(str(error), now_ns)
+            self.fault(Reason(Code.CHUNK_MALFORMED, str(error)), now_ns)
         return self._refusal
 
-    def heartbeat(self, frame_stamp_ns: int, epoch: int, steady_s: float) -> None:
-        """Note a sign of life: the planner saw the frame with this stamp, in this epoch."""
+    def heartbeat(self, frame_stamp_ns: int, session: int, epoch: int, steady_s: float) -> None:
+        """Note a sign of life: the planner saw the frame with this stamp, in this epoch.
+
+        Another session takes over only when the one that is followed has gone silent.
+        """
+        if session != self._session:
+            if self._heartbeat is not None and (
+                    steady_s - self._heartbeat[1] <= self.settings.planner_timeout_s):
+                return
+            self._session = session
+            self._player.clear(0, forget_epoch=True)
         self._heartbeat = (frame_stamp_ns, steady_s)
         self._player.note_epoch(epoch)
 
     def enable(self, now_ns: int) -> str:
         """Allow motion on plans made from now on; return why not, or an empty string."""
-        if self.state is State.DISABLED:
+        if self.state is CommandState.DISABLED:
             self._player.clear(now_ns)
         return self._watchdog.enable()
 
-    def disable(self, reason: str, now_ns: int) -> None:
+    def disable(self, reason: Reason, now_ns: int) -> None:
         """Stop and stay there until `enable`."""
         self._watchdog.disable(reason)
         self._player.clear(now_ns)
@@ -156,7 +171,7 @@ class ControlLoop:
         if pressed:
             self._player.clear(now_ns)
 
-    def fault(self, reason: str, now_ns: int) -> None:
+    def fault(self, reason: Reason, now_ns: int) -> None:
         """Stop and latch."""
         self._watchdog.fault(reason)
         self._player.clear(now_ns)
@@ -181,10 +196,10 @@ class ControlLoop:
             sample = None
         state = self._watchdog.update(self._signals(sample, now_ns, steady_s), self._limits())
         self._drop_plans_of_a_new_alarm(now_ns)
-        if state is State.TRACKING:
+        if state is CommandState.TRACKING:
             return self._track(now_ns, steady_s)
         self._player.interrupt()
-        if state is State.HOLD:
+        if state is CommandState.HOLD:
             return self._hold(now_ns, steady_s)
         return self._stop(now_ns, steady_s)
 
@@ -216,19 +231,22 @@ class ControlLoop:
     def report(self, now_ns: int, steady_s: float) -> ControllerReport:
         """Say how things are."""
         reason = self._watchdog.reason
-        if self._refusal and self.state is not State.TRACKING and self._refusal != reason:
-            reason = f'{reason}; last chunk refused: {self._refusal}'
-        if self.state is not State.TRACKING:
-            reason = '; '.join(filter(None, (reason, self._standstill.note or self._blocked)))
+        texts = [reason.text]
+        if self.state is not CommandState.TRACKING:
+            if self._refusal and self._refusal != reason.text:
+                texts.append(f'last chunk refused: {self._refusal}')
+            texts.append(self._standstill.note or self._blocked)
+        reason = Reason(reason.code, '; '.join(filter(None, texts)))
         sample = self._sample
         return ControllerReport(
-            stamp_ns=now_ns, state=self.state, epoch=max(self._player.epoch, 0),
+            stamp_ns=now_ns, state=self.state, session=self._session,
+            epoch=max(self._player.epoch, 0),
             sequence=sample.sequence if sample else 0,
             steps_left=self._player.steps_left(now_ns),
             chunk_age_s=self._age_s(sample, now_ns) if sample else 0.0,
             rate_hz=self._rate_hz(steady_s), deadline_misses=self._player.deadline_misses,
             commands_clipped=self._clipped, commands_slewed=self._slewed,
-            e_stop=self._watchdog.e_stop, reason=reason)
+            e_stop=self._watchdog.e_stop, at_rest=not self._moving(), reason=reason)
 
     # What to send, by state ------------------------------------------------------------------
 
@@ -255,7 +273,7 @@ class ControlLoop:
     def _stop(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
         if self._active_s is None:
             return None  # it never moved: stay silent, another controller may be in charge
-        if self.state in (State.DISABLED, State.FAULT):
+        if self.state in (CommandState.DISABLED, CommandState.FAULT):
             self._standstill.release()   # people may move it now
         since_s = steady_s - self._sent_s[-1]
         if self._stopping and since_s < 0.98 * self._robot.control_dt_s:
@@ -283,6 +301,7 @@ class ControlLoop:
         sample, stamp_ns = self._sample, self._last_stamp_ns
         return ExecutedStep(
             stamp_ns=stamp_ns, requested=requested, executed=limited.values,
+            session=sample.session if sample else 0,
             epoch=sample.epoch if sample else 0, sequence=sample.sequence if sample else 0,
             step=sample.step if sample else 0, clipped=limited.clipped, slewed=limited.slewed,
             overridden=overridden, state=self.state,

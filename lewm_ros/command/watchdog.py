@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import auto, Enum
 
-from lewm_ros.wire.reports import State
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reports import CommandState
 
 _ROUNDING = 1e-6  # of times [s]; a step early or late must not come from it
 
@@ -50,14 +51,14 @@ class Watchdog:
 
     Attributes:
         state: Where the machine is.
-        reason: Why the robot is not tracking, for people; empty while it is.
+        reason: Why the robot is not tracking; false while it is.
         alarm: What is wrong with planner or camera, in any state; None while all is well.
         e_stop: Whether the e-stop is pressed.
     """
 
     def __init__(self, *, enabled: bool = False, e_stop: bool = False) -> None:
-        self.state = State.DISABLED
-        self.reason = 'not enabled; call ~/enable'
+        self.state = CommandState.DISABLED
+        self.reason = Reason(Code.NOT_ENABLED, 'not enabled; call ~/enable')
         self.alarm: Alarm | None = None
         self.e_stop = e_stop
         self._hold_since_s = 0.0
@@ -68,74 +69,76 @@ class Watchdog:
         """Allow motion; return why not, or an empty string."""
         if self.e_stop:
             return 'the e-stop is pressed; release it first'
-        if self.state is State.FAULT:
-            return f'a fault is latched: {self.reason}; call ~/clear_fault first'
-        if self.state is State.DISABLED:
-            self._go(State.IDLE, 'waiting for a plan')
+        if self.state is CommandState.FAULT:
+            return f'a fault is latched: {self.reason.text}; call ~/clear_fault first'
+        if self.state is CommandState.DISABLED:
+            self._go(CommandState.IDLE, Reason(Code.WAITING_FOR_PLAN, 'waiting for a plan'))
         return ''
 
-    def disable(self, reason: str) -> None:
+    def disable(self, reason: Reason) -> None:
         """Stop until `enable`; a latched fault stays."""
-        if self.state is not State.FAULT:
-            self._go(State.DISABLED, reason)
+        if self.state is not CommandState.FAULT:
+            self._go(CommandState.DISABLED, reason)
 
     def set_e_stop(self, pressed: bool) -> None:
         """Press or release the e-stop; releasing it does not start anything."""
         self.e_stop = pressed
         if pressed:
-            self.disable('e-stop pressed; release it, then call ~/enable')
+            self.disable(Reason(Code.E_STOP, 'e-stop pressed; release it, then call ~/enable'))
 
-    def fault(self, reason: str) -> None:
+    def fault(self, reason: Reason) -> None:
         """Stop and latch; the first reason is kept."""
-        if self.state is not State.FAULT:
-            self._go(State.FAULT, reason)
+        if self.state is not CommandState.FAULT:
+            self._go(CommandState.FAULT, reason)
 
     def clear_fault(self) -> str:
         """Leave FAULT for DISABLED; return why not, or an empty string."""
-        if self.state is not State.FAULT:
+        if self.state is not CommandState.FAULT:
             return 'no fault is latched'
-        self._go(State.DISABLED, 'fault cleared; call ~/enable')
+        self._go(CommandState.DISABLED, Reason(Code.NOT_ENABLED, 'fault cleared; call ~/enable'))
         return ''
 
-    def update(self, signals: Signals, limits: WatchdogLimits) -> State:
+    def update(self, signals: Signals, limits: WatchdogLimits) -> CommandState:
         """Look at the world and return the state to act in."""
         self.alarm, why = _alarm(signals, limits)
-        if self.state in (State.DISABLED, State.FAULT):
+        if self.state in (CommandState.DISABLED, CommandState.FAULT):
             return self.state
-        resting = State.RAMP_DOWN if signals.moving else State.STOPPED
+        resting = CommandState.RAMP_DOWN if signals.moving else CommandState.STOPPED
         if self.alarm is not None:
-            at_rest = self.state in (State.IDLE, State.STOPPED)
+            at_rest = self.state in (CommandState.IDLE, CommandState.STOPPED)
             self._go(self.state if at_rest else resting, why)
         elif signals.row_due:
-            self._go(State.TRACKING, '')
-        elif self.state is State.TRACKING and limits.hold_s > 0:
+            self._go(CommandState.TRACKING, Reason())
+        elif self.state is CommandState.TRACKING and limits.hold_s > 0:
             self._hold_since_s = signals.steady_s
-            self._go(State.HOLD, 'the plan has no action for now')
-        elif self.state is State.HOLD and (
+            self._go(CommandState.HOLD, Reason(Code.PLAN_GAP, 'the plan has no action for now'))
+        elif self.state is CommandState.HOLD and (
                 signals.steady_s - self._hold_since_s < limits.hold_s - _ROUNDING):
             pass
-        elif self.state in (State.TRACKING, State.HOLD, State.RAMP_DOWN):
-            self._go(resting, 'the plan ran out')
+        elif self.state in (CommandState.TRACKING, CommandState.HOLD, CommandState.RAMP_DOWN):
+            self._go(resting, Reason(Code.PLAN_ENDED, 'the plan ran out'))
         return self.state
 
-    def _go(self, state: State, reason: str) -> None:
+    def _go(self, state: CommandState, reason: Reason) -> None:
         self.state, self.reason = state, reason
 
 
-def _alarm(signals: Signals, limits: WatchdogLimits) -> tuple[Alarm | None, str]:
+def _alarm(signals: Signals, limits: WatchdogLimits) -> tuple[Alarm | None, Reason]:
     if signals.heartbeat_age_s == float('inf'):
-        return Alarm.PLANNER_SILENT, 'no plan_status yet; is the planner running?'
+        return Alarm.PLANNER_SILENT, Reason(
+            Code.PLANNER_SILENT, 'no plan_status yet; is the planner running?')
     # comparisons are written so that a NaN age raises the alarm
     if not signals.heartbeat_age_s <= limits.planner_timeout_s:
-        return Alarm.PLANNER_SILENT, (
-            f'no plan_status for {signals.heartbeat_age_s:.2f} s, allowed are '
-            f'{limits.planner_timeout_s} s; planner or camera is gone')
+        return Alarm.PLANNER_SILENT, Reason(
+            Code.PLANNER_SILENT, f'no plan_status for {signals.heartbeat_age_s:.2f} s, allowed '
+            f'are {limits.planner_timeout_s} s; planner or camera is gone')
     if not signals.observation_age_s <= limits.obs_max_age_s:
-        return Alarm.OBSERVATION_STALE, (
-            f'the newest frame is {signals.observation_age_s:.2f} s old, allowed are '
-            f'{limits.obs_max_age_s} s')
+        return Alarm.OBSERVATION_STALE, Reason(
+            Code.OBSERVATION_STALE, f'the newest frame is {signals.observation_age_s:.2f} s old, '
+            f'allowed are {limits.obs_max_age_s} s')
     if signals.observation_age_s < -limits.max_future_s:
-        return Alarm.OBSERVATION_STALE, (
-            f'the newest frame is stamped {-signals.observation_age_s:.2f} s in the future, '
-            f'allowed are {limits.max_future_s} s; do the clocks agree?')
-    return None, ''
+        return Alarm.OBSERVATION_STALE, Reason(
+            Code.OBSERVATION_FUTURE, f'the newest frame is stamped '
+            f'{-signals.observation_age_s:.2f} s in the future, allowed are '
+            f'{limits.max_future_s} s; do the clocks agree?')
+    return None, Reason()

@@ -10,18 +10,22 @@ import sys
 from lewm_model.errors import ImageError, LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros.goals.files import read_allowed, read_picture
-from lewm_ros.msg import GoalImage
+from lewm_ros.msg import Goal
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
 from lewm_ros.srv import CaptureGoal, SetGoal
-from lewm_ros.wire import conversions, qos
+from lewm_ros.wire import qos
+from lewm_ros.wire.goals import no_goal_to_msg, picture_goal_to_msg
+from lewm_ros.wire.pictures import image_message_type, image_to_rgb
 from lewm_ros.wire.reports import GoalSource
+from lewm_ros.wire.stamps import header_stamp_ns
 import numpy as np
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
 
 _CAPTURE_TIMEOUT_S = 2.0       # where the caller gives none
 _CAPTURE_TIMEOUT_MAX_S = 60.0
@@ -43,18 +47,19 @@ class GoalParameters:
 
 
 class GoalNode(Node):
-    """Publishes `goal_image`, latched, whenever a new goal is chosen."""
+    """Publishes `goal`, latched, whenever a new goal is chosen."""
 
     def __init__(self, **kwargs) -> None:
         super().__init__('goal_node', **kwargs)
         self._settings = NodeParameters(self, GoalParameters).values
         robot = RobotDescription.from_yaml(self._settings.robot)
         self._image_topic, self._assume_encoding = robot.image_topic, robot.assume_encoding
-        self._image_message = conversions.image_message_type(robot.image_topic, robot.image_type)
+        self._image_message = image_message_type(robot.image_topic, robot.image_type)
         self._camera = None                                  # subscribed while somebody waits
         self._waiting: list[tuple[int, Future]] = []         # (frames newer than this, future)
-        self._goal_pub = self.create_publisher(GoalImage, 'goal_image', qos.LATCHED)
+        self._goal_pub = self.create_publisher(Goal, 'goal', qos.LATCHED)
         self.create_service(SetGoal, '~/set_goal', self._on_set_goal)
+        self.create_service(Trigger, '~/clear_goal', self._on_clear_goal)
         # A callback that awaits keeps its group busy: alone in its own, it blocks nobody else.
         self.create_service(CaptureGoal, '~/capture_goal', self._on_capture_goal,
                             callback_group=ReentrantCallbackGroup())
@@ -66,15 +71,22 @@ class GoalNode(Node):
         try:
             if request.source == SetGoal.Request.FILE:
                 rgb = read_allowed(request.uri, self._settings.goal_root)
-            elif request.source == SetGoal.Request.TOPIC:
-                rgb = conversions.image_to_rgb(request.image)
+            elif request.source == SetGoal.Request.MESSAGE:
+                rgb = image_to_rgb(request.image, assume_encoding=self._assume_encoding)
             else:
                 raise ImageError(f'source must be {SetGoal.Request.FILE} (FILE) or '
-                                 f'{SetGoal.Request.TOPIC} (TOPIC), got {request.source}')
-            goal = self._publish(rgb, GoalSource(request.source), request.goal_id, request.task)
+                                 f'{SetGoal.Request.MESSAGE} (MESSAGE), got {request.source}')
+            goal = self._publish(rgb, GoalSource(request.source), request.goal_id, request.task,
+                                 tolerance=request.tolerance)
         except LewmError as error:
             return self._refuse(response, error)
         response.success, response.goal_id = True, goal.goal_id
+        return response
+
+    def _on_clear_goal(self, request: Trigger.Request, response: Trigger.Response):
+        self._goal_pub.publish(no_goal_to_msg(self.get_clock().now().nanoseconds))
+        self.get_logger().info('the goal was cleared')
+        response.success = True
         return response
 
     async def _on_capture_goal(self, request: CaptureGoal.Request,
@@ -84,9 +96,9 @@ class GoalNode(Node):
         timeout_s = min(timeout_s, _CAPTURE_TIMEOUT_MAX_S)
         try:
             message = await self._next_frame(timeout_s)
-            rgb = conversions.image_to_rgb(message, assume_encoding=self._assume_encoding)
-            goal = self._publish(rgb, GoalSource.CAPTURE, request.goal_id,
-                                 stamp_ns=conversions.header_stamp_ns(message))
+            rgb = image_to_rgb(message, assume_encoding=self._assume_encoding)
+            goal = self._publish(rgb, GoalSource.CAPTURE, request.goal_id, request.task,
+                                 tolerance=request.tolerance, stamp_ns=header_stamp_ns(message))
         except LewmError as error:
             return self._refuse(response, error)
         response.success, response.goal = True, goal
@@ -115,20 +127,21 @@ class GoalNode(Node):
         return message
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        stamp_ns = conversions.header_stamp_ns(message)
+        try:
+            stamp_ns = header_stamp_ns(message)
+        except LewmError as error:
+            self.get_logger().error(f'frame refused: {error}', throttle_duration_sec=1.0)
+            return
         for newer_than_ns, future in self._waiting:
             if stamp_ns > newer_than_ns and not future.done():
                 future.set_result(message)
 
     def _publish(self, rgb: np.ndarray, source: GoalSource, goal_id: str = '', task: str = '',
-                 stamp_ns: int | None = None) -> GoalImage:
-        for name, text in (('goal_id', goal_id), ('task', task)):
-            if len(text) > _MAX_TEXT or not text.isprintable():
-                raise ImageError(f'{name} must be at most {_MAX_TEXT} printable characters')
+                 stamp_ns: int | None = None, tolerance: float = 0.0) -> Goal:
         if stamp_ns is None:
             stamp_ns = self.get_clock().now().nanoseconds
-        goal = conversions.goal_to_msg(rgb, stamp_ns=stamp_ns, goal_id=goal_id, source=source,
-                                       task=task)
+        goal = picture_goal_to_msg(rgb, stamp_ns=stamp_ns, goal_id=goal_id, source=source,
+                                   task=task, tolerance=tolerance)
         self._goal_pub.publish(goal)
         self.get_logger().info(f'new goal {goal.goal_id!r} from {source.name}, '
                                f'{rgb.shape[1]}x{rgb.shape[0]}')

@@ -21,10 +21,11 @@ from lewm_ros.node.entities import Entities
 from lewm_ros.node.guard import Guard
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
-from lewm_ros.wire import conversions, guard_state, qos
+from lewm_ros.wire import guard_state, qos
 from lewm_ros.wire.rates import GUARD_PERIOD_S, STATE_PERIOD_S
 from lewm_ros.wire.reports import GuardPhase, GuardReport
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.status import diagnostics_to_msg
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -122,7 +123,7 @@ class GuardNode(Node):
         report = GuardReport(self._now_ns(), self._word.phase, self._word.stops,
                              self._word.reason)
         self._state_pub.publish(guard_state.guard_report_to_msg(report))
-        self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
+        self._diagnostics_pub.publish(diagnostics_to_msg(
             report.stamp_ns, f'{self.get_name()}: guard',
             level=_LEVELS.get(report.phase, DiagnosticStatus.OK),
             summary=f'{report.phase.name} {report.reason}'.strip(),

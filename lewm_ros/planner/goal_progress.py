@@ -17,13 +17,14 @@ class GoalProgress:
     """
 
     def __init__(self, *, tolerance: float, dwell_s: float, stall_s: float) -> None:
-        self.tolerance = tolerance
+        self._given = tolerance
         self._dwell_ns = round(dwell_s * 1e9)
         self._stall_ns = round(stall_s * 1e9)
         self.restart()
 
-    def restart(self) -> None:
-        """Forget everything, as for a new goal."""
+    def restart(self, tolerance: float = 0.0) -> None:
+        """Forget everything, as for a new goal with its own tolerance (0: the one given)."""
+        self.tolerance = tolerance or self._given
         self._met_since_ns: int | None = None
         self._best = float('inf')
         self._best_ns: int | None = None

@@ -16,16 +16,22 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import LewmError
 from lewm_model.types import ActionChunk
-from lewm_ros.msg import ActionChunk as ActionChunkMsg, ExecutedCommand, GoalImage, PlanStatus
+from lewm_ros.msg import ActionChunk as ActionChunkMsg, ExecutedCommand, Goal, PlanStatus
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
 from lewm_ros.planner.setup import PlannerParameters, prepare, Prepared
-from lewm_ros.wire import conversions, qos
-from lewm_ros.wire.reports import PlanState
+from lewm_ros.wire import qos
+from lewm_ros.wire.goals import msg_to_goal
+from lewm_ros.wire.motion import chunk_to_msg, msg_to_executed
+from lewm_ros.wire.pictures import image_message_type, image_to_observation
+from lewm_ros.wire.reasons import Code, reason_of
+from lewm_ros.wire.reports import GoalKind, PlanState, random_session
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
+from lewm_ros.wire.status import diagnostics_to_msg, plan_report_to_msg
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
@@ -40,7 +46,7 @@ class Box:
     """What callbacks leave for the planner thread; only the newest of each counts."""
 
     frame: Image | CompressedImage | None = None
-    goal: GoalImage | None = None
+    goal: Goal | None = None
     reset: Header | None = None
     executed: deque | None = None
 
@@ -89,9 +95,6 @@ class PlannerNode(LifecycleNode):
         """Start the planner thread, then listen."""
         prepared, settings = self._prepared, self.settings
         prepared.policy.reset()
-        # The epoch must be larger than any of an earlier process. Only the system clock
-        # survives a restart and is never paused; the node clock is zero until /clock is heard.
-        epoch = time.time_ns()
         self._loop = PlanLoop(
             prepared.policy,
             LoopSettings(prepared.replan_steps, settings.obs_max_age_s,
@@ -103,17 +106,17 @@ class PlannerNode(LifecycleNode):
                             first_s=prepared.first_latency_s),
             progress=GoalProgress(tolerance=prepared.goal_tolerance,
                                   dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s),
-            epoch=epoch, publish=self._publish_chunk, now_ns=self._now_ns)
+            session=random_session(), publish=self._publish_chunk, now_ns=self._now_ns)
         self._box = Box(executed=deque(maxlen=1000))
         self._stop, self._crash, self._busy_since_s = False, '', None
         self._thread = threading.Thread(target=self._work, name='planner', daemon=True)
         self._thread.start()
         super().on_activate(state)  # publishers first: the first frame is answered at once
         robot = prepared.robot
-        image_type = conversions.image_message_type(robot.image_topic, robot.image_type)
+        image_type = image_message_type(robot.image_topic, robot.image_type)
         self._while_active = [
             self.create_subscription(image_type, robot.image_topic, self._on_image, qos.IMAGE),
-            self.create_subscription(GoalImage, 'goal_image', self._on_goal, qos.LATCHED),
+            self.create_subscription(Goal, 'goal', self._on_goal, qos.LATCHED),
             self.create_subscription(Header, 'scene_reset', self._on_reset, qos.RECORD),
             self.create_subscription(ExecutedCommand, self._interface.executed_topic,
                                      self._on_executed, qos.RECORD),
@@ -170,13 +173,17 @@ class PlannerNode(LifecycleNode):
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._frame_arrived_s = time.monotonic()
         self._put(frame=message)
+        try:
+            stamp_ns = header_stamp_ns(message)
+        except LewmError as error:
+            self.get_logger().error(f'frame refused: {error}', throttle_duration_sec=1.0)
+            return
         if not self._trouble():
-            stamp_ns = conversions.header_stamp_ns(message)
-            self._status_pub.publish(conversions.plan_report_to_msg(replace(
+            self._status_pub.publish(plan_report_to_msg(replace(
                 self._loop.report, stamp_ns=stamp_ns,
                 obs_age_s=(self._now_ns() - stamp_ns) / 1e9)))
 
-    def _on_goal(self, message: GoalImage) -> None:
+    def _on_goal(self, message: Goal) -> None:
         self._put(goal=message)
 
     def _on_reset(self, message: Header) -> None:
@@ -213,9 +220,9 @@ class PlannerNode(LifecycleNode):
                  if report.state is PlanState.STALLED else DiagnosticStatus.OK)
         if trouble:
             self.get_logger().error(trouble, throttle_duration_sec=5.0)
-        self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
+        self._diagnostics_pub.publish(diagnostics_to_msg(
             self._now_ns(), f'{self.get_name()}: planner', level=level,
-            summary=trouble or report.reason or report.state.name,
+            summary=trouble or report.reason.text or report.state.name,
             values={'state': report.state.name, 'goal': report.goal_id,
                     'goal_distance': f'{report.goal_distance:.4f}',
                     'encode_ms': f'{report.encode_ms:.1f}', 'plan_ms': f'{report.plan_ms:.1f}',
@@ -252,35 +259,42 @@ class PlannerNode(LifecycleNode):
     def _handle(self, box: Box) -> None:
         loop = self._loop
         if box.reset is not None:
-            loop.reset('the scene was reset', conversions.stamp_to_ns(box.reset.stamp))
+            loop.reset('the scene was reset', stamp_to_ns(box.reset.stamp))
         if box.goal is not None:
             self._take_goal(box.goal)
         try:
             for message in box.executed:
-                loop.executed(*conversions.msg_to_executed(message, self._interface.names,
+                loop.executed(*msg_to_executed(message, self._interface.names,
                                                            self._interface.code))
             if box.frame is not None:
-                loop.step(conversions.image_to_observation(
+                loop.step(image_to_observation(
                     box.frame, size=self._image_size,
                     assume_encoding=self._prepared.robot.assume_encoding))
         except LewmError as error:
-            loop.fault(str(error))
+            loop.fault(reason_of(error, Code.FRAME_UNREADABLE))
         if loop.report.state is PlanState.FAULT:
-            self.get_logger().error(loop.report.reason, throttle_duration_sec=1.0)
+            self.get_logger().error(loop.report.reason.text, throttle_duration_sec=1.0)
 
-    def _take_goal(self, message: GoalImage) -> None:
+    def _take_goal(self, message: Goal) -> None:
         try:
-            rgb, goal_id, source = conversions.msg_to_goal(message, self._image_size)
+            goal = msg_to_goal(message, self._image_size)
         except LewmError as error:
             self._loop.refuse_goal(str(error))
             return
-        self._loop.set_goal(rgb, goal_id, source.name.lower())
-        self.get_logger().info(f'goal {goal_id!r}')
+        if goal.kind is GoalKind.NONE:
+            self._loop.clear_goal()
+        elif goal.kind is GoalKind.PROBE:
+            self._loop.refuse_goal(f'goal {goal.goal_id!r} is a target for '
+                                   f'{", ".join(goal.names)}; this planner takes pictures only')
+        else:
+            self._loop.set_goal(goal.rgb, goal.goal_id, goal.source.name.lower(),
+                                goal.tolerance)
+        self.get_logger().info(f'goal {goal.goal_id!r}' if goal.goal_id else 'no goal')
 
     def _publish_chunk(self, chunk: ActionChunk, committed_steps: int,
                        plan_time_s: float) -> None:
         policy = self._prepared.policy
-        self._chunk_pub.publish(conversions.chunk_to_msg(
+        self._chunk_pub.publish(chunk_to_msg(
             chunk, names=self._interface.names, interface=self._interface.code,
             committed_steps=committed_steps, plan_time_s=plan_time_s,
             cost=policy.last_plan.cost, model_id=policy.bundle.model_id))

@@ -13,7 +13,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import BagError, LewmError
 from lewm_model.robot import RobotDescription
-from lewm_ros.msg import EpisodeInfo, GoalImage
+from lewm_ros.msg import EpisodeInfo, Goal
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
 from lewm_ros.recording.bag_thread import WriterSettings
@@ -32,8 +32,9 @@ from lewm_ros.recording.topics import (
     wanted_topics,
 )
 from lewm_ros.srv import StartEpisode, StopEpisode
-from lewm_ros.wire import conversions, qos
+from lewm_ros.wire import qos
 from lewm_ros.wire.episodes import episode_mark_to_msg
+from lewm_ros.wire.status import diagnostics_to_msg
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -122,10 +123,10 @@ class RecorderNode(Node):
 
     def _goal_id(self) -> str:
         """Return the id of the latched goal, if there is one."""
-        reader = self._reception.readers.get(self.resolve_topic_name('goal_image'))
+        reader = self._reception.readers.get(self.resolve_topic_name('goal'))
         newest = max(reader.latched.values(), key=lambda item: item.arrived_s,
                      default=None) if reader else None
-        return deserialize_message(newest.data, GoalImage).goal_id[:200] if newest else ''
+        return deserialize_message(newest.data, Goal).goal_id[:200] if newest else ''
 
     def _mark(self, phase: int, episode: Episode | None = None) -> EpisodeInfo:
         about = {} if episode is None else {
@@ -223,7 +224,7 @@ class RecorderNode(Node):
         level, summary = level_and_summary(episode, reception, error=self._session.last_error,
                                            missing=missing, silent=self._told_silent)
         values = live_counts(episode, reception) if episode else {}
-        self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
+        self._diagnostics_pub.publish(diagnostics_to_msg(
             self.get_clock().now().nanoseconds, f'{self.get_name()}: recording', level=level,
             summary=summary, hardware_id=self._robot.robot, values={
                 **values, 'root': self._root, 'missing': ', '.join(missing),

@@ -22,8 +22,12 @@ from lewm_ros.node.run_node import run_node
 from lewm_ros.simulation.motor_drive import Drive
 from lewm_ros.simulation.pacer import Pacer
 from lewm_ros.srv import ResetSim
-from lewm_ros.wire import conversions, qos
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import joints_to_msg
+from lewm_ros.wire.pictures import camera_info_to_msg, rgb_to_image
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.stamps import header, ns_to_stamp
+from lewm_ros.wire.status import diagnostics_to_msg
 from lewm_sim.tasks import load_task
 from lewm_sim.world import World
 import numpy as np
@@ -111,7 +115,7 @@ class SimNode(Node):
     def publish(self) -> None:
         """Show the world as it is now."""
         stamp_ns = self.stamp_ns
-        self._clock_pub.publish(Clock(clock=conversions.ns_to_stamp(stamp_ns)))
+        self._clock_pub.publish(Clock(clock=ns_to_stamp(stamp_ns)))
         if self._ticks % self._image_ticks == 0:
             self._publish_camera(stamp_ns)
         if self._ticks % self._joint_ticks == 0:
@@ -139,15 +143,15 @@ class SimNode(Node):
         return ticks
 
     def _joints(self, stamp_ns: int) -> JointState:
-        return conversions.joints_to_msg(stamp_ns, self.task.joint_names,
+        return joints_to_msg(stamp_ns, self.task.joint_names,
                                          self._world.joint_positions,
                                          self._world.joint_velocities)
 
     def _publish_camera(self, stamp_ns: int) -> None:
         rgb = self._world.render()
-        self._image_pub.publish(conversions.rgb_to_image(rgb, stamp_ns, CAMERA_FRAME))
+        self._image_pub.publish(rgb_to_image(rgb, stamp_ns, CAMERA_FRAME))
         if self._info_pub is not None:
-            self._info_pub.publish(conversions.camera_info_to_msg(
+            self._info_pub.publish(camera_info_to_msg(
                 stamp_ns, CAMERA_FRAME, height=rgb.shape[0], width=rgb.shape[1],
                 fovy_rad=self._world.camera_fovy_rad))
         self._truth_pub.publish(self._joints(stamp_ns))
@@ -156,7 +160,7 @@ class SimNode(Node):
         achieved = self.pacer.achieved()
         slow = achieved < 0.95 * self.pacer.real_time_factor
         idle = self._drive.timed_out(self.stamp_ns / _NS)
-        self._diagnostics_pub.publish(conversions.diagnostics_to_msg(
+        self._diagnostics_pub.publish(diagnostics_to_msg(
             self.stamp_ns, f'{self.get_name()}: simulation',
             level=DiagnosticStatus.WARN if slow else DiagnosticStatus.OK,
             summary='slower than asked for' if slow else 'running',
@@ -173,9 +177,6 @@ class SimNode(Node):
 
     def _on_reset(self, request: ResetSim.Request, response: ResetSim.Response):
         try:
-            if request.keyframe:
-                raise ConfigError(f'task {self.task.name!r} has no keyframe '
-                                  f'{request.keyframe!r}; give qpos or a seed')
             qpos = np.array(request.qpos) if len(request.qpos) else None
             self._world.reset(seed=request.seed, qpos=qpos)
         except LewmError as error:
@@ -183,10 +184,10 @@ class SimNode(Node):
             return response
         self._drive.clear()
         self._command[:] = 0
-        self._reset_pub.publish(conversions.header(self.stamp_ns))
+        self._reset_pub.publish(header(self.stamp_ns))
         positions = ', '.join(f'{value:.3f}' for value in self._world.joint_positions)
         response.success, response.message = True, f'joints at {positions} rad'
-        response.sim_time = conversions.ns_to_stamp(self.stamp_ns)
+        response.sim_time = ns_to_stamp(self.stamp_ns)
         return response
 
 

@@ -23,9 +23,12 @@ from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
 from lewm_ros.srv import ResetSim, StartEpisode, StopEpisode
-from lewm_ros.wire import conversions, qos
-from lewm_ros.wire.reports import PlanReport, PlanState
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import chunk_to_msg
+from lewm_ros.wire.reports import PlanReport, PlanState, random_session
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
+from lewm_ros.wire.status import plan_report_to_msg
 from lewm_sim.tasks import load_task
 import numpy as np
 from rclpy.clock import Clock, ClockType
@@ -73,6 +76,7 @@ class ExploreNode(Node):
         self._interface.require('joint_velocity', 'random motion of a simulated task')
         self._dt_ns = robot.control_dt_ns
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._session = random_session()
         self._epoch = self._sequence = 0
         self._motion: tuple[int, np.ndarray] | None = None    # (stamp of row 0, commands (N, A))
         self._executed: set[int] = set()                      # stamps of commands on the plan
@@ -119,7 +123,7 @@ class ExploreNode(Node):
         qpos = task.sample_qpos(rng)
         commands = task.explore(rng, settings.steps)
         reset = await self._call('reset', ResetSim.Request(qpos=qpos.tolist()))
-        await self._frame(conversions.stamp_to_ns(reset.sim_time))
+        await self._frame(stamp_to_ns(reset.sim_time))
         await self._begin(StartEpisode.Request(task=task.name, metadata_json=json.dumps(
             {'source': 'explore_node', 'seed': settings.seed, 'number': number,
              'steps': settings.steps, 'start_qpos': qpos.tolist()})))
@@ -149,14 +153,16 @@ class ExploreNode(Node):
             await self._pause(_SETTLE_S)
 
     def _on_executed(self, message: interfaces.ExecutedCommand) -> None:
-        if message.epoch == self._epoch and not message.overridden:
-            self._executed.add(conversions.header_stamp_ns(message))
+        ours = (message.session, message.epoch) == (self._session, self._epoch)
+        if ours and not message.overridden:
+            self._executed.add(header_stamp_ns(message))
 
     def _on_frame(self, message: CameraInfo) -> None:
-        stamp_ns = conversions.header_stamp_ns(message)
+        stamp_ns = header_stamp_ns(message)
         moving = self._motion is not None
-        self._status_pub.publish(conversions.plan_report_to_msg(PlanReport(
-            stamp_ns=stamp_ns, epoch=self._epoch, backend='explore',
+        self._status_pub.publish(plan_report_to_msg(PlanReport(
+            stamp_ns=stamp_ns, frame_stamp_ns=stamp_ns, session=self._session,
+            epoch=self._epoch, backend='explore',
             state=PlanState.PLANNING if moving else PlanState.IDLE)))
         if moving:
             self._send(stamp_ns)
@@ -175,9 +181,9 @@ class ExploreNode(Node):
         chunk = ActionChunk(
             stamp_ns=start_ns + row * self._dt_ns, dt_s=self._dt_ns / 1e9,
             actions=commands[row:row + _CHUNK_STEPS].astype(np.float32), epoch=self._epoch,
-            sequence=self._sequence, observation_stamp_ns=stamp_ns)
+            sequence=self._sequence, observation_stamp_ns=stamp_ns, session=self._session)
         self._sequence += 1
-        self._chunk_pub.publish(conversions.chunk_to_msg(
+        self._chunk_pub.publish(chunk_to_msg(
             chunk, names=self._interface.names, interface=self._interface.code,
             model_id='explore'))
 

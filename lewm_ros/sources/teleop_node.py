@@ -17,9 +17,12 @@ from lewm_model.types import ActionChunk
 from lewm_ros import msg as interfaces
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
-from lewm_ros.wire import conversions, qos
-from lewm_ros.wire.reports import PlanReport, PlanState
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import chunk_to_msg
+from lewm_ros.wire.reports import PlanReport, PlanState, random_session
 from lewm_ros.wire.robot_interface import RobotInterface
+from lewm_ros.wire.stamps import header_stamp_ns
+from lewm_ros.wire.status import plan_report_to_msg
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -54,6 +57,7 @@ class TeleopNode(Node):
         self._action_s = np.full(robot.action_dim, -math.inf)
         self._anchor_ns: int | None = None       # of the control grid, while the person drives
         self._newest_ns = 0
+        self._session = random_session()
         self._epoch = self._sequence = 0
         self._chunk_pub = self.create_publisher(interfaces.ActionChunk, 'action_chunk', qos.LATEST)
         self._status_pub = self.create_publisher(interfaces.PlanStatus, 'plan_status', qos.RECORD)
@@ -73,7 +77,7 @@ class TeleopNode(Node):
         self._action[places], self._action_s[places] = values, self._now_s()
 
     def _on_frame(self, message: CameraInfo) -> None:
-        stamp_ns = conversions.header_stamp_ns(message)
+        stamp_ns = header_stamp_ns(message)
         if stamp_ns < self._newest_ns:           # the clock jumped: nothing from before holds
             self._anchor_ns = None
         self._newest_ns = stamp_ns
@@ -83,8 +87,9 @@ class TeleopNode(Node):
             self._anchor_ns, self._epoch = stamp_ns, self._epoch + 1
         elif not driving:
             self._anchor_ns = None
-        self._status_pub.publish(conversions.plan_report_to_msg(PlanReport(
-            stamp_ns=stamp_ns, epoch=self._epoch, backend='teleop',
+        self._status_pub.publish(plan_report_to_msg(PlanReport(
+            stamp_ns=stamp_ns, frame_stamp_ns=stamp_ns, session=self._session,
+            epoch=self._epoch, backend='teleop',
             state=PlanState.PLANNING if driving else PlanState.IDLE)))
         if driving:
             self._send(stamp_ns, self._given.values.timeout_s - age_s)
@@ -96,9 +101,9 @@ class TeleopNode(Node):
         chunk = ActionChunk(
             stamp_ns=self._anchor_ns + row * self._dt_ns, dt_s=self._dt_ns / 1e9,
             actions=np.tile(self._action.astype(np.float32), (count, 1)), epoch=self._epoch,
-            sequence=self._sequence, observation_stamp_ns=stamp_ns)
+            sequence=self._sequence, observation_stamp_ns=stamp_ns, session=self._session)
         self._sequence += 1
-        self._chunk_pub.publish(conversions.chunk_to_msg(
+        self._chunk_pub.publish(chunk_to_msg(
             chunk, names=self._interface.names, interface=self._interface.code,
             model_id='teleop'))
 

@@ -13,8 +13,12 @@ from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStat
 from lewm_ros.srv import ResetSim, SetGoal
 from lewm_ros.startup.bringup import Bringup, own_node
 from lewm_ros.trials.record import Frame, Record
-from lewm_ros.wire import conversions, qos
-from lewm_ros.wire.reports import PlanReport, PlanState, State
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import msg_to_positions
+from lewm_ros.wire.pictures import image_to_rgb
+from lewm_ros.wire.reports import CommandState, PlanReport, PlanState
+from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
+from lewm_ros.wire.status import msg_to_plan_report
 import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
@@ -77,7 +81,7 @@ class DemoClient:
     def reset(self, qpos: np.ndarray) -> None:
         """Put the robot at `qpos`, (P,) [rad], and wait until camera and truth show it."""
         answer = self._call(self._reset, ResetSim.Request(qpos=qpos.tolist()))
-        reset_ns = conversions.stamp_to_ns(answer.sim_time)
+        reset_ns = stamp_to_ns(answer.sim_time)
         self._wait(lambda: self.rgb_stamp_ns > reset_ns and self.qpos_stamp_ns > reset_ns,
                    'picture and truth after the reset', 10.0)
 
@@ -115,16 +119,16 @@ class DemoClient:
     # Ears ------------------------------------------------------------------------------------
 
     def _on_image(self, message: Image) -> None:
-        self.rgb = conversions.image_to_rgb(message)
-        self.rgb_stamp_ns = conversions.header_stamp_ns(message)
+        self.rgb = image_to_rgb(message)
+        self.rgb_stamp_ns = header_stamp_ns(message)
         self._pictures[self.rgb_stamp_ns] = self.rgb
 
     def _on_truth(self, message: JointState) -> None:
-        self.qpos = conversions.msg_to_positions(message, self._joint_names).astype(float)
-        self.qpos_stamp_ns = conversions.header_stamp_ns(message)
+        self.qpos = msg_to_positions(message, self._joint_names).astype(float)
+        self.qpos_stamp_ns = header_stamp_ns(message)
 
     def _on_status(self, message: PlanStatus) -> None:
-        self.report = conversions.msg_to_plan_report(message)
+        self.report = msg_to_plan_report(message)
         self.record.plans_late = self.report.deadline_misses
         if self.report.state is not PlanState.FAULT:
             self.fault_since_s = None
@@ -135,10 +139,10 @@ class DemoClient:
         self.record.plan_ms.append(1e3 * message.plan_time_s)
         self.record.model_id = message.model_id
         self._open_chunks[message.seq] = (message.committed_steps,
-                                          conversions.stamp_to_ns(message.obs_stamp))
+                                          stamp_to_ns(message.obs_stamp))
 
     def _on_executed(self, message: ExecutedCommand) -> None:
-        if message.state != State.TRACKING:
+        if message.state != CommandState.TRACKING:
             return
         self.record.command_times_s.append(time.monotonic())
         committed, frame_ns = self._open_chunks.get(message.chunk_seq, (0, None))
@@ -147,7 +151,7 @@ class DemoClient:
         if frame_ns is not None and message.step >= committed:
             del self._open_chunks[message.chunk_seq]
             self.record.camera_to_command_ms.append(
-                (conversions.header_stamp_ns(message) - frame_ns) / 1e6)
+                (header_stamp_ns(message) - frame_ns) / 1e6)
 
     def _on_controller(self, message: ControllerState) -> None:
         self.record.commands_clipped = message.commands_clipped

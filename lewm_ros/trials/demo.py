@@ -102,7 +102,7 @@ def _pursue(client: DemoClient, judge: Judge, view: DemoView, goal: GoalPicture,
         if time.monotonic() - heard_s > _SILENCE_S:
             raise DemoError(f'the simulator was silent for {_SILENCE_S:g} s')
         if client.fault_since_s and time.monotonic() - client.fault_since_s > _FAULT_S:
-            raise DemoError(f'the planner reports a fault: {client.report.reason}')
+            raise DemoError(f'the planner reports a fault: {client.report.reason.text}')
     result = GoalResult(
         picture=goal, goal_rgb=images.read_image(goal.file), start_rgb=start_rgb,
         final_rgb=client.rgb, start_errors=start_errors, final_errors=judge.errors(client.qpos),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lewm_ros.msg import EpisodeInfo
-from lewm_ros.wire.conversions import header
+from lewm_ros.wire.stamps import header
 
 
 def episode_mark_to_msg(stamp_ns: int, phase: int, *, operator_id: str = '', episode_id: str = '',

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from lewm_model.errors import ShapeError
 from lewm_ros.msg import ControllerState, ExecutedCommand, GuardState
-from lewm_ros.wire.conversions import header, header_stamp_ns
-from lewm_ros.wire.reports import GuardPhase, GuardReport, State
+from lewm_ros.wire import checks
+from lewm_ros.wire.reports import CommandState, GuardPhase, GuardReport
+from lewm_ros.wire.stamps import header, header_stamp_ns
 import numpy as np
 
 
@@ -27,13 +28,13 @@ def msg_to_heard(message: ExecutedCommand, names: Sequence[str]) -> tuple[np.nda
         raise ShapeError(f'an executed command of this robot has {len(names)} finite numbers for '
                          f'[{", ".join(names)}], got {executed.tolist()} for '
                          f'[{", ".join(message.names)}]')
-    stop = message.overridden and message.state != State.HOLD
+    stop = message.overridden and message.state != CommandState.HOLD
     return executed, bool(stop and (executed == requested).all()), header_stamp_ns(message)
 
 
 def msg_to_rest(message: ControllerState) -> tuple[bool, int]:
     """Return (the robot was told to stand still, stamp_ns) of a report of the command node."""
-    return getattr(message, 'at_rest', False), header_stamp_ns(message)
+    return message.at_rest, header_stamp_ns(message)
 
 
 def guard_report_to_msg(report: GuardReport) -> GuardState:
@@ -43,12 +44,7 @@ def guard_report_to_msg(report: GuardReport) -> GuardState:
 
 
 def msg_to_guard_report(message: GuardState) -> GuardReport:
-    """Return the guard's report of its message; raises ShapeError for a phase that is none."""
-    try:
-        phase = GuardPhase(message.phase)
-    except ValueError as error:
-        raise ShapeError(f'phase of guard_state must be one of '
-                         f'{", ".join(f"{one.value} {one.name}" for one in GuardPhase)}, got '
-                         f'{message.phase}') from error
-    return GuardReport(stamp_ns=header_stamp_ns(message), phase=phase,
+    """Return the guard's report of its message; raises MessageError for what cannot be."""
+    return GuardReport(stamp_ns=header_stamp_ns(message),
+                       phase=checks.enum(GuardPhase, message.phase, 'phase'),
                        stops=message.stops, reason=message.reason)

@@ -1,19 +1,26 @@
 """What the nodes tell each other and people, as plain values. No rclpy, no torch.
 
-`conversions` turns these into messages and back; the numbers of the two enumerations are those
-of `msg/ControllerState.msg` and `msg/PlanStatus.msg`, and a test holds them equal.
+`status`, `motion` and `goals` turn these into messages and back; the numbers of the enumerations
+are those of the messages, and a test holds them equal.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+import secrets
 
+from lewm_ros.wire.reasons import Reason
 import numpy as np
 
 
-class State(IntEnum):
-    """State of the command side, see `watchdog`."""
+def random_session() -> int:
+    """Return the number of a new session, in [1, 2^64)."""
+    return secrets.randbits(64) or 1
+
+
+class CommandState(IntEnum):
+    """State of the command side, see `msg/ControllerState.msg`."""
 
     DISABLED = 0
     IDLE = 1
@@ -46,25 +53,50 @@ class GuardPhase(IntEnum):
     TAKEN_OVER = 4
 
 
+class GoalKind(IntEnum):
+    """What a goal is, see `msg/Goal.msg`."""
+
+    NONE = 0
+    PICTURE = 1
+    PROBE = 2
+
+
 class GoalSource(IntEnum):
-    """How a goal was given, see `msg/GoalImage.msg`."""
+    """How a goal was given, see `msg/Goal.msg`."""
 
     FILE = 0
-    TOPIC = 1
+    MESSAGE = 1
     CAPTURE = 2
-    KEYFRAME = 3
-    CLICK = 4
+
+
+@dataclass(frozen=True, eq=False)
+class GoalRequest:
+    """Where somebody wants the robot to be."""
+
+    kind: GoalKind
+    stamp_ns: int
+    goal_id: str = ''
+    source: GoalSource = GoalSource.FILE
+    tolerance: float = 0.0                # reached below this; 0: as the planner's parameter
+    rgb: np.ndarray | None = None         # PICTURE: uint8 (H, W, 3)
+    names: tuple[str, ...] = ()           # PROBE: quantities
+    values: np.ndarray | None = None      # PROBE: float64 (N,), in their units
+    weights: np.ndarray | None = None     # PROBE: float64 (N,), not negative
+    task: str = ''
 
 
 @dataclass(frozen=True)
 class PlanReport:
     """One per camera frame: proof that camera and planner live, and how the plan is doing."""
 
-    stamp_ns: int                 # capture time of the newest frame
-    epoch: int
+    stamp_ns: int                 # capture time of the newest frame that was received
+    session: int                  # random, not 0, per activation
+    epoch: int                    # from 0 within the session
     state: PlanState
+    reason: Reason = Reason()     # why there is no plan
+    frame_stamp_ns: int = 0       # of the newest frame looked at, which the numbers are of
     goal_id: str = ''
-    goal_distance: float = float('nan')   # squared latent distance of the newest frame
+    goal_distance: float = float('nan')   # squared latent distance
     goal_tolerance: float = float('nan')  # reached below this, same unit
     best_cost: float = float('nan')
     start_cost: float = float('nan')
@@ -74,11 +106,10 @@ class PlanReport:
     obs_age_s: float = 0.0
     iterations: int = 0
     samples: int = 0
-    clip_ratio: float = 0.0
     std_mean: float = float('nan')
+    speed_scale: float = 1.0      # [0, 1]: asks for commands slowed down by this
     deadline_misses: int = 0
     backend: str = ''
-    reason: str = ''              # why there is no plan, for people
 
 
 @dataclass(frozen=True)
@@ -88,14 +119,16 @@ class ExecutedStep:
     stamp_ns: int                 # start of the control step; publish time of a stop command
     requested: np.ndarray         # (A,), as planned
     executed: np.ndarray          # (A,), after limits
+    session: int = 0              # of the chunk it was sampled from; 0: none
     epoch: int = 0
     sequence: int = 0             # of the chunk it was sampled from
     step: int = 0                 # row of that chunk
     clipped: bool = False
     slewed: bool = False
     overridden: bool = False      # hold, ramp or stop instead of the plan
-    state: State = State.TRACKING
+    state: CommandState = CommandState.TRACKING
     chunk_age_s: float = 0.0      # since the frame the plan looked at
+    speed_scale: float = 1.0      # in force
 
 
 @dataclass(frozen=True)
@@ -103,7 +136,12 @@ class ControllerReport:
     """How the command side is doing."""
 
     stamp_ns: int
-    state: State
+    state: CommandState
+    reason: Reason = Reason()     # why the robot is not tracking
+    at_rest: bool = True          # the last command was to stand still, or there was none
+    e_stop: bool = False
+    speed_scale: float = 1.0      # in force
+    session: int = 0              # of the planner that is followed; 0: none
     epoch: int = 0
     sequence: int = 0
     steps_left: int = 0           # rows of the current chunk not yet executed
@@ -112,8 +150,6 @@ class ControllerReport:
     deadline_misses: int = 0
     commands_clipped: int = 0
     commands_slewed: int = 0
-    e_stop: bool = False
-    reason: str = ''              # why the robot is not tracking, for people
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lewm_model.recordings.commands import JOINT_FIELDS, twist_values
 from lewm_model.recordings.joints import named_values
 from lewm_model.robot import RobotDescription
 from lewm_ros.msg import ActionChunk
-from lewm_ros.wire.conversions import header
+from lewm_ros.wire.stamps import header
 import numpy as np
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header

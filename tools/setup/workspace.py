@@ -30,7 +30,9 @@ class Workspace:
 
     def ensure(self):
         """Build what changed, from scratch if the build is damaged; say whether it was needed."""
-        ground, key = fingerprint(self._environment.identity()), self._key()
+        # What was generated from an interface that is gone would stay: then from scratch.
+        ground = fingerprint(self._environment.identity(), self._files(('msg', 'srv', 'action')))
+        key = self._key()
         stamp = read_json(self._stamp_file)
         sound = stamp.get('ground') == ground and self._is_complete()
         if sound and stamp.get('key') == key:

@@ -10,17 +10,39 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model import images  # noqa: E402
-from lewm_model.errors import ImageError, PlanningError, ShapeError  # noqa: E402
+from lewm_model.errors import ImageError, LewmError, ShapeError  # noqa: E402
 from lewm_model.types import ActionChunk  # noqa: E402
 from lewm_ros import msg  # noqa: E402
-from lewm_ros.wire import conversions  # noqa: E402
+from lewm_ros.wire.checks import MessageError  # noqa: E402
+from lewm_ros.wire.goals import msg_to_goal, picture_goal_to_msg, picture_hash  # noqa: E402
+from lewm_ros.wire.motion import (  # noqa: E402
+    chunk_to_msg,
+    executed_to_msg,
+    msg_to_chunk,
+    msg_to_executed,
+    msg_to_positions,
+)
+from lewm_ros.wire.pictures import (  # noqa: E402
+    image_message_type,
+    image_to_observation,
+    image_to_rgb,
+    rgb_to_image,
+)
+from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
 from lewm_ros.wire.reports import (  # noqa: E402
+    CommandState,
     ControllerReport,
     ExecutedStep,
     GoalSource,
     PlanReport,
     PlanState,
-    State,
+)
+from lewm_ros.wire.stamps import ns_to_stamp, stamp_to_ns  # noqa: E402
+from lewm_ros.wire.status import (  # noqa: E402
+    controller_report_to_msg,
+    msg_to_controller_report,
+    msg_to_plan_report,
+    plan_report_to_msg,
 )
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
@@ -29,7 +51,7 @@ NAMES = ['shoulder', 'wrist']
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 CHUNK = ActionChunk(stamp_ns=12_345_678_901, dt_s=0.05,
                     actions=np.array([[0.5, -1], [0.25, 2], [0, 0]], np.float32), epoch=7,
-                    sequence=9, observation_stamp_ns=12_300_000_000)
+                    sequence=9, observation_stamp_ns=12_300_000_000, session=2 ** 64 - 1)
 
 
 def over_the_wire(message):
@@ -38,7 +60,7 @@ def over_the_wire(message):
 
 
 def chunk_message(**changes):
-    message = conversions.chunk_to_msg(CHUNK, names=NAMES, interface=2)
+    message = chunk_to_msg(CHUNK, names=NAMES, interface=2)
     for name, value in changes.items():
         setattr(message, name, value)
     return message
@@ -47,19 +69,19 @@ def chunk_message(**changes):
 @pytest.mark.parametrize('stamp_ns', [0, 1, 999_999_999, 10**9, 1_795_000_000_123_456_789])
 def test_stamps_survive_to_the_nanosecond(stamp_ns):
     """Integer nanoseconds all the way; floats would lose the last hundred."""
-    assert conversions.stamp_to_ns(conversions.ns_to_stamp(stamp_ns)) == stamp_ns
+    assert stamp_to_ns(ns_to_stamp(stamp_ns)) == stamp_ns
 
 
 def test_negative_stamps_are_refused():
     """Messages cannot carry them."""
-    with pytest.raises(ShapeError, match='must not be negative, got -1'):
-        conversions.ns_to_stamp(-1)
+    with pytest.raises(MessageError, match='got -1 ns'):
+        ns_to_stamp(-1)
 
 
 def test_enumerations_are_those_of_the_messages():
     """Same names, same numbers, none missing."""
-    for kind, message in ((State, msg.ControllerState), (PlanState, msg.PlanStatus),
-                          (GoalSource, msg.GoalImage)):
+    for kind, message in ((CommandState, msg.ControllerState), (PlanState, msg.PlanStatus),
+                          (Code, msg.Reason)):
         constants = {name: getattr(message, name) for name in dir(message)
                      if name.isupper() and isinstance(getattr(message, name), int)}
         assert {item.name: item.value for item in kind} == constants
@@ -67,8 +89,8 @@ def test_enumerations_are_those_of_the_messages():
 
 def test_image_and_back():
     """rgb8 through the wire is the same picture and stamp."""
-    message = over_the_wire(conversions.rgb_to_image(RGB, CHUNK.stamp_ns, 'camera'))
-    observation = conversions.image_to_observation(message, np.ones(2, np.float32))
+    message = over_the_wire(rgb_to_image(RGB, CHUNK.stamp_ns, 'camera'))
+    observation = image_to_observation(message, np.ones(2, np.float32))
 
     np.testing.assert_array_equal(observation.rgb, RGB)
     assert observation.stamp_ns == CHUNK.stamp_ns
@@ -82,7 +104,7 @@ def test_bgr_with_padded_rows_becomes_rgb():
     rows[:, :24] = RGB[:, :, ::-1].reshape(6, 24)
     message = Image(height=6, width=8, encoding='bgr8', step=29)
     message.data.frombytes(rows.tobytes())
-    np.testing.assert_array_equal(conversions.image_to_rgb(over_the_wire(message)), RGB)
+    np.testing.assert_array_equal(image_to_rgb(over_the_wire(message)), RGB)
 
 
 def test_compressed_image():
@@ -91,14 +113,14 @@ def test_compressed_image():
 
     message = CompressedImage(format='rgb8; png compressed bgr8')
     message.data.frombytes(cv2.imencode('.png', RGB[:, :, ::-1])[1].tobytes())
-    np.testing.assert_array_equal(conversions.image_to_rgb(over_the_wire(message)), RGB)
+    np.testing.assert_array_equal(image_to_rgb(over_the_wire(message)), RGB)
 
 
 @pytest.mark.parametrize('rgb', [RGB[:, :, :2], RGB.astype(float), RGB[0]])
 def test_only_rgb_becomes_an_image(rgb):
     """uint8 (H, W, 3) or an error with what came."""
     with pytest.raises(ImageError, match='uint8'):
-        conversions.rgb_to_image(rgb, 0)
+        rgb_to_image(rgb, 0)
 
 
 def raw_message(encoding: str, height: int, width: int) -> Image:
@@ -129,7 +151,7 @@ def test_cv_bridge_and_our_decoder_agree(encoding):
         if encoding not in ('uyvy', 'yuyv'):  # newer names of yuv422 and yuv422_yuy2
             raise
         pytest.skip(f'this cv_bridge does not know {encoding}')
-    np.testing.assert_array_equal(theirs, conversions.image_to_rgb(message))
+    np.testing.assert_array_equal(theirs, image_to_rgb(message))
 
 
 @pytest.mark.parametrize('encoding', images.ENCODINGS)
@@ -138,19 +160,19 @@ def test_every_encoding_comes_through_the_wire(encoding):
     message = raw_message(encoding, 6, 8)
     expected = images.to_rgb(encoding, 6, 8, message.step, bool(message.is_bigendian),
                              bytes(message.data))
-    np.testing.assert_array_equal(conversions.image_to_rgb(over_the_wire(message)), expected)
-    np.testing.assert_array_equal(conversions.image_to_rgb(over_the_wire(message), size=4),
+    np.testing.assert_array_equal(image_to_rgb(over_the_wire(message)), expected)
+    np.testing.assert_array_equal(image_to_rgb(over_the_wire(message), size=4),
                                   images.resize_square(expected, 4))
 
 
 def test_colours_of_nameless_channels_come_from_the_robot_description():
     """8UC3 says nothing about them."""
     message = raw_message('8UC3', 6, 8)
-    rgb = conversions.image_to_observation(message, assume_encoding='bgr8').rgb
+    rgb = image_to_observation(message, assume_encoding='bgr8').rgb
     np.testing.assert_array_equal(
         rgb, np.array(message.data, np.uint8).reshape(6, 8, 3)[..., ::-1])
     with pytest.raises(ImageError, match='set assume_encoding'):
-        conversions.image_to_rgb(message)
+        image_to_rgb(message)
 
 
 def test_depth_is_refused():
@@ -159,7 +181,7 @@ def test_depth_is_refused():
         if isinstance(message, Image):
             message.encoding = '16UC1'
         with pytest.raises(ImageError, match='depth, not colours'):
-            conversions.image_to_rgb(message)
+            image_to_rgb(message)
 
 
 @pytest.mark.parametrize(('topic', 'image_type', 'kind'), [
@@ -168,7 +190,7 @@ def test_depth_is_refused():
     ('odd/compressed', 'sensor_msgs/msg/Image', Image)])
 def test_the_description_decides_whether_the_camera_is_compressed(topic, image_type, kind):
     """The suffix of image_transport counts only where nothing is said."""
-    assert conversions.image_message_type(topic, image_type) is kind
+    assert image_message_type(topic, image_type) is kind
 
 
 @pytest.mark.parametrize('compressed', [False, True])
@@ -199,7 +221,7 @@ def test_the_live_camera_looks_like_the_recorded_one(tmp_path, compressed):
         (_, offline), = read_frames(bag, streams, [0], size=50)
         (_, _, raw), = bag.raw_messages(topic)
 
-    online = conversions.image_to_observation(deserialize_message(raw, kind), size=50).rgb
+    online = image_to_observation(deserialize_message(raw, kind), size=50).rgb
     np.testing.assert_array_equal(online, offline)
     assert np.abs(online.astype(int) - images.resize_square(view, 50)).mean() < 3
 
@@ -207,14 +229,14 @@ def test_the_live_camera_looks_like_the_recorded_one(tmp_path, compressed):
 def test_joints_come_in_the_asked_order():
     """By name, not by position; a missing joint is an error that lists what there is."""
     message = JointState(name=['wrist', 'gripper', 'shoulder'], position=[1.0, 2.0, 3.0])
-    assert conversions.msg_to_positions(message, NAMES).tolist() == [3, 1]
+    assert msg_to_positions(message, NAMES).tolist() == [3, 1]
     with pytest.raises(ShapeError, match='lacks the position of elbow; it has wrist, gripper'):
-        conversions.msg_to_positions(message, ['elbow'])
+        msg_to_positions(message, ['elbow'])
 
 
 def test_chunk_and_back():
     """Every field survives."""
-    back = conversions.msg_to_chunk(over_the_wire(chunk_message()), names=NAMES, interface=2)
+    back = msg_to_chunk(over_the_wire(chunk_message()), names=NAMES, interface=2)
     np.testing.assert_array_equal(back.actions, CHUNK.actions)
     assert replace(back, actions=None) == replace(CHUNK, actions=None)
 
@@ -228,105 +250,110 @@ def test_chunk_and_back():
     ({'horizon': 0, 'actions': []}, 'says 0 rows'),
     ({'horizon': 4_000_000_000}, 'says 4000000000 rows'),
     ({'actions': [0.0] * 5}, 'carries 5 numbers'),
-    ({'actions': [0, 0, 0, np.nan, 0, 0]}, 'non-finite actions in row 1'),
-    ({'actions': [np.inf, 0, 0, 0, 0, 0]}, 'non-finite actions in row 0'),
-    ({'dt': 0.0}, 'dt 0.0'), ({'dt': -0.05}, 'dt -0.05'), ({'dt': np.nan}, 'dt nan'),
-    ({'dt': np.inf}, 'dt inf')])
+    ({'actions': [0, 0, 0, np.nan, 0, 0]}, 'actions must be finite, got nan at .1, 1.'),
+    ({'actions': [np.inf, 0, 0, 0, 0, 0]}, 'actions must be finite, got inf at .0, 0.'),
+    ({'dt': 0.0}, 'dt must be in'), ({'dt': -0.05}, 'got -0.05'), ({'dt': np.nan}, 'got nan'),
+    ({'session': 0}, 'session 0'),
+    ({'dt': np.inf}, 'got inf')])
 def test_chunks_that_do_not_fit_are_refused_with_the_reason(changes, reason):
     """Sizes, names, interface and numbers are checked before anybody moves."""
-    with pytest.raises(PlanningError, match=reason):
-        conversions.msg_to_chunk(chunk_message(**changes), names=NAMES, interface=2)
+    with pytest.raises(LewmError, match=reason):
+        msg_to_chunk(chunk_message(**changes), names=NAMES, interface=2)
 
 
 def test_numbers_beyond_float32_are_refused():
     """1e300 is finite as a double and infinite as what we work with."""
-    with pytest.raises(PlanningError, match='non-finite'):
-        conversions.msg_to_chunk(chunk_message(actions=[1e300, 0, 0, 0, 0, 0]), names=NAMES,
+    with pytest.raises(MessageError, match='finite'):
+        msg_to_chunk(chunk_message(actions=[1e300, 0, 0, 0, 0, 0]), names=NAMES,
                                  interface=2)
 
 
 def test_chunk_and_names_must_agree():
     """The sender notices first."""
     with pytest.raises(ShapeError, match='2 actions per row, but 1 names'):
-        conversions.chunk_to_msg(CHUNK, names=['shoulder'], interface=2)
+        chunk_to_msg(CHUNK, names=['shoulder'], interface=2)
 
 
 def test_executed_command_and_back():
     """The history gets stamp and action; the message has all the rest."""
     step = ExecutedStep(stamp_ns=5, requested=np.array([3.0, 0]), executed=np.array([2.0, 0]),
                         epoch=1, sequence=2, step=3, clipped=True, overridden=True,
-                        state=State.HOLD, chunk_age_s=0.5)
-    message = over_the_wire(conversions.executed_to_msg(step, names=NAMES, interface=2))
-    stamp_ns, action = conversions.msg_to_executed(message, NAMES)
+                        state=CommandState.HOLD, chunk_age_s=0.5)
+    message = over_the_wire(executed_to_msg(step, names=NAMES, interface=2))
+    stamp_ns, action = msg_to_executed(message, NAMES)
 
     assert (stamp_ns, action.tolist(), action.dtype) == (5, [2, 0], np.float32)
     assert list(message.requested) == [3, 0]
-    assert (message.chunk_seq, message.step, message.state) == (2, 3, State.HOLD)
+    assert (message.chunk_seq, message.step, message.state) == (2, 3, CommandState.HOLD)
     assert (message.clipped, message.slewed, message.overridden) == (True, False, True)
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [
-    ({'names': ['a', 'b']}, 'expected'), ({'executed': [1.0]}, '1 values'),
-    ({'executed': [1.0, np.nan]}, 'not finite')])
+    ({'names': ['a', 'b']}, 'expected'), ({'executed': [1.0]}, 'got 1'),
+    ({'executed': [1.0, np.nan]}, 'finite, got nan')])
 def test_executed_commands_that_do_not_fit_are_refused(changes, reason):
     """The history must not learn from somebody else's commands."""
-    message = conversions.executed_to_msg(
+    message = executed_to_msg(
         ExecutedStep(0, np.zeros(2), np.zeros(2)), names=NAMES, interface=2)
     for name, value in changes.items():
         setattr(message, name, value)
-    with pytest.raises(ShapeError, match=reason):
-        conversions.msg_to_executed(message, NAMES)
+    with pytest.raises(LewmError, match=reason):
+        msg_to_executed(message, NAMES)
 
 
 def test_plan_report_and_back():
     """Every field of the report is in the message and comes back."""
-    report = PlanReport(stamp_ns=1, epoch=2, state=PlanState.REACHED, goal_id='g',
+    report = PlanReport(stamp_ns=1, session=9, epoch=2, state=PlanState.REACHED, goal_id='g',
+                        reason=Reason(Code.NO_PROGRESS, 'r'), frame_stamp_ns=8,
                         **{f.name: k + 0.5 for k, f in enumerate(fields(PlanReport))
-                           if f.type == 'float'},
-                        iterations=3, samples=4, deadline_misses=5, backend='torch', reason='r')
-    assert conversions.msg_to_plan_report(
-        over_the_wire(conversions.plan_report_to_msg(report))) == report
+                           if f.type == 'float' and f.name != 'speed_scale'},
+                        speed_scale=0.25, iterations=3, samples=4, deadline_misses=5,
+                        backend='torch')
+    assert msg_to_plan_report(
+        over_the_wire(plan_report_to_msg(report))) == report
 
 
 def test_controller_report_fills_every_field():
     """No field of the message is left at its default."""
     report = ControllerReport(
-        stamp_ns=1, state=State.FAULT, epoch=2, sequence=3, steps_left=4, chunk_age_s=5,
+        stamp_ns=1, state=CommandState.FAULT, session=1, epoch=2, sequence=3, steps_left=4,
+        chunk_age_s=5,
         rate_hz=6, deadline_misses=7, commands_clipped=8, commands_slewed=9, e_stop=True,
-        reason='r')
-    message = conversions.controller_report_to_msg(report)
+        at_rest=True, speed_scale=0.5, reason=Reason(Code.INTERNAL, 'r'))
+    message = controller_report_to_msg(report)
     assert all(getattr(message, name) for name in message.get_fields_and_field_types())
-    assert (message.chunk_seq, message.reason, message.rate_hz) == (3, 'r', 6)
+    assert (message.chunk_seq, message.reason.text, message.rate_hz) == (3, 'r', 6)
+    assert msg_to_controller_report(over_the_wire(message)) == report
 
 
 def test_goal_and_back():
     """Pixels, id and source survive; without an id the picture names itself."""
-    message = over_the_wire(conversions.goal_to_msg(RGB, stamp_ns=3, source=GoalSource.CAPTURE,
+    message = over_the_wire(picture_goal_to_msg(RGB, stamp_ns=3, source=GoalSource.CAPTURE,
                                                     task='reach'))
-    rgb, goal_id, source = conversions.msg_to_goal(message)
+    goal = msg_to_goal(message)
 
-    np.testing.assert_array_equal(rgb, RGB)
-    assert (goal_id, source) == (conversions.picture_hash(RGB).hex()[:12], GoalSource.CAPTURE)
-    assert message.task == 'reach'
+    np.testing.assert_array_equal(goal.rgb, RGB)
+    assert (goal.goal_id, goal.source) == (picture_hash(RGB).hex()[:12], GoalSource.CAPTURE)
+    assert goal.task == 'reach'
 
 
 def test_goal_gets_the_size_of_the_frames():
     """The hash is of what was sent; the model sees what ingest would have made of it."""
-    message = conversions.goal_to_msg(RGB, stamp_ns=3)
-    np.testing.assert_array_equal(conversions.msg_to_goal(message, 4)[0],
+    message = picture_goal_to_msg(RGB, stamp_ns=3)
+    np.testing.assert_array_equal(msg_to_goal(message, 4).rgb,
                                   images.resize_square(RGB, 4))
 
 
 def test_goal_whose_pixels_were_changed_is_refused():
     """The hash is of the decoded pixels, so one changed byte shows."""
-    message = conversions.goal_to_msg(RGB, stamp_ns=3, goal_id='g')
+    message = picture_goal_to_msg(RGB, stamp_ns=3, goal_id='g')
     message.image.data[5] ^= 1
     with pytest.raises(ImageError, match="goal 'g': the pixels do not match"):
-        conversions.msg_to_goal(message)
+        msg_to_goal(message)
 
 
 def test_hash_is_the_known_one():
     """SHA-256 of one black pixel, as any other tool computes it."""
     black = np.zeros((1, 1, 3), np.uint8)
-    assert conversions.picture_hash(black).hex() == (
+    assert picture_hash(black).hex() == (
         '709e80c88487a2411e1ee4dfb9f22a861492d20c4765150c0c794abd70f8147c')
