@@ -1,6 +1,5 @@
 """The limiter: every command within the value and rate limits of the robot."""
 
-from dataclasses import replace
 
 from lewm_model.errors import PlanningError
 from lewm_model.robot import RobotDescription
@@ -63,13 +62,6 @@ def test_measured_time_counts_within_a_fifth_and_two_steps(robot, elapsed, chang
 def test_small_commands_vanish_in_the_dead_band(robot):
     """Below the band is zero, at the band is not."""
     assert limit(robot, (0.049, -0.05), deadband=0.05).values.tolist() == [0, -0.05]
-
-
-def test_standing_still_is_allowed_even_where_zero_is_out_of_bounds(robot):
-    """A joint whose bounds exclude zero still ramps to zero in a stop."""
-    robot = replace(robot, min_command=[0.5, 0.5])
-    limited = limit(robot, (0, 0), last=(0.6, 0.6), stopping=True)
-    assert limited.values.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize('requested', [(np.nan, 0), (0, np.inf), (0, 0, 0), (0,)])
