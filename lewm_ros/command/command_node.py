@@ -89,7 +89,7 @@ class CommandNode(ManagedNode):
         self._shown = None
         unguarded = self._guard_needed()
         if unguarded:
-            self._loop.disable(Reason(Code.GUARD_ACTED, unguarded), self._now_ns())
+            self._loop.disable(Reason(Code.GUARD_MISSING, unguarded), self._now_ns())
         listen, tick = self.active.subscription, self.active.timer
         listen(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST)
         listen(PlanStatus, 'plan_status', self._on_status, qos.RECORD)
