@@ -149,6 +149,7 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
 
     assert set_parameter('planner_timeout_s', double_value=2.0).successful
     planner.beat()
+    graph.spin(0.1)
     planner.plan(1.0, rows=60)
     graph.wait_for(robot.moves, 'motion')
     graph.spin(0.25)  # 0.2 s, the default, would have stopped it by now ...
@@ -178,7 +179,7 @@ def test_unknown_robot_fails_to_configure_with_a_reason(graph, tmp_path):
 
 
 def test_diagnostics_follow_the_state(graph, planner, tmp_path):
-    """OK while tracking, ERROR with the reason in a fault."""
+    """Only the guard is missing while tracking; ERROR with the reason in a fault."""
     robot = Robot(graph, tmp_path, require_enable=False)
     diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
     start_planner(robot, '0.5')
@@ -187,7 +188,7 @@ def test_diagnostics_follow_the_state(graph, planner, tmp_path):
         return diagnostics[-1][1].status[0] if diagnostics else None
 
     graph.wait_for(lambda: newest() and 'TRACKING' in newest().message, 'OK')
-    assert newest().level == DiagnosticStatus.OK
+    assert newest().level == DiagnosticStatus.WARN and 'guard' in newest().message
     assert newest().name == 'command_node: commands'
     assert newest().hardware_id == 'sim_reacher'
     planner.plan(1.0, actions=[float('nan')] * 80)

@@ -223,14 +223,14 @@ def test_deactivated_it_is_silent_and_a_signal_ends_it(graph, tmp_path):
     rig = Rig(graph, tmp_path)
     rig.send_goal(10)
     rig.film_until(lambda: rig.chunks, 'a chunk')
-    epoch = rig.chunks[-1][1].epoch
+    session = rig.chunks[-1][1].session
     graph.transition('planner_node', 'deactivate')
     graph.spin(0.1)
     heard = len(rig.status)
     rig.film(0.5)
     assert len(rig.status) == heard
     graph.transition('planner_node', 'activate')
-    rig.film_until(lambda: rig.chunks[-1][1].epoch > epoch, 'a chunk of a newer epoch')
+    rig.film_until(lambda: rig.chunks[-1][1].session != session, 'a chunk of a new session')
     graph.transition('planner_node', 'deactivate', 'cleanup', 'configure', 'activate')
     rig.film_until(lambda: rig.last.state == PlanState.PLANNING, 'planning again')
     assert graph.interrupt(rig.process) == 0
