@@ -148,6 +148,7 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
         assert not result.successful and result.reason
 
     assert set_parameter('planner_timeout_s', double_value=2.0).successful
+    assert set_parameter('obs_max_age_s', double_value=5.0).successful
     planner.beat()
     graph.spin(0.1)
     planner.plan(1.0, rows=60)
