@@ -1,19 +1,78 @@
-"""A person drives the simulated robot through the command node; real processes, real DDS."""
+"""A person drives: the simulated robot through the command node, and robots of other kinds."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-pytestmark = [pytest.mark.ros, pytest.mark.sim]
+pytestmark = pytest.mark.ros
 
-from lewm_ros.msg import ControllerState, ExecutedCommand  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from geometry_msgs.msg import Twist, Vector3  # noqa: E402
+from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reports import CommandState  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
-from sensor_msgs.msg import JointState  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
+from test_live_robots import file_of  # noqa: E402
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
+
+PICTURE = np.zeros((8, 8, 3), np.uint8)
+TWIST = Twist(linear=Vector3(x=0.2), angular=Vector3(z=-1.0))
+TRAJECTORY = JointTrajectory(
+    joint_names=[f'joint_{number}' for number in range(1, 7)],
+    points=[JointTrajectoryPoint(positions=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])])
 
 
+@pytest.mark.parametrize(('name', 'command', 'action'), [
+    ('diff_drive', TWIST, [0.2, -1.0]),
+    ('joint_trajectory_arm', TRAJECTORY, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])])
+def test_other_robots_are_driven_by_their_pictures(tmp_path, name, command, action):
+    """A base and an arm by position, without CameraInfo; impossible frames are survived."""
+    robot = RobotDescription.from_yaml(file := file_of(name, tmp_path, camera_info_topic=''))
+    if name == 'joint_trajectory_arm':
+        command.joint_names = list(robot.joint_names)
+        command.points[0].positions = action = action[:robot.action_dim]
+    with Graph() as graph:
+        process = graph.spawn('lewm_ros.sources.teleop_node', output=tmp_path / 'log',
+                              parameters={'robot': file, 'timeout_s': 2.0})
+        camera = graph.node.create_publisher(Image, robot.image_topic, qos.SENSOR)
+        person = graph.node.create_publisher(type(command), 'teleop_command', qos.LATEST)
+        chunks = graph.collect(ActionChunk, 'action_chunk', qos.LATEST)
+        reports = graph.collect(PlanStatus, 'plan_status', qos.RECORD)
+        diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+        frame = rgb_to_image(PICTURE, 0)
+
+        def show(*, sec: int) -> None:
+            frame.header.stamp.sec = sec
+            camera.publish(frame)
+            graph.spin(0.02)
+
+        def alive() -> bool:
+            show(sec=5)
+            return bool(reports)
+
+        graph.wait_for(alive, 'a heartbeat')
+        assert not chunks
+
+        def driven() -> bool:
+            person.publish(command)
+            show(sec=-7)
+            show(sec=6)
+            return len(chunks) > 3
+
+        graph.wait_for(driven, 'chunks')
+        np.testing.assert_allclose(chunks[-1][1].actions[:len(action)], action, rtol=1e-6)
+        assert chunks[-1][1].session == reports[-1][1].session
+        graph.wait_for(lambda: any('sec -7' in status.message for _, array in diagnostics
+                                   for status in array.status), 'the reason in the diagnostics')
+        assert process.poll() is None
+        assert 'sec -7' in (tmp_path / 'log').read_text()
+
+
+@pytest.mark.sim
 def test_a_person_drives_through_all_limits(tmp_path):
     """Commands move the robot and are published as executed, clipped; silence stops it."""
     with Graph(use_sim_time=True) as graph:

@@ -16,25 +16,22 @@ from typing import Any
 
 from lewm_model.errors import ConfigError, SimulationError
 from lewm_model.robot import RobotDescription
-from lewm_model.types import ActionChunk
 from lewm_ros import msg as interfaces
 from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
+from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
+from lewm_ros.sources.chunk_source import ChunkSource
 from lewm_ros.srv import ResetSim, StartEpisode, StopEpisode
 from lewm_ros.wire import qos
-from lewm_ros.wire.motion import chunk_to_msg
-from lewm_ros.wire.reports import PlanReport, PlanState, random_session
+from lewm_ros.wire.pictures import image_message_type
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
-from lewm_ros.wire.status import plan_report_to_msg
 from lewm_sim.tasks import load_task
 import numpy as np
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.task import Future, Task
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CompressedImage, Image
 
 _CHUNK_STEPS = 20     # rows of a chunk; 1 s, less than the command node follows an old plan
 _REFRESH_STEPS = 5    # a lost chunk is made good after this many control steps
@@ -60,7 +57,7 @@ class ExploreParameters:
                           read_only=True)
 
 
-class ExploreNode(Node):
+class ExploreNode(PlainNode):
     """Publishes chunks of random smooth motion and works the simulator and the recorder."""
 
     def __init__(self, **kwargs) -> None:
@@ -68,6 +65,7 @@ class ExploreNode(Node):
         self._settings = NodeParameters(self, ExploreParameters).values
         self._task = load_task(self._settings.task)
         robot = RobotDescription.from_yaml(self._settings.robot or self._task.robot)
+        self._robot = robot
         if robot.joint_names != self._task.joint_names:
             raise ConfigError(f'robot {robot.robot!r} has joints {", ".join(robot.joint_names)}, '
                               f'task {self._task.name!r} has '
@@ -75,22 +73,32 @@ class ExploreNode(Node):
         self._interface = RobotInterface(robot)
         self._interface.require('joint_velocity', 'random motion of a simulated task')
         self._dt_ns = robot.control_dt_ns
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._session = random_session()
-        self._epoch = self._sequence = 0
+        self._number = self._settings.first                   # of the episode being recorded
         self._motion: tuple[int, np.ndarray] | None = None    # (stamp of row 0, commands (N, A))
         self._executed: set[int] = set()                      # stamps of commands on the plan
         self._waiting: list[tuple[int, Future]] = []          # (stamp waited for, future)
-        self._chunk_pub = self.create_publisher(interfaces.ActionChunk, 'action_chunk', qos.LATEST)
-        self._status_pub = self.create_publisher(interfaces.PlanStatus, 'plan_status', qos.RECORD)
-        # It comes with every frame, has the frame's stamp, and is small.
-        self.create_subscription(CameraInfo, robot.camera_info_topic, self._on_frame, qos.IMAGE)
-        self.create_subscription(interfaces.ExecutedCommand, self._interface.executed_topic,
-                                 self._on_executed, qos.RECORD)
+        offer, listen = self.always.publisher, self.always.subscription
+        self._source = ChunkSource(
+            'explore', self._interface,
+            offer(interfaces.ActionChunk, 'action_chunk', qos.LATEST).publish,
+            offer(interfaces.PlanStatus, 'plan_status', qos.RECORD).publish)
+        listen(image_message_type(robot.image_topic, robot.image_type), robot.image_topic,
+               self._on_frame, qos.IMAGE)
+        listen(interfaces.ExecutedCommand, self._interface.executed_topic, self._on_executed,
+               qos.RECORD)
         self._services_used = {
             'reset': self.create_client(ResetSim, 'sim_node/reset'),
             'start': self.create_client(StartEpisode, 'recorder_node/start_episode'),
             'stop': self.create_client(StopEpisode, 'recorder_node/stop_episode')}
+
+    @property
+    def hardware_id(self) -> str:
+        """Name of the robot."""
+        return self._robot.robot
+
+    def health(self) -> Health:
+        """Say which episode is recorded."""
+        return Health(summary=f'episode {self._number}')
 
     async def explore(self) -> None:
         """Record all episodes.
@@ -106,6 +114,7 @@ class ExploreNode(Node):
 
     async def _record(self, number: int) -> None:
         """Record one episode; one with control steps left out is discarded and repeated."""
+        self._number = number
         for _ in range(_ATTEMPTS):
             executed = await self._attempt(number)
             if executed == self._settings.steps:
@@ -128,7 +137,7 @@ class ExploreNode(Node):
             {'source': 'explore_node', 'seed': settings.seed, 'number': number,
              'steps': settings.steps, 'start_qpos': qpos.tolist()})))
         newest_ns = await self._frame(0)
-        self._epoch += 1
+        self._source.withdraw()
         self._executed.clear()
         self._motion = (newest_ns + 2 * self._dt_ns, commands)  # a step to hear of it, then row 0
         # one frame beyond the last row: its joint state lies between two that must be recorded
@@ -153,17 +162,14 @@ class ExploreNode(Node):
             await self._pause(_SETTLE_S)
 
     def _on_executed(self, message: interfaces.ExecutedCommand) -> None:
-        ours = (message.session, message.epoch) == (self._session, self._epoch)
+        ours = (message.session, message.epoch) == (self._source.session, self._source.epoch)
         if ours and not message.overridden:
             self._executed.add(header_stamp_ns(message))
 
-    def _on_frame(self, message: CameraInfo) -> None:
+    def _on_frame(self, message: Image | CompressedImage) -> None:
         stamp_ns = header_stamp_ns(message)
         moving = self._motion is not None
-        self._status_pub.publish(plan_report_to_msg(PlanReport(
-            stamp_ns=stamp_ns, frame_stamp_ns=stamp_ns, session=self._session,
-            epoch=self._epoch, backend='explore',
-            state=PlanState.PLANNING if moving else PlanState.IDLE)))
+        self._source.heartbeat(stamp_ns, driving=moving)
         if moving:
             self._send(stamp_ns)
         for entry in list(self._waiting):
@@ -178,14 +184,8 @@ class ExploreNode(Node):
         ahead_ns = start_ns + row * self._dt_ns - stamp_ns
         if row >= len(commands) or ahead_ns > self._dt_ns or row % _REFRESH_STEPS:
             return
-        chunk = ActionChunk(
-            stamp_ns=start_ns + row * self._dt_ns, dt_s=self._dt_ns / 1e9,
-            actions=commands[row:row + _CHUNK_STEPS].astype(np.float32), epoch=self._epoch,
-            sequence=self._sequence, observation_stamp_ns=stamp_ns, session=self._session)
-        self._sequence += 1
-        self._chunk_pub.publish(chunk_to_msg(
-            chunk, names=self._interface.names, interface=self._interface.code,
-            model_id='explore'))
+        self._source.send(commands[row:row + _CHUNK_STEPS], frame_ns=stamp_ns,
+                          start_ns=start_ns + row * self._dt_ns)
 
     # Waiting -----------------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class ExploreNode(Node):
     async def _pause(self, seconds: float) -> None:
         future = Future(executor=self.executor)
         timer = self.create_timer(seconds, lambda: future.done() or future.set_result(None),
-                                  clock=self._steady)
+                                  clock=self.steady)
         await future
         self.destroy_timer(timer)
 
@@ -221,7 +221,7 @@ class ExploreNode(Node):
         work = what if isinstance(what, Future) else self.executor.create_task(what)
         work.add_done_callback(lambda _: late.done() or late.set_result(True))
         timer = self.create_timer(seconds, lambda: late.done() or late.set_result(False),
-                                  clock=self._steady)
+                                  clock=self.steady)
         in_time = await late
         self.destroy_timer(timer)
         if not in_time:

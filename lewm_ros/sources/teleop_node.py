@@ -11,22 +11,18 @@ from functools import partial
 import math
 import sys
 
-from lewm_model.errors import LewmError
 from lewm_model.robot import RobotDescription
-from lewm_model.types import ActionChunk
 from lewm_ros import msg as interfaces
 from lewm_ros.node.parameters import NodeParameters, parameter
+from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
+from lewm_ros.sources.chunk_source import ChunkSource
 from lewm_ros.wire import qos
-from lewm_ros.wire.motion import chunk_to_msg
-from lewm_ros.wire.reports import PlanReport, PlanState, random_session
+from lewm_ros.wire.pictures import image_message_type
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header_stamp_ns
-from lewm_ros.wire.status import plan_report_to_msg
 import numpy as np
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CompressedImage, Image
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class TeleopParameters:
                                  low=0.05, high=2.0)
 
 
-class TeleopNode(Node):
+class TeleopNode(PlainNode):
     """Turns `teleop_command`, of the robot's own command type, into chunks.
 
     A robot with several command topics is driven on one topic for each: `teleop_command/<topic>`.
@@ -48,67 +44,67 @@ class TeleopNode(Node):
     def __init__(self, **kwargs) -> None:
         super().__init__('teleop_node', **kwargs)
         self._given = NodeParameters(self, TeleopParameters)
-        robot = RobotDescription.from_yaml(self._given.values.robot)
-        self._interface = RobotInterface(robot)
-        self._dt_ns = robot.control_dt_ns
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._robot = RobotDescription.from_yaml(self._given.values.robot)
+        self._interface = RobotInterface(self._robot)
         # (A,), what the person wants, and when each joint of it came, steady
-        self._action = np.full(robot.action_dim, np.nan)
-        self._action_s = np.full(robot.action_dim, -math.inf)
+        self._action = np.full(self._robot.action_dim, np.nan)
+        self._action_s = np.full(self._robot.action_dim, -math.inf)
         self._anchor_ns: int | None = None       # of the control grid, while the person drives
         self._newest_ns = 0
-        self._session = random_session()
-        self._epoch = self._sequence = 0
-        self._chunk_pub = self.create_publisher(interfaces.ActionChunk, 'action_chunk', qos.LATEST)
-        self._status_pub = self.create_publisher(interfaces.PlanStatus, 'plan_status', qos.RECORD)
+        offer, listen = self.always.publisher, self.always.subscription
+        self._source = ChunkSource(
+            'teleop', self._interface,
+            offer(interfaces.ActionChunk, 'action_chunk', qos.LATEST).publish,
+            offer(interfaces.PlanStatus, 'plan_status', qos.RECORD).publish)
         for output, (topic, kind) in enumerate(self._interface.outputs):
             own = f'/{topic.strip("/")}' if len(self._interface.outputs) > 1 else ''
-            self.create_subscription(kind, f'teleop_command{own}',
-                                     partial(self._on_command, output), qos.LATEST)
-        # It comes with every frame, has the frame's stamp, and is small.
-        self.create_subscription(CameraInfo, robot.camera_info_topic, self._on_frame, qos.IMAGE)
+            listen(kind, f'teleop_command{own}', partial(self._on_command, output), qos.LATEST)
+        # The pictures, not their CameraInfo: the heartbeat says that the camera sees.
+        listen(image_message_type(self._robot.image_topic, self._robot.image_type),
+               self._robot.image_topic, self._on_frame, qos.IMAGE)
+
+    @property
+    def hardware_id(self) -> str:
+        """Name of the robot."""
+        return self._robot.robot
+
+    def health(self) -> Health:
+        """Say whether a person drives."""
+        return Health(summary='a person drives' if self._left_s() > 0 else 'nobody drives')
 
     def _on_command(self, output: int, message) -> None:
-        try:
-            places, values = self._interface.read(output, message)
-        except LewmError as error:
-            self.get_logger().error(f'command refused: {error}', throttle_duration_sec=1.0)
-            return
+        places, values = self._interface.read(output, message)
         self._action[places], self._action_s[places] = values, self._now_s()
 
-    def _on_frame(self, message: CameraInfo) -> None:
+    def _on_frame(self, message: Image | CompressedImage) -> None:
         stamp_ns = header_stamp_ns(message)
         if stamp_ns < self._newest_ns:           # the clock jumped: nothing from before holds
             self._anchor_ns = None
         self._newest_ns = stamp_ns
-        age_s = self._now_s() - self._action_s.min()   # with several topics, all must be driven
-        driving = age_s < self._given.values.timeout_s
-        if driving and self._anchor_ns is None:
-            self._anchor_ns, self._epoch = stamp_ns, self._epoch + 1
-        elif not driving:
+        left_s = self._left_s()
+        if left_s > 0 and self._anchor_ns is None:
+            self._anchor_ns = stamp_ns
+            self._source.withdraw()
+        elif left_s <= 0:
             self._anchor_ns = None
-        self._status_pub.publish(plan_report_to_msg(PlanReport(
-            stamp_ns=stamp_ns, frame_stamp_ns=stamp_ns, session=self._session,
-            epoch=self._epoch, backend='teleop',
-            state=PlanState.PLANNING if driving else PlanState.IDLE)))
-        if driving:
-            self._send(stamp_ns, self._given.values.timeout_s - age_s)
+        self._source.heartbeat(stamp_ns, driving=left_s > 0)
+        if left_s > 0:
+            self._send(stamp_ns, left_s)
 
     def _send(self, stamp_ns: int, seconds: float) -> None:
         """Send the command for the rest of its life, on one grid so that no step is cut short."""
-        row = (stamp_ns - self._anchor_ns) // self._dt_ns
-        count = math.ceil(seconds * 1e9 / self._dt_ns) + 1
-        chunk = ActionChunk(
-            stamp_ns=self._anchor_ns + row * self._dt_ns, dt_s=self._dt_ns / 1e9,
-            actions=np.tile(self._action.astype(np.float32), (count, 1)), epoch=self._epoch,
-            sequence=self._sequence, observation_stamp_ns=stamp_ns, session=self._session)
-        self._sequence += 1
-        self._chunk_pub.publish(chunk_to_msg(
-            chunk, names=self._interface.names, interface=self._interface.code,
-            model_id='teleop'))
+        dt_ns = self._source.dt_ns
+        row = (stamp_ns - self._anchor_ns) // dt_ns
+        count = math.ceil(seconds * 1e9 / dt_ns) + 1
+        self._source.send(np.tile(self._action, (count, 1)), frame_ns=stamp_ns,
+                          start_ns=self._anchor_ns + row * dt_ns)
+
+    def _left_s(self) -> float:
+        """Return how long the command still lasts; with several topics, the oldest of them."""
+        return self._given.values.timeout_s - (self._now_s() - float(self._action_s.min()))
 
     def _now_s(self) -> float:
-        return self._steady.now().nanoseconds / 1e9
+        return self.steady.now().nanoseconds / 1e9
 
 
 def main(args: list[str] | None = None) -> int:
