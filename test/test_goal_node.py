@@ -1,5 +1,6 @@
 """The goal node as a process of its own, over real DDS."""
 
+import math
 from pathlib import Path
 import subprocess
 import sys
@@ -12,15 +13,18 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import msg_to_goal, picture_hash  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
-from lewm_ros.wire.reports import GoalSource  # noqa: E402
+from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from test_live_robots import file_of  # noqa: E402
 
 RED = np.zeros((6, 7, 3), np.uint8) + np.array([250, 10, 20], np.uint8)
 
@@ -61,15 +65,53 @@ def test_goal_from_the_start_is_latched_for_late_joiners(graph, tmp_path):
     assert goal.goal_id == picture_hash(RED).hex()[:12]
 
 
-def test_bad_goal_from_the_start_ends_the_process_with_a_reason(graph, tmp_path):
-    """Exit status 1 and one message, no traceback."""
+def test_bad_goal_from_the_start_is_told_and_others_are_taken(graph, tmp_path):
+    """The reason is in the log and in diagnostics until the next goal, which counts."""
     (tmp_path / 'bad.png').write_text('not a picture')
     log = tmp_path / 'log'
     process = graph.spawn('lewm_ros.goals.goal_node', output=log,
                           parameters={'goal_image': str(tmp_path / 'bad.png')})
-    assert graph.wait_for_exit(process) == 1
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+
+    def newest() -> str:
+        return diagnostics[-1][1].status[0].message if diagnostics else ''
+
+    graph.wait_for(lambda: 'neither JPEG nor PNG' in newest(), 'the reason')
+    assert diagnostics[-1][1].status[0].level == DiagnosticStatus.ERROR
     assert 'neither JPEG nor PNG' in log.read_text()
     assert 'Traceback' not in log.read_text()
+    assert set_goal(graph, source=1, image=rgb_to_image(RED, 0), goal_id='red').success
+    graph.wait_for(lambda: newest() == "goal 'red'", 'the goal in the diagnostics')
+    assert process.poll() is None
+
+
+def test_a_goal_has_its_tolerance_and_can_be_cleared(graph):
+    """What the caller wants goes out with the goal; a cleared goal is said to everyone."""
+    graph.spawn('lewm_ros.goals.goal_node')
+    goals = graph.collect(Goal, 'goal', qos.LATCHED)
+    picture = rgb_to_image(RED, 0)
+    assert set_goal(graph, source=1, image=picture, tolerance=0.25).success
+    for wrong in (-1.0, math.nan, math.inf):
+        answer = set_goal(graph, source=1, image=picture, tolerance=wrong)
+        assert not answer.success and 'tolerance must be in' in answer.message
+    assert graph.call(Trigger, '/goal_node/clear_goal', Trigger.Request()).success
+    graph.wait_for(lambda: len(goals) == 2, 'both messages')
+    first, second = (msg_to_goal(message) for _, message in goals)
+    assert (first.kind, first.tolerance) == (GoalKind.PICTURE, 0.25)
+    assert second.kind is GoalKind.NONE
+
+
+def test_colours_that_the_camera_does_not_name_are_those_of_the_robot_file(graph, tmp_path):
+    """A picture in a request is read as one of the camera: assume_encoding holds for it."""
+    robot = file_of('sim_reacher', tmp_path, assume_encoding='bgr8')
+    graph.spawn('lewm_ros.goals.goal_node', parameters={'robot': robot})
+    goals = graph.collect(Goal, 'goal', qos.LATCHED)
+    nameless = rgb_to_image(np.ascontiguousarray(RED[:, :, ::-1]), 0)
+    nameless.encoding = '8UC3'
+    answer = set_goal(graph, source=1, image=nameless)
+    assert answer.success, answer.message
+    graph.wait_for(lambda: goals, 'the goal')
+    np.testing.assert_array_equal(msg_to_goal(goals[0][1]).rgb, RED)
 
 
 def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, tmp_path):
