@@ -18,7 +18,6 @@ from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 from lewm_ros.recording.buttons import Buttons
 from lewm_ros.recording.episode import (
     checked_metadata,
-    checked_text,
     DISCARDED_FOLDER,
     episode_name,
     next_index,
@@ -306,13 +305,9 @@ def test_numbers_go_on_after_those_that_were_discarded(tmp_path):
     assert next_index(tmp_path) == 8
 
 
-def test_texts_are_checked():
-    """What becomes part of a mark is short and printable; metadata is one JSON object."""
-    assert checked_text('task', '') == ''
+def test_metadata_is_checked():
+    """Metadata is one JSON object of sensible size."""
     assert checked_metadata('{"a": [1]}') == {'a': [1]}
-    for bad in ('x' * 201, 'two\nlines'):
-        with pytest.raises(BagError, match='task must be'):
-            checked_text('task', bad)
     for bad in ('[1]', '{', '"' + 'x' * 70_000 + '"'):
         with pytest.raises(BagError, match='metadata_json'):
             checked_metadata(bad)

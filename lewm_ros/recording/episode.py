@@ -18,7 +18,6 @@ from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 
 DISCARDED_FOLDER = '.discarded'   # `lewm ingest` does not look into folders with a dot
 _NAME = re.compile(r'episode_\d{8}T\d{6}_(\d{6})')
-_MAX_TEXT = 200                   # characters of a task, goal id or operator id
 _MAX_JSON = 64 << 10
 
 
@@ -59,13 +58,6 @@ def _entries(folder: Path) -> list[str]:
 def episode_name(index: int, now: datetime | None = None) -> str:
     """Return the name of an episode's folder: when it began (UTC) and its number."""
     return f'episode_{now or datetime.now(timezone.utc):%Y%m%dT%H%M%S}_{index:06d}'
-
-
-def checked_text(name: str, text: str) -> str:
-    """Return `text`, or raise BagError if it does not belong into a mark."""
-    if len(text) > _MAX_TEXT or not (text.isprintable() or not text):
-        raise BagError(f'{name} must be at most {_MAX_TEXT} printable characters')
-    return text
 
 
 def checked_metadata(text: str) -> dict:

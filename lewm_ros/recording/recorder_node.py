@@ -10,11 +10,11 @@ import json
 import sys
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import BagError, LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros.msg import EpisodeInfo, Goal
 from lewm_ros.node.parameters import NodeParameters
+from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
 from lewm_ros.recording.bag_thread import WriterSettings
 from lewm_ros.recording.bag_writer import RecordedTopic
@@ -34,10 +34,7 @@ from lewm_ros.recording.topics import (
 from lewm_ros.srv import StartEpisode, StopEpisode
 from lewm_ros.wire import qos
 from lewm_ros.wire.episodes import episode_mark_to_msg
-from lewm_ros.wire.status import diagnostics_to_msg
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.task import Future
 from sensor_msgs.msg import Joy
@@ -45,12 +42,11 @@ from std_msgs.msg import String
 
 _WATCH_PERIOD_S = 0.2
 _DISCOVERY_PERIOD_S = 1.0
-_DIAGNOSTICS_PERIOD_S = 1.0
 _DRAIN_PERIOD_S = 0.05  # after a stop, until nothing of the episode comes for so long
 _SILENT_S = 2.0         # a required topic that says nothing for this long is reported
 
 
-class RecorderNode(Node):
+class RecorderNode(PlainNode):
     """Turns what the robot publishes into one bag per episode."""
 
     def __init__(self, **kwargs) -> None:
@@ -62,9 +58,8 @@ class RecorderNode(Node):
         self._root = recording_root(settings.root)
         self._told_error = ''
         self._told_silent: list[str] = []
-        self._info_pub = self.create_publisher(EpisodeInfo, EPISODE_TOPIC, qos.LATCHED)
+        self._info_pub = self.always.publisher(EpisodeInfo, EPISODE_TOPIC, qos.LATCHED)
         self._info_topic: RecordedTopic | None = None   # known when the first episode starts
-        self._diagnostics_pub = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
         self._session = Session(
             self._root, _session_settings(settings),
             new_future=lambda: Future(executor=self.executor), show=self._show,
@@ -73,22 +68,20 @@ class RecorderNode(Node):
         self._reception = Reception(
             self, wanted_topics(self._robot, settings.extra_topics),
             Depths(settings.depth, settings.image_depth), self._session.take)
-        self.create_service(StartEpisode, '~/start_episode', self._on_start)
+        serve, listen, tick = self.always.service, self.always.subscription, self.always.timer
+        serve(StartEpisode, '~/start_episode', self._on_start)
         # It awaits the disk: alone in its own group, it keeps nobody else from running.
-        self.create_service(StopEpisode, '~/stop_episode', self._on_stop,
-                            callback_group=ReentrantCallbackGroup())
-        self.create_subscription(String, 'record_command', self._on_command, qos.RECORD)
+        serve(StopEpisode, '~/stop_episode', self._on_stop,
+              callback_group=ReentrantCallbackGroup())
+        listen(String, 'record_command', self._on_command, qos.RECORD)
         self._buttons = Buttons({'start': settings.joy_start, 'success': settings.joy_success,
                                  'failure': settings.joy_failure,
                                  'discard': settings.joy_discard})
         if self._buttons:
-            self.create_subscription(Joy, 'joy', self._on_joy, qos.RECORD)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        for period_s, act in ((_DISCOVERY_PERIOD_S, self._reception.discover),
-                              (_WATCH_PERIOD_S, self._watch),
-                              (_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)):
-            self.create_timer(period_s, act, clock=steady)
-        self._drain_timer = self.create_timer(_DRAIN_PERIOD_S, self._drain, clock=steady)
+            listen(Joy, 'joy', self._on_joy, qos.RECORD)
+        tick(_DISCOVERY_PERIOD_S, self._reception.discover, clock=self.steady)
+        tick(_WATCH_PERIOD_S, self._watch, clock=self.steady)
+        self._drain_timer = tick(_DRAIN_PERIOD_S, self._drain, clock=self.steady)
         self._info_pub.publish(self._mark(EpisodeInfo.IDLE))
 
     @property
@@ -198,7 +191,7 @@ class RecorderNode(Node):
             raise BagError('record_command is one of start, success, failure, discard')
 
     def _refuse(self, what: str, error: LewmError, response=None):
-        self.get_logger().warning(f'{what[:80]!r} refused: {error}')
+        self.guard.note(f'{what[:80]!r} refused', error)
         if response is not None:
             response.success, response.message = False, str(error)
         return response
@@ -211,25 +204,28 @@ class RecorderNode(Node):
         if problem and problem != self._told_error:
             self._told_error = problem
             self.get_logger().error(problem)
-            self._publish_diagnostics()
+            self.tell_health()
         silent = (self._reception.silent(self._required, _SILENT_S)
                   if self._session.recording else [])
         if silent and silent != self._told_silent:
             self.get_logger().error(f'nothing has come on {", ".join(silent)} for {_SILENT_S:g} s')
         self._told_silent = silent
 
-    def _publish_diagnostics(self) -> None:
+    @property
+    def hardware_id(self) -> str:
+        """Name of the robot."""
+        return self._robot.robot
+
+    def health(self) -> Health:
+        """Say what is recorded, and what is lost or missing."""
         episode, reception = self._session.recording, self._reception
         missing = reception.missing(self._required)
         level, summary = level_and_summary(episode, reception, error=self._session.last_error,
                                            missing=missing, silent=self._told_silent)
         values = live_counts(episode, reception) if episode else {}
-        self._diagnostics_pub.publish(diagnostics_to_msg(
-            self.get_clock().now().nanoseconds, f'{self.get_name()}: recording', level=level,
-            summary=summary, hardware_id=self._robot.robot, values={
-                **values, 'root': self._root, 'missing': ', '.join(missing),
-                'topics': len(reception.readers),
-                'problems': '; '.join(reception.problems.values())}))
+        return Health(level, summary, {
+            **values, 'root': self._root, 'missing': ', '.join(missing),
+            'topics': len(reception.readers), 'problems': '; '.join(reception.problems.values())})
 
 
 def _session_settings(settings: RecorderParameters) -> SessionSettings:

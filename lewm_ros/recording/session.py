@@ -17,12 +17,12 @@ from lewm_model.errors import BagError
 from lewm_ros.recording.bag_thread import BagThread, WriterReport, WriterSettings
 from lewm_ros.recording.bag_writer import BagWriter
 from lewm_ros.recording.episode import (
-    checked_text,
     Episode,
     episode_name,
     next_index,
     Received,
 )
+from lewm_ros.wire import checks
 
 RECORDING, SUCCESS, FAILURE, DISCARDED = 1, 3, 4, 5   # as in EpisodeInfo; a test holds them equal
 _OUTCOMES = {SUCCESS: 'SUCCESS', FAILURE: 'FAILURE'}
@@ -101,6 +101,7 @@ class Session:
 
         Raises:
             BagError: The message says why it cannot begin.
+            MessageError: A text does not belong into a mark.
         """
         if self.recording is not None:
             raise BagError(f'{self.recording.name} is being recorded; stop or discard it first')
@@ -108,7 +109,7 @@ class Session:
             raise BagError(f'the disk under {str(self._root)!r} does not answer since '
                            f'{min(item.name for item in self._given_up)} was to be closed; '
                            f'check it')
-        task, goal_id = checked_text('task', task), checked_text('goal_id', goal_id)
+        task, goal_id = checks.text(task, 'task'), checks.text(goal_id, 'goal_id')
         self._finish()   # the one before
         if self._index < 0:
             self._index = next_index(self._root)
@@ -145,13 +146,14 @@ class Session:
 
         Raises:
             BagError: If none is being recorded, or the outcome is none.
+            MessageError: The note does not belong into a mark.
         """
         episode = self.recording
         if episode is None:
             raise BagError('no episode is being recorded' + self._ended_early)
         if outcome not in _OUTCOMES and not discard:
             raise BagError(f'outcome must be one of {_OUTCOMES}, got {outcome}')
-        episode.metadata['note'] = checked_text('note', note)
+        episode.metadata['note'] = checks.text(note, 'note')
         self._stop(episode, outcome, discard)
         return episode.concluded
 
