@@ -1,8 +1,25 @@
 """Every error this project raises on purpose; messages name the thing, the value and the fix."""
 
 
+_LONGEST = 1500   # characters of a text
+
+
 class LewmError(Exception):
-    """Root of all deliberate errors; catching it never hides a bug."""
+    """Root of all deliberate errors; catching it never hides a bug.
+
+    A text that repeats what a file or a peer said is cut: a message with ten thousand numbers in
+    it must not become a line of log with as many.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(_cut(item) if isinstance(item, str) else item for item in arguments))
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    head, tail = text[:_LONGEST * 2 // 3], text[-_LONGEST // 4:]
+    return f'{head} ... ({len(text)} characters) ... {tail}'
 
 
 class ConfigError(LewmError):

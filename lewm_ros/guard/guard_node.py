@@ -63,7 +63,8 @@ class GuardNode(Node):
         self._joints = JoinedJoints(self._robot.names, settings.state_max_age_s)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._shown = self._word.phase
-        own = Entities(self, Guard(self.get_logger()))
+        self.guard = Guard(self.get_logger())
+        own = Entities(self, self.guard)
         self._command_pubs = {topic: own.publisher(kind, topic, qos.LATEST)
                               for topic, kind in self._robot.outputs}
         self._state_pub = own.publisher(GuardState, 'guard_state', qos.LATCHED)
@@ -123,10 +124,12 @@ class GuardNode(Node):
         report = GuardReport(self._now_ns(), self._word.phase, self._word.stops,
                              self._word.reason)
         self._state_pub.publish(guard_state.guard_report_to_msg(report))
+        fault = self.guard.fault
+        level = DiagnosticStatus.ERROR if fault else DiagnosticStatus.OK
         self._diagnostics_pub.publish(diagnostics_to_msg(
             report.stamp_ns, f'{self.get_name()}: guard',
-            level=_LEVELS.get(report.phase, DiagnosticStatus.OK),
-            summary=f'{report.phase.name} {report.reason}'.strip(),
+            level=_LEVELS.get(report.phase, level),
+            summary=f'{report.phase.name} {report.reason or fault}'.strip(),
             hardware_id=self._robot.robot.robot, values={'stops': report.stops}))
 
     def _now_ns(self) -> int:

@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros.node.executor import SurvivingExecutor
+from lewm_ros.node.guard import Guard
 from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
@@ -70,6 +71,7 @@ class SimNode(Node):
 
     def __init__(self, **kwargs) -> None:
         super().__init__('sim_node', **kwargs)
+        self.guard = Guard(self.get_logger())   # takes what is refused: for log and diagnostics
         settings = NodeParameters(self, SimParameters).values
         self.task = load_task(settings.task)
         self._interface = RobotInterface(
@@ -159,18 +161,19 @@ class SimNode(Node):
     def _publish_diagnostics(self) -> None:
         achieved = self.pacer.achieved()
         slow = achieved < 0.95 * self.pacer.real_time_factor
-        idle = self._drive.timed_out(self.stamp_ns / _NS)
+        idle, fault = self._drive.timed_out(self.stamp_ns / _NS), self.guard.fault
         self._diagnostics_pub.publish(diagnostics_to_msg(
             self.stamp_ns, f'{self.get_name()}: simulation',
-            level=DiagnosticStatus.WARN if slow else DiagnosticStatus.OK,
-            summary='slower than asked for' if slow else 'running',
+            level=(DiagnosticStatus.ERROR if fault else
+                   DiagnosticStatus.WARN if slow else DiagnosticStatus.OK),
+            summary=fault or ('slower than asked for' if slow else 'running'),
             values={'real_time_factor': f'{achieved:.3f}', 'drive_timed_out': idle}))
 
     def _on_command(self, output: int, message) -> None:
         try:
             places, values = self._interface.read(output, message)
         except LewmError as error:
-            self.get_logger().error(f'command refused: {error}', throttle_duration_sec=1.0)
+            self.guard.note('command refused', error)
             return
         self._command[places] = values
         self._drive.receive(self._command.copy(), self.stamp_ns / _NS)
@@ -180,6 +183,7 @@ class SimNode(Node):
             qpos = np.array(request.qpos) if len(request.qpos) else None
             self._world.reset(seed=request.seed, qpos=qpos)
         except LewmError as error:
+            self.guard.note('reset refused', error)
             response.success, response.message = False, str(error)
             return response
         self._drive.clear()

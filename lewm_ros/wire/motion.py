@@ -42,7 +42,7 @@ def msg_to_positions(message: JointState, names: Sequence[str]) -> np.ndarray:
     if missing:
         raise ShapeError(f'joint state lacks the position of {", ".join(missing)}; '
                          f'it has {", ".join(known) or "none"}')
-    return np.array([known[name] for name in names], np.float32)
+    return checks.finite([known[name] for name in names], (len(names),), 'position', np.float32)
 
 
 def chunk_to_msg(chunk: ActionChunk, *, names: Sequence[str], interface: int,

@@ -76,7 +76,7 @@ class ReasonedError(LewmError):
 
     def __init__(self, code: Code, text: str) -> None:
         super().__init__(text)
-        self.reason = Reason(code, text)
+        self.reason = Reason(code, str(self))
 
 
 def reason_of(error: Exception, otherwise: Code) -> Reason:

@@ -1,0 +1,117 @@
+"""Nothing that arrives on any topic or service ends a node, or moves the robot."""
+
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytestmark = [pytest.mark.ros, pytest.mark.sim]
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_ros.startup.system import SOURCES, system, SystemOptions  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.robot_interface import RobotInterface  # noqa: E402
+from message_fuzz import has_numbers_only  # noqa: E402
+from node_fuzz import Attack  # noqa: E402
+from rcl_interfaces.srv import ListParameters  # noqa: E402
+from ros_helpers import Graph  # noqa: E402
+from wire_samples import samples_of  # noqa: E402
+
+COMMANDERS = ('command_node', 'guard_node')
+# Each group runs by itself. A node that is in none of them is in 'rest', so new ones are attacked.
+GROUPS = {'commanders': COMMANDERS, 'explore': ('explore_node',),
+          'simulation': ('sim_node', 'teleop_node')}
+ROBOTS = ('sim_reacher', 'joint_trajectory_arm', 'diff_drive')
+
+
+def every_spec(folder, **options) -> dict:
+    """Return every node of the table of systems, whoever drives."""
+    found = {}
+    for source in SOURCES:
+        for spec in system(SystemOptions(sim=True, record=True, source=source,
+                                         root=str(folder / 'root'), **options)):
+            found.setdefault(spec.executable, spec)
+    return found
+
+
+def without_sim_time(spec):
+    return replace(spec, parameters={**spec.parameters, 'use_sim_time': False})
+
+
+def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher', spared=()):
+    """Attack some nodes and hold what must hold for all of them."""
+    made = Attack(graph, tuple(specs), folder, seed, samples_of(robot), spared)
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+    made.start()
+    made.run(rounds)
+    told = {status.name.partition(':')[0] for _, array in diagnostics for status in array.status
+            if status.level != DiagnosticStatus.OK}
+    for spec in made.specs:
+        name = spec.executable
+        log = made.log(name).read_text(errors='replace')
+        assert 'ERROR' in log or 'WARN' in log, f'{name} has not logged a reason: {log[-2000:]}'
+        assert name in told, f'{name} has told no reason in its diagnostics; told: {told}'
+        if spec.lifecycle:   # what is latched comes again
+            made.recover(name)
+            graph.transition(name, 'deactivate', 'activate')
+        answer = graph.call(ListParameters, f'/{name}/list_parameters', ListParameters.Request())
+        assert answer.result.names
+    made.check_alive()
+
+
+def attack_group(group: str, folder, *, rounds: int, seed: int) -> None:
+    """Attack the nodes of a group; 'rest' includes the commanders, for a whole system."""
+    named = {name for names in GROUPS.values() for name in names}
+    specs = [spec for name, spec in every_spec(folder).items()
+             if name in GROUPS.get(group, ()) or group == 'rest' and (
+                 name not in named or name in (*COMMANDERS, 'sim_node'))]
+    # sent there, commands would move the simulated robot, as they should
+    spared = ('/joint_velocity_controller/commands',) if group == 'rest' else ()
+    with Graph(use_sim_time='sim_node' in {spec.executable for spec in specs}) as graph:
+        attack(graph, folder, specs, rounds=rounds, seed=seed, spared=spared)
+
+
+def attack_commanders(robot: str, folder, *, rounds: int, seed: int) -> None:
+    """Attack what commands a robot while there is no plan: it hears nothing, or stand still."""
+    interface = RobotInterface(RobotDescription.from_yaml(robot))
+    specs = [without_sim_time(spec) for name, spec in every_spec(folder, robot=robot).items()
+             if name in COMMANDERS]
+    topics = tuple(f'/{topic.strip("/")}' for topic, _ in interface.outputs)
+    with Graph() as graph:
+        commands = [graph.collect(kind, topic, qos.SENSOR) for topic, kind in interface.outputs]
+        attack(graph, folder, specs, rounds=rounds, seed=seed, robot=robot, spared=topics)
+        for output, received in enumerate(commands):
+            for _, message in received:
+                assert has_numbers_only(message)
+                assert interface.robot.interface != 'joint_position', f'was sent: {message}'
+                _, values = interface.read(output, message)
+                np.testing.assert_array_equal(values, 0.0)
+
+
+@pytest.mark.parametrize('robot', ROBOTS[:1])
+def test_nothing_that_is_sent_moves_the_robot(robot, tmp_path):
+    """Three of everything to what commands it; the long version has all kinds of robots."""
+    attack_commanders(robot, tmp_path, rounds=4, seed=1)
+
+
+@pytest.mark.parametrize('group', ['explore', 'simulation', 'rest'])
+def test_nothing_that_is_sent_ends_a_node(group, tmp_path):
+    """Random and damaged messages and requests: every node lives, says why, and goes on."""
+    attack_group(group, tmp_path, rounds=4, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('robot', ROBOTS)
+def test_nothing_that_is_sent_moves_the_robot_for_long(robot, tmp_path):
+    """The same, longer, for every shipped kind of robot."""
+    attack_commanders(robot, tmp_path, rounds=40, seed=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('group', ['simulation', 'rest'])
+def test_nothing_that_is_sent_ends_a_node_for_long(group, tmp_path):
+    """The same, longer."""
+    attack_group(group, tmp_path, rounds=25, seed=2)
