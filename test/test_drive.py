@@ -1,5 +1,8 @@
-from lewm_ros.simulation.motor_drive import Drive
+from bag_factory import robot
+from lewm_model.errors import ConfigError
+from lewm_ros.simulation.motor_drive import Drive, drive_of, PositionDrive
 import numpy as np
+import pytest
 
 STOP_RATE = np.array([10.0, 20.0])
 
@@ -33,3 +36,27 @@ def test_a_reset_stands_still_at_once_and_the_caller_cannot_change_the_command()
     drive.clear()
     np.testing.assert_array_equal(drive.output(0.0, 0.01), [0.0, 0.0])
     assert not drive.timed_out(100.0)
+
+
+def test_a_position_drive_goes_where_it_was_told_and_stays():
+    """At its speed limit first, then slower, and at the target for ever; a reset lets it stand."""
+    drive = PositionDrive(np.array([2.0, 2.0]))
+    place = np.array([0.5, 0.0])
+    np.testing.assert_array_equal(drive.output(0.0, 0.01, place), [0.0, 0.0])
+    drive.receive(np.array([1.5, 0.0]), now_s=0.0)
+    np.testing.assert_array_equal(drive.output(0.0, 0.01, place), [2.0, 0.0])
+    for k in range(200):
+        place = place + 0.01 * drive.output(0.01 * k, 0.01, place)
+    np.testing.assert_allclose(place, [1.5, 0.0], atol=1e-6)
+    np.testing.assert_allclose(drive.output(1e6, 0.01, place), [0.0, 0.0], atol=1e-5)
+    drive.clear()
+    np.testing.assert_array_equal(drive.output(1e6, 0.01, place + 1), [0.0, 0.0])
+
+
+def test_the_interface_chooses_the_drive_and_efforts_have_none():
+    """The message says which interfaces there are."""
+    speed = np.array([2.0, 2.0])
+    assert isinstance(drive_of(robot(interface='joint_velocity'), speed, 0.2), Drive)
+    assert isinstance(drive_of(robot(interface='joint_position'), speed, 0.2), PositionDrive)
+    with pytest.raises(ConfigError, match='drives joint_velocity and joint_position'):
+        drive_of(robot(interface='joint_effort'), speed, 0.2)

@@ -34,7 +34,8 @@ class Rig:
         self.command = graph.node.create_publisher(Float64MultiArray, COMMANDS, qos.LATEST)
         self.process = graph.spawn('lewm_ros.simulation.sim_node', parameters=parameters)
         graph.wait_for(lambda: self.truth, 'the first truth', timeout_s=30.0)
-        graph.wait_for(self.command.get_subscription_count, 'the command reader')
+        if 'robot' not in parameters:
+            graph.wait_for(self.command.get_subscription_count, 'the command reader')
 
     def reset(self, **request) -> ResetSim.Response:
         return self.graph.call(ResetSim, '/sim_node/reset', ResetSim.Request(**request))
@@ -153,3 +154,17 @@ def test_settings_that_contradict_the_grid_end_it_with_the_reason(tmp_path):
                               parameters={'clock_rate_hz': 30.0})
         assert graph.wait_for_exit(process, timeout_s=30.0) == 1
     assert 'multiple of the clock tick' in log.read_text()
+
+
+def test_the_arm_behind_position_servos_goes_there_and_holds():
+    """`sim_reacher_position`: the command is a place, and it counts for ever."""
+    with Graph() as graph:
+        rig = Rig(graph, robot='sim_reacher_position')
+        command = graph.node.create_publisher(
+            Float64MultiArray, 'joint_position_controller/commands', qos.LATEST)
+        graph.wait_for(command.get_subscription_count, 'the command reader')
+        assert rig.reset(qpos=[0.2, 0.1]).success
+        command.publish(Float64MultiArray(data=[0.6, -0.3]))
+        graph.wait_for(lambda: np.abs(rig.qpos - [0.6, -0.3]).max() < 0.01, 'the place')
+        graph.spin(0.5)
+        np.testing.assert_allclose(rig.qpos, [0.6, -0.3], atol=0.01)

@@ -20,7 +20,7 @@ from lewm_ros.node.guard import Guard
 from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
-from lewm_ros.simulation.motor_drive import Drive
+from lewm_ros.simulation.motor_drive import drive_of
 from lewm_ros.simulation.pacer import Pacer
 from lewm_ros.srv import ResetSim
 from lewm_ros.wire import qos
@@ -61,8 +61,8 @@ class SimParameters:
                                      low=20.0, high=1000.0, read_only=True)
     joint_rate_hz: float = parameter(50.0, 'rate of the measured joint states [Hz]',
                                      low=1.0, high=1000.0, read_only=True)
-    command_timeout_s: float = parameter(0.2, 'older commands ramp down to zero, as in a motor '
-                                         'driver; 0 turns it off [s]', low=0.0, high=10.0,
+    command_timeout_s: float = parameter(0.2, 'older velocity commands ramp down to zero, as in '
+                                         'a motor driver; 0 turns it off [s]', low=0.0, high=10.0,
                                          read_only=True)
 
 
@@ -76,7 +76,6 @@ class SimNode(Node):
         self.task = load_task(settings.task)
         self._interface = RobotInterface(
             RobotDescription.from_yaml(settings.robot or self.task.robot))
-        self._interface.require('joint_velocity', 'the simulator')
         robot = self._interface.robot
         if robot.joint_names != self.task.joint_names:
             raise ConfigError(f'robot {robot.robot!r} has joints {", ".join(robot.joint_names)}, '
@@ -85,7 +84,7 @@ class SimNode(Node):
         self._world = World(self.task, settings.image_size)
         self._world.reset(seed=settings.seed)
         self._world.render()  # a machine that cannot render should say so now
-        self._drive = Drive(robot.stop_rate, settings.command_timeout_s)
+        self._drive = drive_of(robot, self.task.max_command, settings.command_timeout_s)
         self._tick_ns = round(_NS / settings.clock_rate_hz)
         self._image_ticks = self._ticks_in('control_dt_s', robot.control_dt_s)
         self._joint_ticks = self._ticks_in('1 / joint_rate_hz', 1 / settings.joint_rate_hz)
@@ -102,7 +101,7 @@ class SimNode(Node):
         self._truth_pub = self.create_publisher(JointState, 'truth/joint_states', qos.RECORD)
         self._reset_pub = self.create_publisher(Header, 'scene_reset', qos.RECORD)
         self._diagnostics_pub = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
-        self._command = np.zeros(robot.action_dim)   # joints of several topics, put together
+        self._command = self._rest()   # joints of several topics, put together
         for output, (topic, kind) in enumerate(self._interface.outputs):
             self.create_subscription(kind, topic, partial(self._on_command, output), qos.LATEST)
         self.create_service(ResetSim, '~/reset', self._on_reset)
@@ -128,7 +127,8 @@ class SimNode(Node):
     def advance(self) -> None:
         """Let the world run for one tick under the newest command."""
         stamp_ns = self.stamp_ns
-        self._world.apply(self._drive.output(stamp_ns / _NS, self._tick_ns / _NS))
+        self._world.apply(self._drive.output(stamp_ns / _NS, self._tick_ns / _NS,
+                                             self._world.joint_positions))
         self._world.advance(self._tick_ns / _NS)
         self._ticks += 1
         self.pacer.tick()
@@ -178,6 +178,12 @@ class SimNode(Node):
         self._command[places] = values
         self._drive.receive(self._command.copy(), self.stamp_ns / _NS)
 
+    def _rest(self) -> np.ndarray:
+        """Return the command (A,) to stand still now."""
+        positions = self._world.joint_positions
+        return (positions if self._interface.robot.interface == 'joint_position'
+                else np.zeros_like(positions))
+
     def _on_reset(self, request: ResetSim.Request, response: ResetSim.Response):
         try:
             qpos = np.array(request.qpos) if len(request.qpos) else None
@@ -187,7 +193,7 @@ class SimNode(Node):
             response.success, response.message = False, str(error)
             return response
         self._drive.clear()
-        self._command[:] = 0
+        self._command = self._rest()
         self._reset_pub.publish(header(self.stamp_ns))
         positions = ', '.join(f'{value:.3f}' for value in self._world.joint_positions)
         response.success, response.message = True, f'joints at {positions} rad'
