@@ -94,11 +94,13 @@ def test_the_picture_shows_what_the_truth_says(rig):
 def test_a_command_moves_its_joint_and_silence_stops_it(rig):
     """1 rad/s for the shoulder turns the shoulder; after the timeout it stands still."""
     assert rig.reset(qpos=[0.0, 0.0]).success
-    for _ in range(20):
+
+    def drive() -> bool:
         rig.command.publish(Float64MultiArray(data=[1.0, 0.0]))
-        rig.graph.spin(0.05)
+        return rig.qpos[0] > 0.5
+
+    rig.graph.wait_for(drive, 'a turn of the shoulder')
     shoulder, wrist = rig.qpos
-    assert shoulder > 0.5
     assert abs(wrist) < 0.05
     rig.graph.spin(0.5)  # timeout 0.2 s, then a ramp of 0.025 s
     still = rig.qpos
