@@ -18,16 +18,15 @@ from lewm_model.errors import LewmError
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
 from lewm_ros.startup.system import system, SystemOptions
 from lewm_ros.trials import report
-from lewm_ros.trials.client import connected, DemoClient, DemoError
+from lewm_ros.trials.client import connected, DemoClient
 from lewm_ros.trials.goal_set import GoalPicture, GoalSet, Judge
+from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import GoalResult
 from lewm_ros.trials.view import DemoView
 from lewm_sim.tasks import load_task
 import numpy as np
 
 _NEEDED = 0.9          # share of goals that must be reached
-_FAULT_S = 1.0         # a planner fault that lasts longer is the end
-_SILENCE_S = 5.0       # the truth may pause this long before the demo gives up
 
 
 def main(args: list[str] | None = None) -> int:
@@ -87,26 +86,15 @@ def _pursue(client: DemoClient, judge: Judge, view: DemoView, goal: GoalPicture,
     """Make one picture the goal, and watch until the robot is there or time is up."""
     judge.start(goal.qpos)
     start_rgb, start_errors = client.rgb, judge.errors(client.qpos)
-    client.set_goal(goal.file)
-    started_ns = seen_ns = client.qpos_stamp_ns
-    heard_s = time.monotonic()
-    reached = False
-    while not reached and seen_ns - started_ns < time_limit_s * 1e9:
-        client.spin()
-        if client.qpos_stamp_ns != seen_ns:
-            seen_ns, heard_s = client.qpos_stamp_ns, time.monotonic()
-            reached = judge.reached(seen_ns, client.qpos)
-            view.progress(number, (seen_ns - started_ns) / 1e9, judge.errors(client.qpos),
-                          client.report.goal_distance, client.report.plan_ms)
-        client.note_frame(number, judge.errors(client.qpos))
-        if time.monotonic() - heard_s > _SILENCE_S:
-            raise DemoError(f'the simulator was silent for {_SILENCE_S:g} s')
-        if client.fault_since_s and time.monotonic() - client.fault_since_s > _FAULT_S:
-            raise DemoError(f'the planner reports a fault: {client.report.reason.text}')
+    pursued = pursue(
+        client, judge, goal, number=number, time_limit_s=time_limit_s,
+        on_truth=lambda seconds: view.progress(number, seconds, judge.errors(client.qpos),
+                                               client.report.goal_distance,
+                                               client.report.plan_ms))
     result = GoalResult(
         picture=goal, goal_rgb=images.read_image(goal.file), start_rgb=start_rgb,
         final_rgb=client.rgb, start_errors=start_errors, final_errors=judge.errors(client.qpos),
-        reached=reached, seconds=(seen_ns - started_ns) / 1e9,
+        reached=pursued.reached, seconds=pursued.seconds,
         goal_distance=client.report.goal_distance)
     view.finished(number, result, client.report.plan_ms)
     return result

@@ -26,8 +26,9 @@ from lewm_ros.planner.setup import PlannerParameters
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
 from lewm_ros.startup.system import system, SystemOptions
 from lewm_ros.trials import report
-from lewm_ros.trials.client import connected, DemoClient, DemoError
+from lewm_ros.trials.client import connected
 from lewm_ros.trials.goal_set import GoalSet, Judge
+from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import Record
 from lewm_sim.tasks import load_task
 import numpy as np
@@ -35,7 +36,6 @@ import numpy as np
 _WARM_UP = 0.2           # share of the run that does not count for memory: caches fill
 _GROWTH_MB = 5.0         # of a process from after the warm-up to the end; more is not flat
 _SAMPLE_S = 1.0
-_SILENCE_S = 5.0         # the truth may pause this long before the run is given up
 _PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
 DEFINITIONS = {
     **{name: report.DEFINITIONS[name] for name in (
@@ -166,32 +166,14 @@ def soak(options: argparse.Namespace) -> tuple[Record, Samples, list[bool], floa
 
         while elapsed_s < 60 * options.minutes:
             goal = goal_set.goals[len(reached) % len(goal_set.goals)]
-            reached.append(pursue(client, judge, goal, options.time_limit, watch))
+            reached.append(pursue(client, judge, goal, number=0, time_limit_s=options.time_limit,
+                                  on_spin=watch).reached)
             elapsed_s = time.monotonic() - begin_s
             print(f'{elapsed_s / 60:.2f} of {options.minutes:g} minutes, goal {len(reached)} '
                   f'{"reached" if reached[-1] else "missed"}, '
                   f'{client.record.deadline_misses} deadlines missed', flush=True)
     return (client.record, samples, reached,
             RobotDescription.from_yaml(task.robot).control_dt_s)
-
-
-def pursue(client: DemoClient, judge: Judge, goal, time_limit_s: float, watch) -> bool:
-    """Make one picture the goal; return whether the robot got there in simulated time."""
-    judge.start(goal.qpos)
-    client.set_goal(goal.file)
-    started_ns = seen_ns = client.qpos_stamp_ns
-    heard_s = time.monotonic()
-    while seen_ns - started_ns < time_limit_s * 1e9:
-        client.spin()
-        watch()
-        client.note_frame(0, judge.errors(client.qpos))   # lets go of the pictures before it
-        if client.qpos_stamp_ns != seen_ns:
-            seen_ns, heard_s = client.qpos_stamp_ns, time.monotonic()
-            if judge.reached(seen_ns, client.qpos):
-                return True
-        if time.monotonic() - heard_s > _SILENCE_S:
-            raise DemoError(f'the simulator was silent for {_SILENCE_S:g} s')
-    return False
 
 
 def planner_setting(text: str) -> tuple[str, object]:

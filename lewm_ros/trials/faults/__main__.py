@@ -1,0 +1,116 @@
+"""Inject faults into the running system, and measure how fast the robot rests.
+
+    python -m lewm_ros.trials.faults --arm velocity --trials 20
+    python -m lewm_ros.trials.faults --report docs/results/faults.md
+
+Real nodes as processes over DDS, as in the demo: planner, command node, guard, goals, recorder
+and the simulated arm, whose drive repeats the last command for ever. Every trial waits for
+motion, injects one fault, measures from outside when the joints rest, lets the cause go away, and
+waits for motion again. Results are written after each trial, and a run goes on where an earlier
+one ended. Exit status 0 means that every trial kept the limits.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import random
+import sys
+
+from lewm_model.errors import LewmError
+from lewm_ros.startup.bringup import handle_signals, isolate, own_node
+from lewm_ros.trials.faults import report
+from lewm_ros.trials.faults.injections import FAULTS
+from lewm_ros.trials.faults.results import Results
+from lewm_ros.trials.faults.rig import Rig, RigError
+from lewm_ros.trials.faults.setup import ARMS, prepare
+from lewm_ros.trials.faults.trial import Outcome, run_trial
+
+_STARTS = 3       # of the system, for one trial, before the row is given up
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run rows, or write the report; return the exit status."""
+    options = _parser().parse_args(args)
+    handle_signals()
+    unknown = set(options.rows) - set(FAULTS)
+    if unknown:
+        print(f'faults: no row {", ".join(sorted(unknown))}; there are {", ".join(FAULTS)}',
+              file=sys.stderr)
+        return 2
+    try:
+        if options.report:
+            report.write(options.out, options.report)
+            return 0
+        results = Results(options.out / f'{options.arm}.json')
+        if options.again:
+            results.drop(options.rows or list(FAULTS))
+        isolate()
+        run(options, results)
+    except LewmError as error:
+        print(f'faults: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('faults: interrupted; what was measured is kept', file=sys.stderr)
+        return 130
+    broken = [name for name in options.rows or FAULTS
+              if not report.Row.of(name, results.outcomes(name)).kept]
+    print(f'rows out of their limits: {", ".join(broken) or "none"}')
+    return 1 if broken else 0
+
+
+def run(options: argparse.Namespace, results: Results) -> None:
+    """Run what is missing of the rows; start the system anew where a trial left it broken."""
+    arm = prepare(options.arm, options.out / options.arm)
+    chance = random.Random(options.seed + sum(map(len, FAULTS)) * results.count())
+    with own_node('faults') as (node, executor):
+        rig: Rig | None = None
+        try:
+            for name in options.rows or FAULTS:
+                failures = 0
+                while results.count(name) < options.trials and failures < _STARTS:
+                    if rig is None:
+                        rig = Rig(node, executor, arm, options.out / options.arm)
+                        rig.start()
+                    try:
+                        outcome = run_trial(rig, FAULTS[name], chance)
+                    except RigError as error:
+                        print(f'{name}: the system is started again: {error}', flush=True)
+                        failures += 1
+                        outcome = None
+                    else:
+                        results.add(name, outcome)
+                        _tell(name, results.count(name), options.trials, outcome)
+                    if outcome is None or outcome.recovery_s is None:
+                        rig.stop()
+                        rig.close()
+                        rig = None
+        finally:
+            if rig is not None:
+                rig.stop()
+
+
+def _tell(name: str, number: int, of: int, outcome: Outcome) -> None:
+    rest = 'never' if outcome.rest_s is None else f'{outcome.rest_s:.2f} s'
+    back = 'never' if outcome.recovery_s is None else f'{outcome.recovery_s:.1f} s'
+    print(f'{name:32} {number:3}/{of}  rest {rest}  past limit {outcome.over_limit:.3g}, slew '
+          f'{outcome.over_slew:.3g}  back {back} by {outcome.by}  '
+          f'{"" if outcome.drove_on is None else f"drove on: {outcome.drove_on}"} '
+          f'{outcome.note}', flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='faults', description=__doc__.splitlines()[0])
+    parser.add_argument('rows', nargs='*', metavar='ROW', default=[],
+                        help=f'of {", ".join(FAULTS)} (all)')
+    parser.add_argument('--arm', choices=ARMS, default='velocity')
+    parser.add_argument('--trials', type=int, default=20, help='of each row (%(default)s)')
+    parser.add_argument('--again', action='store_true', help='forget earlier trials of the rows')
+    parser.add_argument('--seed', type=int, default=0, help='of the moments of the faults')
+    parser.add_argument('--out', type=Path, default=Path('out/faults'))
+    parser.add_argument('--report', type=Path, help='write the table of both arms and end')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

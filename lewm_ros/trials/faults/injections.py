@@ -1,0 +1,360 @@
+"""One function per fault: it does the harm and returns how the cause goes away.
+
+What must follow is said in `FAULTS`. STOPS: the arm must come to rest by itself. DRIVES: the
+fault is no reason to stop, or the choice is the system's; then the e-stop is pressed in the
+middle of it, and that must bring the arm to rest as fast as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import itertools
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+from lewm_model.types import ActionChunk
+from lewm_ros.msg import ActionChunk as ActionChunkMsg, PlanStatus
+from lewm_ros.srv import ResetSim, SetGoal, StartEpisode, StopEpisode
+from lewm_ros.trials.faults.rig import Rig
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import chunk_to_msg
+from lewm_ros.wire.reports import PlanReport, PlanState
+from lewm_ros.wire.status import plan_report_to_msg
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+import numpy as np
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from std_srvs.srv import SetBool, Trigger
+
+Undo = Callable[[], None]
+_FULL_BYTES = 65536      # a file may not grow beyond this: what a full disk is to a program
+
+
+# Processes ---------------------------------------------------------------------------------------
+
+def planner_killed(rig: Rig) -> Undo:
+    """SIGKILL; a new planner process comes up."""
+    os.kill(rig.pid('planner_node'), signal.SIGKILL)
+    return lambda: rig.replace('planner_node')
+
+
+def planner_paused(rig: Rig) -> Undo:
+    """SIGSTOP; SIGCONT."""
+    return _pause(rig, 'planner_node')
+
+
+def planner_hangs(rig: Rig) -> Undo:
+    """The engine does not return; its thread waits for ever, callbacks go on."""
+    return _order(rig, 'engine', 'hang')
+
+
+def command_node_killed(rig: Rig) -> Undo:
+    """SIGKILL; a new command node comes up."""
+    os.kill(rig.pid('command_node'), signal.SIGKILL)
+    return lambda: rig.replace('command_node')
+
+
+def command_node_paused(rig: Rig) -> Undo:
+    """SIGSTOP; SIGCONT."""
+    return _pause(rig, 'command_node')
+
+
+def planner_deactivated_while_stuck(rig: Rig) -> Undo:
+    """The engine hangs, and somebody deactivates the planner."""
+    undo = _order(rig, 'engine', 'hang')
+    rig.spin(0.1)
+    rig.ask(ChangeState, f'{rig.names["planner_node"]}/change_state', ChangeState.Request(
+        transition=Transition(id=Transition.TRANSITION_DEACTIVATE)))
+    return undo
+
+
+def _pause(rig: Rig, executable: str) -> Undo:
+    os.kill(rig.pid(executable), signal.SIGSTOP)
+    return lambda: os.kill(rig.pid(executable), signal.SIGCONT)
+
+
+# The engine --------------------------------------------------------------------------------------
+
+def engine_raises(rig: Rig) -> Undo:
+    """Every call raises RuntimeError, in the middle of a plan too."""
+    return _order(rig, 'engine', 'raise')
+
+
+def engine_returns_nan(rig: Rig) -> Undo:
+    """Latents are NaN."""
+    return _order(rig, 'engine', 'nan')
+
+
+def _order(rig: Rig, who: str, order: str) -> Undo:
+    rig.orders.give(who, order)
+    return lambda: rig.orders.give(who)
+
+
+# Camera and clock --------------------------------------------------------------------------------
+
+def camera_drops_out(rig: Rig) -> Undo:
+    """No pictures."""
+    return _order(rig, 'camera', 'drop')
+
+
+def camera_freezes(rig: Rig) -> Undo:
+    """The same picture again and again, with new stamps."""
+    return _order(rig, 'camera', 'freeze')
+
+
+def camera_changes_size(rig: Rig) -> Undo:
+    """Pictures of another size and shape."""
+    return _order(rig, 'camera', 'size')
+
+
+def camera_corrupted(rig: Rig) -> Undo:
+    """Pictures whose data is cut off."""
+    return _order(rig, 'camera', 'corrupt')
+
+
+def camera_stamps_negative(rig: Rig) -> Undo:
+    """Stamps of -5 s."""
+    return _order(rig, 'camera', 'negative')
+
+
+def camera_stamps_in_the_future(rig: Rig) -> Undo:
+    """Stamps 10 s ahead."""
+    return _order(rig, 'camera', 'future')
+
+
+def clock_reset(rig: Rig) -> Undo:
+    """The clock begins again at 1 s."""
+    rig.orders.give('clock', 'reset')
+    return lambda: None
+
+
+def clock_jumps(rig: Rig) -> Undo:
+    """The clock is a minute ahead from now on."""
+    rig.orders.give('clock', '60')
+    return lambda: None
+
+
+# Others who speak --------------------------------------------------------------------------------
+
+class _Foreigner:
+    """Speaks as a planner does, in a session of its own."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig, self._session = rig, rig.foreign_session()
+        self._status = rig.node.create_publisher(PlanStatus, 'plan_status', qos.RECORD)
+        self._chunks = rig.node.create_publisher(ActionChunkMsg, 'action_chunk', qos.LATEST)
+        self._sequence = itertools.count()
+        self._timer = None
+
+    def _now_ns(self) -> int:
+        return self._rig.report.header.stamp.sec * 10**9 + self._rig.report.header.stamp.nanosec
+
+    def beat(self) -> None:
+        """Send a heartbeat."""
+        now_ns = self._now_ns()
+        self._status.publish(plan_report_to_msg(PlanReport(
+            stamp_ns=now_ns, frame_stamp_ns=now_ns, session=self._session, epoch=0,
+            state=PlanState.PLANNING)))
+
+    def plan(self) -> None:
+        """Send a plan from one end of the command range to the other."""
+        robot, now_ns = self._rig.arm.description, self._now_ns()
+        ends = np.where(np.arange(20)[:, None] % 2, robot.min_command, robot.max_command)
+        chunk = ActionChunk(stamp_ns=now_ns, dt_s=robot.control_dt_s, actions=ends, epoch=0,
+                            sequence=next(self._sequence), observation_stamp_ns=now_ns,
+                            session=self._session)
+        self._chunks.publish(chunk_to_msg(chunk, names=self._rig.robot.names,
+                                          interface=self._rig.robot.code))
+
+    def broken_plan(self) -> None:
+        """Send a plan that cannot be: NaN, other joints, absurd sizes, in turn."""
+        message = ActionChunkMsg(session=self._session, names=self._rig.robot.names, horizon=2,
+                                 action_dim=2, dt=0.05, interface=self._rig.robot.code,
+                                 actions=[float('nan')] * 4, seq=next(self._sequence))
+        kind = message.seq % 3
+        if kind == 1:
+            message.names = ['somebody', 'else']
+        elif kind == 2:
+            message.horizon, message.action_dim = 2**32 - 1, 2**32 - 1
+        self._chunks.publish(message)
+
+    def every(self, period_s: float, *verbs: Callable[[], None]) -> Undo:
+        """Speak until undone."""
+        self._timer = self._rig.node.create_timer(
+            period_s, lambda: [verb() for verb in verbs])
+
+        def undo() -> None:
+            self._rig.node.destroy_timer(self._timer)
+            self._rig.node.destroy_publisher(self._status)
+            self._rig.node.destroy_publisher(self._chunks)
+        return undo
+
+
+def second_planner(rig: Rig) -> Undo:
+    """Another planner: heartbeats and plans at 20 Hz, from end to end of the command range."""
+    other = _Foreigner(rig)
+    return other.every(0.05, other.beat, other.plan)
+
+
+def second_heartbeat(rig: Rig) -> Undo:
+    """Another planner's heartbeats go on while ours is paused: they must not keep us going."""
+    other = _Foreigner(rig)
+    silence = other.every(0.05, other.beat)
+    rig.spin(0.3)
+    resume = _pause(rig, 'planner_node')
+
+    def undo() -> None:
+        silence()
+        resume()
+    return undo
+
+
+def foreign_chunks(rig: Rig) -> Undo:
+    """Plans without heartbeats, whole and broken ones, 40 times a second."""
+    other = _Foreigner(rig)
+    return other.every(0.05, other.plan, other.broken_plan)
+
+
+def goal_spam(rig: Rig) -> Undo:
+    """A new goal 100 times a second."""
+    pictures = itertools.cycle(sorted(rig.arm.goals.glob('*.png')))
+    return _every(rig, 0.01, lambda: rig.ask(
+        SetGoal, f'{rig.names["goal_node"]}/set_goal',
+        SetGoal.Request(source=SetGoal.Request.FILE, uri=str(next(pictures)))))
+
+
+def service_abuse(rig: Rig) -> Undo:
+    """Calls that make no sense now, or never, 100 times a second."""
+    command, planner = rig.names['command_node'], rig.names['planner_node']
+    calls = itertools.cycle([
+        (ChangeState, f'{planner}/change_state',
+         ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))),
+        (ChangeState, f'{command}/change_state',
+         ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))),
+        (ChangeState, f'{command}/change_state',
+         ChangeState.Request(transition=Transition(id=250))),
+        (SetBool, f'{command}/enable', SetBool.Request(data=True)),
+        (Trigger, f'{command}/clear_fault', Trigger.Request()),
+        (SetGoal, 'goal_node/set_goal', SetGoal.Request(source=200, uri='\x00../../etc/passwd')),
+        (SetGoal, 'goal_node/set_goal', SetGoal.Request(uri='x' * 100_000)),
+        (ResetSim, 'sim_node/reset', ResetSim.Request(qpos=[float('nan')] * 3)),
+        (StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(outcome=99)),
+    ])
+    return _every(rig, 0.01, lambda: rig.ask(*next(calls)))
+
+
+def parameter_abuse(rig: Rig) -> Undo:
+    """Settings of the wrong type, name, range and size, 100 times a second, to every node."""
+    def value(**fields) -> ParameterValue:
+        return ParameterValue(**fields)
+
+    double, text = ParameterType.PARAMETER_DOUBLE, ParameterType.PARAMETER_STRING
+    values = [
+        ('planner_timeout_s', value(type=double, double_value=float('nan'))),
+        ('planner_timeout_s', value(type=double, double_value=1e300)),
+        ('planner_timeout_s', value(type=text, string_value='x' * 100_000)),
+        ('robot', value(type=text, string_value='another')),
+        ('nothing_that_exists', value(type=double, double_value=1.0)),
+        ('obs_max_age_s', value(type=200)),
+        ('use_sim_time', value(type=text, string_value='yes')),
+        ('', value()),
+    ]
+    nodes = [*rig.names.values()]
+    calls = itertools.cycle([
+        (SetParameters, f'{node}/set_parameters',
+         SetParameters.Request(parameters=[Parameter(name=name, value=one)]))
+        for name, one in values for node in nodes])
+    return _every(rig, 0.01, lambda: rig.ask(*next(calls)))
+
+
+def _every(rig: Rig, period_s: float, action: Callable[[], None]) -> Undo:
+    timer = rig.node.create_timer(period_s, action)
+    return lambda: rig.node.destroy_timer(timer)
+
+
+# The machine -------------------------------------------------------------------------------------
+
+def disk_full(rig: Rig) -> Undo:
+    """While an episode is recorded, files of the recorder cannot grow any more."""
+    pid = rig.pid('recorder_node')
+    # an episode that an earlier trial left open
+    rig.call(StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(
+        outcome=StopEpisode.Request.FAILURE))
+    answer = rig.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
+    rig.spin(0.3)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (_FULL_BYTES, resource.RLIM_INFINITY))
+
+    def undo() -> None:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE,
+                         (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        rig.call(StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(
+            outcome=StopEpisode.Request.FAILURE))
+        again = rig.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
+        rig.call(StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(
+            outcome=StopEpisode.Request.FAILURE))
+        if not (answer.success and again.success):
+            raise RuntimeError(f'the recorder does not record: {answer.message} {again.message}')
+    return undo
+
+
+def message_flood(rig: Rig) -> Undo:
+    """Another process publishes on every topic that our nodes read, as fast as it can."""
+    return _processes([sys.executable, '-m', 'lewm_ros.trials.faults.flood',
+                       str(rig.arm.robot_file)], 1)
+
+
+def cpu_load(rig: Rig) -> Undo:
+    """Three busy processes for each core of the machine, at the priority of our nodes."""
+    return _processes([sys.executable, '-c', 'while True: pass'], 3 * (os.cpu_count() or 1))
+
+
+def _processes(command: list[str], count: int) -> Undo:
+    running = [subprocess.Popen(command) for _ in range(count)]
+
+    def undo() -> None:
+        for process in running:
+            process.kill()
+        for process in running:
+            process.wait()
+    return undo
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row of the table."""
+
+    inject: Callable[[Rig], Undo]
+    stops: bool                  # the arm must rest by itself; else the e-stop is pressed
+    recovers: bool = True        # when the cause goes away, without a restart by hand
+    hold_s: float = 0.7          # how long it lasts before the e-stop is pressed
+
+    @property
+    def name(self) -> str:
+        """Of the row."""
+        return self.inject.__name__
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return self.inject.__doc__.splitlines()[0].rstrip('.')
+
+
+FAULTS = {fault.name: fault for fault in (
+    Fault(planner_killed, stops=True), Fault(planner_paused, stops=True),
+    Fault(planner_hangs, stops=True), Fault(planner_deactivated_while_stuck, stops=True),
+    Fault(command_node_killed, stops=True), Fault(command_node_paused, stops=True),
+    Fault(engine_raises, stops=True), Fault(engine_returns_nan, stops=True),
+    Fault(camera_drops_out, stops=True), Fault(camera_freezes, stops=True),
+    Fault(camera_changes_size, stops=True), Fault(camera_corrupted, stops=True),
+    Fault(camera_stamps_negative, stops=True), Fault(camera_stamps_in_the_future, stops=True),
+    Fault(clock_reset, stops=False), Fault(clock_jumps, stops=False),
+    Fault(second_planner, stops=False), Fault(second_heartbeat, stops=True),
+    Fault(foreign_chunks, stops=False), Fault(goal_spam, stops=False),
+    Fault(service_abuse, stops=False), Fault(parameter_abuse, stops=False),
+    Fault(disk_full, stops=False, hold_s=1.0), Fault(message_flood, stops=False, hold_s=1.5),
+    Fault(cpu_load, stops=False, hold_s=1.5))}

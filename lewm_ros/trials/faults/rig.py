@@ -1,0 +1,288 @@
+"""The system under trial: real nodes as processes over DDS, kept moving, watched from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import itertools
+import os
+from pathlib import Path
+import signal
+import sys
+import time
+from typing import Any
+
+from lewm_model.errors import LewmError
+from lewm_ros.msg import ControllerState, PlanStatus
+from lewm_ros.srv import ResetSim, SetGoal
+from lewm_ros.startup.lifecycle import LifecycleClient
+from lewm_ros.startup.processes import Child, stop
+from lewm_ros.startup.system import NodeSpec
+from lewm_ros.trials.faults.orders import Orders, VARIABLE
+from lewm_ros.trials.faults.setup import Arm, START, system_of
+from lewm_ros.trials.faults.watch import Watch
+from lewm_ros.wire import qos
+from lewm_ros.wire.motion import msg_to_positions
+from lewm_ros.wire.reports import CommandState, random_session
+from lewm_ros.wire.robot_interface import RobotInterface
+import numpy as np
+from rclpy.executors import Executor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
+from std_srvs.srv import SetBool, Trigger
+
+GOAL_EVERY_S = 1.2      # a new picture before the last one is reached, so that the arm moves on
+MOVING = 0.3            # of a joint, before a fault [rad/s]
+_START_S = 60.0
+_NUMBERS = itertools.count()    # of the logs
+_REST_PATIENCE_S = 6.0
+
+
+class RigError(LewmError):
+    """The system does not do what a trial needs."""
+
+
+class Rig:
+    """Processes, and this process's ears and hands.
+
+    Args:
+        node: Of this process.
+        executor: Spins it.
+        arm: Which robot.
+        out: Folder of logs and recordings.
+    """
+
+    def __init__(self, node: Node, executor: Executor, arm: Arm, out: Path) -> None:
+        self.node, self.arm = node, arm
+        self.robot = RobotInterface(arm.description)
+        self.orders = Orders(out / 'orders')
+        self.watch = Watch(arm.description)
+        self.state: CommandState | None = None
+        self.reason = 'silent'
+        self.report: PlanStatus | None = None
+        self.children: dict[str, Child] = {}
+        self.names: dict[str, str] = {}         # executable -> its node's name now
+        self._executor, self._out = executor, out
+        self._clients: dict[str, Any] = {}
+        self._goal_s = 0.0
+        self._owned: list[Any] = []
+        self._goals = itertools.cycle(sorted(arm.goals.glob('*.png')))
+        self.e_stop_pub = node.create_publisher(Bool, 'e_stop', qos.LATCHED)
+        deep = QoSProfile(depth=200)
+        [(command_topic, command_type)] = self.robot.outputs
+        for kind, topic, callback, profile in (
+                (JointState, arm.description.joint_state_topic, self._on_joints, qos.SENSOR),
+                (command_type, command_topic, self._on_command, deep),
+                (ControllerState, 'controller_state', self._on_state, qos.RECORD),
+                (PlanStatus, 'plan_status', self._on_status, qos.RECORD)):
+            self._owned.append(node.create_subscription(kind, topic, callback, profile))
+
+    # Processes -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything and wait until the arm moves."""
+        self.orders.clear()
+        specs = system_of(self.arm, self._out)
+        for spec in specs:
+            self._spawn(spec)
+        for spec in specs:
+            if spec.lifecycle:
+                self.activate(spec.executable)
+        self.wait(lambda: self.watch.positions, 'joint states', _START_S)
+        self.call(ResetSim, 'sim_node/reset', ResetSim.Request(qpos=START))
+        self.wait_driving(_START_S)
+
+    def stop(self) -> None:
+        """End everything."""
+        for child in self.children.values():
+            child.signal(signal.SIGCONT)
+        stop(self.children.values())
+        self.children = {}
+
+    def close(self) -> None:
+        """Let go of this process's ears and hands."""
+        for entity in self._owned:
+            self.node.destroy_subscription(entity)
+        for client in self._clients.values():
+            self.node.destroy_client(client)
+        self.node.destroy_publisher(self.e_stop_pub)
+
+    def replace(self, executable: str) -> None:
+        """Start a new process in the place of one that was killed, and activate it.
+
+        Under a new name: the services of a killed process seem to exist for 20 s.
+        """
+        self.children[executable].signal(signal.SIGKILL)
+        [spec] = [spec for spec in system_of(self.arm, self._out)
+                  if spec.executable == executable]
+        self._spawn(spec)
+        if spec.lifecycle:
+            self.activate(executable)
+
+    def activate(self, executable: str) -> None:
+        """Configure and activate a lifecycle node, from whatever state it is in."""
+        name = self.names[executable]
+        client = LifecycleClient(self.node, self._executor, f'/{name}', alive=self._alive)
+        if client.state(_START_S) == 'unconfigured':
+            client.configure(_START_S)
+        if client.state(_START_S) == 'inactive':
+            client.activate(_START_S)
+
+    def lifecycle_state(self, executable: str) -> str:
+        """Return the state of a lifecycle node."""
+        return LifecycleClient(self.node, self._executor, f'/{self.names[executable]}',
+                               alive=self._alive).state(10.0)
+
+    def pid(self, executable: str) -> int:
+        """Return the process id."""
+        return self.children[executable].pid
+
+    def _spawn(self, spec: NodeSpec) -> None:
+        number = next(_NUMBERS)
+        name = spec.executable if spec.executable not in self.children else (
+            f'{spec.executable}_{number}')
+        self.names[spec.executable] = name
+        arguments = spec.ros_arguments()
+        arguments[arguments.index(f'__node:={spec.executable}')] = f'__node:={name}'
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1',
+                       VARIABLE: str((self._out / 'orders').absolute())}
+        self.children[spec.executable] = Child(
+            name, [sys.executable, '-m', self.arm.modules.get(spec.executable, spec.module),
+                   *arguments], self._out / f'{number:03d}_{name}.log', environment)
+        self._share_priority(self.children[spec.executable].pid)
+
+    @staticmethod
+    def _share_priority(pid: int) -> None:
+        """Give a process our niceness: Linux counts that of its session, which is a new one."""
+        group = Path(f'/proc/{pid}/autogroup')
+        if group.exists():
+            with contextlib.suppress(OSError):
+                group.write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
+
+    def _alive(self) -> None:
+        for child in self.children.values():
+            if child.exit_status() is not None and child.name in self.names.values():
+                raise RigError(f'{child.name} ended with {child.exit_status()}; the end of '
+                               f'{child.log}:\n{child.last_lines()}')
+
+    # Time ------------------------------------------------------------------------------------
+
+    def spin(self, seconds: float) -> None:
+        """Handle messages for a while, and keep the arm going from picture to picture."""
+        deadline_s = time.monotonic() + seconds
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            self.spin_once(left_s)
+
+    def spin_once(self, seconds: float = 0.02) -> None:
+        """Handle one message."""
+        self._executor.spin_once(timeout_sec=min(seconds, 0.02))
+        if time.monotonic() - self._goal_s > GOAL_EVERY_S:
+            self._goal_s = time.monotonic()
+            self.ask(SetGoal, f'{self.names["goal_node"]}/set_goal', SetGoal.Request(
+                source=SetGoal.Request.FILE, uri=str(next(self._goals))))
+
+    def wait(self, condition: Callable[[], Any], what: str, timeout_s: float) -> Any:
+        """Spin until `condition()` is true and return it; raises RigError."""
+        deadline_s = time.monotonic() + timeout_s
+        while not (value := condition()):
+            if time.monotonic() > deadline_s:
+                raise RigError(f'waited {timeout_s:g} s in vain for {what}')
+            self.spin_once()
+        return value
+
+    def moving(self) -> bool:
+        """Tell whether the plan is followed and the arm moves."""
+        return (self.state is CommandState.TRACKING and bool(self.watch.speeds)
+                and self.watch.speeds[-1] > MOVING)
+
+    def wait_driving(self, timeout_s: float) -> None:
+        """Wait until the arm moves; raises RigError."""
+        try:
+            self.wait(self.moving, 'motion', timeout_s)
+        except RigError as error:
+            raise RigError(f'{error}; command node: {self.reason}; planner: '
+                           f'{self.report.reason.text if self.report else "silent"}') from error
+
+    def rest_after(self, since_s: float) -> float | None:
+        """Wait for rest; return how long after `since_s` it began, or None if it never did."""
+        deadline_s = time.monotonic() + _REST_PATIENCE_S
+        while time.monotonic() < deadline_s:
+            rest_s = self.watch.rest_after(since_s)
+            if rest_s is not None:
+                return rest_s
+            self.spin(0.05)
+        return None
+
+    # Hands -----------------------------------------------------------------------------------
+
+    def press_e_stop(self, pressed: bool) -> None:
+        """Press or release the e-stop."""
+        self.e_stop_pub.publish(Bool(data=pressed))
+
+    def enable(self) -> str:
+        """Allow motion; return what had to be done for it."""
+        done = 'enabled'
+        name = self.names['command_node']
+        if self.state is CommandState.FAULT:
+            self.call(Trigger, f'{name}/clear_fault', Trigger.Request())
+            done = 'fault cleared, enabled'
+        answer = self.call(SetBool, f'{name}/enable', SetBool.Request(data=True))
+        if not answer.success:
+            raise RigError(f'~/enable refuses: {answer.message}')
+        return done
+
+    def client(self, kind: type, name: str) -> Any:
+        """Return the one client of a service."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        return self._clients[name]
+
+    def ask(self, kind: type, name: str, request: Any) -> None:
+        """Call a service and do not wait."""
+        client = self.client(kind, name)
+        if client.service_is_ready():
+            future = client.call_async(request)
+            future.add_done_callback(client.remove_pending_request)
+
+    def call(self, kind: type, name: str, request: Any, timeout_s: float = 10.0) -> Any:
+        """Call a service and wait; an answer that got lost is asked for again."""
+        client = self.client(kind, name)
+        self.wait(client.service_is_ready, f'service {name}', timeout_s)
+        for _ in range(3):
+            future = client.call_async(request)
+            deadline_s = time.monotonic() + timeout_s / 3
+            while not future.done() and time.monotonic() < deadline_s:
+                self.spin_once()
+            if future.done():
+                return future.result()
+        raise RigError(f'{name} does not answer')
+
+    def foreign_session(self) -> int:
+        """Return a session that is not the planner's."""
+        return random_session()
+
+    # Ears ------------------------------------------------------------------------------------
+
+    def _on_joints(self, message: JointState) -> None:
+        names = self.robot.names
+        if list(message.name) == names:
+            self.watch.add_joints(time.monotonic(), msg_to_positions(message, names),
+                                  np.array(message.velocity))
+
+    def _on_command(self, message) -> None:
+        try:
+            command = self.robot.from_msg(message)
+        except LewmError:      # not even finite numbers
+            command = np.full(len(self.robot.names), np.inf)
+        self.watch.add_command(time.monotonic(), command)
+
+    def _on_state(self, message: ControllerState) -> None:
+        self.state = CommandState(message.state)
+        self.reason = f'{self.state.name} {message.reason.text}'.strip()
+
+    def _on_status(self, message: PlanStatus) -> None:
+        self.report = message
+
+

@@ -1,0 +1,87 @@
+"""One trial: motion, the fault, rest, the cause goes away, motion again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+import os
+import random
+import time
+
+from lewm_model.errors import LewmError
+from lewm_ros.trials.faults.injections import Fault
+from lewm_ros.trials.faults.rig import Rig
+from lewm_ros.wire.reports import CommandState
+
+_DRIVE_S = 30.0          # patience with motion before the fault
+_RECOVERY_S = 30.0       # and after it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one trial showed."""
+
+    rest_s: float | None            # from the fault (or the e-stop) to rest; None: never
+    over_limit: float               # worst command past a value limit [robot units]
+    over_slew: float                # and past a slew step
+    drove_on: bool | None           # through a fault that is no reason to stop
+    recovery_s: float | None        # from the end of the cause to motion; None: never
+    by: str                         # what it took: nothing, or a call of a person
+    note: str = ''
+    load: float = 0.0               # of the machine, last minute
+    nice: int = 0                   # of our processes
+
+    def to_json(self) -> dict:
+        """Return plain values."""
+        return {key: round(value, 4) if isinstance(value, float) else value
+                for key, value in asdict(self).items()}
+
+
+def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
+    """Inject a fault in motion and measure.
+
+    Raises:
+        RigError: If there was no motion to begin with; the trial says nothing.
+    """
+    rig.wait_driving(_DRIVE_S)
+    rig.spin(chance.uniform(0.0, 0.6))      # any phase of motion, plan and control step
+    rig.wait_driving(_DRIVE_S)
+    rig.watch.forget(time.monotonic() - 2.0)
+    begin_s = since_s = time.monotonic()
+    undo = fault.inject(rig)
+    drove_on = None
+    if not fault.stops:
+        rig.spin(fault.hold_s)
+        drove_on = rig.state is CommandState.TRACKING
+        since_s = time.monotonic()
+        rig.press_e_stop(True)
+    elif fault.inject.__name__ == 'second_heartbeat':
+        since_s = begin_s + 0.3      # it paused the planner then
+    rest_s = rig.rest_after(since_s)
+    note, by, recovery_s = '', 'nothing', None
+    undone_s = time.monotonic()
+    try:
+        undo()
+        by = _recover(rig, pressed=not fault.stops)
+        rig.wait_driving(_RECOVERY_S)
+        recovery_s = time.monotonic() - undone_s
+    except (LewmError, RuntimeError) as error:
+        note = str(error)
+    jump = rig.watch.jump(begin_s)
+    return Outcome(rest_s, jump.over_limit, jump.over_slew, drove_on, recovery_s, by, note,
+                   os.getloadavg()[0], os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def _recover(rig: Rig, *, pressed: bool) -> str:
+    """Do what a person has to do; return what that was."""
+    done = []
+    if pressed:
+        rig.press_e_stop(False)
+        rig.spin(0.2)
+        rig.enable()      # of an e-stop that was meant, so it does not count
+    rig.spin(0.5)
+    if rig.lifecycle_state('planner_node') != 'active':
+        rig.activate('planner_node')
+        done.append('planner activated')
+    if rig.state in (CommandState.FAULT, CommandState.DISABLED):
+        done.append(rig.enable())
+    return ', '.join(done) or 'nothing'

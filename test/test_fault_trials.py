@@ -1,0 +1,119 @@
+"""What the fault trials measure, with known motions; and a few real trials."""
+
+from bag_factory import robot
+from lewm_model.robot import JOINT_TRAJECTORY
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from lewm_ros.trials.faults import report  # noqa: E402
+from lewm_ros.trials.faults.__main__ import main  # noqa: E402
+from lewm_ros.trials.faults.injections import FAULTS  # noqa: E402
+from lewm_ros.trials.faults.results import Results  # noqa: E402
+from lewm_ros.trials.faults.trial import Outcome  # noqa: E402
+from lewm_ros.trials.faults.watch import REST_S, Watch  # noqa: E402
+
+WHEELS = robot(interface='joint_velocity', min_command=[-2, -2], max_command=[2, 2],
+               max_rate=[10, 10], stop_rate=[20, 20])      # at most 2 in one command
+ARM = robot(interface='joint_position', command_type=JOINT_TRAJECTORY, min_command=[-3, -3],
+            max_command=[3, 3], max_rate=[1, 1], stop_rate=[2, 2])   # 0.2 in one command
+
+
+def watch_speeds(speeds: list[float]) -> Watch:
+    """Return a watch that saw one joint with these speeds at 100 Hz from 0 s on."""
+    watch = Watch(WHEELS)
+    for k, speed in enumerate(speeds):
+        watch.add_joints(0.01 * k, np.zeros(2), np.array([speed, 0.0]))
+    return watch
+
+
+def test_rest_begins_where_motion_ends_and_a_turning_point_is_none():
+    """0.3 s of motion with a moment of zero in it, then rest: 0.3 s."""
+    moving = [1.0] * 15 + [0.0] * 5 + [-1.0] * 10
+    assert watch_speeds(moving + [0.01] * 50).rest_after(0.0) == pytest.approx(0.3)
+    assert watch_speeds(moving + [0.01] * 50).rest_after(0.1) == pytest.approx(0.2)
+    assert watch_speeds(moving + [0.01] * round(90 * REST_S)).rest_after(0.0) is None
+    assert watch_speeds([1.0] * 500).rest_after(0.0) is None
+
+
+def test_a_robot_that_moves_again_by_itself_was_not_at_rest():
+    """The first rest that lasts counts, and one that began before the fault does not."""
+    assert watch_speeds([0.0] * 20 + [1.0] * 100).rest_after(0.0) is None
+    assert watch_speeds([0.0] * 100).rest_after(0.5) == pytest.approx(0.0, abs=0.011)
+
+
+def commanded(description, commands, dt_s: float = 0.05) -> Watch:
+    watch = Watch(description)
+    watch.add_joints(-0.01, np.zeros(2), np.zeros(2))
+    for k, value in enumerate(commands):
+        watch.add_command(k * dt_s, np.array([value, 0.0], float))
+    return watch
+
+
+@pytest.mark.parametrize(('commands', 'limit', 'slew'), [
+    ([0, 1, 2, 2], 0, 0), ([0, 1, 2.5], 0.5, 0), ([1, -1.5, -1.5], 0, 0.5),
+    ([0, float('inf')], float('inf'), float('inf'))])
+def test_a_jump_is_what_goes_beyond_the_limits(commands, limit, slew):
+    """Past +-2, and past a change of 2 from one command to the next."""
+    jump = commanded(WHEELS, commands).jump(0.0)
+    assert (jump.over_limit, jump.over_slew) == (pytest.approx(limit), pytest.approx(slew))
+
+
+def test_a_burst_of_allowed_steps_is_a_jump():
+    """Four steps of 1 within 4 ms are 4, and two steps' worth is what they may be."""
+    assert commanded(WHEELS, [-2, -1, 0, 1, 2], dt_s=0.001).jump(0.0).over_slew > 1.9
+
+
+def test_after_a_pause_a_position_starts_from_where_the_joints_are():
+    """Not from the command of long ago; for speeds it does not matter who sent the last one."""
+    watch = commanded(ARM, [1.0])
+    watch.add_joints(5.0, np.array([-1.0, 0.0]), np.zeros(2))
+    watch.add_command(5.01, np.array([-0.9, 0.0]))
+    assert watch.jump(0.0).over_slew == 0
+    watch.add_command(9.0, np.array([1.0, 0.0]))
+    assert watch.jump(0.0).over_slew == pytest.approx(1.8)
+
+
+def test_results_are_kept_row_by_row_and_a_run_goes_on(tmp_path):
+    """A second run finds what the first has written; a row can be forgotten."""
+    good = Outcome(0.3, 0.0, 0.0, None, 1.5, 'nothing')
+    results = Results(tmp_path / 'velocity.json')
+    results.add('planner_killed', good)
+    results.add('camera_freezes', Outcome(None, 0.0, 0.0, None, None, 'nothing', 'why'))
+    again = Results(tmp_path / 'velocity.json')
+    assert again.outcomes('planner_killed') == [good]
+    assert again.count() == 2
+    again.drop(['camera_freezes'])
+    assert Results(tmp_path / 'velocity.json').count() == 1
+
+
+@pytest.mark.parametrize(('change', 'kept'), [
+    ({}, True), ({'rest_s': 0.51}, False), ({'rest_s': None}, False), ({'over_slew': 0.1}, False),
+    ({'over_limit': 0.1}, False)])
+def test_a_row_is_kept_only_if_every_trial_is(change, kept, tmp_path):
+    """One trial of two out of the limits breaks the row, and the page says so."""
+    good = Outcome(0.3, 0.0, 0.0, None, 1.5, 'nothing')
+    bad = Outcome(**{**good.to_json(), **change})
+    assert report.Row.of('planner_killed', [good, bad]).kept is kept
+    results = Results(tmp_path / 'position.json')
+    results.add('planner_killed', good)
+    results.add('planner_killed', bad)
+    report.write(tmp_path, tmp_path / 'page.md')
+    assert ('**no**' in (tmp_path / 'page.md').read_text()) is not kept
+
+
+def test_every_fault_says_what_it_is():
+    """The table has a text for each row, and the shared list of rows is not lost."""
+    assert len(FAULTS) == 25
+    assert all(fault.text and '|' not in fault.text for fault in FAULTS.values())
+
+
+@pytest.mark.ros
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize('arm', ['velocity', 'position'])
+def test_the_arm_rests_after_faults_for_real(arm, tmp_path):
+    """Planner and command node paused, a camera that drops out, another planner; twice each."""
+    rows = ['planner_paused', 'command_node_paused', 'camera_drops_out', 'second_planner']
+    assert main([*rows, '--arm', arm, '--trials', '2', '--out', str(tmp_path)]) == 0
