@@ -18,6 +18,7 @@ from lewm_model.config import load_yaml, ModelConfig, PlanConfig
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
+from lewm_model.view import View
 from lewm_model.weights import (
     adopt_weights,
     discard_staged,
@@ -39,7 +40,7 @@ WEIGHTS_FILE = 'weights.safetensors'
 PRIOR_FILE = 'prior.safetensors'
 _SECTIONS = ('format', 'model', 'preprocessing', 'actions', 'control_dt_s', 'robot', 'task',
              'goal_tolerance', 'plan', 'provenance', 'metrics', 'weights_sha256')
-_OPTIONAL_SECTIONS = ('prior',)
+_OPTIONAL_SECTIONS = ('view', 'prior')
 _SMALL_NETWORK = 25_000_000    # numbers: may be built before its weights are looked at
 
 
@@ -62,6 +63,8 @@ class Bundle:
     metrics: dict[str, Any] = field(default_factory=dict)         # what was measured
     model_id: str = ''                   # first 12 hex digits of the weights' SHA-256, if empty
     #                                      computed from the model
+    view: View | None = None             # of the data: cameras, their shape and crop, size of the
+    #                                      frames; None: not known, of a bundle made before
     prior: InverseDynamicsPrior | None = None    # in eval mode
 
     def __post_init__(self) -> None:
@@ -94,6 +97,17 @@ class Bundle:
     def model_config(self) -> ModelConfig:
         """Sizes of the model."""
         return self.model.config
+
+    @property
+    def frame_px(self) -> int:
+        """Side of the squares that training read [px]; the live picture is brought to it first.
+
+        Frames stored smaller than the model's square were enlarged: a live picture that was not
+        reduced before would look sharper than any that training saw.
+        """
+        if self.view is not None:
+            return self.view.frame_px
+        return int(self.provenance.get('frame_px') or self.model_config.image_size)
 
     @property
     def validation_split(self) -> float:
@@ -165,6 +179,7 @@ class Bundle:
             'actions': {'names': list(self.action_names),
                         **{name: [float(value) for value in values]
                            for name, values in floats.items()}},
+            **({'view': self.view.to_dict()} if self.view else {}),
             'control_dt_s': self.control_dt_s,
             'robot': self.robot,
             'task': self.task,
@@ -224,8 +239,9 @@ class Bundle:
                 robot=str(settings['robot']), task=str(settings['task']),
                 goal_tolerance=float(settings['goal_tolerance']),
                 plan_config=plan_config, provenance=settings['provenance'],
-                metrics=settings['metrics'], model_id=settings['weights_sha256'][:12])
-        except BundleError as error:
+                metrics=settings['metrics'], model_id=settings['weights_sha256'][:12],
+                view=View.from_dict(settings['view']) if 'view' in settings else None)
+        except (BundleError, ConfigError) as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: {error}') from error
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: malformed entry '

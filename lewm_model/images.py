@@ -25,7 +25,7 @@ from lewm_model.image_encodings import (
 from lewm_model.image_headers import damaged, MAX_PIXELS, PictureHeader, read_header
 import numpy as np
 
-__all__ = ['decode_compressed', 'ENCODINGS', 'MAX_PIXELS', 'read_image', 'resize_square',
+__all__ = ['decode_compressed', 'ENCODINGS', 'MAX_PIXELS', 'read_image', 'resize', 'resize_square',
            'square_from_compressed', 'square_from_raw', 'to_rgb', 'write_image']
 
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -63,13 +63,13 @@ def square_from_compressed(data: Any, image_format: str = '', *, size: int | Non
     Returns:
         rgb, uint8 (size, size, 3).
     """
-    rgb = decode_compressed(data, image_format, at_least=size, full_scale=full_scale,
-                            header=header)
+    rgb = decode_compressed(data, image_format, at_least=None if size is None else (size, size),
+                            full_scale=full_scale, header=header)
     return rgb if size is None else resize_square(rgb, size)
 
 
-def decode_compressed(data: Any, image_format: str = '', *, at_least: int | None = None,
-                      full_scale: int = FULL_SCALE,
+def decode_compressed(data: Any, image_format: str = '', *,
+                      at_least: tuple[int, int] | None = None, full_scale: int = FULL_SCALE,
                       header: PictureHeader | None = None) -> np.ndarray:
     """Turn a JPEG, PNG or WebP, as in `sensor_msgs/CompressedImage`, into rgb.
 
@@ -80,7 +80,7 @@ def decode_compressed(data: Any, image_format: str = '', *, at_least: int | None
     Args:
         data: The file's bytes, or a uint8 array of them.
         image_format: The message's `format`.
-        at_least: A JPEG may come out at 1/2, 1/4 or 1/8 if its shorter side stays this long
+        at_least: A JPEG may come out at 1/2, 1/4 or 1/8 if height and width stay this long
             [px]; None: full size.
         full_scale: The 16-bit value that is white, of a 16-bit PNG; see `to_rgb`.
         header: What `read_header` said of this data; None: it is read here.
@@ -123,16 +123,21 @@ def decode_compressed(data: Any, image_format: str = '', *, at_least: int | None
     return to_8_bits(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), full_scale)
 
 
-def _shrink(height: int, width: int, at_least: int | None) -> int:
-    """Return the largest divisor that leaves the shorter side at least this long."""
+def _shrink(height: int, width: int, at_least: tuple[int, int] | None) -> int:
+    """Return the largest divisor that leaves height and width at least this long."""
     if at_least is None:
         return 1
-    return next((divisor for divisor in _REDUCED
-                 if -(-min(height, width) // divisor) >= at_least), 1)
+    return next((divisor for divisor in _REDUCED if -(-height // divisor) >= at_least[0]
+                 and -(-width // divisor) >= at_least[1]), 1)
 
 
 def resize_square(rgb: np.ndarray, size: int) -> np.ndarray:
-    """Scale a picture to size x size; the only definition, for training and for the live robot.
+    """Scale a picture to size x size; see `resize`."""
+    return resize(rgb, size, size)
+
+
+def resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a picture; the only definition, for training and for the live robot.
 
     The whole view is kept: other aspect ratios are squeezed, not cropped, because what the
     robot reaches for may be at the border. Area interpolation where the picture shrinks to half
@@ -140,20 +145,21 @@ def resize_square(rgb: np.ndarray, size: int) -> np.ndarray:
 
     Args:
         rgb: uint8 (H, W, 3).
-        size: Height and width of the result [px].
+        height: Of the result [px].
+        width: Of the result [px].
 
     Returns:
-        uint8 (size, size, 3); `rgb` itself if it has that size already.
+        uint8 (height, width, 3); `rgb` itself if it has that size already.
 
     Raises:
         ImageError: If `rgb` is not uint8 (H, W, 3).
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
         raise ImageError(f'a picture must be uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}')
-    if rgb.shape[:2] == (size, size):
+    if rgb.shape[:2] == (height, width):
         return rgb
-    halves = max(rgb.shape[:2]) >= 2 * size
-    return cv2.resize(rgb, (size, size),
+    halves = rgb.shape[0] >= 2 * height or rgb.shape[1] >= 2 * width
+    return cv2.resize(rgb, (width, height),
                       interpolation=cv2.INTER_AREA if halves else cv2.INTER_LINEAR)
 
 

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model import resources
+from lewm_model.cameras import (  # types with their own name: also for those who read robots
+    Camera,
+    COMPRESSED_IMAGE as COMPRESSED_IMAGE,
+    IMAGE as IMAGE,
+    IMAGE_TYPES as IMAGE_TYPES,
+    parse_cameras,
+)
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
 from lewm_model.robot_commands import (  # noqa: F401 - read from here by everybody
@@ -30,16 +37,15 @@ from lewm_model.robot_commands import (  # noqa: F401 - read from here by everyb
     TWIST_NAMES,
     TWIST_STAMPED,
 )
+from lewm_model.tiles import Crop, parse_crop, WHOLE
 import numpy as np
 
 ODOMETRY = 'nav_msgs/msg/Odometry'
-IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 ODOMETRY_NAMES = ('x', 'y', 'yaw')   # [m], [m], [rad] without jumps at +-pi
 STATE_TYPES = (JOINT_STATE, ODOMETRY)
-IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 ROLES = ('image', 'state', 'command')
-_MAY_BE_EMPTY = ('camera_info_topic', 'executed_topic', 'image_type', 'assume_encoding',
-                 'command_topic', 'command_type')
+_MAY_BE_EMPTY = ('image_topic', 'camera_info_topic', 'executed_topic', 'image_type',
+                 'assume_encoding', 'command_topic', 'command_type')
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,15 @@ class Clocks:
     command: str = 'header'
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RobotDescription:
     """One robot; every per-joint value follows the order of `joint_names`."""
 
     robot: str                     # name, matches the file and the bundles trained for it
     control_dt_s: float            # one action per control step [s]
-    image_topic: str               # sensor_msgs/Image or sensor_msgs/CompressedImage
-    camera_info_topic: str         # '' if there is none
+    image_topic: str = ''          # sensor_msgs/Image or sensor_msgs/CompressedImage; with
+    #                                `cameras` that of the first
+    camera_info_topic: str = ''    # '' if there is none
     joint_state_topic: str         # of `state_type`
     executed_topic: str            # lewm_ros/ExecutedCommand, the training action;
     #                                '': the training action is what was sent to the robot
@@ -75,7 +82,10 @@ class RobotDescription:
     command_type: str = ''         # message type of `command_topic`, see COMMAND_TYPES
     commands: tuple[CommandTopic, ...] = ()   # instead of these two: several topics, each with
     #                                its {topic, type, joints}; see `command_topics`
-    image_type: str = ''           # one of IMAGE_TYPES, where both were recorded on the topic
+    image_type: str = ''           # one of IMAGE_TYPES; '': as the topic's suffix says
+    crop: Crop = WHOLE             # the part of the picture that the model sees, as shares of it
+    cameras: tuple[Camera, ...] = ()   # several, tiled into one square; instead of image_topic,
+    #                                camera_info_topic, image_type and crop
     state_type: str = JOINT_STATE  # one of STATE_TYPES
     state_joint_names: tuple[str, ...] = ()   # joints of the state; (): `joint_names`
     clocks: Clocks = field(default_factory=Clocks)   # 'header' or 'receive' for each of ROLES
@@ -97,6 +107,7 @@ class RobotDescription:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or (
                     not 0 < value < limit):
                 raise self._error(name, f'a number of seconds in (0, {limit})', value)
+        self._set_cameras()
         self._set('joint_names', self._names('joint_names', 1))
         self._set('commands', self._commands())
         self._check_types()
@@ -182,6 +193,35 @@ class RobotDescription:
                               f'command_topic and command_type, or commands: a list of '
                               f'{{topic, type, joints}}')
         return commands
+
+    @property
+    def all_cameras(self) -> tuple[Camera, ...]:
+        """The cameras in reading order of the square, at least one; the first leads."""
+        return self.cameras or (Camera(self.image_topic, self.image_type, self.crop,
+                                       self.camera_info_topic),)
+
+    def camera_clock(self, place: int) -> str:
+        """Which time of a camera's messages counts, 'header' or 'receive'."""
+        return self.all_cameras[place].clock or self.clocks.image
+
+    def _set_cameras(self) -> None:
+        try:
+            self._set('crop', parse_crop(self.crop))
+            self._set('cameras', parse_cameras(self.cameras))
+        except ConfigError as error:
+            raise ConfigError(f'robot {self.robot!r}: {error}') from error
+        if not self.cameras:
+            if not self.image_topic:
+                raise self._error('image_topic', 'a text that is not empty, or there must be '
+                                  'cameras', self.image_topic)
+            return
+        first = self.cameras[0]
+        for name, value in (('image_topic', first.topic), ('image_type', first.type),
+                            ('crop', first.crop), ('camera_info_topic', first.info_topic)):
+            given = getattr(self, name)
+            if given and given not in (value, WHOLE):
+                raise self._error(name, f'left out, because cameras says {value!r}', given)
+            self._set(name, value)
 
     def _check_types(self) -> None:
         if self.interface not in INTERFACES:

@@ -4,7 +4,8 @@ from pathlib import Path
 from bag_factory import BagFactory, DISCARDED, DT_NS, robot, START_NS
 from lewm_model.bags.bag import Bag, find_bags
 from lewm_model.errors import BagError, ImageError
-from lewm_model.recordings.streams import read_frames, read_streams
+from lewm_model.recordings.pictures import read_frames
+from lewm_model.recordings.streams import read_streams
 import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin

@@ -125,8 +125,9 @@ def test_jpeg_mosaics_are_never_decoded_at_part_of_their_size():
     (224, (240, 320)), (120, (120, 160)), (64, (120, 160)), (60, (60, 80)), (8, (60, 80))])
 def test_jpeg_is_decoded_as_small_as_the_shorter_side_allows(size, shape):
     """1/2, 1/4, 1/8, but never below what is asked for."""
-    assert decode_compressed(encoded('.jpg', VIEW), at_least=size).shape == (*shape, 3)
-    odd = decode_compressed(encoded('.jpg', VIEW[:479, :639]), at_least=size)
+    at_least = size and (size, size)
+    assert decode_compressed(encoded('.jpg', VIEW), at_least=at_least).shape == (*shape, 3)
+    odd = decode_compressed(encoded('.jpg', VIEW[:479, :639]), at_least=at_least)
     assert odd.shape == (*shape, 3) if shape != (480, 640) else (479, 639, 3)
 
 

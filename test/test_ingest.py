@@ -301,15 +301,15 @@ def test_every_episode_tells_where_it_came_from(tmp_path):
 def test_a_bag_that_is_still_being_written_is_left_out(tmp_path, monkeypatch):
     """Its hash would be that of another content."""
     bags = make_bags(tmp_path / 'bags', 'a', 'b')
-    read_frames = convert_bag.read_frames
+    reader = convert_bag.PictureReader
 
     def grow(bag, *arguments, **options):
         if bag.name == 'b':
             with (bags[1] / 'b.mcap').open('ab') as file:
                 file.write(b'more')
-        return read_frames(bag, *arguments, **options)
+        return reader(bag, *arguments, **options)
 
-    monkeypatch.setattr(convert_bag, 'read_frames', grow)
+    monkeypatch.setattr(convert_bag, 'PictureReader', grow)
     report = ingest(bags, robot(), tmp_path / 'set.h5', CONFIG)
     assert [bag.error for bag in report.failed] == [
         f'{bags[1]} changed while it was read; ingest it when recording has ended']

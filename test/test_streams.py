@@ -3,7 +3,8 @@
 from bag_factory import BagFactory, robot
 from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError, ImageError
-from lewm_model.recordings.streams import read_frames, read_streams
+from lewm_model.recordings.pictures import read_frames
+from lewm_model.recordings.streams import read_streams
 import numpy as np
 import pytest
 from stream_factory import diff_drive, StreamFactory, trajectory_arm

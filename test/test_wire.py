@@ -203,7 +203,8 @@ def test_the_live_camera_looks_like_the_recorded_one(tmp_path, compressed):
     pytest.importorskip('rosbags')
     from bag_factory import BagFactory, robot, START_NS
     from lewm_model.bags.bag import Bag
-    from lewm_model.recordings.streams import read_frames, read_streams
+    from lewm_model.recordings.pictures import read_frames
+    from lewm_model.recordings.streams import read_streams
 
     view = cv2.resize(RGB, (160, 120), interpolation=cv2.INTER_CUBIC)
     factory = BagFactory().steps(2)

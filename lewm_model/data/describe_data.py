@@ -23,6 +23,8 @@ def describe_data_set(file: EpisodeFile, found: list[Alignment] | None = None) -
              f'{file.ep_len.min()} to {file.ep_len.max()} rows (median '
              f'{np.median(file.ep_len):.0f}); robot {facts.get("robot", "unknown")!r}, task '
              f'{facts.get("task", "unknown")!r}, control step {file.control_dt_s or "unknown"} s']
+    if file.view is not None:
+        lines.append(f'  view {file.view}')
     if file.shards:
         lines.append(f'  {len(file.shards)} files: {", ".join(map(str, file.shards[:4]))}'
                      f'{" ..." * (len(file.shards) > 4)}')

@@ -21,7 +21,8 @@ from typing import Any
 
 from lewm_model.data.columns import content_ids, episode_table, file_columns
 from lewm_model.data.rows import import_h5py, open_rows, Rows
-from lewm_model.errors import DatasetError, LewmError
+from lewm_model.errors import ConfigError, DatasetError, LewmError
+from lewm_model.view import View
 import numpy as np
 
 __all__ = ['EpisodeFile', 'FORMAT', 'FORMAT_VERSION', 'import_h5py']
@@ -120,6 +121,19 @@ class EpisodeFile:
         """The control step [s]; public files do not say."""
         value = self.attributes.get('control_dt_s')
         return None if value is None else float(value)
+
+    @property
+    def view(self) -> View | None:
+        """Cameras, their shape and crop, and the size of the frames; None if the file is mute.
+
+        Raises:
+            DatasetError: If what it says is malformed.
+        """
+        try:
+            view = View.from_json(self.attributes.get('view', ''))
+        except ConfigError as error:
+            raise DatasetError(f'{self.path}: {error}') from error
+        return view and replace(view, frame_px=int(self.pixels.shape[1]))   # perhaps converted
 
 
 def _check_shapes(path: Path, pixels: Any, action: Any) -> None:

@@ -111,6 +111,8 @@ def _require_fit(one: EpisodeFile, other: EpisodeFile) -> None:
                               for part in (one, other)))]
     facts += [(name, *(_comparable(part.attributes.get(name)) for part in (one, other)))
               for name in MUST_AGREE]
+    if one.view and other.view and one.view.difference(other.view):
+        facts.append(('view', one.view, other.view))
     for name, first, second in facts:
         if first != second and not (name == 'control_dt_s' and None not in (first, second)
                                     and same_rate(first, second)):
@@ -171,7 +173,9 @@ def _join_attributes(parts: Sequence[EpisodeFile]) -> dict[str, Any]:
     joined = {}
     for name in dict.fromkeys(name for part in parts for name in part.attributes):
         values = [part.attributes[name] for part in parts if name in part.attributes]
-        if len(values) == len(parts) and all(_comparable(value) == _comparable(values[0])
+        if name == 'view':   # compared by `_require_fit`; not known of the whole if not of all
+            joined |= {name: values[0]} if len(values) == len(parts) else {}
+        elif len(values) == len(parts) and all(_comparable(value) == _comparable(values[0])
                                              for value in values):
             joined[name] = values[0]
         elif all(isinstance(value, str) for value in values):

@@ -14,13 +14,15 @@ from lewm_model.errors import BagError, DatasetError, LewmError, MissingPackageE
 from lewm_model.ingest.episode_writer import EpisodeTable, robot_attributes, row_columns
 from lewm_model.ingest.report import BagReport
 from lewm_model.ingest.set_writer import SetWriter
-from lewm_model.recordings.streams import read_frames, read_streams, Streams
+from lewm_model.recordings.pictures import PictureReader
+from lewm_model.recordings.streams import read_streams, Streams
 from lewm_model.recordings.synchronize import synchronize, Synchronized
 from lewm_model.robot import RobotDescription
 import numpy as np
 
 REPORT = 'ingest_report'        # attributes of every file that ingest writes
 SETTINGS = 'ingest_settings'
+VIEW = 'view'                   # attribute: number, shape and crop of the cameras
 
 
 def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: Path,
@@ -121,8 +123,8 @@ def _write(part: Path, bag: Bag, streams: Streams, synchronized: Synchronized,
     """Write the part; return the report with what was found on reading the frames."""
     episodes, table = synchronized.episodes, EpisodeTable()
     known = all(np.isfinite(episode.velocities).all() for episode in episodes)
-    row_of = {int(position): row for row, position in enumerate(
-        np.concatenate([episode.frame_index for episode in episodes]))}
+    frames = np.concatenate([episode.frames for episode in episodes])
+    pictures, written = PictureReader(bag, streams, config.image_size), 0
     with SetWriter(part, np.array(report.lengths), config.image_size,
                    row_columns(robot, with_velocities=known)) as writer:
         start = 0
@@ -133,13 +135,14 @@ def _write(part: Path, bag: Bag, streams: Streams, synchronized: Synchronized,
                 **({'qvel': episode.velocities} if known else {})})
             table.add(f'{report.bag}/{number}', report.bag, report.sha256, episode.stamps_ns)
             start += len(episode.stamps_ns)
-        for position, square in read_frames(bag, streams, list(row_of), size=config.image_size):
-            writer.write_pixels(row_of.pop(position), square[None])
-        if row_of or fingerprint(bag.path) != before:
+        for row, square in pictures.squares(frames):
+            writer.write_pixels(row, square[None])
+            written += 1
+        if written < len(frames) or fingerprint(bag.path) != before:
             raise BagError(f'{bag.path} changed while it was read; ingest it when recording has '
                            f'ended')
         report = replace(report, notes=_notes(bag, streams))
         writer.write_episodes(table.columns())
-        writer.set_attributes({**robot_attributes(robot), SETTINGS: settings,
-                               REPORT: json.dumps(report.to_dict())})
+        writer.set_attributes({**robot_attributes(robot), VIEW: pictures.view.to_json(),
+                               SETTINGS: settings, REPORT: json.dumps(report.to_dict())})
     return report

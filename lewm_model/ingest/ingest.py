@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from lewm_model.bags.bag import find_bags
 from lewm_model.bags.interfaces import import_rosbags
@@ -19,12 +20,20 @@ from lewm_model.config import DataConfig
 from lewm_model.data.episodes import import_h5py
 from lewm_model.errors import DatasetError, LewmError
 from lewm_model.ingest.concatenate import concatenate
-from lewm_model.ingest.convert_bag import convert_bag, hash_bag, read_attribute, REPORT, SETTINGS
+from lewm_model.ingest.convert_bag import (
+    convert_bag,
+    hash_bag,
+    read_attribute,
+    REPORT,
+    SETTINGS,
+    VIEW,
+)
 from lewm_model.ingest.episode_writer import robot_attributes
 from lewm_model.ingest.present import describe_settings, read_present, report_path
 from lewm_model.ingest.report import BagReport, IngestReport
 from lewm_model.ingest.scratch import Scratch, scratch_folder
 from lewm_model.ingest.set_writer import sync_folder
+from lewm_model.ingest.views import leave_out_other_views, view_of_set
 from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_conversions
@@ -77,8 +86,13 @@ def ingest(bags: list[str | Path], robot: RobotDescription, out: str | Path, con
             for done, (index, report) in enumerate(_run(jobs, workers), start=1):
                 found[index] = report
                 on_bag(done, len(paths))
+            held = view_of_set(out) if present else None
+            found, view = leave_out_other_views(found, scratch, held)
             report = _merge(robot, config, present, found)
-            _join(out, scratch, report, robot, config, settings, provenance or {})
+            known = {VIEW: view.to_json()} if view and (held or not present) else {}
+            _join(out, scratch, report, {
+                **robot_attributes(robot), **known, 'task': report.task, SETTINGS: settings},
+                config, provenance or {})
             if scratch.holds_parts():
                 scratch.remove()
     except OSError as error:
@@ -133,8 +147,8 @@ def _merge(robot: RobotDescription, config: DataConfig, present: dict[str, BagRe
                         before=tuple(bag.bag for bag in held))
 
 
-def _join(out: Path, scratch: Scratch, report: IngestReport, robot: RobotDescription,
-          config: DataConfig, settings: str, provenance: dict[str, str]) -> None:
+def _join(out: Path, scratch: Scratch, report: IngestReport, facts: dict[str, Any],
+          config: DataConfig, provenance: dict[str, str]) -> None:
     """Write the set, if there is something new for it, and the report."""
     if not report.rows:
         raise DatasetError(f'no bag gave an episode of at least {config.min_rows} rows:\n'
@@ -146,7 +160,7 @@ def _join(out: Path, scratch: Scratch, report: IngestReport, robot: RobotDescrip
         commands = {name: _joined(read_attribute(out, name) if report.before else '', text)
                     for name, text in provenance.items()}
         concatenate(scratch.whole, sources, {
-            **robot_attributes(robot), 'task': report.task, **commands, SETTINGS: settings,
+            **facts, **commands,
             REPORT: json.dumps([bag.to_dict() for bag in report.bags])},
             extend_first=bool(report.before))
         os.replace(scratch.whole, out)

@@ -14,16 +14,21 @@ from lewm_model.errors import DatasetError
 from lewm_model.ingest.convert_bag import read_attribute, REPORT, SETTINGS
 from lewm_model.ingest.report import BagReport
 from lewm_model.robot import RobotDescription
+from lewm_model.tiles import WHOLE
 import numpy as np
 
 _log = logging.getLogger(__name__)
+_BEFORE_CROPS = {'crop': list(WHOLE), 'cameras': []}   # what older sets do not say
 _NO_EFFECT = ('max_rate', 'stop_rate', 'camera_info_topic')   # of a robot, on recorded rows
 
 
 def describe_settings(robot: RobotDescription, config: DataConfig) -> str:
     """Return everything that the rows of a set depend on besides the bags, as JSON."""
-    return json.dumps({'lewm_ros': __version__, 'data': config.to_dict(),
-                       'robot': asdict(robot)}, default=_plain, sort_keys=True)
+    facts = asdict(robot)
+    for camera in facts['cameras']:
+        del camera['info_topic']   # no effect on recorded rows, as _NO_EFFECT
+    return json.dumps({'lewm_ros': __version__, 'data': config.to_dict(), 'robot': facts},
+                      default=_plain, sort_keys=True)
 
 
 def read_present(path: Path, settings: str) -> dict[str, BagReport]:
@@ -58,6 +63,7 @@ def _require_same(path: Path, settings: str) -> None:
         raise DatasetError(f'{path} exists and does not say how it was made, so nothing can be '
                            f'added to it; choose another name or replace it with --force')
     before, now = json.loads(text), json.loads(settings)
+    before['robot'] = {**_BEFORE_CROPS, **before['robot']}
     changes = [f'{name}: {before[group][name]!r} there, {now[group][name]!r} now'
                for group in ('data', 'robot') for name in before[group]
                if name in now[group] and name not in _NO_EFFECT

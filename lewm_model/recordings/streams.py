@@ -1,22 +1,20 @@
 """One recording as the streams LeWM needs: frame stamps, measured states, actions.
 
 One clock for each topic, chosen in the robot description: the header's capture time, or the time
-of recording for messages without a header. Frames stay in the bag until `read_frames` decodes
+of recording for messages without a header. Frames stay in the bag until `pictures` decodes
 the wanted ones, so memory does not grow with the camera's rate.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 import struct
 from typing import Any
 
 from lewm_model.bags.bag import Bag, header_stamp_ns
-from lewm_model.errors import BagError, ImageError
-from lewm_model.image_headers import read_header
-from lewm_model.images import square_from_compressed, square_from_raw
+from lewm_model.errors import BagError
 from lewm_model.recordings.commands import ActionReader, EXECUTED_TYPE
 from lewm_model.recordings.episode_marks import (  # also for those who write bags
     EPISODE_TOPIC,
@@ -34,17 +32,23 @@ from lewm_model.recordings.stream_checks import (
     find_topic,
 )
 from lewm_model.recordings.timeline import clock_runs, zero_among_others
-from lewm_model.robot import (
-    COMPRESSED_IMAGE,
-    HEADERLESS,
-    IMAGE_TYPES,
-    JOINT_STATE,
-    RobotDescription,
-)
+from lewm_model.robot import HEADERLESS, IMAGE_TYPES, JOINT_STATE, RobotDescription
+from lewm_model.tiles import Crop, WHOLE
 import numpy as np
 
 JOINT_STATE_TYPE = JOINT_STATE
-_ASPECT_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class CameraFrames:
+    """The frames of a further camera, sorted by run and stamp; like those of `Streams`."""
+
+    topic: str
+    type: str
+    crop: Crop
+    index: np.ndarray       # int64 (F,), position of each frame on its topic
+    stamps_ns: np.ndarray   # int64 (F,)
+    runs: np.ndarray        # int64 (F,), run of each
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Streams:
     """
 
     name: str                        # of the bag
-    image_topic: str                 # as recorded
+    image_topic: str                 # as recorded, of the camera that leads
     image_type: str
     frame_index: np.ndarray          # int64 (F,), position of each frame on its topic
     frame_stamps_ns: np.ndarray      # int64 (F,)
@@ -75,6 +79,8 @@ class Streams:
     mark_runs: np.ndarray | None = None         # int64 (E,), the first mark of each run: ever
     unstamped: int = 0               # further frames, left out because their stamp is zero
     assume_encoding: str = ''        # of images that do not say their colours
+    crop: Crop = WHOLE               # of the pictures of the first camera
+    others: tuple[CameraFrames, ...] = ()   # the further cameras
     notes: tuple[str, ...] = ()      # what was not as it should be, with numbers
 
     def split(self) -> tuple[Streams, ...]:
@@ -91,7 +97,10 @@ class Streams:
                   'mark_runs': ('mark_stamps_ns', 'mark_active')}
         kept = {name: getattr(self, name)[getattr(self, runs) == run]
                 for runs, names in groups.items() for name in names}
-        return replace(self, **kept, **dict.fromkeys(groups), unstamped=0)
+        others = tuple(replace(other, index=other.index[other.runs == run],
+                               stamps_ns=other.stamps_ns[other.runs == run],
+                               runs=other.runs[other.runs == run]) for other in self.others)
+        return replace(self, **kept, **dict.fromkeys(groups), others=others, unstamped=0)
 
 
 def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
@@ -103,8 +112,9 @@ def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
     """
     action_types = (EXECUTED_TYPE,) if robot.executed_topic else (robot.command_topics[0].type,)
     topics = {
-        'image': find_topic(bag, robot, robot.image_topic, 'image_topic',
-                            (robot.image_type,) if robot.image_type else IMAGE_TYPES),
+        **{camera_role(place): find_topic(bag, robot, camera.topic, 'image_topic',
+                                          (camera.type,) if camera.type else IMAGE_TYPES)
+           for place, camera in enumerate(robot.all_cameras)},
         'state': find_topic(bag, robot, robot.joint_state_topic, 'joint_state_topic',
                             (robot.state_type,)),
         'command': find_topic(bag, robot, robot.action_topics[0],
@@ -120,6 +130,9 @@ def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
     # who sent a message shows in its frame_id only; joints are told apart by their names
     senders: dict[str, set[bytes]] = {role: set() for role, (_, kind) in topics.items()
                                       if kind not in (*HEADERLESS, JOINT_STATE)}
+    clocks = {'state': robot.clocks.state, 'command': robot.clocks.command,
+              **{camera_role(place): robot.camera_clock(place)
+                 for place in range(len(robot.all_cameras))}}
     events: list[tuple[int, int, object]] = []
     damaged: dict[str, list[BagError]] = {}   # messages that are left out, by topic
 
@@ -131,17 +144,18 @@ def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
             return None
 
     for position, (topic, kind, received, raw) in enumerate(
-            _messages(bag, {*role_of, *marks})):
+            messages(bag, {*role_of, *marks})):
         role = role_of.get((topic, kind))
-        message = None if role == 'image' else decode(topic, kind, raw)
-        if message is None and role != 'image':
+        is_image = kind in IMAGE_TYPES
+        message = None if is_image else decode(topic, kind, raw)
+        if message is None and not is_image:
             continue
         if role is None:
             events.append((position, _stamp(bag, topic, raw),
                            message if kind == EPISODE_TYPE else None))
-        elif (role == 'image' or (role == 'state' and states.add(message))
+        elif (is_image or (role == 'state' and states.add(message))
               or (role == 'command' and actions.add(message))):
-            seen[role].extend((position, received if getattr(robot.clocks, role) == 'receive'
+            seen[role].extend((position, received if clocks[role] == 'receive'
                                else _stamp(bag, topic, raw)))
             if role in senders:
                 senders[role].add(frame_id(raw))
@@ -192,61 +206,21 @@ def _assemble(bag: Bag, robot: RobotDescription, topics: dict[str, tuple[str, st
         mark_stamps_ns=mark_stamps, mark_active=mark_active, mark_runs=mark_runs,
         tasks=tuple(sorted({message.task for *_, message in events if message is not None})),
         unstamped=int((~kept['image']).sum()), assume_encoding=robot.assume_encoding,
+        crop=robot.all_cameras[0].crop,
+        others=tuple(CameraFrames(
+            *topics[role], robot.all_cameras[place].crop, index[role][order[role]],
+            stamps[role][order[role]], runs[role][order[role]])
+            for place in range(1, len(robot.all_cameras))
+            for role in (camera_role(place),)),
         notes=describe_streams(robot, topics, stamps, runs, kept, states, actions))
 
 
-def read_frames(bag: Bag, streams: Streams, wanted: Sequence[int], *, size: int | None = None
-                ) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode the wanted frames, in recorded order, each by what it says of itself.
-
-    Encoding and size may change from frame to frame. The shape of the view (width to height) may
-    not: rows are squeezed to a square, so the same thing would look different.
-
-    Args:
-        bag: The recording that `streams` was read from.
-        streams: For topic and type.
-        wanted: Positions on the image topic, values of `frame_index`.
-        size: Side of the square that is yielded [px]; None: the picture as it is.
-
-    Yields:
-        (position, rgb uint8 (H, W, 3)).
-
-    Raises:
-        ImageError: Names the bag and the frame that cannot be decoded or has another shape.
-    """
-    remaining, first = set(map(int, wanted)), None
-    for position, (*_, raw) in enumerate(
-            _messages(bag, {(streams.image_topic, streams.image_type)})):
-        if not remaining:
-            return
-        if position not in remaining:
-            continue
-        remaining.remove(position)
-        message = bag.decode(raw, streams.image_type)
-        try:
-            if streams.image_type == COMPRESSED_IMAGE:
-                content = message.data.tobytes()
-                header = read_header(content, message.format)
-                view = (header.width, header.height)
-                rgb = square_from_compressed(content, message.format, size=size, header=header)
-            else:
-                view = (message.width, message.height)
-                rgb = square_from_raw(
-                    message.encoding, message.height, message.width, message.step,
-                    bool(message.is_bigendian), message.data, size=size,
-                    assume_encoding=streams.assume_encoding)
-            first = first or view
-            if abs(view[0] * first[1] / (view[1] * first[0]) - 1) > _ASPECT_TOLERANCE:
-                raise ImageError(f'the view changes its shape from {first[0]}x{first[1]} to '
-                                 f'{view[0]}x{view[1]} px; record each camera setting into a bag '
-                                 f'of its own')
-        except ImageError as error:
-            raise ImageError(f'{bag.path}: frame {position} of {streams.image_topic}: '
-                             f'{error}') from error
-        yield position, rgb
+def camera_role(place: int) -> str:
+    """Name the stream of a camera among the roles of a recording."""
+    return 'image' if not place else f'image {place + 1}'
 
 
-def _messages(bag: Bag, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, str, int, bytes]]:
+def messages(bag: Bag, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, str, int, bytes]]:
     """Yield (topic, type, receive time [ns], CDR bytes) of the wanted (topic, type) pairs."""
     types = dict(wanted)
     for topic, received, raw in bag.raw_messages(

@@ -21,6 +21,7 @@ TOO_FAST = 'camera faster than the control rate'
 NO_JOINTS = 'no joint state close enough before and after'
 NO_ACTION = 'no executed command in force'
 UNSTAMPED = 'header stamp zero among others'
+NO_VIEW = 'no frame of another camera close enough'
 TOO_SHORT = 'episode shorter than min_rows'
 
 
@@ -33,6 +34,13 @@ class EpisodeRows:
     positions: np.ndarray     # float64 (n, P)
     velocities: np.ndarray    # float64 (n, P), NaN where the robot reports none
     actions: np.ndarray       # float64 (n, A), robot units, the last row NaN
+    other_index: np.ndarray | None = None   # int64 (n, C - 1), frames of the further cameras
+
+    @property
+    def frames(self) -> np.ndarray:
+        """The frames of all cameras on their topics, int64 (n, C)."""
+        first = self.frame_index[:, None]
+        return first if self.other_index is None else np.hstack([first, self.other_index])
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ def synchronize(streams: Streams, config: DataConfig) -> Synchronized:
     """Put a recording on the control grid.
 
     Frames: each is a row if the camera runs at the control rate; of a faster camera the frames
-    nearest to an even grid. State: linear between the neighbours of the stamp. Action:
+    nearest to an even grid. Of further cameras the frame nearest to that of the first, at most
+    half a control step away. State: linear between the neighbours of the stamp. Action:
     zero-order hold. Gaps over `max_gap` control steps, episode marks, clocks that jump back and
     commands that ran out split the recording; nothing is ever interpolated or held across an
     episode mark or a jump.
@@ -93,6 +102,8 @@ def _synchronize_run(streams: Streams, config: DataConfig, dt_ns: int
         skipped = np.setdiff1d(part, part[_on_grid(stamps[part], dt_ns)], assume_unique=True)
         dropped_for[skipped] = TOO_FAST
 
+    others, complete = _others_at(streams, stamps, mark, dt_ns // 2)
+    dropped_for[~complete & (dropped_for == '')] = NO_VIEW
     positions, velocities, known = _joints_at(streams, stamps, mark, max_gap_ns)
     dropped_for[~known & (dropped_for == '')] = NO_JOINTS
     actions = _actions_from(streams, stamps, mark, dt_ns)
@@ -110,7 +121,8 @@ def _synchronize_run(streams: Streams, config: DataConfig, dt_ns: int
             leaving[-1] = np.nan
             episodes.append(EpisodeRows(
                 frame_index=streams.frame_index[run], stamps_ns=stamps[run],
-                positions=positions[run], velocities=velocities[run], actions=leaving))
+                positions=positions[run], velocities=velocities[run], actions=leaving,
+                other_index=others[run] if streams.others else None))
     return episodes, dropped_for
 
 
@@ -154,6 +166,26 @@ def _on_grid(stamps: np.ndarray, dt_ns: int) -> np.ndarray:
         if stamps[index] - stamps[kept[-1]] >= 0.5 * dt_ns:
             kept.append(index)
     return np.array(kept)
+
+
+def _others_at(streams: Streams, stamps: np.ndarray, mark: np.ndarray, tolerance_ns: int
+               ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest frame of each further camera, and where all are near enough."""
+    index = np.zeros((len(stamps), len(streams.others)), np.int64)
+    complete = np.ones(len(stamps), dtype=bool)
+    for column, camera in enumerate(streams.others):
+        times = camera.stamps_ns
+        if not len(times):
+            complete[:] = False
+            continue
+        after = np.clip(np.searchsorted(times, stamps), 0, len(times) - 1)
+        before = np.clip(after - 1, 0, None)
+        near = np.where(np.abs(stamps - times[before]) <= np.abs(times[after] - stamps),
+                        before, after)
+        index[:, column] = camera.index[near]
+        complete &= (np.abs(times[near] - stamps) <= tolerance_ns) & (
+            _mark(streams, times)[near] == mark)
+    return index, complete
 
 
 def _joints_at(streams: Streams, stamps: np.ndarray, mark: np.ndarray, max_gap_ns: float

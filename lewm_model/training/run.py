@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+import logging
 from pathlib import Path
 import platform
 from typing import Any
@@ -25,6 +26,7 @@ from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
 
+_log = logging.getLogger(__name__)
 HEALTH_CLIPS = 512   # enough for a probe on D + 1 inputs; well under a second on a CPU
 
 
@@ -74,6 +76,11 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
     group = group or Group()
     model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
     transform = FrameTransform(model_config.image_size)
+    if data.pixels.shape[1] < model_config.image_size:
+        _log.warning('the frames of %s are stored at %d px and enlarged to the %d px of the '
+                     'model, which adds nothing to see (the live picture will be treated alike); '
+                     'ingest them with --image-size %d, or train a model of their size',
+                     data.path, data.pixels.shape[1], *2 * (model_config.image_size,))
     normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
     window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
     if recipe.train.split == 'clips':
@@ -134,6 +141,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
         action_names=tuple(data.attributes['action_names']),
         action_min=np.asarray(data.attributes['action_min'], dtype=np.float32),
         action_max=np.asarray(data.attributes['action_max'], dtype=np.float32),
+        view=data.view,
         control_dt_s=data.control_dt_s, robot=data.attributes['robot'],
         task=data.attributes.get('task', ''),
         # "Reached" is as near as two frames one control step apart: it needs no simulator.

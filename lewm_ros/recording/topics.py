@@ -10,8 +10,9 @@ from lewm_model.errors import BagError, ConfigError
 from lewm_model.robot import RobotDescription
 from lewm_ros.recording.bag_writer import RecordedTopic
 from lewm_ros.recording.message_definitions import message_definition
+from lewm_ros.wire.qos import offered_qos
 from lewm_ros.wire.robot_interface import EXECUTED_TOPIC
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 EPISODE_TOPIC, EPISODE_TYPE = 'episode_info', 'lewm_ros/msg/EpisodeInfo'
@@ -31,7 +32,7 @@ def wanted_topics(robot: RobotDescription, extra: str) -> list[str]:
     for name in more:
         if not name.strip('/').replace('/', '').replace('_', '').isalnum():
             raise ConfigError(f'extra_topics are topic names separated by commas, got {name!r}')
-    names = [*required_topics(robot), robot.camera_info_topic,
+    names = [*required_topics(robot), *(camera.info_topic for camera in robot.all_cameras),
              *(command.topic for command in robot.command_topics),
              robot.executed_topic or EXECUTED_TOPIC, *_ALWAYS, *more]
     return [name for name in dict.fromkeys(names) if name and name.strip('/') != EPISODE_TOPIC]
@@ -39,7 +40,8 @@ def wanted_topics(robot: RobotDescription, extra: str) -> list[str]:
 
 def required_topics(robot: RobotDescription) -> list[str]:
     """Return the topics without which there is nothing to learn from."""
-    return [robot.image_topic, robot.joint_state_topic, *robot.action_topics]
+    return [*(camera.topic for camera in robot.all_cameras), robot.joint_state_topic,
+            *robot.action_topics]
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,9 @@ class Depths:
 
 
 def reader_qos(publishers: Sequence[TopicEndpointInfo], kind: str, depths: Depths) -> QoSProfile:
-    """Return the profile that matches every publisher and asks for as much as all of them offer.
-
-    Reliable only if all are: a reliable reader gets nothing from a best-effort writer. The same
-    for transient local, which brings what was said before we came.
-    """
-    offered = [info.qos_profile for info in publishers]
-    reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
-    latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
-    depth = depths.large if kind.rpartition('/')[2] in _LARGE else depths.small
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=(DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE))
+    """Return the profile that loses nothing of these publishers."""
+    return offered_qos(publishers,
+                       depths.large if kind.rpartition('/')[2] in _LARGE else depths.small)
 
 
 def recorded_topic(name: str, publishers: Sequence[TopicEndpointInfo]) -> RecordedTopic:
