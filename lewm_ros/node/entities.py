@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lewm_ros.node.guard import Guard
+from lewm_ros.node.readers import hear_everyone, OfferedReader
 from rclpy.node import Node
 
 
@@ -29,6 +30,20 @@ class Entities:
             kind, topic, self._guard.listener(callback, f'message on {topic}'), profile,
             **options)
         return self.own(made, self._node.destroy_subscription)
+
+    def stream(self, kind: type, topic: str, callback: Callable[[Any], None], *,
+               depth: int) -> OfferedReader:
+        """Read what somebody else publishes, as they offer it, until the state is left."""
+        made = OfferedReader(self._node, kind, topic, self._guard.listener(
+            callback, f'message on {topic}'), depth=depth, guard=self._guard)
+        return self.own(made, OfferedReader.close)
+
+    def everyone(self, kind: type, topic: str, callback: Callable[[Any], None],
+                 **options: Any) -> None:
+        """Read small messages of which none may be missed; see `hear_everyone`."""
+        for made in hear_everyone(self._node, kind, topic, self._guard.listener(
+                callback, f'message on {topic}'), **options):
+            self.own(made, self._node.destroy_subscription)
 
     def timer(self, period_s: float, callback: Callable[[], None], **options: Any) -> Any:
         """Call back until the state is left."""

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from lewm_model.errors import ConfigError
+from lewm_ros.node.guard import Guard
 from lewm_ros.wire.qos import EVERY_OFFER, offered_qos
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
@@ -52,6 +53,7 @@ class OfferedReader:
         topic: Relative to the node's namespace, or absolute.
         callback: Gets every message.
         depth: How many messages may wait for the executor.
+        guard: Catches what the look at the publishers raises.
 
     Attributes:
         profile: The present quality of service.
@@ -59,7 +61,7 @@ class OfferedReader:
     """
 
     def __init__(self, node: Node, kind: type, topic: str, callback: Callable[[Any], None], *,
-                 depth: int) -> None:
+                 depth: int, guard: Guard | None = None) -> None:
         self.topic = node.resolve_topic_name(topic)
         self.received = 0
         self._name = topic      # the middleware remaps what it is given, so not what it was
@@ -69,7 +71,8 @@ class OfferedReader:
         self._newest_s = time.monotonic()
         self._subscription: Subscription | None = None
         self._subscribe(self._wanted(()))
-        self._timer = node.create_timer(_LOOK_S, self.look,
+        look = guard.listener(self.look, f'publishers of {self.topic}') if guard else self.look
+        self._timer = node.create_timer(_LOOK_S, look,
                                         clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.look()
 
