@@ -147,12 +147,16 @@ class DataConfig(Config):
     control_dt_s: float = 0.05       # one row per control step [s]
     max_gap: float = 1.5             # frame gaps above this many periods split an episode
     min_rows: int = 20               # shorter episodes hold no training clip and are dropped
+    max_bad_share: float = 0.1       # of a topic's messages may be broken and left out; a bag
+    #                                  with more is refused
 
     def __post_init__(self) -> None:
         require(self.image_size >= 8, 'DataConfig.image_size', 'at least 8', self.image_size)
         require(self.control_dt_s > 0, 'DataConfig.control_dt_s', 'positive', self.control_dt_s)
         require(self.max_gap > 1, 'DataConfig.max_gap', 'above 1', self.max_gap)
         require(self.min_rows >= 2, 'DataConfig.min_rows', 'at least 2', self.min_rows)
+        require(0 <= self.max_bad_share <= 1, 'DataConfig.max_bad_share', 'in [0, 1]',
+                self.max_bad_share)
 
 
 @dataclass(frozen=True)

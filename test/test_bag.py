@@ -83,7 +83,7 @@ def test_discarded_episodes_are_known_from_their_start(tmp_path):
      r"topic 'image' \(joint_state_topic\) has type sensor_msgs/msg/Image, expected "
      r'sensor_msgs/msg/JointState'),
     ({'joint_names': ['shoulder', 'elbow']},
-     'no message on /joint_states has positions for all of shoulder, elbow; the first one names '
+     'no message on /joint_states has a position for elbow; the first one names '
      'shoulder, wrist'),
     ({'interface': 'joint_position'}, 'are joint_velocity, .* takes joint_position'),
 ])

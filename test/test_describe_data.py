@@ -183,8 +183,23 @@ def test_a_frozen_camera_is_found(tmp_path):
     state[50:55] = state[50]
     resting = replace(frozen, columns={**file.columns, 'proprio': state})
     assert problems(resting) == ''
+    assert 'FROZEN' in problems(frozen)
     blind = replace(frozen, columns={'stamp_ns': file.columns['stamp_ns']})
     assert 'the camera was frozen, or the robot at rest' in problems(blind)
+
+
+def test_motion_too_slow_to_show_is_no_frozen_camera(tmp_path):
+    """Most pictures are equal and change by as little as ever: said, but no problem."""
+    file = make(tmp_path / 'a.h5', state=True)
+    pixels = np.zeros_like(np.array(file.pixels))
+    for row in range(len(pixels)):
+        pixels[row, :, row % ROWS // 8] = 200     # a bar that moves a pixel in eight rows
+    slow = replace(file, pixels=pixels)
+    texts = [finding.text for finding in check_data_set(slow)]
+    assert any('the motion is too slow to show at' in text for text in texts)
+    assert 'FROZEN' not in problems(slow)
+    pixels[3 * ROWS:4 * ROWS] = pixels[3 * ROWS]   # and then it stands for an episode
+    assert 'FROZEN' in problems(replace(file, pixels=pixels))
 
 
 def test_large_sets_are_sampled(tmp_path):

@@ -1,3 +1,4 @@
+import fcntl
 import hashlib
 import json
 
@@ -153,8 +154,20 @@ def test_unreadable_files_say_how_to_get_one(tmp_path):
     with pytest.raises(DatasetError, match='does not exist; make one with "lewm ingest"'):
         EpisodeFile.open(tmp_path / 'a.h5')
     (tmp_path / 'b.h5').write_bytes(b'no')
-    with pytest.raises(DatasetError, match='cannot be read as HDF5'):
+    with pytest.raises(DatasetError, match='b.h5 is no HDF5 file; name a data set of "lewm ing'):
         EpisodeFile.open(tmp_path / 'b.h5')
+    (tmp_path / 'c.h5').write_bytes(b'\x89HDF\r\n\x1a\n' + bytes(600))
+    with pytest.raises(DatasetError, match='cannot be read as HDF5.*ingest it again'):
+        EpisodeFile.open(tmp_path / 'c.h5')
+
+
+def test_a_file_that_is_being_written_is_locked_not_damaged(tmp_path):
+    """Another process has it open; making it anew would be the wrong advice."""
+    h5py.File(tmp_path / 'a.h5', 'w').close()
+    with (tmp_path / 'a.h5').open('rb') as other:
+        fcntl.flock(other, fcntl.LOCK_EX)   # as HDF5 does while it writes
+        with pytest.raises(DatasetError, match='is locked: another process has it open for wri'):
+            EpisodeFile.open(tmp_path / 'a.h5')
 
 
 def test_public_files_without_our_extras_are_read(tmp_path):

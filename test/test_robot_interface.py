@@ -7,6 +7,8 @@ from types import ModuleType
 from bag_factory import robot
 from lewm_model.bags.interfaces import default_typestore
 from lewm_model.recordings.commands import ActionReader
+from lewm_model.recordings.merge_commands import merge_commands
+from lewm_model.robot_commands import CommandTopic
 import numpy as np
 import pytest
 
@@ -82,14 +84,13 @@ def from_wire(message, kind: str):
 
 def read_offline(arm: RobotDescription, messages: list, stamps_ns: list[int]):
     """Return (stamps, ends, actions) as ingest reads these messages from a bag."""
-    reader = ActionReader(arm, arm.command_type, 'bag', arm.command_topic)
+    [command] = arm.command_topics
+    reader = ActionReader(arm, command)
     for message in messages:
-        assert reader.add(from_wire(message, arm.command_type))
-    assert reader.skipped == reader.partial == 0
-    count = len(messages)
-    starts, ends, actions, _ = reader.arrays(np.arange(count), np.array(stamps_ns),
-                                             np.zeros(count, int))
-    return starts, ends, actions
+        assert reader.add(from_wire(message, command.type))
+    reader.check('bag', command.topic, 0)
+    merged = merge_commands(arm, reader.orders, np.array(stamps_ns), np.zeros(len(messages), int))
+    return merged.starts_ns, merged.ends_ns, merged.actions
 
 
 @pytest.mark.parametrize(('interface', 'kind'), PAIRS)
@@ -120,10 +121,9 @@ def test_executed_commands_tell_the_robots_interface_and_ingest_believes_them(in
         ExecutedStep(stamp_ns=STAMP_NS, requested=action + 1, executed=action), names=live.names,
         interface=live.code)
     executed_type = 'lewm_ros/msg/ExecutedCommand'
-    reader = ActionReader(arm, executed_type, 'bag', 'executed_command')
+    reader = ActionReader(arm, CommandTopic('executed_command', executed_type, arm.joint_names))
     assert reader.add(from_wire(message, executed_type))
-    read = reader.arrays(np.arange(1), np.array([STAMP_NS]), np.zeros(1, int))[2]
-    np.testing.assert_array_equal(read[0], action)
+    np.testing.assert_array_equal(reader.orders[0].actions[0][2], action)
     assert msg_to_executed(message, live.names, live.code)[1].tolist() == [0.25, -1.5]
     with pytest.raises(ShapeError, match=f'has interface {live.code}, this robot takes'):
         msg_to_executed(message, live.names, live.code + 1)

@@ -67,7 +67,7 @@ def test_a_cancelled_trajectory_leaves_an_unknown_action(tmp_path):
 
     assert [list(episode.frame_index) for episode in result.episodes] == [
         [0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
-    assert any('1 messages for some of the joints or none' in note for note in result.notes)
+    assert any('1 messages that cancel a trajectory' in note for note in result.notes)
 
 
 @pytest.mark.parametrize(('interface', 'values'), [
@@ -100,7 +100,7 @@ def test_commands_sent_by_hand_are_held_until_the_controller_times_out(tmp_path)
     result = rows(factory, tmp_path, arm)
     [episode] = result.episodes
     np.testing.assert_array_equal(episode.actions[:-1, 0], [1, 1, 3, 3, 3, 3, 3])
-    assert result.dropped == {'no executed command in force': 12}
+    assert result.dropped == {'no command in force, the last one ran out': 12}
 
 
 def test_a_command_of_another_length_is_refused(tmp_path):
@@ -108,7 +108,8 @@ def test_a_command_of_another_length_is_refused(tmp_path):
     factory = StreamFactory().steps(4)
     factory.array(at(0), (1, 2, 3))
     arm = robot(executed_topic='', clocks={'command': 'receive'})
-    with pytest.raises(BagError, match='has 3 values, robot .arm. has 2 joints: shoulder, wrist'):
+    with pytest.raises(BagError, match='1 of 1 commands on /commands .* has 3 values for the '
+                       '2 joints shoulder, wrist'):
         read(factory, tmp_path, arm)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from lewm_model.bags.storage import Channel, RecordedFile, unpack_message
 from lewm_model.bags.unpack import SQLITE_MAGIC, Unpacker
 from lewm_model.errors import BagError, LewmError
 
+_ROS1_MAGIC = b'#ROSBAG V'
 _MAX_NOTES = 200     # a file may have millions of damaged pieces
 
 
@@ -249,6 +250,15 @@ def header_stamp_ns(raw: bytes) -> int:
     return seconds * 1_000_000_000 + nanoseconds
 
 
+def _refuse_ros1(path: Path) -> None:
+    """Say what to do with recordings of ROS 1, which are single files."""
+    for file in sorted(path.glob('*.bag')) if path.is_dir() else [path]:
+        with suppress(OSError), file.open('rb') as stream:
+            if stream.read(len(_ROS1_MAGIC)) == _ROS1_MAGIC:
+                raise BagError(f'{file} is a bag of ROS 1; convert it with: rosbags-convert --src '
+                               f'{file} --dst {file.with_suffix("")} --dst-storage mcap')
+
+
 def find_bags(paths: list[str | Path]) -> list[Path]:
     """Expand folders of bags to the bags inside, sorted by name; a bag stands for itself.
 
@@ -262,6 +272,7 @@ def find_bags(paths: list[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise BagError(f'{path} does not exist; give a bag folder or a folder of them')
+        _refuse_ros1(path)
         if is_bag_folder(path) or (path.is_file() and is_recorded(path)):
             found.append(path)
             continue

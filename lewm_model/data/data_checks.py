@@ -185,6 +185,32 @@ def _hash(values: np.ndarray) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(values)).digest()
 
 
+@dataclass
+class _Motion:
+    """How pictures follow the robot: what tells a frozen camera from motion too slow to show."""
+
+    steps: list[float]            # of the robot, where pictures changed, in spreads of the state
+    changes: list[float]          # mean difference of pictures that differ from the one before
+    held: list[float]             # motion of the robot over each stretch of equal pictures
+    after: list[float]            # change of the picture at the end of each stretch
+    equal: int = 0                # frames that are equal to the one before though it moved
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the camera stood still while the robot moved.
+
+        While pictures are equal, a robot that is seen moves less than where they change. If most
+        are equal, in stretches of about one length that end in small changes, the motion is too
+        slow to show.
+        """
+        if not self.held or not self.changes:
+            return bool(self.held)
+        slow = (self.equal > len(self.changes)
+                and max(self.after, default=0) <= 3 * np.median(self.changes)
+                and max(self.held) <= 4 * np.median(self.held))
+        return not slow and max(self.held) > 1.5 * np.median(self.steps)
+
+
 def _check_frozen(file: EpisodeFile, max_frames: int) -> list[Finding]:
     chosen = spread_episodes(file, max_frames)
     state = next((np.asarray(file.columns[name]).reshape(len(file), -1)
@@ -192,30 +218,46 @@ def _check_frozen(file: EpisodeFile, max_frames: int) -> list[Finding]:
     if state is not None:
         state = np.where(np.isfinite(state), state, 0)
     spread = None if state is None else state.std(axis=0)
-    pairs = equal = moving = longest = 0
+    pairs = equal = longest = 0
     longest_at = first_moving = -1
+    motion = _Motion([], [], [], [])
     for episode in chosen:
         offset, length = int(file.ep_offset[episode]), int(file.ep_len[episode])
-        before, run = None, 0
+        before, run, held = None, 0, 0.0
         for row in range(offset, offset + length):
             picture = np.asarray(file.pixels[row])
             same = before is not None and np.array_equal(picture, before)
+            step = 0.0 if state is None or before is None else float(
+                np.max(np.abs(state[row] - state[row - 1]) / np.maximum(spread, 1e-12)))
+            if before is not None and not same:
+                motion.steps.append(step)
+                motion.changes.append(float(np.abs(picture.astype(int) - before).mean()))
+                if held:
+                    motion.held.append(held)
+                    motion.after.append(motion.changes[-1])
+                held = 0.0
             run = run + 1 if same else 0
             if run > longest:
                 longest, longest_at = run, row - run
             pairs += before is not None
             equal += same
-            if same and state is not None and (
-                    np.abs(state[row] - state[row - 1]) > _STILL * spread).any():
-                moving += 1
+            if same and step > _STILL:
+                held += step
+                motion.equal += 1
                 first_moving = row if first_moving < 0 else first_moving
             before = picture
+        motion.held += [held] if held else []    # to the end of the episode
     text = f'{equal} of {pairs} frames looked at are equal to the frame before'
     if equal:
         text += f', at most {longest} in a row after {place_of(file, longest_at)}'
-    if moving:
-        text += (f'; in {moving} of them the robot moved, first at '
-                 f'{place_of(file, first_moving)}: the camera was FROZEN')
+    frozen = motion.frozen
+    if motion.equal:
+        height, width = file.pixels.shape[1:3]
+        text += (f'; in {motion.equal} of them the robot moved, first at '
+                 f'{place_of(file, first_moving)}: ' + (
+                     'the camera was FROZEN' if frozen else
+                     f'the motion is too slow to show at {width}x{height} px, or the camera '
+                     f'repeats frames; ingest with a larger --image-size or control_dt_s'))
     elif equal and state is None:
         text += '; the camera was frozen, or the robot at rest'
-    return [Finding(text, bool(moving) or (state is None and equal > 0))]
+    return [Finding(text, frozen or (state is None and equal > 0))]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.data.columns import content_ids, episode_table, file_columns
-from lewm_model.data.rows import import_h5py, open_rows, Rows
+from lewm_model.data.rows import import_h5py, open_rows, Rows, unreadable
 from lewm_model.errors import ConfigError, DatasetError, LewmError
 from lewm_model.view import View
 import numpy as np
@@ -67,8 +67,7 @@ class EpisodeFile:
         except LewmError:
             raise
         except Exception as error:  # of damaged files h5py raises nearly any kind
-            raise DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was '
-                               f'not finished, ingest it again') from error
+            raise unreadable(path, error) from error
 
     @classmethod
     def _read(cls, path: Path, file: Any) -> EpisodeFile:

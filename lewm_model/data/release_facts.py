@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lewm_model.data.rows import import_h5py, require_filters
+from lewm_model.data.rows import import_h5py, require_filters, unreadable
 from lewm_model.errors import DatasetError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.world_model import LeWorldModel
@@ -81,7 +81,7 @@ def _open(path: str | Path, *columns: str) -> Any:
     try:
         file = h5py.File(path, 'r')
     except OSError as error:
-        raise DatasetError(f'{path} cannot be read as HDF5: {error}') from error
+        raise unreadable(path, error) from error
     missing = [name for name in columns if name not in file]
     if missing:
         found = ', '.join(file)

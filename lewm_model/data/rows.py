@@ -27,6 +27,20 @@ def import_h5py() -> Any:
     return h5py
 
 
+def unreadable(path: str | Path, error: Exception) -> DatasetError:
+    """Say why a data set file cannot be read, and what helps."""
+    if 'unable to lock file' in str(error):
+        return DatasetError(
+            f'{path} is locked: another process has it open for writing. Wait until it is done; '
+            f'if there is none, the file system cannot lock: set HDF5_USE_FILE_LOCKING=FALSE')
+    if 'file signature not found' in str(error):
+        return DatasetError(
+            f'{path} is no HDF5 file; name a data set of "lewm ingest" or "lewm import-lerobot" '
+            f'(if it was meant to be one, it is damaged: ingest it again)')
+    return DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was not '
+                        f'finished, ingest it again')
+
+
 def import_blosc() -> Any:
     """Return hdf5plugin, which registers the Blosc filters with h5py, or say how to install it."""
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lewm_model.bags.bag import Bag
 from lewm_model.bags.files import recorded_files, sha256_of
 from lewm_model.config import DataConfig
-from lewm_model.data.episodes import import_h5py
+from lewm_model.data.rows import import_h5py, unreadable
 from lewm_model.errors import BagError, DatasetError, LewmError, MissingPackageError
 from lewm_model.ingest.episode_writer import EpisodeTable, robot_attributes, row_columns
 from lewm_model.ingest.report import BagReport
@@ -53,7 +53,7 @@ def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: P
             report = _finished(part, sha256, settings)
             if report is not None:
                 return report
-            streams = read_streams(bag, robot)
+            streams = read_streams(bag, robot, max_bad_share=config.max_bad_share)
             notes = _notes(bag, streams)
             synchronized = synchronize(streams, config)
             report = BagReport(
@@ -94,8 +94,7 @@ def read_attribute(path: Path, name: str) -> str:
     except MissingPackageError:
         raise
     except Exception as error:  # of damaged files h5py raises nearly any kind
-        raise DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was not '
-                           f'finished, ingest it again') from error
+        raise unreadable(path, error) from error
 
 
 def _notes(bag: Bag, streams: Streams) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ import numpy as np
 
 _log = logging.getLogger(__name__)
 _BEFORE_CROPS = {'crop': list(WHOLE), 'cameras': []}   # what older sets do not say
-_NO_EFFECT = ('max_rate', 'stop_rate', 'camera_info_topic')   # of a robot, on recorded rows
+# on recorded rows; of robot and data settings
+_NO_EFFECT = ('max_rate', 'stop_rate', 'camera_info_topic', 'max_bad_share')
 
 
 def describe_settings(robot: RobotDescription, config: DataConfig) -> str:

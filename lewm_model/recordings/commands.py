@@ -2,17 +2,21 @@
 
 An action is in force from its stamp until the next one, and at most until a time of its own:
 one control step for `ExecutedCommand`, which its node sends every step; the controller's timeout
-(`command_hold_s`) for what was sent to the robot.
+(`command_hold_s`) for what was sent to the robot. Messages may be for some of the joints only;
+`merge_commands` puts them together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from lewm_model.errors import BagError
-from lewm_model.recordings.states import joint_order
+from lewm_model.errors import BagError, ShapeError
+from lewm_model.recordings.joints import named_values
 from lewm_model.robot import (
+    CommandTopic,
     FLOAT_ARRAY,
     JOINT_COMMAND,
     JOINT_STATE,
@@ -25,8 +29,10 @@ import numpy as np
 EXECUTED_TYPE = 'lewm_ros/msg/ExecutedCommand'
 # Constants of ActionChunk.msg; a bag may be older than our files, so by value.
 EXECUTED_INTERFACES = ('twist', 'joint_position', 'joint_velocity', 'joint_effort')
+# of a JointState, and interface_name of a JointCommand, by interface
 JOINT_FIELDS = {'joint_position': 'position', 'joint_velocity': 'velocity',
-                'joint_effort': 'effort'}   # of a JointState, by interface
+                'joint_effort': 'effort'}
+POINT_FIELDS = {'joint_position': 'positions', 'joint_velocity': 'velocities'}
 _TWIST_FIELDS = attrgetter(*TWIST_NAMES)
 
 
@@ -35,140 +41,163 @@ def twist_values(message: Any) -> tuple[float, ...]:
     return _TWIST_FIELDS(getattr(message, 'twist', message))
 
 
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What one message tells some of the robot's joints."""
+
+    joints: tuple[int, ...]                          # places in the action vector
+    actions: list[tuple[int, int, np.ndarray]]       # (from, until, values of `joints`), times
+    #                                                  after the message's [ns], in order
+
+
 class ActionReader:
     """Collects the actions of one topic.
 
     Attributes:
-        skipped: Messages for other joints only.
-        partial: Messages for some of the robot's joints, or none (a cancelled trajectory): what
-            they leave in force is not known.
+        orders: What the messages say, as added.
+        skipped: Messages for other joints or another interface only.
+        cancelled: Trajectories without points: where they leave the robot is not known.
+        malformed: Messages that no controller could follow; left out.
+        unknown: Messages with numbers that are not finite: what they leave in force is not known.
+        reason: What was wrong with the first of these two.
         unused: Fields of a twist that were commanded though `joint_names` leaves them out.
+
+    Args:
+        robot: Whose actions they are.
+        command: The topic; of type EXECUTED_TYPE for executed commands.
     """
 
-    def __init__(self, robot: RobotDescription, message_type: str, bag: str, topic: str) -> None:
-        self.skipped = self.partial = 0
+    def __init__(self, robot: RobotDescription, command: CommandTopic) -> None:
+        self.orders: list[Order] = []
+        self.skipped = self.cancelled = self.malformed = self.unknown = 0
+        self.reason = ''
         self.unused: set[str] = set()
-        self._robot, self._type, self._bag, self._topic = robot, message_type, bag, topic
-        self._refused = ''   # said by `arrays`, since a wrong state topic is the better message
-        self._hold_ns = (robot.control_dt_ns if message_type == EXECUTED_TYPE
+        self._robot, self._type, self.joints = robot, command.type, command.joints
+        self._places = tuple(command.places(robot.joint_names))
+        self._hold_ns = (robot.control_dt_ns if command.type == EXECUTED_TYPE
                          else round(robot.command_hold_s * 1e9))
         self._first_names: list[str] | None = None
-        # of each message, its actions: (from, until, values), times after the message's [ns]
-        self._messages: list[list[tuple[int, int, np.ndarray]]] = []
 
     def add(self, message: Any) -> bool:
-        """Take one message; return False if it is not for this robot's joints."""
-        if self._type == JOINT_TRAJECTORY:
-            actions = self._trajectory(message)
-        else:
-            values = self._values(message)
-            actions = None if values is None else [(0, self._hold_ns, values)]
-        if actions is None:
+        """Take one message; return False if it is left out."""
+        try:
+            order = (self._trajectory(message) if self._type == JOINT_TRAJECTORY
+                     else self._single(message))
+        except ShapeError as error:
+            self.malformed += 1
+            self.reason = self.reason or str(error)
+            return False
+        if order is None:
             self.skipped += 1
             return False
-        self._messages.append(actions)
+        if not self.cancels(order) and not all(
+                np.isfinite(values).all() for *_, values in order.actions):
+            self.unknown += 1
+            self.reason = self.reason or 'a command has numbers that are not finite'
+        self.orders.append(order)
         return True
 
-    def arrays(self, order: np.ndarray, stamps: np.ndarray, runs: np.ndarray
-               ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return stamps [ns], ends [ns], actions (M, A) and runs, sorted by run and stamp.
+    def cancels(self, order: Order) -> bool:
+        """Tell whether an order is a trajectory without points."""
+        return self._type == JOINT_TRAJECTORY and len(order.actions) == 1 and bool(
+            np.isnan(order.actions[0][2]).all())
 
-        A trajectory has one action for each of its points; a later message replaces the points
-        that had not begun.
-
-        Args:
-            order: Indices of the added messages, sorted by run and stamp.
-            stamps: Of all added messages [ns].
-            runs: Of all added messages.
+    def check(self, bag: str, topic: str, max_bad_share: float) -> None:
+        """Refuse a topic that commands nothing, or too much that is broken.
 
         Raises:
-            BagError: If a message was for another robot or interface, or none for its joints.
+            BagError: Says what was wrong with the messages.
         """
-        if self._refused:
-            raise BagError(f'{self._bag}: {self._refused}')
-        if not self._messages:
+        robot, bad = self._robot, self.malformed + self.unknown
+        if not self.orders and not bad:
             raise BagError(
-                f'{self._bag}: no command on {self._topic} is for '
-                f'{", ".join(self._robot.joint_names)}; the first one names '
-                f'{", ".join(self._first_names or ()) or "no joints"}; correct joint_names of '
-                f'robot {self._robot.robot!r}')
-        found: list[tuple[int, int, np.ndarray, int]] = []
-        for index in order:
-            begin, run = int(stamps[index]), int(runs[index])
-            while found and found[-1][3] == run and found[-1][0] > begin:
-                found.pop()
-            found += [(begin + start, begin + end, values, run)
-                      for start, end, values in self._messages[index]]
-        starts, ends, values, run_of = zip(*found, strict=True)
-        return (np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64),
-                np.array(values, dtype=np.float64), np.array(run_of, dtype=np.int64))
+                f'{bag}: no command on {topic} is for {", ".join(self.joints)}; the first one '
+                f'names {", ".join(self._first_names or ()) or "no joints"}; correct joint_names '
+                f'of robot {robot.robot!r}')
+        total = len(self.orders) + self.malformed
+        if bad > max_bad_share * total:
+            raise BagError(f'{bag}: {bad} of {total} commands on {topic} cannot be used (the '
+                           f'first: {self.reason}); correct the description of robot '
+                           f'{robot.robot!r} or the sender, or allow more with --max-bad-share '
+                           f'(now {max_bad_share:g})')
 
-    def _values(self, message: Any) -> np.ndarray | None:
-        """Return the action (A,) of a message that holds one."""
-        robot = self._robot
+    def _single(self, message: Any) -> Order | None:
+        """Return the order of a message that holds one action."""
+        if self._type == FLOAT_ARRAY:
+            if len(message.data) != len(self.joints):
+                raise ShapeError(f'a command has {len(message.data)} values for the '
+                                 f'{len(self.joints)} joints {", ".join(self.joints)}')
+            return self._order(self._places, np.array(message.data))
         if self._type == EXECUTED_TYPE:
             return self._executed(message)
-        if self._type == FLOAT_ARRAY:
-            if len(message.data) != robot.action_dim:
-                return self._refuse(f'a command on {self._topic} has {len(message.data)} values, '
-                                    f'robot {robot.robot!r} has {robot.action_dim} joints: '
-                                    f'{", ".join(robot.joint_names)}; correct joint_names')
-            return np.array(message.data)
         if self._type == JOINT_STATE:
-            return self._named(message.name, getattr(message, JOINT_FIELDS[robot.interface]))
+            field = JOINT_FIELDS[self._robot.interface]
+            return self._named(message.name, getattr(message, field), field)
         if self._type == JOINT_COMMAND:
-            return self._named(message.joint_names, message.values)
+            wanted = JOINT_FIELDS[self._robot.interface]
+            if message.interface_name != wanted:
+                return None   # of another controller on the same topic
+            return self._named(message.joint_names, message.values, wanted)
         values = dict(zip(TWIST_NAMES, twist_values(message), strict=True))
         self.unused |= {name for name, value in values.items()
-                        if value and name not in robot.joint_names}
-        return np.array([values[name] for name in robot.joint_names])
+                        if value and name not in self._robot.joint_names}
+        return self._order(self._places, np.array([values[name] for name in self.joints]))
 
-    def _executed(self, message: Any) -> np.ndarray:
-        robot, order = self._robot, joint_order(message.names, self._robot.joint_names)
-        code = message.interface
+    def _executed(self, message: Any) -> Order:
+        robot, code = self._robot, message.interface
         used = (EXECUTED_INTERFACES[code] if code < len(EXECUTED_INTERFACES)
                 else f'number {code}')
-        if order is None or len(message.executed) != len(message.names):
-            return self._refuse(
-                f'a command on {self._topic} is for {", ".join(message.names) or "no joints"}, '
-                f'robot {robot.robot!r} has {", ".join(robot.joint_names)}; choose the robot that '
-                f'was recorded')
+        values = named_values(message.names, message.executed, 'executed')
+        if not set(values) >= set(self.joints):
+            raise ShapeError(
+                f'it is for {", ".join(message.names) or "no joints"}, robot {robot.robot!r} has '
+                f'{", ".join(robot.joint_names)}; choose the robot that was recorded')
         if used != robot.interface:
-            return self._refuse(f'commands on {self._topic} are {used}, robot {robot.robot!r} '
-                                f'takes {robot.interface}; choose the robot that was recorded')
-        return message.executed[order]
+            raise ShapeError(f'commands are {used}, robot {robot.robot!r} takes '
+                             f'{robot.interface}; choose the robot that was recorded')
+        return self._order(self._places, np.array([values[name] for name in self.joints]))
 
-    def _refuse(self, reason: str) -> np.ndarray:
-        self._refused = self._refused or reason
-        return np.full(self._robot.action_dim, np.nan)
+    def _named(self, names: Sequence[str], values: np.ndarray, what: str) -> Order | None:
+        """Return an order for those of the topic's joints that are named; None for none."""
+        joints = self._ours(names)
+        if joints is None:
+            return None
+        return self._order(*self._pick(joints, names, values, what))
 
-    def _named(self, names: list[str], values: np.ndarray) -> np.ndarray | None:
-        """Map values by name; None for other joints, NaN if only some are the robot's."""
+    def _ours(self, names: Sequence[str]) -> list[str] | None:
         if self._first_names is None:
             self._first_names = list(names)
-        order = joint_order(names, self._robot.joint_names)
-        if order is not None and len(values) > max(order):
-            return np.asarray(values)[order]
-        if names and not set(names) & set(self._robot.joint_names):
-            return None
-        self.partial += 1
-        return np.full(self._robot.action_dim, np.nan)
+        if not len(names):
+            raise ShapeError('a command names no joints')
+        return [name for name in self.joints if name in names] or None
 
-    def _trajectory(self, message: Any) -> list[tuple[int, int, np.ndarray]] | None:
+    def _pick(self, joints: list[str], names: Sequence[str], values: np.ndarray, what: str
+              ) -> tuple[tuple[int, ...], np.ndarray]:
+        found = named_values(names, values, what)
+        if not found:
+            raise ShapeError(f'a command for {", ".join(joints)} has no {what}')
+        place = dict(zip(self.joints, self._places, strict=True))
+        return (tuple(place[name] for name in joints),
+                np.array([found[name] for name in joints]))
+
+    def _order(self, joints: tuple[int, ...], values: np.ndarray) -> Order:
+        return Order(joints, [(0, self._hold_ns, values)])
+
+    def _trajectory(self, message: Any) -> Order | None:
         """Return the points as the controller heads for them: each from the one before."""
-        attribute = {'joint_position': 'positions',
-                     'joint_velocity': 'velocities'}[self._robot.interface]
         if not message.points:   # "stop", and where that is only the controller knows
-            self.partial += 1
-            return [(0, self._hold_ns, np.full(self._robot.action_dim, np.nan))]
-        actions, start = [], 0
+            self.cancelled += 1
+            return self._order(self._places, np.full(len(self._places), np.nan))
+        ours = self._ours(message.joint_names)
+        if ours is None:
+            return None
+        field = POINT_FIELDS[self._robot.interface]
+        actions, start, joints = [], 0, ()
         for point in message.points:
-            values = self._named(message.joint_names, getattr(point, attribute))
-            if values is None:
-                return None
+            joints, values = self._pick(ours, message.joint_names, getattr(point, field), field)
             end = max(start, point.time_from_start.sec * 10 ** 9 + point.time_from_start.nanosec)
             actions.append((start, end, values))
             start = end
         # the last point is held; a message that only says where to be at once is one action
         actions[-1] = (actions[-1][0], actions[-1][1] + self._hold_ns, actions[-1][2])
-        return actions
+        return Order(joints, actions)

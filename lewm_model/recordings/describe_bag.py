@@ -8,6 +8,7 @@ from pathlib import Path
 from lewm_model.bags.bag import Bag
 from lewm_model.recordings.episode_marks import PHASES
 from lewm_model.recordings.survey import GAP, Survey, survey_bag, TopicSurvey
+from lewm_model.recordings.synchronize import RESAMPLED
 from lewm_model.recordings.timeline import JUMP_NS
 import numpy as np
 
@@ -57,9 +58,15 @@ def _details(topic: TopicSurvey) -> list[str]:
     if topic.joints:
         texts.append('joints ' + ' and '.join(
             ', '.join(names) for names, _ in topic.joints.most_common(4)))
+    if topic.conflict:
+        texts.append(f'! two publishers: {topic.conflict}')
     if len(topic.steps_ns) > 1:
         texts.append(f'largest gap {topic.steps_ns.max() / 1e9:.3f} s, {topic.gaps} above {GAP} '
                      f'periods')
+    if topic.looks and topic.rate_hz:
+        step_s = 1 / topic.rate_hz
+        texts.append(f'fits a control_dt_s of {step_s:.4g} (every frame), or of '
+                     f'{step_s / RESAMPLED:.4g} and more (the nearest frames)')
     texts += _stamps(topic)
     return texts
 

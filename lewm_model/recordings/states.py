@@ -3,67 +3,94 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from typing import Any
 
 from lewm_model.errors import BagError
+from lewm_model.recordings.conflict import PublisherConflict
+from lewm_model.recordings.joints import JointReader
 from lewm_model.robot import ODOMETRY, RobotDescription
 import numpy as np
-
-
-def joint_order(names: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
-    """Return where each of `wanted` is in `names`, or None if some are not there."""
-    place = {name: index for index, name in enumerate(names)}
-    return [place[name] for name in wanted] if all(name in place for name in wanted) else None
 
 
 class StateReader:
     """Collects the states of one topic.
 
+    Joints may be spread over several messages (an arm and its gripper); each message is a row that
+    has the joints it names.
+
     Attributes:
-        skipped: Messages without the robot's joints; others may share the topic (a gripper).
+        reader: Counts what was left out of joint states.
+        conflict: Watches for a second publisher.
     """
 
     def __init__(self, robot: RobotDescription) -> None:
-        self.skipped = 0
+        self.reader = JointReader(robot.state_names)
+        self.conflict = PublisherConflict()
         self._robot = robot
         self._first: Any = None
         # plain numbers: an object for each of 500 messages a second would fill the memory
-        self._positions, self._velocities = array('d'), array('d')
+        self._positions, self._velocities, self._kinds = array('d'), array('d'), array('H')
+        self._masks: dict[tuple[bool, ...], int] = {}   # which joints a message has, numbered
 
     def add(self, message: Any) -> bool:
-        """Take one message; return False if it does not hold the robot's state."""
+        """Take one message; return False if it is left out."""
         if self._first is None:
             self._first = message
-        state = _base(message) if self._robot.state_type == ODOMETRY else _joints(
-            message, self._robot.state_names)
-        if state is None:
-            self.skipped += 1
-            return False
-        self._positions.extend(state[0])
-        self._velocities.extend(state[1])
+        if self._robot.state_type == ODOMETRY:
+            positions, velocities = _base(message)
+            given = (True,) * len(positions)
+            self.conflict.add(('x', 'y'), positions[:2])
+        else:
+            reading = self.reader.read(message)
+            if reading is None:
+                return False
+            positions, velocities = reading.positions, reading.velocities
+            given = tuple(reading.given.tolist())
+            self.conflict.add(self.reader.names, positions, message.header.frame_id)
+        self._kinds.append(self._masks.setdefault(given, len(self._masks)))
+        self._positions.extend(positions)
+        self._velocities.extend(velocities)
         return True
 
-    def arrays(self, bag: str, topic: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and velocities, float64 (J, P), as added.
-
-        Args:
-            bag: Where it is, for the error.
-            topic: Likewise.
+    def check(self, bag: str, topic: str, max_bad_share: float) -> None:
+        """Refuse a topic that two publishers share, or without states of all the joints.
 
         Raises:
-            BagError: If no message held the robot's joints.
+            BagError: Names both sources, the joints that are missing, or what was broken.
         """
-        if not self._positions:
+        robot, reader = self._robot, self.reader
+        total = len(self._kinds) + reader.malformed
+        if reader.malformed > max_bad_share * total:
+            raise BagError(f'{bag}: {reader.malformed} of {total} messages on {topic} cannot be '
+                           f'used (the first: {reader.reason}); correct the driver, or allow more '
+                           f'with --max-bad-share (now {max_bad_share:g})')
+        present = np.any(list(self._masks), axis=0) if self._masks else []
+        missing = [name for name, there in zip(
+            robot.state_names, present if len(present) else [False] * len(robot.state_names),
+            strict=True) if not there]
+        if missing:
             names = getattr(self._first, 'name', None)
             raise BagError(
-                f'{bag}: no message on {topic} has positions for all of '
-                f'{", ".join(self._robot.state_names)}; the first one names '
-                f'{", ".join(names or ()) or "no joints"}; correct joint_names (or '
-                f'state_joint_names) of robot {self._robot.robot!r}')
+                f'{bag}: no message on {topic} has a position for {", ".join(missing)}; the first '
+                f'one names {", ".join(names or ()) or "no joints"}; correct joint_names (or '
+                f'state_joint_names) of robot {robot.robot!r}')
+        if self.conflict.reason and 'state' not in robot.shared_topics:
+            raise BagError(
+                f'{bag}: two publishers share {topic}: {self.conflict.reason}. Stop one of them '
+                f'(a joint_state_publisher beside the driver?) and record again, or set '
+                f'shared_topics: [state] for robot {robot.robot!r} if this is meant')
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return positions and velocities, float64 (J, P), as added, and which were given.
+
+        The last is bool (J, P), or None if every message has all joints.
+        """
         shape = (-1, len(self._robot.state_names))
-        return (np.array(self._positions).reshape(shape),
-                np.array(self._velocities).reshape(shape))
+        masks = np.array(list(self._masks), dtype=bool).reshape(shape)
+        positions, velocities = (np.array(values).reshape(shape)
+                                 for values in (self._positions, self._velocities))
+        return (positions, velocities,
+                None if masks.all() else masks[np.array(self._kinds, dtype=np.int64)])
 
     def unwrap(self, positions: np.ndarray, runs: np.ndarray) -> None:
         """Take the jumps at +-pi out of a yaw, in place, run by run; states sorted by time."""
@@ -73,15 +100,6 @@ class StateReader:
         for run in np.unique(runs):
             rows = np.flatnonzero((runs == run) & finite)
             positions[rows, 2] = np.unwrap(positions[rows, 2])
-
-
-def _joints(message: Any, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
-    order = joint_order(message.name, names)   # it may differ from message to message
-    if order is None or len(message.position) <= max(order):
-        return None
-    velocity = (message.velocity[order] if len(message.velocity) > max(order)
-                else np.full(len(order), np.nan))
-    return message.position[order], velocity
 
 
 def _base(message: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -46,9 +46,9 @@ def check_stamped(bag: Bag, robot: RobotDescription, role: str, topic: str,
     """
     if len(stamps) > 1 and not stamps.any():
         raise BagError(f'{bag.path}: the header stamps on {topic} are all zero; set clocks: '
-                       f'{{{role}: receive}} in the description of robot {robot.robot!r} to take '
-                       f'the time of recording, or let the driver stamp its messages with the '
-                       f'capture time')
+                       f'{{{role.split()[0]}: receive}} in the description of robot '
+                       f'{robot.robot!r} to take the time of recording, or let the driver stamp '
+                       f'its messages with the capture time')
 
 
 def check_publishers(bag: Bag, robot: RobotDescription, role: str, topic: str,
@@ -61,11 +61,12 @@ def check_publishers(bag: Bag, robot: RobotDescription, role: str, topic: str,
     Raises:
         BagError: Lists the frame_ids.
     """
-    if len(frame_ids) > 1 and role not in robot.shared_topics:
+    if len(frame_ids) > 1 and role.split()[0] not in robot.shared_topics:
         names = ', '.join(sorted(repr(name[:60].decode(errors='replace'))
                                  for name in frame_ids)[:8])
         raise BagError(f'{bag.path}: messages on {topic} have several frame_ids ({names}), as of '
-                       f'several publishers; record one of them, or set shared_topics: [{role}] '
+                       f'several publishers; record one of them, or set shared_topics: '
+                       f'[{role.split()[0]}] '
                        f'in the description of robot {robot.robot!r} to take them all')
 
 
@@ -77,6 +78,10 @@ def check_overlap(bag: Bag, robot: RobotDescription, topics: dict, stamps: dict,
         BagError: Gives the times of both.
     """
     frames = stamps['image']
+    commands = [role for role in stamps if role.startswith('command')]
+    # of several command topics one may be silent for long, such as that of a gripper
+    stamps, runs = ({**table, 'command': np.concatenate([table[role] for role in commands])}
+                    for table in (stamps, runs))
     for role in ('state', 'command'):
         shared = [run for run in np.unique(runs['image']) if (runs[role] == run).any()
                   and stamps[role][runs[role] == run].min() <= frames[runs['image'] == run].max()
@@ -92,8 +97,9 @@ def check_overlap(bag: Bag, robot: RobotDescription, topics: dict, stamps: dict,
                 f'{getattr(robot.clocks, role)} for this topic)')
 
 
-def describe_streams(robot: RobotDescription, topics: dict, stamps: dict, runs: dict, kept: dict,
-                     states: StateReader, actions: ActionReader) -> tuple[str, ...]:
+def describe_streams(robot: RobotDescription, topics: dict, stamps: dict, runs: dict, zero: dict,
+                     ahead: dict, states: StateReader, commands: dict[str, ActionReader]
+                     ) -> tuple[str, ...]:
     """Say what was not as it should be; an empty tuple for a healthy recording."""
     notes = []
     jumps = int(runs['image'].max(initial=0))
@@ -103,20 +109,29 @@ def describe_streams(robot: RobotDescription, topics: dict, stamps: dict, runs: 
         repeats = sum(int((np.diff(np.sort(stamps[role][runs[role] == run])) == 0).sum())
                       for run in np.unique(runs[role]))
         for count, what in (
-                (int((~kept[role]).sum()), 'left out: header stamp zero among others'),
+                (int(zero[role].sum()), 'left out: header stamp zero among others'),
+                (int(ahead[role].sum()), 'left out: header stamp later than the receipt, which '
+                                         'cannot be'),
                 (out_of_order(stamps[role], runs[role]), 'out of order, sorted by stamp'),
                 (repeats, 'with the stamp of another one')):
             if count:
                 notes.append(f'{topic}: {count} messages {what}')
-    state, command = topics['state'][0], topics['command'][0]
-    for count, topic, what in (
-            (states.skipped, state, f'without the joints of {robot.robot!r}'),
-            (actions.skipped, command, 'for other joints'),
-            (actions.partial, command, 'for some of the joints or none, the action is unknown '
-                                       'from there')):
-        if count:
-            notes.append(f'{topic}: {count} messages {what}')
-    if actions.unused:
-        notes.append(f'{command}: {", ".join(sorted(actions.unused))} was commanded too, but is '
-                     f'not in joint_names')
-    return tuple(notes)
+    reader, state = states.reader, topics['state'][0]
+    counts = [
+        (reader.skipped, state, f'without the joints of {robot.robot!r}'),
+        (reader.malformed, state, f'left out, the first: {reader.reason}'),
+        (reader.bad_velocities, state, 'with velocities that do not fit their names, read without '
+                                       'them')]
+    for role, actions in commands.items():
+        counts += [
+            (actions.skipped, topics[role][0], 'for other joints'),
+            (actions.cancelled, topics[role][0], 'that cancel a trajectory, the action is unknown '
+                                                 'from there'),
+            (actions.malformed, topics[role][0], f'left out, the first: {actions.reason}'),
+            (actions.unknown, topics[role][0], 'with numbers that are not finite, the action is '
+                                               'unknown from there')]
+        if actions.unused:
+            notes.append(f'{topics[role][0]}: {", ".join(sorted(actions.unused))} was commanded '
+                         f'too, but is not in joint_names')
+    return (*notes, *(f'{topic}: {count} messages {what}' for count, topic, what in counts
+                      if count))

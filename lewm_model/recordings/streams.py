@@ -8,13 +8,14 @@ the wanted ones, so memory does not grow with the camera's rate.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 import struct
 from typing import Any
 
 from lewm_model.bags.bag import Bag, header_stamp_ns
 from lewm_model.errors import BagError
+from lewm_model.recordings.clock_checks import check_receipts
 from lewm_model.recordings.commands import ActionReader, EXECUTED_TYPE
 from lewm_model.recordings.episode_marks import (  # also for those who write bags
     EPISODE_TOPIC,
@@ -23,6 +24,7 @@ from lewm_model.recordings.episode_marks import (  # also for those who write ba
     RESET_TOPIC,
     RESET_TYPE,
 )
+from lewm_model.recordings.merge_commands import merge_commands, MergedCommands
 from lewm_model.recordings.states import StateReader
 from lewm_model.recordings.stream_checks import (
     check_overlap,
@@ -32,11 +34,19 @@ from lewm_model.recordings.stream_checks import (
     find_topic,
 )
 from lewm_model.recordings.timeline import clock_runs, zero_among_others
-from lewm_model.robot import HEADERLESS, IMAGE_TYPES, JOINT_STATE, RobotDescription
+from lewm_model.robot import (
+    CommandTopic,
+    HEADERLESS,
+    IMAGE_TYPES,
+    JOINT_STATE,
+    RobotDescription,
+)
 from lewm_model.tiles import Crop, WHOLE
 import numpy as np
 
 JOINT_STATE_TYPE = JOINT_STATE
+UNSTAMPED = 'header stamp zero among others'   # why frames are left out
+AHEAD = 'header stamp later than the receipt'
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,9 @@ class Streams:
     joint_runs: np.ndarray | None = None        # int64 (J,)
     action_runs: np.ndarray | None = None       # int64 (M,)
     mark_runs: np.ndarray | None = None         # int64 (E,), the first mark of each run: ever
-    unstamped: int = 0               # further frames, left out because their stamp is zero
+    joint_given: np.ndarray | None = None       # bool (J, P), joints that each message names;
+    #                                             None: all of them
+    left_out: Mapping[str, int] = field(default_factory=dict)   # further frames, by reason
     assume_encoding: str = ''        # of images that do not say their colours
     crop: Crop = WHOLE               # of the pictures of the first camera
     others: tuple[CameraFrames, ...] = ()   # the further cameras
@@ -92,47 +104,43 @@ class Streams:
     def _of(self, run: int) -> Streams:
         """Keep what belongs to one run."""
         groups = {'frame_runs': ('frame_index', 'frame_stamps_ns'),
-                  'joint_runs': ('joint_stamps_ns', 'positions', 'velocities'),
+                  'joint_runs': ('joint_stamps_ns', 'positions', 'velocities', 'joint_given'),
                   'action_runs': ('action_stamps_ns', 'actions', 'action_until_ns'),
                   'mark_runs': ('mark_stamps_ns', 'mark_active')}
         kept = {name: getattr(self, name)[getattr(self, runs) == run]
-                for runs, names in groups.items() for name in names}
+                for runs, names in groups.items() for name in names
+                if getattr(self, name) is not None}
         others = tuple(replace(other, index=other.index[other.runs == run],
                                stamps_ns=other.stamps_ns[other.runs == run],
                                runs=other.runs[other.runs == run]) for other in self.others)
-        return replace(self, **kept, **dict.fromkeys(groups), others=others, unstamped=0)
+        return replace(self, **kept, **dict.fromkeys(groups), others=others, left_out={})
 
 
-def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
+def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.1) -> Streams:
     """Read everything but the pixels.
+
+    Args:
+        bag: The recording.
+        robot: What its topics mean.
+        max_bad_share: How many messages of a topic may be left out because they are broken.
 
     Raises:
         BagError: A topic is missing, has another type, carries another robot's joints or no
-            usable stamps.
+            usable stamps, is shared by two publishers, or has too many broken messages.
     """
-    action_types = (EXECUTED_TYPE,) if robot.executed_topic else (robot.command_topics[0].type,)
-    topics = {
-        **{camera_role(place): find_topic(bag, robot, camera.topic, 'image_topic',
-                                          (camera.type,) if camera.type else IMAGE_TYPES)
-           for place, camera in enumerate(robot.all_cameras)},
-        'state': find_topic(bag, robot, robot.joint_state_topic, 'joint_state_topic',
-                            (robot.state_type,)),
-        'command': find_topic(bag, robot, robot.action_topics[0],
-                              'executed_topic' if robot.executed_topic else 'command_topic',
-                              action_types)}
+    roles = _roles(bag, robot)
     marks = {(topic.name, topic.type) for topic in bag.topics
              if (topic.name.strip('/'), topic.type) in ((EPISODE_TOPIC, EPISODE_TYPE),
                                                         (RESET_TOPIC, RESET_TYPE))}
     states = StateReader(robot)
-    actions = ActionReader(robot, topics['command'][1], str(bag.path), topics['command'][0])
-    role_of = {topic: role for role, topic in topics.items()}
-    seen = {role: array('q') for role in topics}   # position and stamp of each message, in turn
+    readers = {role: ActionReader(robot, one.command) for role, one in roles.items()
+               if one.command}
+    add = {'state': states.add, **{role: reader.add for role, reader in readers.items()}}
+    role_of = {(one.topic, one.type): role for role, one in roles.items()}
+    seen = {role: array('q') for role in roles}   # (position, stamp, receipt) of each message
     # who sent a message shows in its frame_id only; joints are told apart by their names
-    senders: dict[str, set[bytes]] = {role: set() for role, (_, kind) in topics.items()
-                                      if kind not in (*HEADERLESS, JOINT_STATE)}
-    clocks = {'state': robot.clocks.state, 'command': robot.clocks.command,
-              **{camera_role(place): robot.camera_clock(place)
-                 for place in range(len(robot.all_cameras))}}
+    senders: dict[str, set[bytes]] = {role: set() for role, one in roles.items()
+                                      if one.type not in (*HEADERLESS, JOINT_STATE)}
     events: list[tuple[int, int, object]] = []
     damaged: dict[str, list[BagError]] = {}   # messages that are left out, by topic
 
@@ -153,66 +161,118 @@ def read_streams(bag: Bag, robot: RobotDescription) -> Streams:
         if role is None:
             events.append((position, _stamp(bag, topic, raw),
                            message if kind == EPISODE_TYPE else None))
-        elif (is_image or (role == 'state' and states.add(message))
-              or (role == 'command' and actions.add(message))):
-            seen[role].extend((position, received if clocks[role] == 'receive'
-                               else _stamp(bag, topic, raw)))
+        elif is_image or add[role](message):
+            seen[role].extend((position, received if roles[role].clock == 'receive'
+                               else _stamp(bag, topic, raw), received))
             if role in senders:
                 senders[role].add(frame_id(raw))
     for role, frame_ids in senders.items():
-        check_publishers(bag, robot, role, topics[role][0], frame_ids)
-    for role, (topic, _) in topics.items():
-        if topic in damaged and not seen[role]:
-            raise damaged[topic][0]
-    streams = _assemble(bag, robot, topics, seen, events, states, actions)
+        check_publishers(bag, robot, role, roles[role].topic, frame_ids)
+    for role, one in roles.items():
+        if one.topic in damaged and not seen[role]:
+            raise damaged[one.topic][0]
+    states.check(str(bag.path), roles['state'].topic, max_bad_share)
+    for role, reader in readers.items():
+        reader.check(str(bag.path), roles[role].topic, max_bad_share)
+    streams = _assemble(bag, robot, roles, seen, events, states, readers, max_bad_share)
     return replace(streams, notes=streams.notes + tuple(
         f'{topic}: {len(errors)} damaged messages left out' for topic, errors in damaged.items()))
 
 
-def _assemble(bag: Bag, robot: RobotDescription, topics: dict[str, tuple[str, str]], seen: dict,
-              events: list, states: StateReader, actions: ActionReader) -> Streams:
+@dataclass(frozen=True)
+class _Role:
+    """One topic and what it is read for."""
+
+    topic: str                            # as recorded
+    type: str
+    clock: str                            # 'header' or 'receive'
+    command: CommandTopic | None = None   # of commands: whose
+
+
+def _roles(bag: Bag, robot: RobotDescription) -> dict[str, _Role]:
+    """Find the topics: 'image', 'image 2', ..., 'state', 'command', 'command 2', ..."""
+    commands = robot.command_topics
+    if robot.executed_topic:
+        commands = (CommandTopic(robot.executed_topic, EXECUTED_TYPE, robot.joint_names),)
+    key = ('executed_topic' if robot.executed_topic else
+           'commands' if robot.commands else 'command_topic')
+    return {
+        **{camera_role(place): _Role(
+            *find_topic(bag, robot, camera.topic, 'image_topic',
+                        (camera.type,) if camera.type else IMAGE_TYPES), robot.camera_clock(place))
+           for place, camera in enumerate(robot.all_cameras)},
+        'state': _Role(*find_topic(bag, robot, robot.joint_state_topic, 'joint_state_topic',
+                                   (robot.state_type,)), robot.clocks.state),
+        **{f'command {place + 1}' if place else 'command': _Role(
+            *find_topic(bag, robot, command.topic, key, (command.type,)), robot.clocks.command,
+            command) for place, command in enumerate(commands)}}
+
+
+def _assemble(bag: Bag, robot: RobotDescription, roles: dict[str, _Role], seen: dict,
+              events: list, states: StateReader, readers: dict[str, ActionReader],
+              max_bad_share: float) -> Streams:
     """Sort all streams by run and stamp."""
-    positions, velocities = states.arrays(str(bag.path), topics['state'][0])
-    places, stamps, kept = {}, {}, {}
-    for role, pairs in seen.items():
-        array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        check_stamped(bag, robot, role, topics[role][0], array[:, 1])
-        kept[role] = ~zero_among_others(array[:, 1])
-        places[role], stamps[role] = array[kept[role]].T
-    roles = list(seen)
-    runs = dict(zip(roles, clock_runs([places[role] for role in roles],
-                                      [stamps[role] for role in roles]), strict=True))
+    topics = {role: (one.topic, one.type) for role, one in roles.items()}
+    tables = {role: np.array(triples, dtype=np.int64).reshape(-1, 3).T
+              for role, triples in seen.items()}
+    for role, (_, all_stamps, _) in tables.items():
+        check_stamped(bag, robot, role, roles[role].topic, all_stamps)
+    zero = {role: zero_among_others(all_stamps) for role, (_, all_stamps, _) in tables.items()}
+    ahead = check_receipts(bag, robot, {role: one.topic for role, one in roles.items()}, tables,
+                           zero, {role: one.clock for role, one in roles.items()}, max_bad_share)
+    kept = {role: ~(zero[role] | ahead[role]) for role in roles}
+    places, stamps = ({role: table[row][kept[role]] for role, table in tables.items()}
+                      for row in (0, 1))
+    runs = dict(zip(roles, clock_runs(list(places.values()), list(stamps.values())), strict=True))
     check_overlap(bag, robot, topics, stamps, runs)
     order = {role: np.lexsort((stamps[role], runs[role])) for role in roles}
+    index = {role: np.flatnonzero(kept[role])[order[role]] for role in roles}
     frames, joints = order['image'], order['state']
-    index = {role: np.flatnonzero(kept[role]) for role in roles}
-    positions = positions[index['state']][joints]
+    positions, velocities, given = states.arrays()
+    positions = positions[index['state']]
     states.unwrap(positions, runs['state'][joints])
-    command_stamps = np.zeros(len(kept['command']), dtype=np.int64)
-    command_runs = np.zeros_like(command_stamps)
-    command_stamps[kept['command']], command_runs[kept['command']] = (
-        stamps['command'], runs['command'])
-    starts, ends, values, action_runs = actions.arrays(
-        index['command'][order['command']], command_stamps, command_runs)
+    commands = _commands(bag, robot, roles, readers, index,
+                         {role: (stamps[role][order[role]], runs[role][order[role]])
+                          for role in readers})
     mark_stamps, mark_active, mark_runs = read_marks(events, *(
         np.concatenate([table[role] for role in roles]) for table in (places, stamps, runs)))
     return Streams(
         name=bag.name, image_topic=topics['image'][0], image_type=topics['image'][1],
-        frame_index=index['image'][frames], frame_stamps_ns=stamps['image'][frames],
+        frame_index=index['image'], frame_stamps_ns=stamps['image'][frames],
         frame_runs=runs['image'][frames],
         joint_stamps_ns=stamps['state'][joints], positions=positions,
-        velocities=velocities[index['state']][joints], joint_runs=runs['state'][joints],
-        action_stamps_ns=starts, action_until_ns=ends, actions=values, action_runs=action_runs,
+        velocities=velocities[index['state']], joint_runs=runs['state'][joints],
+        joint_given=None if given is None else given[index['state']],
+        action_stamps_ns=commands.starts_ns, action_until_ns=commands.ends_ns,
+        actions=commands.actions, action_runs=commands.runs,
         mark_stamps_ns=mark_stamps, mark_active=mark_active, mark_runs=mark_runs,
         tasks=tuple(sorted({message.task for *_, message in events if message is not None})),
-        unstamped=int((~kept['image']).sum()), assume_encoding=robot.assume_encoding,
-        crop=robot.all_cameras[0].crop,
+        left_out={reason: int(where['image'].sum()) for reason, where in (
+            (UNSTAMPED, zero), (AHEAD, ahead)) if where['image'].any()},
+        assume_encoding=robot.assume_encoding, crop=robot.all_cameras[0].crop,
         others=tuple(CameraFrames(
-            *topics[role], robot.all_cameras[place].crop, index[role][order[role]],
+            *topics[role], robot.all_cameras[place].crop, index[role],
             stamps[role][order[role]], runs[role][order[role]])
             for place in range(1, len(robot.all_cameras))
             for role in (camera_role(place),)),
-        notes=describe_streams(robot, topics, stamps, runs, kept, states, actions))
+        notes=describe_streams(robot, topics, stamps, runs, zero, ahead, states, readers))
+
+
+def _commands(bag: Bag, robot: RobotDescription, roles: dict[str, _Role],
+              readers: dict[str, ActionReader], index: dict[str, np.ndarray],
+              times: dict[str, tuple[np.ndarray, np.ndarray]]) -> MergedCommands:
+    """Put the orders of all command topics together, by run and stamp."""
+    orders = [readers[role].orders[place] for role in readers for place in index[role].tolist()]
+    stamps, runs = (np.concatenate([times[role][part] for role in readers]) for part in (0, 1))
+    told = {joint for order in orders for joint in order.joints}
+    missing = [name for place, name in enumerate(robot.joint_names) if place not in told]
+    if missing:
+        names = ', '.join(roles[role].topic for role in readers)
+        raise BagError(f'{bag.path}: no command on {names} is for {", ".join(missing)}; correct '
+                       f'joint_names of robot {robot.robot!r}, or record the topic that commands '
+                       f'them')
+    walk = np.lexsort((stamps, runs))
+    return merge_commands(robot, [orders[place] for place in walk], stamps[walk], runs[walk])
 
 
 def camera_role(place: int) -> str:

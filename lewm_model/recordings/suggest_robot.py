@@ -9,11 +9,19 @@ from typing import Any
 
 from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
+from lewm_model.recordings.command_choice import (
+    ALL_TYPES,
+    choose_commands,
+    command_topics,
+    COMMANDED,
+    Commanded,
+)
 from lewm_model.recordings.commands import EXECUTED_TYPE
-from lewm_model.recordings.observed_commands import observe_commands, ObservedCommands
+from lewm_model.recordings.observed_commands import ObservedCommands
 from lewm_model.recordings.survey import Survey, survey_bag, TopicSurvey
 from lewm_model.robot import (
     COMMAND_TYPES,
+    COMPRESSED_IMAGE,
     IMAGE,
     IMAGE_TYPES,
     JOINT_STATE,
@@ -21,13 +29,12 @@ from lewm_model.robot import (
     ODOMETRY,
     ODOMETRY_NAMES,
     RobotDescription,
+    SPEEDS,
 )
 import numpy as np
 import yaml
 
 _CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-_COMMANDS = tuple(dict.fromkeys(kind for kinds in COMMAND_TYPES.values() for kind in kinds))
-_COMMANDED = re.compile(r'command|cmd|target|desired|goal|reference|controller', re.IGNORECASE)
 _NO_PICTURE = re.compile(r'depth|disparity|16UC1|32FC1|mask', re.IGNORECASE)
 _OTHER_CLOCK_NS = 10 * 10 ** 9   # header and receive times this far apart: not the same clock
 
@@ -61,30 +68,37 @@ def suggest_robot(bag: Bag, name: str) -> str:
 def suggest_from(survey: Survey, bag: Bag, name: str) -> str:
     """Like `suggest_robot`, for a bag that was surveyed before."""
     images = _images(survey)
-    commands = _commands(survey)
+    commands = command_topics(survey)
     if not images or not commands:
         missing = 'camera images' if not images else f'commands ({EXECUTED_TYPE} or ' + ', '.join(
-            _COMMANDS) + ')'
+            ALL_TYPES) + ')'
         raise BagError(f'{bag.path} has no {missing}, so no robot file can be suggested; it has: '
                        f'{bag.describe_topics()}')
-    image, action = images[0], commands[0]
-    states = _states(survey, action)
+    image = images[0]
+    states = _states(survey, commands[0])
     if not states:
         raise BagError(f'{bag.path} has no state ({JOINT_STATE} or {ODOMETRY}), so no robot file '
                        f'can be suggested; it has: {bag.describe_topics()}')
-    seen = observe_commands(bag, action, [names for topic in states for names in topic.joints])
-    state = _state_for(states, seen)
+    chosen = choose_commands(bag, commands, states)
+    state = _state_for(states, chosen)
     draft = _Draft([f'# Suggested from the recording {_one_line(bag.name)}. Check every line:',
                     '# limits are what was seen in the recording, not what the robot may do.'])
     draft.add('robot', name)
-    step_s = round(float(np.median(image.steps_ns)) / 1e9, 4) if len(image.steps_ns) else 0.1
+    step_s = round(float(np.median(image.steps_ns)) / 1e9, 6) if len(image.steps_ns) else 0.1
     draft.add('control_dt_s', step_s, f'one action per step [s]; the camera has '
                                       f'{image.rate_hz:.2f} Hz')
     _add_image(draft, survey, images)
-    _add_state(draft, state, states, seen)
-    _add_commands(draft, action, commands, seen)
+    _add_state(draft, state, states, chosen)
+    if chosen[0][0].type == EXECUTED_TYPE:
+        _add_executed(draft, chosen[0], commands)
+    else:
+        _add_sent(draft, chosen, commands)
+    seen = [one for _, one in chosen]
+    draft.add('interface', seen[0].interface, *seen[0].doubts[:1])
+    draft.add('joint_names', [name for one in seen for name in one.names],
+              'order of the action vector', *(one.doubts[1] for one in seen))
     _add_limits(draft, seen, step_s)
-    _add_clocks(draft, image, state, action)
+    _add_clocks(draft, image, state, [topic for topic, _ in chosen])
     text = '\n'.join(draft.lines) + '\n'
     RobotDescription(**yaml.safe_load(text))   # a suggestion that does not load would be none
     return text
@@ -99,26 +113,20 @@ def _images(survey: Survey) -> list[TopicSurvey]:
                   key=lambda topic: (-topic.count, topic.type != IMAGE, topic.name))
 
 
-def _commands(survey: Survey) -> list[TopicSurvey]:
-    """Return what may be the action, the likeliest first: executed, named as one, frequent."""
-    found = [topic for topic in survey.of_types(EXECUTED_TYPE, *_COMMANDS)
-             if topic.type != JOINT_STATE or _COMMANDED.search(topic.name)]
-    return sorted(found, key=lambda topic: (
-        topic.type != EXECUTED_TYPE, not _COMMANDED.search(topic.name), -topic.count, topic.name))
-
-
 def _states(survey: Survey, action: TopicSurvey) -> list[TopicSurvey]:
     found = [topic for topic in survey.of_types(JOINT_STATE, ODOMETRY) if topic is not action
-             and not (topic.type == JOINT_STATE and _COMMANDED.search(topic.name))]
+             and not (topic.type == JOINT_STATE and COMMANDED.search(topic.name))]
     return sorted(found, key=lambda topic: (-topic.count, topic.name))
 
 
-def _state_for(states: list[TopicSurvey], seen: ObservedCommands) -> TopicSurvey:
+def _state_for(states: list[TopicSurvey], chosen: list[Commanded]) -> TopicSurvey:
     """Prefer a topic with all commanded joints; for a twist, odometry."""
+    names = {name for _, seen in chosen for name in seen.names}
+
     def fits(topic: TopicSurvey) -> bool:
-        if seen.interface == 'twist':
+        if chosen[0][1].interface == 'twist':
             return topic.type == ODOMETRY
-        return any(set(seen.names) <= set(names) for names in topic.joints)
+        return names <= set(topic.joint_names)
     return min(states, key=lambda topic: not fits(topic))   # the first of equals
 
 
@@ -129,6 +137,8 @@ def _add_image(draft: _Draft, survey: Survey, images: list[TopicSurvey]) -> None
               *_alternatives([topic for topic in images[1:] if topic.name != image.name]))
     if any(topic.name == image.name for topic in images[1:]):
         draft.add('image_type', image.type, 'this topic was recorded with both types')
+    elif (image.type == COMPRESSED_IMAGE) != image.name.endswith('/compressed'):
+        draft.add('image_type', image.type, 'the name of the topic does not say it')
     colourless = sorted({look[0] for look in image.looks if look[0] in ('8UC3', '8UC4')})
     if colourless:
         draft.add('assume_encoding', 'bgr8' if colourless == ['8UC3'] else 'bgra8',
@@ -141,67 +151,83 @@ def _add_image(draft: _Draft, survey: Survey, images: list[TopicSurvey]) -> None
 
 
 def _add_state(draft: _Draft, state: TopicSurvey, states: list[TopicSurvey],
-               seen: ObservedCommands) -> None:
+               chosen: list[Commanded]) -> None:
     draft.add('joint_state_topic', state.name.strip('/'), 'the measured state',
-              *_alternatives([topic for topic in states if topic is not state]))
+              *_alternatives([topic for topic in states if topic is not state]),
+              f'TWO PUBLISHERS: {state.conflict}' if state.conflict else '')
     draft.add('state_type', state.type,
               ', '.join(ODOMETRY_NAMES) if state.type == ODOMETRY else '')
     if state.type == JOINT_STATE:
-        listed = max(state.joints, key=len, default=())
-        if not any(set(seen.names) <= set(names) for names in state.joints):
+        listed = state.joint_names
+        names = {name for _, seen in chosen for name in seen.names}
+        if not names <= set(listed):
             draft.add('state_joint_names', list(listed), 'other names than those commanded')
-        elif set(listed) - set(seen.names):
+        elif set(listed) - names:
             draft.lines.append('# to let the model see all that is measured:')
             draft.lines.append(f'# state_joint_names: {_one_line(_yaml(list(listed)))}')
 
 
-def _add_commands(draft: _Draft, action: TopicSurvey, commands: list[TopicSurvey],
-                  seen: ObservedCommands) -> None:
-    others = [topic for topic in commands if topic is not action]
-    if action.type == EXECUTED_TYPE:
-        listened = [topic for topic in others if topic.type in COMMAND_TYPES[seen.interface]]
-        draft.add('command_topic', listened[0].name.strip('/') if listened else 'commands',
-                  'where the robot listens' if listened else
-                  'NOT RECORDED: set the topic that the robot listens to')
-        draft.add('command_type', listened[0].type if listened
-                  else COMMAND_TYPES[seen.interface][0],
-                  '' if listened else 'and its type: ' + ', '.join(COMMAND_TYPES[seen.interface]))
-        draft.add('executed_topic', action.name.strip('/'), 'the training action')
+def _add_executed(draft: _Draft, one: Commanded, commands: list[TopicSurvey]) -> None:
+    action, seen = one
+    listened = [topic for topic in commands if topic is not action
+                and topic.type in COMMAND_TYPES[seen.interface]]
+    draft.add('command_topic', listened[0].name.strip('/') if listened else 'commands',
+              'where the robot listens' if listened else
+              'NOT RECORDED: set the topic that the robot listens to')
+    draft.add('command_type', listened[0].type if listened else COMMAND_TYPES[seen.interface][0],
+              '' if listened else 'and its type: ' + ', '.join(COMMAND_TYPES[seen.interface]))
+    draft.add('executed_topic', action.name.strip('/'), 'the training action')
+
+
+def _add_sent(draft: _Draft, chosen: list[Commanded], commands: list[TopicSurvey]) -> None:
+    used = [topic for topic, _ in chosen]
+    others = _alternatives([topic for topic in commands if topic not in used])
+    if len(chosen) == 1:
+        draft.add('command_topic', used[0].name.strip('/'), 'what was sent, the training action',
+                  *others)
+        draft.add('command_type', used[0].type)
     else:
-        draft.add('command_topic', action.name.strip('/'), 'what was sent, the training action',
-                  *_alternatives(others))
-        draft.add('command_type', action.type)
-        draft.add('executed_topic', '', 'none was recorded')
-        pause_s = float(action.steps_ns.max()) / 1e9 if len(action.steps_ns) else 0.0
-        draft.add('command_hold_s', 0.5, 'how long the robot obeys one command [s]; the longest '
-                                         f'pause was {pause_s:.2f} s')
-    draft.add('interface', seen.interface, *seen.doubts[:1])
-    draft.add('joint_names', list(seen.names), 'order of the action vector', *seen.doubts[1:])
+        draft.lines += [
+            'commands:   # what was sent, the training action; each joint holds its last command',
+            *(f'  - {_yaml(_entry(*one))}' for one in chosen), *(f'# {line}' for line in others)]
+    draft.add('executed_topic', '', 'none was recorded')
+    pause_s = min(float(topic.steps_ns.max(initial=0)) for topic in used) / 1e9
+    draft.add('command_hold_s', 0.5, 'how long the robot obeys one command [s]; the longest '
+                                     f'pause was {pause_s:.2f} s')
 
 
-def _add_limits(draft: _Draft, seen: ObservedCommands, step_s: float) -> None:
-    low, high, rate = seen.limits(step_s)
-    draft.add('min_command', low, 'smallest observed')
-    draft.add('max_command', high, 'largest observed')
-    if seen.constant:
-        names = _one_line(', '.join(seen.constant))
+def _entry(topic: TopicSurvey, seen: ObservedCommands) -> dict[str, Any]:
+    return {'topic': topic.name.strip('/'), 'type': topic.type, 'joints': list(seen.names)}
+
+
+def _add_limits(draft: _Draft, seen: list[ObservedCommands], step_s: float) -> None:
+    low, high, rate = ([value for values in column for value in values]
+                       for column in zip(*(one.limits(step_s) for one in seen), strict=True))
+    rest = ', and 0, standing still' if seen[0].interface in SPEEDS else ''
+    draft.add('min_command', low, f'smallest observed{rest}')
+    draft.add('max_command', high, f'largest observed{rest}')
+    constant = [name for one in seen for name in one.constant]
+    if constant:
+        names = _one_line(', '.join(constant))
         draft.lines.append(f'# {names} never changed: its limits are made up')
     draft.add('max_rate', rate, 'fastest observed change [unit/s]')
     draft.add('stop_rate', rate, 'likewise; set what the robot can do in an emergency')
 
 
-def _add_clocks(draft: _Draft, image: TopicSurvey, state: TopicSurvey, action: TopicSurvey
-                ) -> None:
+def _add_clocks(draft: _Draft, image: TopicSurvey, state: TopicSurvey,
+                actions: list[TopicSurvey]) -> None:
     """Choose header stamps, except where there are none or they are not the common clock."""
-    roles = {'image': image, 'state': state, 'command': action}
-    receive = {role for role, topic in roles.items() if not topic.stamped
-               or (topic.type == JOINT_TRAJECTORY and topic.zero_stamps)}
-    why = [f'{roles[role].name} has no stamps' for role in roles if role in receive]
+    roles = {'image': [image], 'state': [state], 'command': actions}
+    bare = {role: [topic for topic in topics if not topic.stamped
+                   or (topic.type == JOINT_TRAJECTORY and topic.zero_stamps)]
+            for role, topics in roles.items()}
+    receive = {role for role, topics in bare.items() if topics}
+    why = [f'{topics[0].name} has no stamps' for topics in bare.values() if topics]
     if receive:
-        for role, topic in roles.items():
-            if role not in receive and abs(np.median(topic.delays_ns)) > _OTHER_CLOCK_NS:
+        for role, topics in roles.items():
+            if role not in receive and abs(np.median(topics[0].delays_ns)) > _OTHER_CLOCK_NS:
                 receive.add(role)
-                why.append(f'{topic.name} is stamped by another clock')
+                why.append(f'{topics[0].name} is stamped by another clock')
     draft.add('clocks', {role: 'receive' if role in receive else 'header' for role in roles},
               '', *why)
 

@@ -10,6 +10,7 @@ from typing import Any
 from lewm_model.bags.bag import Bag, header_stamp_ns
 from lewm_model.errors import BagError, ImageError
 from lewm_model.image_headers import read_header
+from lewm_model.recordings.conflict import PublisherConflict
 from lewm_model.recordings.episode_marks import EPISODE_TOPIC, EPISODE_TYPE
 from lewm_model.robot import COMPRESSED_IMAGE, IMAGE_TYPES, JOINT_STATE
 import numpy as np
@@ -27,12 +28,19 @@ class TopicSurvey:
     stamps_ns: np.ndarray | None         # int64 (N,) of the headers; None: the type has none
     looks: Counter                       # of images: (encoding, width, height)
     joints: Counter                      # of joint states: tuples of names
+    conflict: str                        # of states: why two publishers share the topic, or ''
     first: Any                           # message; None if its type is not known
 
     @property
     def count(self) -> int:
         """Messages."""
         return len(self.received_ns)
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """All joints of joint states, which may be spread over several messages."""
+        return tuple(dict.fromkeys(name for names in sorted(self.joints, key=len, reverse=True)
+                                   for name in names))
 
     @property
     def zero_stamps(self) -> int:
@@ -120,6 +128,7 @@ class _TopicReader:
         self._stamps: list[int] = []
         self._looks: Counter = Counter()
         self._joints: Counter = Counter()
+        self._conflict = PublisherConflict()
         self._first: Any = None
         self._header = False
 
@@ -134,6 +143,8 @@ class _TopicReader:
             self._looks[_look(self._bag, raw, self._type)] += 1
         elif self._type == JOINT_STATE and (state := _decoded(self._bag, raw, self._type)):
             self._joints[tuple(state.name)] += 1
+            if len(state.position) == len(state.name):
+                self._conflict.add(state.name, state.position, state.header.frame_id)
         elif (self._name.strip('/'), self._type) == (EPISODE_TOPIC, EPISODE_TYPE) and (
                 mark := _decoded(self._bag, raw, self._type)):
             self.marks.append(mark)
@@ -141,7 +152,7 @@ class _TopicReader:
     def survey(self) -> TopicSurvey:
         stamps = np.array(self._stamps, dtype=np.int64) if self._header else None
         return TopicSurvey(self._name, self._type, np.array(self._received, dtype=np.int64),
-                           stamps, self._looks, self._joints, self._first)
+                           stamps, self._looks, self._joints, self._conflict.reason, self._first)
 
 
 def _decoded(bag: Bag, raw: bytes, kind: str) -> Any:

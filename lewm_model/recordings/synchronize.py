@@ -15,12 +15,16 @@ from lewm_model.errors import BagError
 from lewm_model.recordings.streams import Streams
 import numpy as np
 
+SAME_RATE = 0.05    # of the control step: a camera this near to it is at the control rate
+RESAMPLED = 0.75    # of the control step: a camera at least this fast is thinned to it
+_JUDGED = 10         # steps between frames that tell a rate
 DUPLICATE = 'stamp of the frame before'
 INACTIVE = 'outside a recorded episode (episode_info)'
 TOO_FAST = 'camera faster than the control rate'
 NO_JOINTS = 'no joint state close enough before and after'
-NO_ACTION = 'no executed command in force'
-UNSTAMPED = 'header stamp zero among others'
+NO_ACTION = 'no command yet'
+RAN_OUT = 'no command in force, the last one ran out'
+UNKNOWN_ACTION = 'the command in force is not known (not finite, cancelled, or not for all joints)'
 NO_VIEW = 'no frame of another camera close enough'
 TOO_SHORT = 'episode shorter than min_rows'
 
@@ -76,15 +80,17 @@ def synchronize(streams: Streams, config: DataConfig) -> Synchronized:
     camera_step_ns = _check_rate(streams, parts, dt_ns)
     done = [_synchronize_run(part, config, dt_ns) for part in parts]
     reasons = [reason for _, dropped_for in done for reason in dropped_for if reason]
-    reasons += [UNSTAMPED] * streams.unstamped
+    for reason, count in streams.left_out.items():
+        reasons += [reason] * count
     dropped = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-    notes = streams.notes
+    notes = streams.notes + _pauses(streams, dropped)
     if dropped.get(TOO_FAST):
         notes += (f'{streams.image_topic}: {dropped[TOO_FAST]} frames left out to resample '
                   f'{1e9 / camera_step_ns:.2f} Hz to the control rate of {1e9 / dt_ns:.2f} Hz',)
     return Synchronized(
         episodes=tuple(chain.from_iterable(episodes for episodes, _ in done)),
-        frames=len(streams.frame_stamps_ns) + streams.unstamped, dropped=dropped, notes=notes)
+        frames=len(streams.frame_stamps_ns) + sum(streams.left_out.values()),
+        dropped=dropped, notes=notes)
 
 
 def _synchronize_run(streams: Streams, config: DataConfig, dt_ns: int
@@ -106,14 +112,14 @@ def _synchronize_run(streams: Streams, config: DataConfig, dt_ns: int
     dropped_for[~complete & (dropped_for == '')] = NO_VIEW
     positions, velocities, known = _joints_at(streams, stamps, mark, max_gap_ns)
     dropped_for[~known & (dropped_for == '')] = NO_JOINTS
-    actions = _actions_from(streams, stamps, mark, dt_ns)
-    has_action = np.isfinite(actions).all(axis=1)
+    actions, no_action = _actions_from(streams, stamps, mark, dt_ns)
+    has_action = no_action == ''
 
     episodes = []
     rows = np.flatnonzero(dropped_for == '')
     for run in _runs(stamps, mark, rows, max_gap_ns, may_go_on=has_action):
         if len(run) == 1 and not has_action[run[0]]:
-            dropped_for[run] = NO_ACTION
+            dropped_for[run] = no_action[run]
         elif len(run) < config.min_rows:
             dropped_for[run] = TOO_SHORT
         else:
@@ -132,14 +138,49 @@ def _mark(streams: Streams, stamps: np.ndarray) -> np.ndarray:
 
 
 def _check_rate(streams: Streams, parts: tuple[Streams, ...], dt_ns: int) -> float:
-    """Return the usual time between frames [ns]; refuse a camera that is too slow."""
-    steps = np.concatenate([np.diff(np.unique(part.frame_stamps_ns)) for part in parts])
-    if len(steps) and np.median(steps) > 1.25 * dt_ns:
-        raise BagError(
-            f'{streams.name}: frames on {streams.image_topic} come at '
-            f'{1e9 / np.median(steps):.2f} Hz, slower than the control rate of '
-            f'{1e9 / dt_ns:.2f} Hz; raise the camera rate or control_dt_s of the robot')
-    return float(np.median(steps)) if len(steps) else float(dt_ns)
+    """Return the usual time between frames [ns]; refuse a camera that gives no even rows."""
+    steps = [np.diff(np.unique(part.frame_stamps_ns)) for part in parts]
+    if not any(map(len, steps)):
+        return float(dt_ns)
+    usual_ns = float(np.median(np.concatenate(steps)))
+    judged = [(usual_ns, 1.25), *((_period(one), 1 + SAME_RATE) for one in steps
+                                  if len(one) >= _JUDGED)]
+    for period_ns, slowest in judged:
+        if period_ns > slowest * dt_ns:
+            raise BagError(
+                f'{streams.name}: frames on {streams.image_topic} come at {1e9 / period_ns:.2f} '
+                f'Hz, slower than the control rate of {1e9 / dt_ns:.2f} Hz; raise the camera rate '
+                f'or control_dt_s of the robot, to {period_ns / 1e9:.4g} s or more')
+    for period_ns, _ in judged[1:]:
+        if RESAMPLED * dt_ns < period_ns < (1 - SAME_RATE) * dt_ns:
+            raise BagError(
+                f'{streams.name}: frames on {streams.image_topic} come at {1e9 / period_ns:.2f} '
+                f'Hz, near, but not at the control rate of {1e9 / dt_ns:.2f} Hz: no choice of '
+                f'frames is evenly spaced. Set control_dt_s of the robot to '
+                f'{period_ns / 1e9:.4g} s, or to {period_ns / RESAMPLED / 1e9:.4g} s or more, or '
+                f'change the camera rate')
+    return usual_ns
+
+
+def _period(steps: np.ndarray) -> float:
+    """Return the time between frames [ns], however they jitter, also if some are lost.
+
+    Jitter cancels in the sum of steps; a step over a lost frame counts as two.
+    """
+    usual = np.median(steps)
+    steps = steps[steps < 3.5 * usual]   # pauses
+    return float(steps.sum() / max(np.round(steps / usual).sum(), 1))
+
+
+def _pauses(streams: Streams, dropped: dict[str, int]) -> tuple[str, ...]:
+    """Say how long commands paused, if any ran out."""
+    if not dropped.get(RAN_OUT):
+        return ()
+    parts = [part.action_stamps_ns for part in streams.split()]
+    longest_ns = max(int(np.diff(stamps).max(initial=0)) for stamps in parts)
+    return (f'commands ran out; the longest pause between two was {longest_ns / 1e9:.2f} s. A '
+            f'sent command is in force for command_hold_s of the robot file (set it to the '
+            f'time-out of the controller), an executed one for a control step',)
 
 
 def _runs(stamps: np.ndarray, mark: np.ndarray, rows: np.ndarray, max_gap_ns: float,
@@ -190,41 +231,65 @@ def _others_at(streams: Streams, stamps: np.ndarray, mark: np.ndarray, tolerance
 
 def _joints_at(streams: Streams, stamps: np.ndarray, mark: np.ndarray, max_gap_ns: float
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Interpolate joint states; also return where both neighbours are close and finite."""
-    times = streams.joint_stamps_ns
-    if not len(times):   # another run of the clock may have them
-        nothing = np.full((len(stamps), streams.positions.shape[1]), np.nan)
-        return nothing, nothing, np.zeros(len(stamps), dtype=bool)
-    before = np.searchsorted(times, stamps, side='right') - 1
-    after = np.searchsorted(times, stamps, side='left')
-    inside = (before >= 0) & (after < len(times))
-    before, after = np.clip(before, 0, None), np.clip(after, None, len(times) - 1)
-    span = times[after] - times[before]
-    marks = _mark(streams, times)
-    known = (inside & (span <= max_gap_ns) & (marks[before] == mark) & (marks[after] == mark))
-    # Integer differences first: stamps of a wall clock do not fit a double to the nanosecond.
-    share = np.where(span > 0, (stamps - times[before]) / np.maximum(span, 1), 0.0)[:, None]
-    positions, velocities = (values[before] + share * (values[after] - values[before])
-                             for values in (streams.positions, streams.velocities))
+    """Interpolate joint states; also return where both neighbours are close and finite.
+
+    Joints that are reported in messages of their own are interpolated between those messages.
+    """
+    positions = np.full((len(stamps), streams.positions.shape[1]), np.nan)
+    velocities, known = positions.copy(), np.ones(len(stamps), dtype=bool)
+    for columns, rows in _parts(streams):
+        times = streams.joint_stamps_ns[rows]
+        if not len(times):   # another run of the clock may have them
+            known[:] = False
+            continue
+        before = np.searchsorted(times, stamps, side='right') - 1
+        after = np.searchsorted(times, stamps, side='left')
+        inside = (before >= 0) & (after < len(times))
+        before, after = np.clip(before, 0, None), np.clip(after, None, len(times) - 1)
+        span = times[after] - times[before]
+        marks = _mark(streams, times)
+        known &= (inside & (span <= max_gap_ns) & (marks[before] == mark)
+                  & (marks[after] == mark))
+        # Integer differences first: stamps of a wall clock do not fit a double to the nanosecond.
+        share = np.where(span > 0, (stamps - times[before]) / np.maximum(span, 1), 0.0)[:, None]
+        for found, recorded in ((positions, streams.positions), (velocities, streams.velocities)):
+            values = recorded[rows][:, columns]
+            found[:, columns] = values[before] + share * (values[after] - values[before])
     return positions, velocities, known & np.isfinite(positions).all(axis=1)
 
 
+def _parts(streams: Streams) -> list[tuple[np.ndarray, np.ndarray | slice]]:
+    """Return the columns of joints that come in the same messages, and the rows that have them."""
+    given = streams.joint_given
+    if given is None:
+        return [(np.arange(streams.positions.shape[1]), slice(None))]
+    parts: dict[bytes, list[int]] = {}
+    for column in range(given.shape[1]):
+        parts.setdefault(given[:, column].tobytes(), []).append(column)
+    return [(np.array(columns), given[:, columns[0]]) for columns in parts.values()]
+
+
 def _actions_from(streams: Streams, stamps: np.ndarray, mark: np.ndarray, dt_ns: int
-                  ) -> np.ndarray:
-    """Return the action that leaves each frame, (F, A), NaN where none is known.
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the action that leaves each frame, (F, A), and why there is none, texts (F,).
 
     The hold is sampled in the middle of the step: a command published a moment after the frame
     it reacts to, as in any live system, still is that frame's, and a later one never is. A
     command whose time is over at that point (`action_until_ns`) has run out.
     """
     times = streams.action_stamps_ns
+    why = np.full(len(stamps), NO_ACTION, dtype=object)
     if not len(times):
-        return np.full((len(stamps), streams.actions.shape[1]), np.nan)
+        return np.full((len(stamps), streams.actions.shape[1]), np.nan), why
     until = times + dt_ns if streams.action_until_ns is None else streams.action_until_ns
     middle = stamps + dt_ns // 2
     last = np.searchsorted(times, middle, side='right') - 1
     held = np.clip(last, 0, None)
-    in_force = (last >= 0) & (middle <= until[held])
     # A command from before a reset is not in force after it; one after it is never looked at.
-    in_force &= _mark(streams, times)[held] == mark
-    return np.where(in_force[:, None], streams.actions[held], np.nan)
+    begun = (last >= 0) & (_mark(streams, times)[held] == mark)
+    in_force = begun & (middle <= until[held])
+    actions = np.where(in_force[:, None], streams.actions[held], np.nan)
+    why[begun] = RAN_OUT
+    why[in_force] = UNKNOWN_ACTION
+    why[np.isfinite(actions).all(axis=1)] = ''
+    return actions, why

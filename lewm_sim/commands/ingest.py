@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='stored frames, square [px] (default: %(default)s)')
     parser.add_argument('--min-rows', type=int, default=DataConfig().min_rows,
                         help='drop shorter episodes (default: %(default)s, one training clip)')
+    parser.add_argument('--max-bad-share', type=float, default=DataConfig().max_bad_share,
+                        metavar='SHARE', help="of a topic's messages may be broken: they are left "
+                        'out and counted; a bag with more is refused (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
     parser.add_argument('--force', action='store_true',
                         help='make an existing file anew instead of adding to it')
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Let the data set hold the bags; fails only if none of them gave an episode."""
     robot = RobotDescription.from_yaml(args.robot)
     config = DataConfig(image_size=args.image_size, min_rows=args.min_rows,
-                        control_dt_s=robot.control_dt_s)
+                        max_bad_share=args.max_bad_share, control_dt_s=robot.control_dt_s)
     start_s = time.monotonic()
     with tqdm(unit='bag', disable=None) as bar:
         def show(done: int, total: int) -> None:

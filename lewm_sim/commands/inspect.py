@@ -17,7 +17,7 @@ from lewm_model.recordings.suggest_robot import suggest_from
 from lewm_model.recordings.survey import survey_bag
 from lewm_model.robot import RobotDescription
 
-_RECORDED = ('.mcap', '.db3', '.zstd')
+_RECORDED = ('.mcap', '.db3', '.zstd', '.bag')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
