@@ -13,13 +13,14 @@ from pathlib import Path
 import subprocess
 from typing import Any
 
-from lewm_ros.startup.lifecycle import LifecycleClient
+from lewm_ros.startup.lifecycle import LifecycleClient, TRANSITION_S
 from lewm_ros.startup.system import NodeSpec
 from message_fuzz import Fuzz
 from rcl_interfaces.srv import ListParameters, SetParameters, SetParametersAtomically
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from ros_helpers import Graph
+from system_specs import start
 
 # What every kind of reader matches; the sender of a latched topic reaches volatile readers, too.
 _OFFER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE,
@@ -28,7 +29,6 @@ _OFFER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE,
 _CLOCK = '/clock'
 _ENDING = (5, 6, 7, 8)   # transitions that end a node for good, as they should
 _SPARED = ('/get_type_description',)   # answered in C, costs seconds each
-_START_S = 120.0        # torch from a slow disk on a busy machine
 _ANSWERS_S = 2.0        # rclpy answers nothing where its own service raised
 
 
@@ -72,15 +72,7 @@ class Attack:
 
     def start(self) -> None:
         """Start the nodes and take those with a lifecycle to active."""
-        for spec in self.specs:
-            self.processes[spec.executable] = self.graph.spawn(
-                spec.module, parameters=spec.parameters, output=self.log(spec.executable))
-        names = set(self.processes)
-        self.graph.wait_for(lambda: names <= set(self.graph.node.get_node_names()),
-                            f'the nodes {names}', _START_S)
-        for spec in self.specs:
-            if spec.lifecycle:
-                self.graph.transition(spec.executable, 'configure', 'activate')
+        self.processes = start(self.graph, self.specs, self.logs)
 
     def log(self, name: str) -> Path:
         """Return the file with a node's output."""
@@ -161,11 +153,17 @@ class Attack:
 
     def recover(self, name: str) -> None:
         """Take a lifecycle node to active, from wherever a request has brought it."""
-        state = LifecycleClient(self.graph.node, self.graph._executor, f'/{name}').state(30.0)
-        if state == 'unconfigured':
-            self.graph.transition(name, 'configure', 'activate')
-        elif state == 'inactive':
-            self.graph.transition(name, 'activate')
+        client = LifecycleClient(self.graph.node, self.graph.executor, f'/{name}')
+        if client.state(TRANSITION_S) == 'unconfigured':
+            client.configure(TRANSITION_S)
+        if client.state(TRANSITION_S) == 'inactive':
+            client.activate(TRANSITION_S)
+
+    def restart(self, name: str) -> None:
+        """Take an active lifecycle node down and up again: what is latched comes again."""
+        client = LifecycleClient(self.graph.node, self.graph.executor, f'/{name}')
+        client.deactivate(TRANSITION_S)
+        client.activate(TRANSITION_S)
 
     def _parameter_names(self) -> list[str]:
         if not hasattr(self, '_names'):

@@ -56,6 +56,11 @@ class Graph:
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)
 
+    @property
+    def executor(self) -> SingleThreadedExecutor:
+        """The executor of the test's node."""
+        return self._executor
+
     def spawn(self, module: str, *arguments: str, parameters: dict[str, Any] | None = None,
               output: Path | None = None) -> subprocess.Popen:
         """Start `python -m module` in this domain; its output goes to `output` if given."""

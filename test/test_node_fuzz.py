@@ -1,7 +1,10 @@
 """Nothing that arrives on any topic or service ends a node, or moves the robot."""
 
 
+import contextlib
 from dataclasses import replace
+import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -11,13 +14,13 @@ pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
-from lewm_ros.startup.system import SOURCES, system, SystemOptions  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.robot_interface import RobotInterface  # noqa: E402
 from message_fuzz import has_numbers_only  # noqa: E402
 from node_fuzz import Attack  # noqa: E402
 from rcl_interfaces.srv import ListParameters  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
+from ros_helpers import Graph, ROOT  # noqa: E402
+from system_specs import every_spec  # noqa: E402
 from wire_samples import samples_of  # noqa: E402
 
 COMMANDERS = ('command_node', 'guard_node')
@@ -27,18 +30,29 @@ GROUPS = {'commanders': COMMANDERS, 'explore': ('explore_node',),
 ROBOTS = ('sim_reacher', 'joint_trajectory_arm', 'diff_drive')
 
 
-def every_spec(folder, **options) -> dict:
-    """Return every node of the table of systems, whoever drives."""
-    found = {}
-    for source in SOURCES:
-        for spec in system(SystemOptions(sim=True, record=True, source=source,
-                                         root=str(folder / 'root'), **options)):
-            found.setdefault(spec.executable, spec)
-    return found
-
-
 def without_sim_time(spec):
     return replace(spec, parameters={**spec.parameters, 'use_sim_time': False})
+
+
+def assert_documented(graph, nodes: set[str]) -> None:
+    """Hold docs/topics.md against the running graph, for these nodes."""
+    spec = importlib.util.spec_from_file_location('topic_docs', ROOT / 'tools/topic_docs.py')
+    docs = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = docs   # dataclasses look their module up
+    spec.loader.exec_module(docs)
+    page = docs.PAGE.read_text(encoding='utf-8')
+    assert docs.render(docs.read(page)) == page, 'run: python tools/topic_docs.py'
+    told = {item for item in docs.read(page) if item.node in nodes}
+
+    def same() -> bool:
+        return docs.endpoints(graph.node, nodes) == told
+
+    with contextlib.suppress(TimeoutError):
+        graph.wait_for(same, 'the graph of the page', 10.0)
+    found = docs.endpoints(graph.node, nodes)
+    assert found == told, (f'docs/topics.md is out of date: not in it {sorted(found - told)}, '
+                           f'not there any more {sorted(told - found)}; '
+                           f'run: python tools/topic_docs.py')
 
 
 def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher', spared=()):
@@ -46,6 +60,8 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
     made = Attack(graph, tuple(specs), folder, seed, samples_of(robot), spared)
     diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
     made.start()
+    if robot == 'sim_reacher':
+        assert_documented(graph, set(made.processes))
     made.run(rounds)
     told = {status.name.partition(':')[0] for _, array in diagnostics for status in array.status
             if status.level != DiagnosticStatus.OK}
@@ -54,9 +70,9 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
         log = made.log(name).read_text(errors='replace')
         assert 'ERROR' in log or 'WARN' in log, f'{name} has not logged a reason: {log[-2000:]}'
         assert name in told, f'{name} has told no reason in its diagnostics; told: {told}'
-        if spec.lifecycle:   # what is latched comes again
+        if spec.lifecycle:
             made.recover(name)
-            graph.transition(name, 'deactivate', 'activate')
+            made.restart(name)
         answer = graph.call(ListParameters, f'/{name}/list_parameters', ListParameters.Request())
         assert answer.result.names
     made.check_alive()
