@@ -1,0 +1,1 @@
+"""Robots of strangers: fake drivers with real habits, and the walk that every one is taken on."""

@@ -1,0 +1,59 @@
+"""Walk all robots of the zoo, one after the other, and write the table.
+
+    python -m lewm_ros.trials.zoo --only 4 --only pair
+
+Interrupted, the same command goes on; `--fresh` begins anew. Exit status 0: no check failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import subprocess
+import sys
+
+from lewm_model.errors import LewmError
+from lewm_ros.trials.zoo import report
+from lewm_ros.trials.zoo.rows import Rows
+from lewm_ros.trials.zoo.table import ROBOTS, zoo_robot
+
+
+def main(args: list[str] | None = None) -> int:
+    """Walk; return 1 if a check failed."""
+    parser = argparse.ArgumentParser(prog='zoo', description=__doc__.splitlines()[0])
+    parser.add_argument('--only', action='append', metavar='ROBOT', help='name or number; repeat')
+    parser.add_argument('--out', type=Path, default=Path('out/zoo'), help='(%(default)s)')
+    parser.add_argument('--results', type=Path,
+                        help='folder of zoo.json and zoo.md (that of --out)')
+    parser.add_argument('--fresh', action='store_true', help='take every step anew')
+    parser.add_argument('--live', action='store_true', help='take the live steps anew')
+    options = parser.parse_args(args)
+    try:
+        robots = [zoo_robot(name) for name in options.only] if options.only else ROBOTS
+    except LewmError as error:
+        print(f'zoo: {error}', file=sys.stderr)
+        return 1
+    again = [flag for flag in ('--fresh', '--live') if getattr(options, flag[2:])]
+    walked = []
+    for robot in robots:
+        print(f'--- {robot.number} of {len(ROBOTS)}: {robot.name}, {robot.about}', flush=True)
+        # A process of its own: a robot's middleware, domain and memory end with its walk.
+        walk = subprocess.Popen([sys.executable, '-m', 'lewm_ros.trials.zoo.walk', robot.name,
+                                 '--out', str(options.out), *again])
+        try:
+            walk.wait()
+        except KeyboardInterrupt:
+            walk.wait()
+            return 130
+        walked += Rows(robot.name, (options.out / robot.name).with_suffix('.json')).all
+        folder = options.results or options.out
+        rows = report.write(walked, folder)
+    failed = [row for row in rows if not row.passed]
+    print(f'{len(rows)} checks, {len(failed)} failed: {folder / "zoo.md"}')
+    for row in failed:
+        print(row.text())
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

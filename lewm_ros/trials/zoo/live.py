@@ -1,0 +1,237 @@
+"""The live half of a walk: shadow mode, enable, drive, stop, e-stop, killed planner and commander.
+
+One driver runs all the while; our nodes are started, killed and started again beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+import time
+
+from lewm_ros.srv import SetGoal
+from lewm_ros.trials.zoo import rest, second_source
+from lewm_ros.trials.zoo.description import ZooRobot
+from lewm_ros.trials.zoo.ears import Ears
+from lewm_ros.trials.zoo.offline import Folders
+from lewm_ros.trials.zoo.processes import Nodes
+from lewm_ros.trials.zoo.rows import Rows
+from lewm_ros.wire.reports import PlanState, State
+import numpy as np
+from std_srvs.srv import SetBool, Trigger
+
+_PLANS = (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)   # what plans say
+_WATCH_S = 2.0          # after an event
+_SHADOW_S = 3.0
+_SECOND_SOURCE_S = 4.0
+_GUARD_S = 0.3          # a killed command node: somebody says the last word within this
+_AGAIN_S = 10.0         # from the request to motion
+_SLACK = 1.02           # of a slew step: float32, and the clocks of two processes
+_JUMP = 1.1             # of the first step: the robot is measured a moment before
+
+
+class Live:
+    """One robot with its nodes, and the rows that come of it."""
+
+    def __init__(self, robot: ZooRobot, ears: Ears, nodes: Nodes, rows: Rows, folders: Folders,
+                 drive_s: float, others: Sequence[Live] = ()) -> None:
+        self.robot, self.ears, self.nodes, self.rows = robot, ears, nodes, rows
+        self._goal, self._drive_s = folders.goal, drive_s
+        self._pace = robot.real_time_factor or 1.0
+        self._limit_s = rest.stop_limit_s(robot.control_dt_s) / self._pace
+        self._others = others     # in other namespaces: what happens here must not reach them
+
+    def take(self, step: str) -> None:
+        """Take one step; others drive on meanwhile."""
+        if step == 'drive':
+            for other in self._others:
+                other.go()
+        begin_s = time.monotonic()
+        getattr(self, step)()
+        for other in self._others if step not in ('shadow', 'drive') else ():
+            states = [state for seconds, state, _ in other.ears.controller if seconds > begin_s]
+            self.rows.at_least(step, 'the other robot in TRACKING, share of the time', round(
+                sum(state == State.TRACKING for state in states) / max(len(states), 1), 3), 0.95)
+
+    def go(self) -> None:
+        """Drive, without judging anything."""
+        self.nodes.start(dry_run=False)
+        self.set_goal()
+        self.wait_for_plans()
+        self.enable()
+        self.ears.wait_for(lambda: self.state is State.TRACKING, 'the other robot')
+
+    # Steps -------------------------------------------------------------------------------------
+
+    def shadow(self) -> None:
+        """Plan and report, and command nothing, even enabled."""
+        ears, rows = self.ears, self.rows
+        ears.commands.clear()
+        pose = ears.truth[-1][1]
+        self.nodes.start(dry_run=True)
+        self.set_goal()
+        self.wait_for_plans()
+        ears.plans.clear()
+        ears.spin(_SHADOW_S)
+        frames = self.robot.cameras[0].rate_hz * _SHADOW_S * self._pace
+        frames *= 1 - self.robot.cameras[0].lost
+        rows.at_least('shadow', 'share of the frames answered', round(len(ears.plans) / frames, 2),
+                      0.8)
+        self.enable()
+        ears.spin(1.0)
+        self.disable()
+        rows.at_most('shadow', 'commands on the command topic', float(len(ears.commands)), 0.0)
+        moved = float(np.abs(ears.truth[-1][1] - pose).max())
+        rows.at_most('shadow', 'motion of the robot', moved, 0.01)
+
+    def drive(self) -> None:
+        """Enable, and watch it drive towards the goal."""
+        ears, rows, robot = self.ears, self.rows, self.robot
+        self.nodes.end('planner_node')
+        self.nodes.start('planner_node', dry_run=False)
+        self.wait_for_plans()
+        ears.spin(0.5)
+        pose = ears.truth[-1][1]
+        ears.commands.clear()
+        answer = self.enable()
+        rows.true('drive', 'enabled', answer.success, answer.message)
+        ears.wait_for(lambda: self.state is State.TRACKING and ears.commands, 'the first command')
+        begin_s = time.monotonic()
+        distance = ears.plans[-1][2]
+        ears.spin(self._drive_s / self._pace)
+        commands = list(ears.commands)
+        rows.at_most('drive', 'first command from where the robot is',
+                     rest.first_jump(robot, commands, pose), _JUMP, 'slew steps')
+        rows.at_most('drive', 'past a limit', rest.past_limits(robot, commands), 1e-6)
+        rows.at_most('drive', 'largest change between two commands',
+                     rest.largest_step(robot, commands), _SLACK, 'slew steps')
+        states = [state for seconds, state, _ in ears.controller if seconds > begin_s]
+        share = sum(state == State.TRACKING for state in states) / max(len(states), 1)
+        rows.at_least('drive', 'share of the time in TRACKING', round(share, 3), 0.95)
+        travel = sum(float(np.abs(after[1] - before[1]).max()) for before, after in zip(
+            list(ears.truth)[:-1], list(ears.truth)[1:], strict=True) if before[0] > begin_s)
+        rows.at_least('drive', 'way that the robot went', travel, 0.02)
+        rows.note('drive', 'latent distance to the goal, first and last',
+                  f'{distance:.3g}, {ears.plans[-1][2]:.3g}')
+        if robot.second_source:
+            self._second_source()
+
+    def stop(self) -> None:
+        """`~/stop`, and again."""
+        self._stopped_by('stop', lambda: self.ears.call(
+            Trigger, 'command_node/stop', Trigger.Request()))
+        self.again('stop')
+
+    def e_stop(self) -> None:
+        """Press it; enabling is refused until it is released; and again."""
+        self._stopped_by('e_stop', lambda: self.ears.press_e_stop(True))
+        refused = self.enable()
+        self.rows.true('e_stop', 'enable is refused while it is pressed', not refused.success,
+                       refused.message)
+        self.ears.press_e_stop(False)
+        self.ears.spin(0.3)
+        self.again('e_stop')
+
+    def kill_planner(self) -> None:
+        """SIGKILL while it drives; a new planner goes on."""
+        self._stopped_by('kill_planner', lambda: self.nodes.kill('planner_node'))
+        self.nodes.start('planner_node', dry_run=False)
+        self.wait_for_plans()
+        self.again('kill_planner')
+
+    def kill_command(self) -> None:
+        """SIGKILL while it drives; somebody else says the last word; a new one goes on."""
+        killed_s = self._stopped_by('kill_command', lambda: self.nodes.kill('command_node'),
+                                    limit_s=_GUARD_S)
+        last = [seconds for seconds, *_ in self.ears.commands if seconds > killed_s]
+        self.rows.note('kill_command', 'words on the command topic after the kill', len(last))
+        self.nodes.start('command_node')
+        self.again('kill_command')
+
+    def _second_source(self) -> None:
+        """Somebody else begins to report the same joints: stopped, with both named."""
+        ears, processes = self.ears, self.nodes.processes
+        ears.commands.clear()
+        begin_s = time.monotonic()
+        processes.stranger(self.robot, 'second_source')
+        ears.spin(_SECOND_SOURCE_S)
+        self.rows.true('drive', 'stopped when a second source reports its joints',
+                       self.state is not State.TRACKING, f'{self.state.name}')
+        reasons = ' | '.join(dict.fromkeys(reason for seconds, _, reason in ears.controller
+                                           if seconds > begin_s and reason))
+        self.rows.true('drive', 'both sources are named',
+                       'driver' in reasons and second_source.NAME in reasons, reasons[-300:])
+        self.rows.at_most('drive', 'largest change between two commands, two sources',
+                          rest.largest_step(self.robot, list(ears.commands)), _SLACK,
+                          'slew steps')
+        processes.end('second_source')
+        ears.spin(1.0)
+        self.again('drive')
+
+    # Parts -------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State | None:
+        """Newest state of the command node."""
+        return State(self.ears.controller[-1][1]) if self.ears.controller else None
+
+    def set_goal(self) -> None:
+        """Make the picture that was taken earlier the goal."""
+        answer = self.ears.call(SetGoal, 'goal_node/set_goal', SetGoal.Request(
+            source=SetGoal.Request.FILE, uri=str(Path(self._goal).resolve())))
+        self.rows.true('shadow', 'goal accepted', answer.success, answer.message)
+
+    def wait_for_plans(self) -> None:
+        """Wait until the planner plans."""
+        self.ears.plans.clear()
+        self.ears.wait_for(lambda: self.ears.plans and self.ears.plans[-1][1] in _PLANS,
+                           'plans: ' + (self.ears.plans[-1][3] if self.ears.plans else 'silence'),
+                           60.0)
+
+    def enable(self):
+        """Ask the command node to move."""
+        return self.ears.call(SetBool, 'command_node/enable', SetBool.Request(data=True))
+
+    def disable(self):
+        """Ask the command node not to move."""
+        return self.ears.call(SetBool, 'command_node/enable', SetBool.Request(data=False))
+
+    def again(self, step: str) -> None:
+        """Enable and drive on."""
+        ears = self.ears
+        ears.commands.clear()
+        pose = ears.truth[-1][1]
+        begin_s = time.monotonic()
+        answer = self.enable()
+        if not answer.success:
+            self.rows.true(step, 'enabled again', False, answer.message)
+            return
+        ears.wait_for(lambda: self.state is State.TRACKING and ears.commands, 'motion again',
+                      _AGAIN_S)
+        self.rows.at_most(step, 'drives again after', time.monotonic() - begin_s, _AGAIN_S, 's')
+        ears.spin(1.0)
+        self.rows.at_most(step, 'first command from where the robot is',
+                          rest.first_jump(self.robot, list(ears.commands), pose), _JUMP,
+                          'slew steps')
+
+    def _stopped_by(self, step: str, event: Callable[[], object], limit_s: float | None = None
+                    ) -> float:
+        """Let something happen while the robot moves; judge how it came to rest."""
+        ears, robot = self.ears, self.robot
+        ears.commands.clear()
+        ears.wait_for(lambda: len(ears.commands) > 5 and rest.moves(
+            robot, ears.commands, len(ears.commands) - 1), 'motion before the event')
+        event_s = time.monotonic()
+        event()
+        ears.spin(_WATCH_S / self._pace)
+        found = rest.at_rest(robot, ears.commands, ears.truth, event_s)
+        limit_s = self._limit_s if limit_s is None else limit_s
+        self.rows.at_most(step, 'told to stand still after', found.commanded_s, limit_s, 's')
+        self.rows.at_most(step, 'body at rest after', found.body_s,
+                          limit_s + rest.braking_s(robot), 's')
+        if robot.interface == 'joint_position':
+            self.rows.at_most(step, 'held where it is, off by', found.target_off, 0.03)
+        self.rows.at_most(step, 'largest change between two commands', rest.largest_step(
+            robot, list(ears.commands)), _SLACK if step != 'kill_command' else rest.NEVER,
+            'slew steps')
+        return event_s

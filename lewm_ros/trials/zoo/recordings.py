@@ -1,0 +1,159 @@
+"""The robot is driven by a stranger while two recorders listen: ours, and the stock one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import shutil
+import time
+
+from lewm_model.bags.bag import Bag
+from lewm_ros.srv import StartEpisode, StopEpisode
+from lewm_ros.trials.zoo.description import ZooRobot
+from lewm_ros.trials.zoo.ears import Ears, TrialError
+from lewm_ros.trials.zoo.offline import Folders
+from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
+from lewm_ros.trials.zoo.robot_file import shipped_file
+from lewm_ros.trials.zoo.rows import Rows
+
+EPISODES = 3
+_STARTED_S = 20.0
+_SECOND_SOURCE_S = 5.0
+
+
+def record(robot: ZooRobot, folders: Folders, rows: Rows) -> None:
+    """Make the bags and the goal picture of a robot, from nothing."""
+    shutil.rmtree(folders.root, ignore_errors=True)
+    folders.goal.parent.mkdir(parents=True)
+    namespace = robot.namespaces[0]
+    with Processes(folders.root / 'log' / 'record') as processes, driven(
+            processes, robot, namespace) as ears:
+        if robot.ours:
+            _explore(robot, folders, processes, ears)
+        else:
+            _drive_others(robot, processes)
+            _start_recorder(robot, folders, processes, namespace)
+            for episode in range(EPISODES):
+                _episode(robot, folders, processes, ears, rows, episode)
+            if robot.second_source:
+                _with_second_source(robot, folders, processes, ears)
+        rows.true('record', 'no process died', not processes.died(), '; '.join(processes.died()))
+    for name, folder in (('ours', folders.ours), ('stock', folders.stock)):
+        bags = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != '.']
+        rows.at_least('record', f'share of the frames recorded by {name}',
+                      round(_frames(robot, bags) / _expected(robot), 3), 0.9)
+
+
+def _expected(robot: ZooRobot) -> float:
+    """Return the frames of a recording, as far as the camera delivers them."""
+    camera = robot.cameras[0]
+    pace = robot.real_time_factor or 1.0
+    return robot.record_s * pace * camera.rate_hz * (1 - camera.lost)
+
+
+def _frames(robot: ZooRobot, bags: list[Path]) -> int:
+    topic = robot.cameras[0].topic
+    count = 0
+    for path in bags:
+        with Bag(path) as bag:
+            chosen = [one for one in bag.topics if one.name.strip('/').endswith(topic)]
+            count += sum(1 for one in chosen for _ in bag.raw_messages(one))
+    return count
+
+
+def topics(robot: ZooRobot) -> list[str]:
+    """Return what people tell `ros2 bag record`."""
+    return list(dict.fromkeys([
+        *(one.topic for one in robot.cameras), *filter(None, [robot.camera_info_topic]),
+        *(one.topic for one in robot.states), *(one.topic for one in robot.controllers),
+        *(['executed_command', 'episode_info'] if robot.ours else []),
+        *(['/clock'] if robot.simulated else [])]))
+
+
+def _drive_others(robot: ZooRobot, processes: Processes) -> None:
+    """Robots in other namespaces are at work meanwhile."""
+    for namespace in robot.namespaces[1:]:
+        processes.stranger(robot, 'driver', namespace=namespace)
+        processes.stranger(robot, 'commander', robot.name, '9', namespace=namespace)
+
+
+def _start_recorder(robot: ZooRobot, folders: Folders, processes: Processes, namespace: str
+                    ) -> None:
+    processes.start('recorder_node', '-m', 'lewm_ros.recording.recorder_node', '--ros-args',
+                    '-r', f'__ns:=/{namespace}', '-p', f'robot:={shipped_file(robot)}',
+                    '-p', f'root:={folders.ours}', '-p',
+                    f'use_sim_time:={str(robot.simulated).lower()}')
+
+
+def _stock(robot: ZooRobot, processes: Processes, bag: Path, namespace: str) -> None:
+    bag.parent.mkdir(parents=True, exist_ok=True)
+    simulated = ['--use-sim-time'] if robot.simulated else []
+    processes.stranger(robot, 'stock_recorder', str(bag), *simulated, *topics(robot),
+                       namespace=namespace)
+
+
+def _episode(robot: ZooRobot, folders: Folders, processes: Processes, ears: Ears, rows: Rows,
+             number: int) -> None:
+    """Drive for a while, recorded by both."""
+    namespace = robot.namespaces[0]
+    prefix = f'{namespace}/' if namespace else ''
+    seconds = robot.record_s / EPISODES
+    before = len(ears.commands)
+    processes.stranger(robot, 'commander', robot.name, str(number), namespace=namespace)
+    ears.wait_for(lambda: len(ears.commands) > before + 5, 'the commander')
+    _stock(robot, processes, folders.stock / f'bag_{number}', namespace)
+    ears.wait_for(lambda: ears.node.count_subscribers(robot.cameras[0].topic) > 1,
+                  'the stock recorder')
+    begun = ears.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
+    deadline_s = time.monotonic() + _STARTED_S
+    while not begun.success and 'is being recorded' not in begun.message:
+        if time.monotonic() > deadline_s:
+            raise TrialError(f'our recorder does not start: {begun.message}')
+        ears.spin(0.5)
+        begun = ears.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
+    ears.spin(0.6 * seconds)
+    if number == 0:
+        ears.take_picture(folders.goal)
+    ears.spin(0.4 * seconds + 0.5)
+    answer = ears.call(StopEpisode, 'recorder_node/stop_episode',
+                       StopEpisode.Request(outcome=StopEpisode.Request.SUCCESS))
+    processes.end(f'{prefix}stock_recorder')
+    processes.end(f'{prefix}commander')
+    rows.at_most('record', f'messages lost by our recorder, episode {number + 1}',
+                 float(answer.messages_lost), _may_be_lost(robot))
+    ears.spin(0.5)
+
+
+def _may_be_lost(robot: ZooRobot) -> float:
+    """Best-effort publishers may lose some on a busy machine, reliable ones nothing."""
+    best_effort = not all(one.reliable for one in (*robot.cameras, *robot.states,
+                                                   *robot.controllers))
+    return 20.0 if best_effort else 0.0
+
+
+def _with_second_source(robot: ZooRobot, folders: Folders, processes: Processes, ears: Ears
+                        ) -> None:
+    """Record the mistake, too: somebody else reports the same joints."""
+    processes.stranger(robot, 'second_source')
+    processes.stranger(robot, 'commander', robot.name, '7')
+    _stock(robot, processes, folders.root / 'second_source' / 'bag', '')
+    ears.spin(_SECOND_SOURCE_S)
+    processes.end('stock_recorder')
+    processes.end('commander', 'second_source')
+
+
+def _explore(robot: ZooRobot, folders: Folders, processes: Processes, ears: Ears) -> None:
+    """Our own arm is recorded as its documentation says, by explore_node."""
+    nodes = Nodes(processes, robot, ears, {
+        'sim': True, 'record': True, 'source': 'explore', 'episodes': EPISODES,
+        'steps': round(robot.record_s / EPISODES / robot.control_dt_s),
+        'root': str(folders.ours)}, {})
+    _stock(robot, processes, folders.stock / 'bag_0', '')
+    nodes.start('command_node', 'recorder_node', 'explore_node')
+    ears.take_picture(folders.goal)
+    child = processes.child('explore_node')
+    ears.wait_for(lambda: child.exit_status() is not None, 'the end of the exploration', 120.0)
+    if child.exit_status():
+        raise TrialError(f'explore_node: {child.last_lines()}')
+    processes.end('explore_node')
+    processes.end('stock_recorder')
+    nodes.end('command_node', 'recorder_node')

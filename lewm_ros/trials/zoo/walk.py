@@ -1,0 +1,118 @@
+"""One robot of the zoo, from the first recording to the last kill.
+
+    python -m lewm_ros.trials.zoo.walk arm6 --out out/zoo
+
+A step that was taken without a failed check is not taken again, so the same command goes on
+after an interruption; `--fresh` begins anew. The live steps share one driver and are one step
+in this respect.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+import sys
+import time
+
+from lewm_model.errors import LewmError
+from lewm_ros.startup.bringup import handle_signals, isolate
+from lewm_ros.trials.zoo import offline
+from lewm_ros.trials.zoo.description import ZooRobot
+from lewm_ros.trials.zoo.live import Live
+from lewm_ros.trials.zoo.offline import Folders
+from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
+from lewm_ros.trials.zoo.recordings import record
+from lewm_ros.trials.zoo.rows import OFFLINE, Rows, STEPS
+from lewm_ros.trials.zoo.table import zoo_robot
+
+TRAIN_STEPS = 40
+DRIVE_S = 4.0
+
+
+def walk(robot: ZooRobot, folders: Folders, rows: Rows, *, train_steps: int = TRAIN_STEPS,
+         drive_s: float = DRIVE_S, steps: Sequence[str] = STEPS) -> None:
+    """Take the steps that have not been taken; a step that raises is a failed row."""
+    offline_steps = {
+        'record': lambda: record(robot, folders, rows),
+        'inspect': lambda: offline.inspect(robot, folders, rows),
+        'ingest': lambda: offline.ingest(robot, folders, rows),
+        'train': lambda: offline.train(robot, folders, rows, train_steps)}
+    for step in OFFLINE:
+        if step in steps and not rows.finished(step) and not _take(step, offline_steps[step],
+                                                                   rows):
+            return
+    live_steps = [step for step in STEPS if step in steps and step not in OFFLINE]
+    if not all(map(rows.finished, live_steps)):
+        _live(robot, folders, rows, live_steps, drive_s)
+
+
+def _take(step: str, action, rows: Rows) -> bool:
+    """Take a step; tell whether the next one makes sense."""
+    try:
+        action()
+    except (LewmError, OSError, ValueError, KeyError) as error:
+        rows.true(step, 'the step was taken', False, f'{type(error).__name__}: {error}')
+        rows.close(step)
+        return False
+    rows.close(step)
+    return True
+
+
+def _live(robot: ZooRobot, folders: Folders, rows: Rows, steps: Sequence[str], drive_s: float
+          ) -> None:
+    with ExitStack() as stack:
+        processes = stack.enter_context(Processes(folders.root / 'log' / 'live'))
+        lives: list[Live] = []
+        for namespace in reversed(robot.namespaces):   # the first one is judged
+            beside = lives[0].ears if lives else None
+            ears = stack.enter_context(driven(processes, robot, namespace, beside))
+            nodes = Nodes(processes, robot, ears, {
+                'robot': str(folders.robot_file), 'bundle': str(folders.bundle),
+                'goal_root': str(folders.goal.parent.resolve()), 'namespace': namespace,
+                'sim': robot.ours}, {**robot.parameters, 'command_node': {
+                    'require_enable': True, **robot.parameters.get('command_node', {})}})
+            lives.append(Live(robot, ears, nodes, rows, folders, drive_s, tuple(lives)))
+        for step in steps:
+            if not _take(step, lambda step=step: lives[-1].take(step), rows):
+                return
+        for live in lives:
+            live.nodes.end()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Walk one robot; return 1 if a check failed."""
+    parser = argparse.ArgumentParser(prog='walk', description=__doc__.splitlines()[0])
+    parser.add_argument('robot', help='name or number')
+    parser.add_argument('--out', type=Path, default=Path('out/zoo'))
+    parser.add_argument('--fresh', action='store_true', help='take every step anew')
+    parser.add_argument('--live', action='store_true', help='take the live steps anew')
+    options = parser.parse_args(args)
+    handle_signals()
+    begin_s = time.monotonic()
+    try:
+        robot = zoo_robot(options.robot)
+        isolate()
+        folders = Folders((options.out / robot.name).resolve())
+        file = folders.root.with_suffix('.json')
+        if options.fresh:
+            file.unlink(missing_ok=True)
+        rows = Rows(robot.name, file)
+        if options.live:
+            rows.forget([step for step in STEPS if step not in OFFLINE])
+        walk(robot, folders, rows)
+    except LewmError as error:
+        print(f'walk: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('walk: interrupted; the same command goes on', file=sys.stderr)
+        return 130
+    failed = [row for row in rows.all if not row.passed]
+    print(f'{robot.name}: {len(rows.all)} checks, {len(failed)} failed, '
+          f'{time.monotonic() - begin_s:.0f} s')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
