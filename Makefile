@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test test-all lint clean
+.PHONY: help setup setup-tests demo zoo test test-all lint clean
 
 # Nounset is off while sourcing: the setup files of ROS and colcon read unset variables.
 ENTER := set +u; . install/setup.bash; set -u;
@@ -21,6 +21,9 @@ setup-tests:
 
 demo: setup  ## Watch the simulated arm reach goal pictures (ARGS="..." for options, ARGS=--help lists them)
 	@$(ENTER) exec install/lewm_ros/lib/lewm_ros/demo $(ARGS)
+
+zoo: setup-tests  ## Take twelve robots of strangers from recording to driving (ARGS="--only 4")
+	@$(ENTER) exec .venv/bin/python -m lewm_ros.trials.zoo --results docs/results $(ARGS)
 
 test: setup-tests  ## Run the tests (ARGS="-k name" to choose)
 	@$(ENTER) $(REQUIRED) .venv/bin/python -m pytest -m 'not slow' $(ARGS)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 import sys
 import time
@@ -29,6 +30,7 @@ from lewm_ros.trials.zoo.table import zoo_robot
 
 TRAIN_STEPS = 40
 DRIVE_S = 4.0
+_SHORT_RECORD_S, _SHORT_STEPS, _SHORT_DRIVE_S = 9.0, 4, 2.0
 
 
 def walk(robot: ZooRobot, folders: Folders, rows: Rows, *, train_steps: int = TRAIN_STEPS,
@@ -88,6 +90,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('out/zoo'))
     parser.add_argument('--fresh', action='store_true', help='take every step anew')
     parser.add_argument('--live', action='store_true', help='take the live steps anew')
+    parser.add_argument('--short', action='store_true', help='for tests: fewer seconds and steps')
     options = parser.parse_args(args)
     handle_signals()
     begin_s = time.monotonic()
@@ -101,7 +104,11 @@ def main(args: list[str] | None = None) -> int:
         rows = Rows(robot.name, file)
         if options.live:
             rows.forget([step for step in STEPS if step not in OFFLINE])
-        walk(robot, folders, rows)
+        if options.short:
+            walk(replace(robot, record_s=_SHORT_RECORD_S), folders, rows,
+                 train_steps=_SHORT_STEPS, drive_s=_SHORT_DRIVE_S)
+        else:
+            walk(robot, folders, rows)
     except LewmError as error:
         print(f'walk: {error}', file=sys.stderr)
         return 1
