@@ -16,7 +16,7 @@ from lewm_ros.trials.zoo.ears import Ears
 from lewm_ros.trials.zoo.offline import Folders
 from lewm_ros.trials.zoo.processes import Nodes
 from lewm_ros.trials.zoo.rows import Rows
-from lewm_ros.wire.reports import PlanState, State
+from lewm_ros.wire.reports import CommandState, PlanState
 import numpy as np
 from std_srvs.srv import SetBool, Trigger
 
@@ -51,7 +51,7 @@ class Live:
         for other in self._others if step not in ('shadow', 'drive') else ():
             states = [state for seconds, state, _ in other.ears.controller if seconds > begin_s]
             self.rows.at_least(step, 'the other robot in TRACKING, share of the time', round(
-                sum(state == State.TRACKING for state in states) / max(len(states), 1), 3), 0.95)
+                sum(state == CommandState.TRACKING for state in states) / max(len(states), 1), 3), 0.95)
 
     def go(self) -> None:
         """Drive, without judging anything."""
@@ -59,7 +59,7 @@ class Live:
         self.set_goal()
         self.wait_for_plans()
         self.enable()
-        self.ears.wait_for(lambda: self.state is State.TRACKING, 'the other robot')
+        self.ears.wait_for(lambda: self.state is CommandState.TRACKING, 'the other robot')
 
     # Steps -------------------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ class Live:
         ears.commands.clear()
         answer = self.enable()
         rows.true('drive', 'enabled', answer.success, answer.message)
-        ears.wait_for(lambda: self.state is State.TRACKING and ears.commands, 'the first command')
+        ears.wait_for(lambda: self.state is CommandState.TRACKING and ears.commands, 'the first command')
         begin_s = time.monotonic()
         distance = ears.plans[-1][2]
         ears.spin(self._drive_s / self._pace)
@@ -106,7 +106,7 @@ class Live:
         rows.at_most('drive', 'largest change between two commands',
                      rest.largest_step(robot, commands), _SLACK, 'slew steps')
         states = [state for seconds, state, _ in ears.controller if seconds > begin_s]
-        share = sum(state == State.TRACKING for state in states) / max(len(states), 1)
+        share = sum(state == CommandState.TRACKING for state in states) / max(len(states), 1)
         rows.at_least('drive', 'share of the time in TRACKING', round(share, 3), 0.95)
         travel = sum(float(np.abs(after[1] - before[1]).max()) for before, after in zip(
             list(ears.truth)[:-1], list(ears.truth)[1:], strict=True) if before[0] > begin_s)
@@ -156,7 +156,7 @@ class Live:
         processes.stranger(self.robot, 'second_source')
         ears.spin(_SECOND_SOURCE_S)
         self.rows.true('drive', 'stopped when a second source reports its joints',
-                       self.state is not State.TRACKING, f'{self.state.name}')
+                       self.state is not CommandState.TRACKING, f'{self.state.name}')
         reasons = ' | '.join(dict.fromkeys(reason for seconds, _, reason in ears.controller
                                            if seconds > begin_s and reason))
         self.rows.true('drive', 'both sources are named',
@@ -171,9 +171,9 @@ class Live:
     # Parts -------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> CommandState | None:
         """Newest state of the command node."""
-        return State(self.ears.controller[-1][1]) if self.ears.controller else None
+        return CommandState(self.ears.controller[-1][1]) if self.ears.controller else None
 
     def set_goal(self) -> None:
         """Make the picture that was taken earlier the goal."""
@@ -206,7 +206,7 @@ class Live:
         if not answer.success:
             self.rows.true(step, 'enabled again', False, answer.message)
             return
-        ears.wait_for(lambda: self.state is State.TRACKING and ears.commands, 'motion again',
+        ears.wait_for(lambda: self.state is CommandState.TRACKING and ears.commands, 'motion again',
                       _AGAIN_S)
         self.rows.at_most(step, 'drives again after', time.monotonic() - begin_s, _AGAIN_S, 's')
         ears.spin(1.0)
