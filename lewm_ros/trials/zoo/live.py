@@ -12,7 +12,7 @@ import time
 from lewm_ros.srv import SetGoal
 from lewm_ros.trials.zoo import rest, second_source
 from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.ears import Ears
+from lewm_ros.trials.zoo.ears import Ears, TrialError
 from lewm_ros.trials.zoo.offline import Folders
 from lewm_ros.trials.zoo.processes import Nodes
 from lewm_ros.trials.zoo.rows import Rows
@@ -25,6 +25,7 @@ _WATCH_S = 2.0          # after an event
 _SHADOW_S = 3.0
 _SECOND_SOURCE_S = 4.0
 _GUARD_S = 0.3          # a killed command node: somebody says the last word within this
+_PLANS_S = 40.0
 _AGAIN_S = 10.0         # from the request to motion
 _SLACK = 1.02           # of a slew step: float32, and the clocks of two processes
 _JUMP = 1.1             # of the first step: the robot is measured a moment before
@@ -49,9 +50,8 @@ class Live:
         begin_s = time.monotonic()
         getattr(self, step)()
         for other in self._others if step not in ('shadow', 'drive') else ():
-            states = [state for seconds, state, _ in other.ears.controller if seconds > begin_s]
-            self.rows.at_least(step, 'the other robot in TRACKING, share of the time', round(
-                sum(state == CommandState.TRACKING for state in states) / max(len(states), 1), 3), 0.95)
+            self.rows.at_least(step, 'the other robot in TRACKING, share of the time',
+                               other.tracking_share(begin_s), 0.95)
 
     def go(self) -> None:
         """Drive, without judging anything."""
@@ -59,7 +59,7 @@ class Live:
         self.set_goal()
         self.wait_for_plans()
         self.enable()
-        self.ears.wait_for(lambda: self.state is CommandState.TRACKING, 'the other robot')
+        self.ears.wait_for(lambda: self.tracking, 'the other robot')
 
     # Steps -------------------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ class Live:
         ears.commands.clear()
         answer = self.enable()
         rows.true('drive', 'enabled', answer.success, answer.message)
-        ears.wait_for(lambda: self.state is CommandState.TRACKING and ears.commands, 'the first command')
+        ears.wait_for(lambda: self.tracking and ears.commands, 'the first command')
         begin_s = time.monotonic()
         distance = ears.plans[-1][2]
         ears.spin(self._drive_s / self._pace)
@@ -105,9 +105,8 @@ class Live:
         rows.at_most('drive', 'past a limit', rest.past_limits(robot, commands), 1e-6)
         rows.at_most('drive', 'largest change between two commands',
                      rest.largest_step(robot, commands), _SLACK, 'slew steps')
-        states = [state for seconds, state, _ in ears.controller if seconds > begin_s]
-        share = sum(state == CommandState.TRACKING for state in states) / max(len(states), 1)
-        rows.at_least('drive', 'share of the time in TRACKING', round(share, 3), 0.95)
+        rows.at_least('drive', 'share of the time in TRACKING', self.tracking_share(begin_s),
+                      0.95)
         travel = sum(float(np.abs(after[1] - before[1]).max()) for before, after in zip(
             list(ears.truth)[:-1], list(ears.truth)[1:], strict=True) if before[0] > begin_s)
         rows.at_least('drive', 'way that the robot went', travel, 0.02)
@@ -156,7 +155,7 @@ class Live:
         processes.stranger(self.robot, 'second_source')
         ears.spin(_SECOND_SOURCE_S)
         self.rows.true('drive', 'stopped when a second source reports its joints',
-                       self.state is not CommandState.TRACKING, f'{self.state.name}')
+                       not self.tracking, f'{self.state.name}')
         reasons = ' | '.join(dict.fromkeys(reason for seconds, _, reason in ears.controller
                                            if seconds > begin_s and reason))
         self.rows.true('drive', 'both sources are named',
@@ -175,6 +174,17 @@ class Live:
         """Newest state of the command node."""
         return CommandState(self.ears.controller[-1][1]) if self.ears.controller else None
 
+    @property
+    def tracking(self) -> bool:
+        """Whether the command node follows a plan."""
+        return self.state is CommandState.TRACKING
+
+    def tracking_share(self, since_s: float) -> float:
+        """Return the share of the time since then in which it followed one."""
+        states = [state for seconds, state, _ in self.ears.controller if seconds > since_s]
+        return round(sum(state == CommandState.TRACKING for state in states)
+                     / max(len(states), 1), 3)
+
     def set_goal(self) -> None:
         """Make the picture that was taken earlier the goal."""
         answer = self.ears.call(SetGoal, 'goal_node/set_goal', SetGoal.Request(
@@ -183,10 +193,13 @@ class Live:
 
     def wait_for_plans(self) -> None:
         """Wait until the planner plans."""
-        self.ears.plans.clear()
-        self.ears.wait_for(lambda: self.ears.plans and self.ears.plans[-1][1] in _PLANS,
-                           'plans: ' + (self.ears.plans[-1][3] if self.ears.plans else 'silence'),
-                           60.0)
+        plans = self.ears.plans
+        plans.clear()
+        try:
+            self.ears.wait_for(lambda: plans and plans[-1][1] in _PLANS, 'plans', _PLANS_S)
+        except TrialError as error:
+            raise TrialError(f'{error}: {plans[-1][3] if plans else "nothing on plan_status"}'
+                             ) from error
 
     def enable(self):
         """Ask the command node to move."""
@@ -206,7 +219,7 @@ class Live:
         if not answer.success:
             self.rows.true(step, 'enabled again', False, answer.message)
             return
-        ears.wait_for(lambda: self.state is CommandState.TRACKING and ears.commands, 'motion again',
+        ears.wait_for(lambda: self.tracking and ears.commands, 'motion again',
                       _AGAIN_S)
         self.rows.at_most(step, 'drives again after', time.monotonic() - begin_s, _AGAIN_S, 's')
         ears.spin(1.0)
