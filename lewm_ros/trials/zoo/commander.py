@@ -47,7 +47,7 @@ class Commander(Node):
                                                         profile(one.reliable)))
                             for one in robot.controllers]
         self.create_subscription(JointState, TRUTH, self._on_truth, profile(True))
-        pace = robot.real_time_factor or 1.0
+        pace = robot.pace
         for one, publisher in self._outputs:
             self.create_timer(1 / (one.rate_hz * pace),
                               lambda one=one, publisher=publisher: self._send(one, publisher))

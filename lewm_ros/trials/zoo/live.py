@@ -38,7 +38,7 @@ class Live:
                  drive_s: float, others: Sequence[Live] = ()) -> None:
         self.robot, self.ears, self.nodes, self.rows = robot, ears, nodes, rows
         self._goal, self._drive_s = folders.goal, drive_s
-        self._pace = robot.real_time_factor or 1.0
+        self._pace = robot.pace
         self._limit_s = rest.stop_limit_s(robot.control_dt_s) / self._pace
         self._others = others     # in other namespaces: what happens here must not reach them
 

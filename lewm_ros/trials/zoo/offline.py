@@ -75,7 +75,7 @@ def ingest(robot: ZooRobot, folders: Folders, rows: Rows) -> None:
         lewm('ingest', str(bags), '--robot', str(folders.robot_file), '--out', str(data))
         count = len(open_data([str(data)]).action)
         rows.at_least('ingest', f'rows of the recording by {name}', count,
-                      _FEWEST * robot.record_s / robot.control_dt_s)
+                      _FEWEST * robot.record_s * robot.pace / robot.control_dt_s)
     refused = folders.root / 'second_source'
     if refused.is_dir():
         try:

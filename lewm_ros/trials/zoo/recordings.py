@@ -32,8 +32,11 @@ def record(robot: ZooRobot, folders: Folders, rows: Rows) -> None:
         else:
             _drive_others(robot, processes)
             _start_recorder(robot, folders, processes, namespace)
+            commander = processes.stranger(robot, 'commander', namespace=namespace).name
+            ears.wait_for(lambda: len(ears.commands) > 5, 'the commander')
             for episode in range(EPISODES):
                 _episode(robot, folders, processes, ears, rows, episode)
+            processes.end(commander)
             if robot.second_source:
                 _with_second_source(robot, folders, processes, ears)
         rows.true('record', 'no process died', not processes.died(), '; '.join(processes.died()))
@@ -46,7 +49,7 @@ def record(robot: ZooRobot, folders: Folders, rows: Rows) -> None:
 def _expected(robot: ZooRobot) -> float:
     """Return the frames of a recording, as far as the camera delivers them."""
     camera = robot.cameras[0]
-    pace = robot.real_time_factor or 1.0
+    pace = robot.pace
     return robot.record_s * pace * camera.rate_hz * (1 - camera.lost)
 
 
@@ -84,23 +87,20 @@ def _start_recorder(robot: ZooRobot, folders: Folders, processes: Processes, nam
                     f'use_sim_time:={str(robot.simulated).lower()}')
 
 
-def _stock(robot: ZooRobot, processes: Processes, bag: Path, namespace: str) -> None:
+def _stock(robot: ZooRobot, processes: Processes, bag: Path, namespace: str) -> str:
+    """Start the stock recorder; return the name of its process."""
     bag.parent.mkdir(parents=True, exist_ok=True)
     simulated = ['--use-sim-time'] if robot.simulated else []
-    processes.stranger(robot, 'stock_recorder', str(bag), *simulated, *topics(robot),
-                       namespace=namespace)
+    return processes.stranger(robot, 'stock_recorder', str(bag), *simulated, *topics(robot),
+                              namespace=namespace).name
 
 
 def _episode(robot: ZooRobot, folders: Folders, processes: Processes, ears: Ears, rows: Rows,
              number: int) -> None:
     """Drive for a while, recorded by both."""
     namespace = robot.namespaces[0]
-    prefix = f'{namespace}/' if namespace else ''
     seconds = robot.record_s / EPISODES
-    before = len(ears.commands)
-    processes.stranger(robot, 'commander', robot.name, str(number), namespace=namespace)
-    ears.wait_for(lambda: len(ears.commands) > before + 5, 'the commander')
-    _stock(robot, processes, folders.stock / f'bag_{number}', namespace)
+    stock = _stock(robot, processes, folders.stock / f'bag_{number}', namespace)
     ears.wait_for(lambda: ears.node.count_subscribers(robot.cameras[0].topic) > 1,
                   'the stock recorder')
     begun = ears.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
@@ -116,11 +116,9 @@ def _episode(robot: ZooRobot, folders: Folders, processes: Processes, ears: Ears
     ears.spin(0.4 * seconds + 0.5)
     answer = ears.call(StopEpisode, 'recorder_node/stop_episode',
                        StopEpisode.Request(outcome=StopEpisode.Request.SUCCESS))
-    processes.end(f'{prefix}stock_recorder')
-    processes.end(f'{prefix}commander')
+    processes.end(stock)
     rows.at_most('record', f'messages lost by our recorder, episode {number + 1}',
                  float(answer.messages_lost), _may_be_lost(robot))
-    ears.spin(0.5)
 
 
 def _may_be_lost(robot: ZooRobot) -> float:

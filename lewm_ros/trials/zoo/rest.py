@@ -34,7 +34,7 @@ def braking_s(robot: ZooRobot) -> float:
     """Return what the body needs from its fastest to standing, and the servo to settle."""
     body = robot.body
     brake = float(np.max(np.array(body.max_speed) / np.array(body.max_acceleration)))
-    pace = robot.real_time_factor or 1.0
+    pace = robot.pace
     return (brake + (0.4 if robot.interface == 'joint_position' else 0.15)) / pace
 
 

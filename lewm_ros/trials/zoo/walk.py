@@ -28,7 +28,7 @@ from lewm_ros.trials.zoo.recordings import record
 from lewm_ros.trials.zoo.rows import OFFLINE, Rows, STEPS
 from lewm_ros.trials.zoo.table import zoo_robot
 
-TRAIN_STEPS = 40
+TRAIN_STEPS = 10
 DRIVE_S = 4.0
 _SHORT_RECORD_S, _SHORT_STEPS, _SHORT_DRIVE_S = 9.0, 4, 2.0
 
