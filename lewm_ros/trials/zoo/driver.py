@@ -53,7 +53,7 @@ class Driver(Node):
         self._truth_rhythm = Rhythm(50.0)
         self._clock_pub = (self.create_publisher(Clock, '/clock', profile(False))
                            if robot.simulated else None)
-        self._clock_rhythm = Rhythm(100.0 * robot.pace)
+        self._clock_rhythm = Rhythm(100.0)
         self._last_s = time.monotonic()
         self._simulated_s = _START_S
         self._told = 0

@@ -127,7 +127,7 @@ def largest_step(robot: ZooRobot, commands: Sequence) -> float:
     for seconds, topic, values in commands:
         if topic in before:
             earlier_s, earlier = before[topic]
-            passed_s = max(robot.control_dt_s, seconds - earlier_s)
+            passed_s = max(robot.control_dt_s, (seconds - earlier_s) * robot.pace)
             step = limits_of(robot, topic, 'stop_rate') * passed_s
             worst = max(worst, float((np.abs(values - earlier) / step).max()))
         before[topic] = (seconds, values)

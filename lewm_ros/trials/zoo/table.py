@@ -158,7 +158,10 @@ ROBOTS = (
         states=(StateTopic(topic='odom', rate_hz=30, reliable=False),),
         controllers=(CommandTopic(topic='cmd_vel', type=TWIST, interface='twist', axes=_PLANAR,
                                   on_silence='zero'),),
-        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1}),
+        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1},
+        # a camera that is 0.3 s late is old to the defaults
+        parameters={'planner_node': {'obs_max_age_s': 0.6},
+                    'command_node': {'obs_max_age_s': 0.6}}),
     ZooRobot(
         name='other_sim', number=11, about="somebody else's simulator, /clock at 0.6 x real time",
         body=Body(**_REACHER), cameras=(Camera(topic='sim/camera/image', rate_hz=20, width=240,
