@@ -24,6 +24,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool
 
 _KEPT = 20_000
+_STEADY_LESS_SYSTEM_S = time.monotonic() - time.time()
 _SETTLE_S = 0.3
 
 
@@ -63,14 +64,15 @@ class Ears:
         self._clients: dict[str, Any] = {}
         listen = self.node.create_subscription
         listen(JointState, TRUTH, self._on_truth, profile(True))
-        listen(ControllerState, 'controller_state', lambda message: self.controller.append(
-            (time.monotonic(), message.state, reason_text(message.reason))), profile(True))
-        listen(PlanStatus, 'plan_status', lambda message: self.plans.append(
-            (time.monotonic(), message.state, message.goal_distance,
+        listen(ControllerState, 'controller_state', lambda message, info: self.controller.append(
+            (sent_s(info), message.state, reason_text(message.reason))), profile(True))
+        listen(PlanStatus, 'plan_status', lambda message, info: self.plans.append(
+            (sent_s(info), message.state, message.goal_distance,
              reason_text(message.reason))), profile(True))
         for index, one in enumerate(robot.controllers):
             listen(MESSAGES[one.type], one.topic,
-                   lambda message, index=index: self._on_command(index, message), profile(False))
+                   lambda message, info, index=index: self._on_command(index, message, info),
+                   profile(False))
         self._e_stop = self.node.create_publisher(Bool, 'e_stop', QoSProfile(
             depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
 
@@ -144,13 +146,21 @@ class Ears:
     def _on_frame(self, message: Image | CompressedImage) -> None:
         self.frame = message
 
-    def _on_truth(self, message: JointState) -> None:
-        self.truth.append((time.monotonic(), np.array(message.position),
+    def _on_truth(self, message: JointState, info: dict) -> None:
+        self.truth.append((sent_s(info), np.array(message.position),
                            np.array(message.velocity)))
 
-    def _on_command(self, index: int, message: Any) -> None:
-        self.commands.append((time.monotonic(), index,
+    def _on_command(self, index: int, message: Any, info: dict) -> None:
+        self.commands.append((sent_s(info), index,
                               read_command(self.robot.controllers[index], message)))
+
+
+def sent_s(info: dict) -> float:
+    """Return when a message was sent, by this process's steady clock.
+
+    By the time of its publisher: how busy this process is must not count as the robot's delay.
+    """
+    return info['source_timestamp'] / 1e9 + _STEADY_LESS_SYSTEM_S
 
 
 def reason_text(reason: Any) -> str:
