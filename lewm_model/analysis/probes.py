@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.measured_states import measured_states
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -52,12 +53,8 @@ def quantities(data: EpisodeFile, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def joint_names(data: EpisodeFile) -> list[str]:
-    """Return the names of the recorded joints; none if joints were not recorded."""
-    column = data.columns.get('qpos', data.columns.get('proprio'))
-    if column is None or column.ndim != 2:
-        return []
-    return list(data.attributes.get('joint_names',
-                                    [f'joint {joint}' for joint in range(column.shape[1])]))
+    """Return the names of the measured states; none if none were recorded."""
+    return measured_states(data)[0]
 
 
 def probe(fit: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], *, mlp_steps: int = 1500,

@@ -15,6 +15,7 @@ from lewm_model.card import CURVES_FILE, write_card
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig, TrainConfig
 from lewm_model.data.clips import ClipLoader, Clips, divide_clips, split_episodes
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.measured_states import measured_states
 from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.sigreg import SigReg
@@ -189,8 +190,9 @@ def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
     rows = batch.rows[:, 0]                                  # a clip spans more than one step
     pairs = torch.from_numpy(np.stack([data.pixels[rows], data.pixels[rows + 1]], axis=1))
     states = {}
-    for name, column in _angles(data).items():
-        angle = torch.from_numpy(column[rows])
+    names, column = measured_states(data)
+    for place, name in enumerate(names):
+        angle = torch.from_numpy(column[rows, place])
         states[name] = torch.stack([angle.sin(), angle.cos()], dim=1)
     sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
                     first_knot=config.sigreg_first_knot, last_knot=config.sigreg_last_knot)
@@ -202,12 +204,3 @@ def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
                             transform(pairs.to(device)), states, sigreg, config.batch_size,
                             generator)
     return check
-
-
-def _angles(data: EpisodeFile) -> dict[str, np.ndarray]:
-    """Recorded joint angles by name, the quantities probed."""
-    column = data.columns.get('qpos', data.columns.get('proprio'))
-    if column is None or column.ndim != 2:
-        return {}
-    names = data.attributes.get('joint_names', [f'joint {j}' for j in range(column.shape[1])])
-    return {name: column[:, j] for j, name in enumerate(names)}
