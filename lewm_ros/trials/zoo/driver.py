@@ -24,14 +24,17 @@ from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 
-TICK_S = 0.005
+TICK_S = 0.01
 TRUTH = 'truth/joint_states'
 _START_S = 1000.0     # where the clock of a simulated robot begins
 _LONGEST_S = 0.1      # of one tick, when the process was not scheduled
 
 
 class Driver(Node):
-    """One robot, in real time or, if it is simulated, at its own pace."""
+    """One robot, in real time or, if it is simulated, at its own pace.
+
+    The `frame_id` of its truth is the number of camera frames sent so far.
+    """
 
     def __init__(self, robot: ZooRobot) -> None:
         super().__init__('driver')
@@ -95,6 +98,7 @@ class Driver(Node):
         message = JointState(name=list(self._body.facts.pose), position=self._body.pose.tolist(),
                              velocity=self._body.velocities.tolist())   # of the axes
         message.header.stamp = stamp(now_s)
+        message.header.frame_id = str(sum(getattr(one, 'sent', 0) for one in self._sensors))
         self._truth.publish(message)
 
 

@@ -56,6 +56,7 @@ class Ears:
         self.commands: deque = deque(maxlen=_KEPT)
         self.controller: deque = deque(maxlen=_KEPT)
         self.plans: deque = deque(maxlen=_KEPT)
+        self.frames_sent = 0     # by the driver, ever
         self.frame: Image | CompressedImage | None = None
         self.check: Callable[[], None] = lambda: None   # raises when waiting makes no sense
         self.node = Node('trial', namespace=namespace)
@@ -147,6 +148,9 @@ class Ears:
         self.frame = message
 
     def _on_truth(self, message: JointState, info: dict) -> None:
+        # our simulator says the truth once per frame, the other drivers count their frames
+        count = message.header.frame_id
+        self.frames_sent = int(count) if count.isdigit() else self.frames_sent + 1
         self.truth.append((sent_s(info), np.array(message.position),
                            np.array(message.velocity)))
 

@@ -65,11 +65,16 @@ def stamp(now_s: float) -> Time:
 
 
 class CameraDriver:
-    """Draws the body and sends it, late and with losses if the camera is like that."""
+    """Draws the body and sends it, late and with losses if the camera is like that.
+
+    Attributes:
+        sent: Frames so far.
+    """
 
     def __init__(self, node: Node, facts: Camera, info_topic: str, later: Later,
                  random: np.random.Generator) -> None:
         self._facts, self._later, self._random = facts, later, random
+        self.sent = 0
         self._rhythm = Rhythm(facts.rate_hz)
         self._publisher = node.create_publisher(
             CompressedImage if facts.jpeg else Image, facts.topic, profile(facts.reliable, 5))
@@ -90,6 +95,7 @@ class CameraDriver:
 
     def _send(self, message: Image | CompressedImage) -> None:
         self._publisher.publish(message)
+        self.sent += 1
         if self._info is not None:
             self._info.publish(CameraInfo(header=message.header, width=self._facts.width,
                                           height=self._facts.height))
