@@ -13,7 +13,7 @@ from lewm_ros.srv import SetGoal
 from lewm_ros.trials.zoo import rest, second_source
 from lewm_ros.trials.zoo.description import ZooRobot
 from lewm_ros.trials.zoo.ears import Ears, TrialError
-from lewm_ros.trials.zoo.offline import Folders
+from lewm_ros.trials.zoo.lengths import Lengths
 from lewm_ros.trials.zoo.processes import Nodes
 from lewm_ros.trials.zoo.rows import Rows
 from lewm_ros.wire.reports import CommandState, PlanState
@@ -21,8 +21,6 @@ import numpy as np
 from std_srvs.srv import SetBool, Trigger
 
 _PLANS = (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)   # what plans say
-_WATCH_S = 2.0          # after an event
-_SHADOW_S = 3.0
 _ANSWERED = 0.95         # of the frames that the driver sent
 _SECOND_SOURCE_S = 4.0
 _GUARD_S = 0.3          # a killed command node: somebody says the last word within this
@@ -35,10 +33,10 @@ _JUMP = 1.1             # of the first step: the robot is measured a moment befo
 class Live:
     """One robot with its nodes, and the rows that come of it."""
 
-    def __init__(self, robot: ZooRobot, ears: Ears, nodes: Nodes, rows: Rows, folders: Folders,
-                 drive_s: float, others: Sequence[Live] = ()) -> None:
+    def __init__(self, robot: ZooRobot, ears: Ears, nodes: Nodes, rows: Rows, goal: Path,
+                 lengths: Lengths, others: Sequence[Live] = ()) -> None:
         self.robot, self.ears, self.nodes, self.rows = robot, ears, nodes, rows
-        self._goal, self._drive_s = folders.goal, drive_s
+        self._goal, self._lengths = goal, lengths
         self._pace = robot.pace
         self._limit_s = rest.stop_limit_s(robot.control_dt_s) / self._pace
         self._others = others     # in other namespaces: what happens here must not reach them
@@ -74,7 +72,7 @@ class Live:
         self.wait_for_plans()
         ears.plans.clear()
         before = ears.frames_sent
-        ears.spin(_SHADOW_S / robot.pace)
+        ears.spin(self._lengths.shadow_s / robot.pace)
         sent = max(ears.frames_sent - before, 1)
         rows.at_least('shadow', 'share of the frames answered',
                       round(min(len(ears.plans) / sent, 1.0), 3), _ANSWERED)
@@ -99,7 +97,7 @@ class Live:
         ears.wait_for(lambda: self.tracking and ears.commands, 'the first command')
         begin_s = time.monotonic()
         distance = ears.plans[-1][2]
-        ears.spin(self._drive_s / self._pace)
+        ears.spin(self._lengths.drive_s / self._pace)
         commands = list(ears.commands)
         rows.at_most('drive', 'first command from where the robot is',
                      rest.first_jump(robot, commands, pose), _JUMP, 'slew steps')
@@ -223,7 +221,7 @@ class Live:
         ears.wait_for(lambda: self.tracking and ears.commands, 'motion again',
                       _AGAIN_S)
         self.rows.at_most(step, 'drives again after', time.monotonic() - begin_s, _AGAIN_S, 's')
-        ears.spin(1.0)
+        ears.spin(self._lengths.again_s / self._pace)
         self.rows.at_most(step, 'first command from where the robot is',
                           rest.first_jump(self.robot, list(ears.commands), pose), _JUMP,
                           'slew steps')
@@ -237,7 +235,7 @@ class Live:
             robot, ears.commands, len(ears.commands) - 1), 'motion before the event')
         event_s = time.monotonic()
         event()
-        ears.spin(_WATCH_S / self._pace)
+        ears.spin(self._lengths.watch_s / self._pace)
         found = rest.at_rest(robot, ears.commands, ears.truth, event_s)
         limit_s = self._limit_s if limit_s is None else limit_s
         self.rows.at_most(step, 'told to stand still after', found.commanded_s, limit_s, 's')

@@ -87,7 +87,7 @@ def ingest(robot: ZooRobot, folders: Folders, rows: Rows) -> None:
                       str(error)[-300:])
 
 
-def train(robot: ZooRobot, folders: Folders, rows: Rows, steps: int) -> None:
+def train(folders: Folders, rows: Rows, steps: int) -> None:
     """Train a few steps; what matters is that the bundle runs, not that it is good."""
     _remove(folders.bundle, folders.root / 'run')
     begin_s = time.monotonic()

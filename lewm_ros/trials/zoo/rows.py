@@ -9,7 +9,7 @@ from pathlib import Path
 
 STEPS = ('record', 'inspect', 'ingest', 'train', 'shadow', 'drive', 'stop', 'e_stop',
          'kill_planner', 'kill_command')
-OFFLINE = ('record', 'inspect', 'ingest', 'train')   # each is kept; the others run in one go
+OFFLINE, LIVE = STEPS[:4], STEPS[4:]   # each of the first is kept; the others share a driver
 
 
 @dataclass(frozen=True)

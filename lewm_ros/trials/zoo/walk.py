@@ -10,7 +10,7 @@ in this respect.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,49 +21,51 @@ from lewm_model.errors import LewmError
 from lewm_ros.startup.bringup import handle_signals, isolate
 from lewm_ros.trials.zoo import offline
 from lewm_ros.trials.zoo.description import ZooRobot
+from lewm_ros.trials.zoo.lengths import Lengths, SHORT
 from lewm_ros.trials.zoo.live import Live
 from lewm_ros.trials.zoo.offline import Folders
 from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
 from lewm_ros.trials.zoo.recordings import record
-from lewm_ros.trials.zoo.rows import OFFLINE, Rows, STEPS
+from lewm_ros.trials.zoo.rows import LIVE, OFFLINE, Rows, STEPS
 from lewm_ros.trials.zoo.table import zoo_robot
 
-TRAIN_STEPS = 10
-DRIVE_S = 4.0
-_SHORT_RECORD_S, _SHORT_STEPS, _SHORT_DRIVE_S = 9.0, 4, 2.0
+_SHORT_RECORD_S = 6.0    # in two episodes
 
 
-def walk(robot: ZooRobot, folders: Folders, rows: Rows, *, train_steps: int = TRAIN_STEPS,
-         drive_s: float = DRIVE_S, steps: Sequence[str] = STEPS) -> None:
-    """Take the steps that have not been taken; a step that raises is a failed row."""
+def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> None:
+    """Take the steps that have not been taken; what raises ends the walk with a failed row."""
     offline_steps = {
-        'record': lambda: record(robot, folders, rows),
+        'record': lambda: record(robot, folders, rows, lengths.episodes),
         'inspect': lambda: offline.inspect(robot, folders, rows),
         'ingest': lambda: offline.ingest(robot, folders, rows),
-        'train': lambda: offline.train(robot, folders, rows, train_steps)}
+        'train': lambda: offline.train(folders, rows, lengths.train_steps)}
     for step in OFFLINE:
-        if step in steps and not rows.finished(step) and not _take(step, offline_steps[step],
-                                                                   rows):
+        if rows.finished(step):
+            continue
+        rows.forget(STEPS[STEPS.index(step):])
+        if not _take(step, offline_steps[step], rows):
             return
-    live_steps = [step for step in STEPS if step in steps and step not in OFFLINE]
-    if not all(map(rows.finished, live_steps)):
-        _live(robot, folders, rows, live_steps, drive_s)
+    if not all(map(rows.finished, LIVE)):
+        rows.forget(LIVE)
+        _live(robot, folders, rows, lengths)
 
 
-def _take(step: str, action, rows: Rows) -> bool:
+def _take(step: str, action: Callable[[], None], rows: Rows) -> bool:
     """Take a step; tell whether the next one makes sense."""
     try:
         action()
     except (LewmError, OSError, ValueError, KeyError) as error:
         rows.true(step, 'the step was taken', False, f'{type(error).__name__}: {error}')
-        rows.close(step)
+        for later in STEPS[STEPS.index(step) + 1:]:
+            rows.true(later, 'the step was taken', False, f'{step} was not')
+            rows.close(later)
         return False
-    rows.close(step)
+    finally:
+        rows.close(step)
     return True
 
 
-def _live(robot: ZooRobot, folders: Folders, rows: Rows, steps: Sequence[str], drive_s: float
-          ) -> None:
+def _live(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> None:
     with ExitStack() as stack:
         processes = stack.enter_context(Processes(folders.root / 'log' / 'live'))
         lives: list[Live] = []
@@ -75,8 +77,8 @@ def _live(robot: ZooRobot, folders: Folders, rows: Rows, steps: Sequence[str], d
                 'goal_root': str(folders.goal.parent.resolve()), 'namespace': namespace,
                 'sim': robot.ours}, {**robot.parameters, 'command_node': {
                     'require_enable': True, **robot.parameters.get('command_node', {})}})
-            lives.append(Live(robot, ears, nodes, rows, folders, drive_s, tuple(lives)))
-        for step in steps:
+            lives.append(Live(robot, ears, nodes, rows, folders.goal, lengths, tuple(lives)))
+        for step in LIVE:
             if not _take(step, lambda step=step: lives[-1].take(step), rows):
                 return
         for live in lives:
@@ -103,12 +105,11 @@ def main(args: list[str] | None = None) -> int:
             file.unlink(missing_ok=True)
         rows = Rows(robot.name, file)
         if options.live:
-            rows.forget([step for step in STEPS if step not in OFFLINE])
+            rows.forget(LIVE)
         if options.short:
-            walk(replace(robot, record_s=_SHORT_RECORD_S), folders, rows,
-                 train_steps=_SHORT_STEPS, drive_s=_SHORT_DRIVE_S)
+            walk(replace(robot, record_s=_SHORT_RECORD_S), folders, rows, SHORT)
         else:
-            walk(robot, folders, rows)
+            walk(robot, folders, rows, Lengths())
     except LewmError as error:
         print(f'walk: {error}', file=sys.stderr)
         return 1
