@@ -114,7 +114,7 @@ class ZooRobot:
     controllers: tuple[CommandTopic, ...]
     camera_info_topic: str = ''
     control_dt_s: float = 0.1
-    record_s: float = 12.0        # how long people drive it for the recording
+    record_s: float = 16.0        # how long people drive it for the recording
     real_time_factor: float = 0.0  # > 0: the robot is simulated and publishes /clock
     still: tuple[str, ...] = ()   # axes that nobody moves while recording
     second_source: bool = False   # somebody else publishes its joints, too

@@ -98,7 +98,7 @@ ROBOTS = (
         controllers=(CommandTopic(
             topic='diff_drive_controller/cmd_vel', type=TWIST_STAMPED, interface='twist',
             axes=_PLANAR, on_silence='zero', rate_hz=5),),
-        control_dt_s=0.2, record_s=24.0,
+        control_dt_s=0.2, record_s=28.0,
         edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.2}),
     ZooRobot(
         name='drone', number=6, about='four axes, twist, odometry, all best effort',
@@ -170,7 +170,7 @@ ROBOTS = (
         controllers=(CommandTopic(
             topic='sim/velocity_command', type=FLOAT_ARRAY, interface='joint_velocity',
             axes=('shoulder', 'wrist'), on_silence='repeat'),),
-        real_time_factor=0.6, record_s=20.0,
+        real_time_factor=0.6, record_s=26.0,
         edits={**_limits([-1.5] * 2, [1.5] * 2, [20.0] * 2, [40.0] * 2), 'control_dt_s': 0.1,
                'joint_names': ['shoulder', 'wrist']}),
     ZooRobot(

@@ -29,7 +29,7 @@ from lewm_ros.trials.zoo.recordings import record
 from lewm_ros.trials.zoo.rows import LIVE, OFFLINE, Rows, STEPS
 from lewm_ros.trials.zoo.table import zoo_robot
 
-_SHORT_RECORD_S = 6.0    # in two episodes
+_SHORT_RECORD_S = 8.0    # in two episodes
 
 
 def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> None:
