@@ -25,6 +25,7 @@ _ANSWERED = 0.95         # of the frames that the driver sent
 _SECOND_SOURCE_S = 4.0
 _GUARD_S = 0.3          # a killed command node: somebody says the last word within this
 _PLANS_S = 40.0
+_FIRST_S = 20.0
 _AGAIN_S = 10.0         # from the request to motion
 _SLACK = 1.02           # of a slew step: float32, and the clocks of two processes
 _JUMP = 1.1             # of the first step: the robot is measured a moment before
@@ -58,7 +59,7 @@ class Live:
         self.set_goal()
         self.wait_for_plans()
         self.enable()
-        self.ears.wait_for(lambda: self.tracking, 'the other robot')
+        self._wait_for_motion('the other robot', _FIRST_S)
 
     # Steps -------------------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ class Live:
         ears.commands.clear()
         answer = self.enable()
         rows.true('drive', 'enabled', answer.success, answer.message)
-        ears.wait_for(lambda: self.tracking and ears.commands, 'the first command')
+        self._wait_for_motion('the first command', _FIRST_S)
         begin_s = time.monotonic()
         distance = ears.plans[-1][2]
         ears.spin(self._lengths.drive_s / self._pace)
@@ -218,13 +219,24 @@ class Live:
         if not answer.success:
             self.rows.true(step, 'enabled again', False, answer.message)
             return
-        ears.wait_for(lambda: self.tracking and ears.commands, 'motion again',
-                      _AGAIN_S)
+        self._wait_for_motion('motion again', _AGAIN_S)
         self.rows.at_most(step, 'drives again after', time.monotonic() - begin_s, _AGAIN_S, 's')
         ears.spin(self._lengths.again_s / self._pace)
         self.rows.at_most(step, 'first command from where the robot is',
                           rest.first_jump(self.robot, list(ears.commands), pose), _JUMP,
                           'slew steps')
+
+    def _wait_for_motion(self, what: str, timeout_s: float) -> None:
+        """Wait until a plan is followed and commands go out."""
+        begin_s = time.monotonic()
+        try:
+            self.ears.wait_for(lambda: self.tracking and self.ears.commands, what, timeout_s)
+        except TrialError as error:
+            said = dict.fromkeys(f'{CommandState(state).name} {reason}'.strip()
+                                 for seconds, state, reason in self.ears.controller
+                                 if seconds > begin_s)
+            raise TrialError(f'{error}: {"; ".join(list(said)[-4:]) or "no controller_state"}'
+                             ) from error
 
     def _stopped_by(self, step: str, event: Callable[[], object], limit_s: float | None = None
                     ) -> float:
