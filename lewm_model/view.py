@@ -83,6 +83,8 @@ class View:
             ImageError: Names both shapes.
         """
         camera = self.cameras[place]
+        if min(width, height) < 1:
+            raise ImageError(f'the picture{_of(place, self.cameras)} is {width}x{height} px')
         if camera.differs(width, height):
             raise ImageError(
                 f'the picture{_of(place, self.cameras)} is {width}x{height} px '
@@ -135,11 +137,16 @@ class View:
             raise ConfigError(f'a view is JSON, got {text[:100]!r}') from error
 
 
-def goal_square(rgb: np.ndarray, view: View) -> np.ndarray:
+def goal_square(rgb: np.ndarray, view: View, *, checked: bool = True) -> np.ndarray:
     """Turn a goal picture into the square that training would have stored.
 
     A square of `frame_px` is one already. Anything else is the picture as the camera takes it,
-    or, of several cameras, their whole pictures as equal tiles of the same grid.
+    or, of several cameras, their whole pictures as equal tiles of the same grid (`goal_sheet`).
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        view: Of the data.
+        checked: Whether the shapes in `view` are known.
 
     Raises:
         ImageError: If it has another shape than the pictures of training.
@@ -150,7 +157,7 @@ def goal_square(rgb: np.ndarray, view: View) -> np.ndarray:
     rows, columns = grid(len(view.cameras))
     height, width = rgb.shape[0] / rows, rgb.shape[1] / columns
     shapes = {camera.width / camera.height for camera in view.cameras}
-    if max(shapes) / min(shapes) < 1 + ASPECT_TOLERANCE:   # else tiles were stretched to be equal
+    if checked and max(shapes) / min(shapes) < 1 + ASPECT_TOLERANCE:   # else tiles were stretched
         view.check(0, round(width), round(height))
     parts = []
     for place, tile in enumerate(view.tiles):

@@ -33,12 +33,12 @@ from lewm_ros.wire.status import (
 )
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 _WATCHDOG_PERIOD_S = 0.02
+_JOINTS_DEPTH = 50   # joint states that may wait: some drivers split them over messages
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SHORTEST_DELAY_NS = 1_000_000  # of the control timer; keeps a stalled clock from spinning it
 _LEVELS = {CommandState.FAULT: DiagnosticStatus.ERROR, CommandState.HOLD: DiagnosticStatus.WARN,
@@ -57,13 +57,8 @@ class CommandNode(ManagedNode):
         self._e_stop = False                    # followed in every lifecycle state, as is
         self._guard_watch = GuardWatch()
         self._shown: CommandState | None = None
-        # A latched e-stop pressed before this node started must count, and a volatile reader
-        # would not get it; a latched reader alone would ignore volatile writers.
-        silent = SubscriptionEventCallbacks(
-            incompatible_qos=lambda event: None, use_default_callbacks=False)
-        self.always.subscription(Bool, 'e_stop', self._on_e_stop, qos.LATEST)
-        self.always.subscription(Bool, 'e_stop', self._on_e_stop, qos.LATCHED,
-                                 event_callbacks=silent)
+        # Also one that is latched and was pressed before this node started, or is best effort.
+        self.always.everyone(Bool, 'e_stop', self._on_e_stop)
         self.always.subscription(GuardState, 'guard_state', self._on_guard_state, qos.LATCHED)
         self.always.service(SetBool, '~/enable', self._on_enable)
         self.always.service(Trigger, '~/stop', self._on_stop)
@@ -94,7 +89,8 @@ class CommandNode(ManagedNode):
         listen(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST)
         listen(PlanStatus, 'plan_status', self._on_status, qos.RECORD)
         if self._loop.needs_positions:
-            listen(JointState, self._robot.robot.joint_state_topic, self._on_joints, qos.IMAGE)
+            self.active.stream(JointState, self._robot.robot.joint_state_topic, self._on_joints,
+                               depth=_JOINTS_DEPTH)
         self._control_timer = tick(self._robot.robot.control_dt_s, self._tick)
         tick(_WATCHDOG_PERIOD_S, self._tick, clock=self._steady)
         tick(STATE_PERIOD_S, self._publish_state, clock=self._steady)
@@ -150,6 +146,8 @@ class CommandNode(ManagedNode):
         except LewmError as error:
             self.get_logger().error(f'plan_status refused: {error}', throttle_duration_sec=1.0)
             return
+        if report.reason.code is Code.NO_FRAME:
+            return    # it says why there are no frames; a sign of life is an answer to one
         self._loop.heartbeat(report.frame_stamp_ns, report.session, report.epoch,
                              self._steady_s())
 

@@ -9,6 +9,7 @@ import sys
 from diagnostic_msgs.msg import DiagnosticStatus
 from lewm_model.errors import ImageError, LewmError
 from lewm_model.robot import RobotDescription
+from lewm_model.tiles import goal_sheet
 from lewm_ros.goals.capture import Capture, patience_s
 from lewm_ros.goals.files import read_allowed, read_picture
 from lewm_ros.msg import Goal
@@ -17,6 +18,7 @@ from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
 from lewm_ros.srv import CaptureGoal, SetGoal
 from lewm_ros.wire import qos
+from lewm_ros.wire.decoders import decoder_named, DECODERS
 from lewm_ros.wire.goals import no_goal_to_msg, picture_goal_to_msg
 from lewm_ros.wire.pictures import image_to_rgb
 from lewm_ros.wire.reports import GoalSource
@@ -35,6 +37,9 @@ class GoalParameters:
         read_only=True)
     goal_image: str = parameter(
         '', 'picture file that is the goal from the start; empty: none', read_only=True)
+    image_decoder: str = parameter(
+        'ours', 'what decodes pictures of the camera: ours or, where it is installed, cv_bridge',
+        choices=DECODERS, read_only=True)
     goal_root: str = parameter(
         '', 'the only folder from which ~/set_goal may read files; empty: it reads none',
         read_only=True)
@@ -48,6 +53,7 @@ class GoalNode(PlainNode):
         self._settings = NodeParameters(self, GoalParameters).values
         self._robot = RobotDescription.from_yaml(self._settings.robot)
         self._capture = Capture(self, self._robot)
+        self._decode = decoder_named(self._settings.image_decoder)
         self._problem = ''      # why there is no goal though one was asked for at the start
         self._goal_id = ''      # of the goal in force
         self._goal_pub = self.always.publisher(Goal, 'goal', qos.LATCHED)
@@ -110,10 +116,11 @@ class GoalNode(PlainNode):
     async def _on_capture_goal(self, request: CaptureGoal.Request,
                                response: CaptureGoal.Response):
         try:
-            message = await self._capture.next_frame(patience_s(request.timeout_s))
-            rgb = image_to_rgb(message, assume_encoding=self._robot.assume_encoding)
-            goal = self._publish(rgb, GoalSource.CAPTURE, request.goal_id, request.task,
-                                 tolerance=request.tolerance, stamp_ns=header_stamp_ns(message))
+            frames = await self._capture.next_frames(patience_s(request.timeout_s))
+            pictures = [self._decode(frame, None, self._robot.assume_encoding) for frame in frames]
+            goal = self._publish(goal_sheet(pictures), GoalSource.CAPTURE, request.goal_id,
+                                 request.task, tolerance=request.tolerance,
+                                 stamp_ns=header_stamp_ns(frames[0]))
         except LewmError as error:
             return self._refuse(response, error)
         response.success, response.goal = True, goal

@@ -8,6 +8,7 @@ are known, and again when others take their place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import inspect
 import time
 from typing import Any
 
@@ -51,7 +52,7 @@ class OfferedReader:
         node: Owner of the subscription.
         kind: Message type.
         topic: Relative to the node's namespace, or absolute.
-        callback: Gets every message.
+        callback: Gets every message, and what the middleware knows of it if it takes two.
         depth: How many messages may wait for the executor.
         guard: Catches what the look at the publishers raises.
 
@@ -60,7 +61,7 @@ class OfferedReader:
         received: Messages so far.
     """
 
-    def __init__(self, node: Node, kind: type, topic: str, callback: Callable[[Any], None], *,
+    def __init__(self, node: Node, kind: type, topic: str, callback: Callable[..., None], *,
                  depth: int, guard: Guard | None = None) -> None:
         self.topic = node.resolve_topic_name(topic)
         self.received = 0
@@ -70,6 +71,7 @@ class OfferedReader:
         self._overrides = _overrides(node, self.topic, depth)
         self._newest_s = time.monotonic()
         self._subscription: Subscription | None = None
+        self._takes_info = len(inspect.signature(callback).parameters) == 2
         self._subscribe(self._wanted(()))
         look = guard.listener(self.look, f'publishers of {self.topic}') if guard else self.look
         self._timer = node.create_timer(_LOOK_S, look,
@@ -97,9 +99,9 @@ class OfferedReader:
         """Time since the newest message, or since the reader was made [s]."""
         return time.monotonic() - self._newest_s
 
-    def silence(self) -> str:
-        """Say why nothing arrives, with the fix; '' while messages come."""
-        if self.silent_s < SILENT_S:
+    def silence(self, patience_s: float = SILENT_S) -> str:
+        """Say why nothing has arrived for `patience_s`, with the fix; '' while messages come."""
+        if self.silent_s < patience_s:
             return ''
         everybody = self._node.get_publishers_info_by_topic(self._name)
         if not everybody:
@@ -155,10 +157,10 @@ class OfferedReader:
                 f'{self.topic} is read anew as its publishers offer: '
                 f'{profile.reliability.name.lower()}, {profile.durability.name.lower()}')
 
-    def _on_message(self, message: Any) -> None:
+    def _on_message(self, message: Any, info: Any) -> None:
         self.received += 1
         self._newest_s = time.monotonic()
-        self._callback(message)
+        self._callback(*(message, info)[:1 + self._takes_info])
 
 
 def hear_everyone(node: Node, kind: type, topic: str, callback: Callable[[Any], None],

@@ -17,6 +17,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import LewmError
 from lewm_model.types import ActionChunk
 from lewm_ros.msg import ActionChunk as ActionChunkMsg, ExecutedCommand, Goal, PlanStatus
+from lewm_ros.node.camera_input import CameraInput, Frame
+from lewm_ros.node.entities import Entities
+from lewm_ros.node.guard import Guard
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
 from lewm_ros.planner.goal_progress import GoalProgress
@@ -26,15 +29,13 @@ from lewm_ros.planner.setup import PlannerParameters, prepare, Prepared
 from lewm_ros.wire import qos
 from lewm_ros.wire.goals import msg_to_goal
 from lewm_ros.wire.motion import chunk_to_msg, msg_to_executed
-from lewm_ros.wire.pictures import image_message_type, image_to_observation
-from lewm_ros.wire.reasons import Code, reason_of
+from lewm_ros.wire.reasons import Code, Reason, reason_of
 from lewm_ros.wire.reports import GoalKind, PlanState, random_session
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
 from lewm_ros.wire.status import diagnostics_to_msg, plan_report_to_msg
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 _WAKE_S = 0.2          # the thread looks at its stop flag at least this often
@@ -45,7 +46,7 @@ _JOIN_S = 5.0          # patience with a plan in progress when the node is deact
 class Box:
     """What callbacks leave for the planner thread; only the newest of each counts."""
 
-    frame: Image | CompressedImage | None = None
+    frames: tuple[Frame, ...] = ()     # one of each camera
     goal: Goal | None = None
     reset: Header | None = None
     executed: deque | None = None
@@ -65,8 +66,9 @@ class PlannerNode(LifecycleNode):
         self._stop = False
         self._busy_since_s: float | None = None
         self._crash = ''
-        self._frame_arrived_s: float | None = None
         self._while_active: list = []  # subscriptions and timers
+        self._cameras: CameraInput | None = None      # exists while the node is active
+        self._camera_entities = Entities(self, Guard(self.get_logger()))
 
     # Lifecycle ------------------------------------------------------------------------------
 
@@ -89,6 +91,10 @@ class PlannerNode(LifecycleNode):
             f'{config.num_candidates} candidates, {config.iterations} iterations, '
             f'{config.horizon} blocks, {1e3 * self._prepared.first_latency_s:.0f} ms per plan '
             f'on {self._prepared.policy.backend}')
+        if bundle.view is None:
+            self.get_logger().warning(
+                f'bundle {self.settings.bundle!r} does not say what shape its pictures had, so '
+                f'those of the camera and goals are not checked; train it anew to have it')
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -112,10 +118,8 @@ class PlannerNode(LifecycleNode):
         self._thread = threading.Thread(target=self._work, name='planner', daemon=True)
         self._thread.start()
         super().on_activate(state)  # publishers first: the first frame is answered at once
-        robot = prepared.robot
-        image_type = image_message_type(robot.image_topic, robot.image_type)
+        self._cameras = CameraInput(self, self._camera_entities, prepared.robot, self._on_frames)
         self._while_active = [
-            self.create_subscription(image_type, robot.image_topic, self._on_image, qos.IMAGE),
             self.create_subscription(Goal, 'goal', self._on_goal, qos.LATCHED),
             self.create_subscription(Header, 'scene_reset', self._on_reset, qos.RECORD),
             self.create_subscription(ExecutedCommand, self._interface.executed_topic,
@@ -153,6 +157,8 @@ class PlannerNode(LifecycleNode):
                        else self.destroy_subscription)
             destroy(entity)
         self._while_active = []
+        self._camera_entities.withdraw()
+        self._cameras = None
         if self._thread is not None:
             with self._wake:
                 self._stop = True
@@ -170,14 +176,9 @@ class PlannerNode(LifecycleNode):
 
     # Callbacks: the executor's thread --------------------------------------------------------
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        self._frame_arrived_s = time.monotonic()
-        self._put(frame=message)
-        try:
-            stamp_ns = header_stamp_ns(message)
-        except LewmError as error:
-            self.get_logger().error(f'frame refused: {error}', throttle_duration_sec=1.0)
-            return
+    def _on_frames(self, frames: tuple[Frame, ...]) -> None:
+        self._put(frames=frames)
+        stamp_ns = header_stamp_ns(frames[0])
         if not self._trouble():
             self._status_pub.publish(plan_report_to_msg(replace(
                 self._loop.report, stamp_ns=stamp_ns,
@@ -212,24 +213,31 @@ class PlannerNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         report, latency = self._loop.report, self._loop.latency
-        silent = (self._frame_arrived_s is None
-                  or time.monotonic() - self._frame_arrived_s > 1.0)
-        trouble = self._trouble() or ('no camera frames' if silent else '')
+        cameras = self._cameras
+        silence = cameras.silence()
+        trouble = self._trouble() or silence
+        warnings = cameras.warnings(self._prepared.sight.misfits)
+        if warnings:
+            self.get_logger().warning('; '.join(warnings), throttle_duration_sec=10.0)
         bad = bool(trouble) or report.state in (PlanState.FAULT, PlanState.NO_OBS)
         level = (DiagnosticStatus.ERROR if bad else DiagnosticStatus.WARN
-                 if report.state is PlanState.STALLED else DiagnosticStatus.OK)
+                 if warnings or report.state is PlanState.STALLED else DiagnosticStatus.OK)
         if trouble:
             self.get_logger().error(trouble, throttle_duration_sec=5.0)
+        if silence:     # there is no frame to answer with the reason
+            self._status_pub.publish(plan_report_to_msg(replace(
+                report, state=PlanState.NO_OBS, reason=Reason(Code.NO_FRAME, silence),
+                stamp_ns=cameras.stamp_ns)))
         self._diagnostics_pub.publish(diagnostics_to_msg(
             self._now_ns(), f'{self.get_name()}: planner', level=level,
-            summary=trouble or report.reason.text or report.state.name,
+            summary=trouble or report.reason.text or '; '.join(warnings) or report.state.name,
             values={'state': report.state.name, 'goal': report.goal_id,
                     'goal_distance': f'{report.goal_distance:.4f}',
                     'encode_ms': f'{report.encode_ms:.1f}', 'plan_ms': f'{report.plan_ms:.1f}',
                     'latency_p50_ms': f'{1e3 * latency.quantile_s(0.5):.1f}',
                     'latency_p95_ms': f'{1e3 * latency.quantile_s(0.95):.1f}',
                     'committed_steps': latency.steps(),
-                    'deadline_misses': report.deadline_misses,
+                    'deadline_misses': report.deadline_misses, **cameras.values(),
                     'model_id': self._prepared.policy.bundle.model_id,
                     'backend': self._prepared.policy.backend}))
 
@@ -254,7 +262,7 @@ class PlannerNode(LifecycleNode):
 
     def _has_work(self) -> bool:
         box = self._box
-        return self._stop or any(m is not None for m in (box.frame, box.goal, box.reset))
+        return self._stop or any(m is not None for m in (box.frames or None, box.goal, box.reset))
 
     def _handle(self, box: Box) -> None:
         loop = self._loop
@@ -266,10 +274,8 @@ class PlannerNode(LifecycleNode):
             for message in box.executed:
                 loop.executed(*msg_to_executed(message, self._interface.names,
                                                            self._interface.code))
-            if box.frame is not None:
-                loop.step(image_to_observation(
-                    box.frame, size=self._image_size,
-                    assume_encoding=self._prepared.robot.assume_encoding))
+            if box.frames:
+                loop.step(self._prepared.sight.observation(box.frames))
         except LewmError as error:
             loop.fault(reason_of(error, Code.FRAME_UNREADABLE))
         if loop.report.state is PlanState.FAULT:
@@ -277,7 +283,9 @@ class PlannerNode(LifecycleNode):
 
     def _take_goal(self, message: Goal) -> None:
         try:
-            goal = msg_to_goal(message, self._image_size)
+            goal = msg_to_goal(message)
+            if goal.kind is GoalKind.PICTURE:
+                goal = replace(goal, rgb=self._prepared.sight.goal(goal.rgb))
         except LewmError as error:
             self._loop.refuse_goal(str(error))
             return
@@ -298,11 +306,6 @@ class PlannerNode(LifecycleNode):
             chunk, names=self._interface.names, interface=self._interface.code,
             committed_steps=committed_steps, plan_time_s=plan_time_s,
             cost=policy.last_plan.cost, model_id=policy.bundle.model_id))
-
-    @property
-    def _image_size(self) -> int:
-        """Of the squares that bags were turned into for training [px]."""
-        return self._prepared.policy.bundle.frame_transform.image_size
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

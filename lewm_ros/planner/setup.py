@@ -14,6 +14,8 @@ from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 from lewm_model.types import Observation
 from lewm_ros.node.parameters import parameter
+from lewm_ros.wire.decoders import decoder_named, DECODERS
+from lewm_ros.wire.sight import Sight
 import numpy as np
 import torch
 
@@ -38,6 +40,9 @@ class PlannerParameters:
     plan: str = parameter(
         '', 'planner settings: a name of `config/plan`, such as prior, or a file; empty: as the '
         'bundle recommends', read_only=True)
+    image_decoder: str = parameter(
+        'ours', 'what decodes pictures: ours, as for training data, or cv_bridge where it is '
+        'installed', choices=DECODERS, read_only=True)
     device: str = parameter('cpu', 'where the model runs: cpu, cuda, cuda:1', read_only=True)
     num_threads: int = parameter(
         1, 'threads of torch on the CPU; small models gain nothing from more', low=1, high=256,
@@ -87,6 +92,7 @@ class Prepared:
 
     policy: Policy
     robot: RobotDescription
+    sight: Sight              # from camera messages to what the model sees
     replan_steps: int
     goal_tolerance: float
     first_latency_s: float    # measured: encode one frame and plan once
@@ -103,10 +109,11 @@ def prepare(settings: PlannerParameters) -> Prepared:
     bundle = Bundle.load(resources.find_named('models', settings.bundle), device=settings.device)
     robot = RobotDescription.from_yaml(settings.robot or bundle.robot)
     check_fit(bundle, robot)
+    sight = Sight(robot, bundle.frame_px, bundle.view, decoder_named(settings.image_decoder))
     policy = Policy(bundle, plan_config(bundle, settings), backend=settings.backend)
     steps_per_block = bundle.model_config.frameskip
     most = min(2, policy.config.horizon - 1) * steps_per_block
-    return Prepared(policy=policy, robot=robot, first_latency_s=warm_up(policy),
+    return Prepared(policy=policy, robot=robot, sight=sight, first_latency_s=warm_up(policy),
                     max_committed_steps=max(most, 1),
                     replan_steps=settings.replan_steps or policy.steps_per_plan,
                     goal_tolerance=settings.goal_tolerance or bundle.goal_tolerance)
@@ -146,7 +153,7 @@ def check_fit(bundle: Bundle, robot: RobotDescription) -> None:
 def warm_up(policy: Policy) -> float:
     """Run the policy on made-up frames until it is at speed; return seconds per answer."""
     bundle = policy.bundle
-    size = bundle.model_config.image_size
+    size = bundle.frame_px
     frame = np.zeros((size, size, 3), np.uint8)
     step_ns = round(bundle.control_dt_s * 1e9)
     policy.set_goal_image(frame, 'warm-up')

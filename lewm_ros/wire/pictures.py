@@ -57,6 +57,13 @@ def rgb_to_image(rgb: np.ndarray, stamp_ns: int, frame_id: str = '') -> Image:
     return message
 
 
+def jpeg_to_image(content: bytes, stamp_ns: int, frame_id: str = '') -> CompressedImage:
+    """Build a compressed image message from the bytes of a JPEG file."""
+    message = CompressedImage(header=header(stamp_ns, frame_id), format='jpeg')
+    message.data.frombytes(content)
+    return message
+
+
 def image_to_observation(message: Image | CompressedImage, proprio: np.ndarray | None = None, *,
                          size: int | None = None, assume_encoding: str = '') -> Observation:
     """Return the observation of one camera message; the stamp is the capture time.

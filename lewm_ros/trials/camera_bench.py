@@ -1,0 +1,156 @@
+"""Ordinary cameras before the running planner: how many frames are answered, and how soon.
+
+    python -m lewm_ros.trials.camera_bench --seconds 60
+
+For each case a camera in a process of its own, the planner and the command node, with the
+middleware's default settings. A frame is answered if `plan_status` carries its stamp. Writes
+cameras.json and prints the table of docs/cameras.md. Exit status 0: every case that can be met
+(see `Case.expected`) has its share of frames answered. Needs the built package.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, replace
+import json
+import os
+from pathlib import Path
+import sys
+import time
+
+from lewm_model import resources
+from lewm_model.bundle import Bundle
+from lewm_model.errors import LewmError
+from lewm_model.images import write_image
+from lewm_model.robot import RobotDescription
+from lewm_model.view import CameraView, View
+from lewm_ros.startup.bringup import Bringup, handle_signals, isolate, own_node
+from lewm_ros.startup.processes import Child, stop
+from lewm_ros.startup.system import NodeSpec, system, SystemOptions
+from lewm_ros.trials import report
+from lewm_ros.trials.camera_ear import CameraEar
+import numpy as np
+
+GOAL_SHARE = 0.99
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of camera."""
+
+    name: str
+    width: int
+    height: int
+    rate_hz: float
+    jpeg: bool
+    offer: str               # reliable or best_effort
+    expected: bool = True    # whether default settings can carry it at all, see docs/cameras.md
+
+
+CASES = (
+    Case('vga_reliable', 640, 480, 30, False, 'reliable'),
+    Case('vga_best_effort', 640, 480, 30, False, 'best_effort', expected=False),
+    Case('hd_jpeg_reliable', 1280, 720, 30, True, 'reliable'),
+    Case('hd_jpeg_best_effort', 1280, 720, 30, True, 'best_effort'),
+    Case('full_hd_reliable', 1920, 1080, 15, False, 'reliable'),
+    Case('full_hd_best_effort', 1920, 1080, 15, False, 'best_effort', expected=False),
+)
+
+
+def nodes_for(case: Case, folder: Path) -> list[NodeSpec]:
+    """Write robot, bundle and goal of a case; return the nodes that plan and command."""
+    bundle = Bundle.load(resources.find_named('models', 'reacher-nano'))
+    view = View(bundle.frame_px, (CameraView(case.width, case.height),))
+    replace(bundle, view=view).save(folder / 'bundle')
+    robot = resources.find_named('config/robots', 'sim_reacher', '.yaml')
+    text = robot.read_text(encoding='utf-8')
+    if case.jpeg:
+        text += 'image_type: sensor_msgs/msg/CompressedImage\n'
+    (folder / 'robot.yaml').write_text(text, encoding='utf-8')
+    write_image(folder / 'goal.png', np.full((view.frame_px, view.frame_px, 3), 128, np.uint8))
+    options = SystemOptions(robot=str(folder / 'robot.yaml'), bundle=str(folder / 'bundle'),
+                            goal_image=str(folder / 'goal.png'))
+    own = {'command_node': {'require_enable': False}}
+    return [replace(node, parameters={**node.parameters, **own.get(node.executable, {})})
+            for node in system(options)]
+
+
+def measure(case: Case, seconds: float, out: Path) -> dict:
+    """Run one case; return its facts."""
+    folder = out / case.name
+    folder.mkdir(parents=True, exist_ok=True)
+    nodes, sent = nodes_for(case, folder), folder / 'sent.json'
+    sent.unlink(missing_ok=True)
+    robot = RobotDescription.from_yaml(folder / 'robot.yaml')
+    command = [sys.executable, '-m', 'lewm_ros.trials.bench_camera', '--topic', robot.image_topic,
+               '--size', f'{case.width}x{case.height}', '--rate', str(case.rate_hz), '--offer',
+               case.offer, '--seconds', str(seconds), '--out', str(sent)]
+    with Bringup(nodes, folder / 'log') as running:
+        camera = Child('camera', command + ['--jpeg'] * case.jpeg, folder / 'log' / 'camera.log')
+        try:
+            with own_node('camera_bench') as (node, executor):
+                ear = CameraEar(node, robot)
+                running.activate(node, executor)
+                deadline_s = time.monotonic() + 2 * seconds + 60
+                while not sent.exists() and time.monotonic() < deadline_s:
+                    executor.spin_once(timeout_sec=0.05)
+                    running.check()
+        finally:
+            stop([camera])
+    if not sent.exists():
+        raise LewmError(f'{case.name}: the camera did not finish; {camera.last_lines()}')
+    stamps = json.loads(sent.read_text(encoding='utf-8'))
+    facts = ear.facts(stamps, robot.control_dt_s)
+    return {**asdict(case), **facts, 'seconds': seconds,
+            'load_average': [round(load, 1) for load in os.getloadavg()]}
+
+
+def table(rows: list[dict]) -> str:
+    """Return the table for people."""
+    lines = ['| camera | offer | frames answered | camera to command p50, p99 | within one '
+             'control period and one plan | load |', '|---|---|---|---|---|---|']
+    for row in rows:
+        kind = 'JPEG' if row['jpeg'] else 'rgb8'
+        lag = row['camera_to_command_ms']
+        lines.append(
+            f'| {row["width"]}x{row["height"]} {kind} {row["rate_hz"]:g} Hz '
+            f'| {row["offer"].replace("_", " ")} | {row["answered"]} of {row["sent"]} '
+            f'({row["share"]:.1%}) | {lag["p50"]}, {lag["p99"]} ms '
+            f'| {row["within_limit"]} of {row["plans"]} | {row["load_average"][0]} |')
+    return '\n'.join(lines)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--seconds', type=float, default=60.0, help='per case')
+    parser.add_argument('--cases', nargs='+', choices=[case.name for case in CASES],
+                        default=[case.name for case in CASES])
+    parser.add_argument('--out', type=Path, default=Path('out/cameras'))
+    options = parser.parse_args(args)
+    handle_signals()
+    isolate()
+    rows = []
+    try:
+        for case in CASES:
+            if case.name in options.cases:
+                rows.append(measure(case, options.seconds, options.out.resolve()))
+                print(table(rows).splitlines()[-1], flush=True)
+    except LewmError as error:
+        print(f'camera_bench: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('camera_bench: interrupted; all processes have ended', file=sys.stderr)
+        return 130
+    profile = os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE', '')
+    report.write({'cases': rows, 'profile': Path(profile).name, 'cores': os.cpu_count(),
+                  'versions': report.versions()}, options.out / 'cameras.json')
+    print(table(rows))
+    missed = [row['name'] for row in rows if row['expected'] and row['share'] < GOAL_SHARE]
+    if missed:
+        print(f'fewer than {GOAL_SHARE:.0%} answered: {", ".join(missed)}')
+    return 1 if missed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
