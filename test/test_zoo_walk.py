@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize('name', ['gripper_arm'])
+@pytest.mark.parametrize('name', ['gripper_arm', 'jpeg_base', 'two_topic_arm'])
 def test_a_strangers_robot_is_recorded_trained_driven_and_stopped(tmp_path, name):
     """No check of the walk fails: the same as `make zoo`, with fewer seconds and steps."""
     result = subprocess.run(

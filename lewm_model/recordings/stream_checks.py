@@ -17,12 +17,23 @@ def find_topic(bag: Bag, robot: RobotDescription, wanted: str, key: str, types: 
                ) -> tuple[str, str]:
     """Return recorded name and type of the topic the robot calls `wanted`.
 
+    A robot file that runs in a namespace has topics without it; so where no topic has exactly
+    this name, the one that has it in some namespace is meant.
+
     Raises:
         BagError: If it is not there, has another type or several; the message lists what is.
     """
     matches = [topic for topic in bag.topics if topic.name.strip('/') == wanted.strip('/')]
     fix = (f'set {key} in the description of robot {robot.robot!r} (config/robots/*.yaml) to the '
            f'recorded topic, or record it; the bag has: {bag.describe_topics()}')
+    if not matches:
+        matches = [topic for topic in bag.topics
+                   if topic.name.endswith(f'/{wanted.strip("/")}') and topic.count]
+        names = sorted({topic.name for topic in matches})
+        if len(names) > 1:
+            raise BagError(f'{bag.path}: topic {wanted!r} ({key}) was recorded in several '
+                           f'namespaces: {", ".join(names)}; set {key} of robot '
+                           f'{robot.robot!r} to one of them')
     if not matches or not any(topic.count for topic in matches):
         raise BagError(f'{bag.path} has no messages on topic {wanted!r} ({key}); {fix}')
     found = sorted({topic.type for topic in matches if topic.count})

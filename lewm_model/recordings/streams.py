@@ -129,9 +129,13 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
             usable stamps, is shared by two publishers, or has too many broken messages.
     """
     roles = _roles(bag, robot)
+    # of the recorder and the simulator in the same namespace as the camera
+    recorded, meant = roles['image'].topic.strip('/'), robot.all_cameras[0].topic.strip('/')
+    namespace = recorded.removesuffix(meant)
     marks = {(topic.name, topic.type) for topic in bag.topics
-             if (topic.name.strip('/'), topic.type) in ((EPISODE_TOPIC, EPISODE_TYPE),
-                                                        (RESET_TOPIC, RESET_TYPE))}
+             if (topic.name.strip('/'), topic.type) in (
+                 (namespace + EPISODE_TOPIC, EPISODE_TYPE),
+                 (namespace + RESET_TOPIC, RESET_TYPE))}
     states = StateReader(robot)
     readers = {role: ActionReader(robot, one.command) for role, one in roles.items()
                if one.command}

@@ -27,13 +27,14 @@ def main(args: list[str] | None = None) -> int:
                         help='folder of zoo.json and zoo.md (that of --out)')
     parser.add_argument('--fresh', action='store_true', help='take every step anew')
     parser.add_argument('--live', action='store_true', help='take the live steps anew')
+    parser.add_argument('--short', action='store_true', help='fewer seconds and steps')
     options = parser.parse_args(args)
     try:
         robots = [zoo_robot(name) for name in options.only] if options.only else ROBOTS
     except LewmError as error:
         print(f'zoo: {error}', file=sys.stderr)
         return 1
-    again = [flag for flag in ('--fresh', '--live') if getattr(options, flag[2:])]
+    again = [flag for flag in ('--fresh', '--live', '--short') if getattr(options, flag[2:])]
     walked = []
     for robot in robots:
         print(f'--- {robot.number} of {len(ROBOTS)}: {robot.name}, {robot.about}', flush=True)
@@ -41,10 +42,12 @@ def main(args: list[str] | None = None) -> int:
         walk = subprocess.Popen([sys.executable, '-m', 'lewm_ros.trials.zoo.walk', robot.name,
                                  '--out', str(options.out), *again])
         try:
-            walk.wait()
+            status = walk.wait()
         except KeyboardInterrupt:
+            status = 130
             walk.wait()
-            return 130
+        if status == 130:
+            return status
         walked += Rows(robot.name, (options.out / robot.name).with_suffix('.json')).all
         folder = options.results or options.out
         rows = report.write(walked, folder)

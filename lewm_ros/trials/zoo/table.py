@@ -180,8 +180,9 @@ ROBOTS = (
         states=(StateTopic(topic='odom', rate_hz=30),),
         controllers=(CommandTopic(topic='cmd_vel', type=TWIST, interface='twist', axes=_PLANAR,
                                   on_silence='zero'),),
-        namespaces=('left', 'right'),
-        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1}),
+        namespaces=('left', 'right'),   # which a person leaves out of the topics
+        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1, 'image_topic': 'camera/image_raw',
+               'joint_state_topic': 'odom', 'command_topic': 'cmd_vel'}),
 )
 
 
