@@ -8,15 +8,23 @@ even by `kill -9`. Linux only, like the rest of the bring-up. No rclpy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-import ctypes
 import os
 from pathlib import Path
 import signal
 import subprocess
+import sys
 import time
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
+# What a child does before it becomes the program: 1 is PR_SET_PDEATHSIG; the parent may have died
+# before that line; a shell's background job ignores SIGINT and would pass that on.
+_BOOTSTRAP = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    os._exit(1)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 # How a child is asked to end, and how long it may take before the next, rougher way [s].
 _WAYS_TO_END = ((signal.SIGINT, 5.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 _POLL_S = 0.02
@@ -38,19 +46,13 @@ class Child:
                  environment: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.log = log
-        parent = os.getpid()
-
-        def in_child() -> None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-            if os.getppid() != parent:  # the parent died before the line above
-                os._exit(1)
-            # a shell's background job ignores SIGINT and would pass that on
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-
+        # not by preexec_fn: Python code in a forked copy of a process that has threads, as one
+        # that uses ROS has, may wait for ever for a lock that another thread held
+        bootstrap = [sys.executable, '-I', '-S', '-c', _BOOTSTRAP, str(os.getpid())]
         with log.open('wb') as output:
             self._popen = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                env=environment, start_new_session=True, preexec_fn=in_child)
+                [*bootstrap, *command], stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, env=environment, start_new_session=True)
 
     @property
     def pid(self) -> int:
