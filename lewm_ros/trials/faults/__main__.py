@@ -26,7 +26,7 @@ from lewm_ros.trials.faults.rig import Rig, RigError
 from lewm_ros.trials.faults.setup import ARMS, prepare
 from lewm_ros.trials.faults.trial import Outcome, run_trial
 
-_STARTS = 3       # of the system, for one trial, before the row is given up
+_STARTS = 3       # of the system, in vain and in a row, before the run is given up
 
 
 def main(args: list[str] | None = None) -> int:
@@ -66,28 +66,34 @@ def run(options: argparse.Namespace, results: Results) -> None:
     with own_node('faults') as (node, executor):
         rig: Rig | None = None
         try:
-            for name in options.rows or FAULTS:
-                failures = 0
-                while results.count(name) < options.trials and failures < _STARTS:
-                    if rig is None:
-                        rig = Rig(node, executor, arm, options.out / options.arm)
-                        rig.start()
-                    try:
-                        outcome = run_trial(rig, FAULTS[name], chance)
-                    except RigError as error:
-                        print(f'{name}: the system is started again: {error}', flush=True)
-                        failures += 1
-                        outcome = None
-                    else:
-                        results.add(name, outcome)
-                        _tell(name, results.count(name), options.trials, outcome)
-                    if outcome is None or outcome.recovery_s is None:
-                        rig.stop()
-                        rig.close()
-                        rig = None
+            failures = 0
+            while (name := _next_row(options, results)) and failures < _STARTS:
+                if rig is None:
+                    rig = Rig(node, executor, arm, options.out / options.arm)
+                outcome = None
+                try:
+                    rig.start()
+                    outcome = run_trial(rig, FAULTS[name], chance)
+                except RigError as error:     # that was no trial
+                    print(f'{name}: the system is started again: {error}', flush=True)
+                    failures += 1
+                else:
+                    failures = 0
+                    results.add(name, outcome)
+                    _tell(name, results.count(name), options.trials, outcome)
+                if outcome is None or outcome.recovery_s is None:
+                    rig.stop()
+                    rig.close()
+                    rig = None
         finally:
             if rig is not None:
                 rig.stop()
+
+
+def _next_row(options: argparse.Namespace, results: Results) -> str | None:
+    """Return the row with the fewest trials, the first of them; None when all have enough."""
+    name = min(options.rows or FAULTS, key=results.count)
+    return name if results.count(name) < options.trials else None
 
 
 def _tell(name: str, number: int, of: int, outcome: Outcome) -> None:

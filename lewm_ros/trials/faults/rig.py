@@ -66,6 +66,7 @@ class Rig:
         self.names: dict[str, str] = {}         # executable -> its node's name now
         self._executor, self._out = executor, out
         self._clients: dict[str, Any] = {}
+        self._lifecycles: dict[str, LifecycleClient] = {}
         self._goal_s = 0.0
         self._owned: list[Any] = []
         self._goals = itertools.cycle(sorted(arm.goals.glob('*.png')))
@@ -82,7 +83,9 @@ class Rig:
     # Processes -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start everything and wait until the arm moves."""
+        """Start everything and wait until the arm moves; nothing if it runs."""
+        if self.children:
+            return
         self.orders.clear()
         specs = system_of(self.arm, self._out)
         for spec in specs:
@@ -123,8 +126,7 @@ class Rig:
 
     def activate(self, executable: str) -> None:
         """Configure and activate a lifecycle node, from whatever state it is in."""
-        name = self.names[executable]
-        client = LifecycleClient(self.node, self._executor, f'/{name}', alive=self._alive)
+        client = self._lifecycle(executable)
         if client.state(_START_S) == 'unconfigured':
             client.configure(_START_S)
         if client.state(_START_S) == 'inactive':
@@ -132,8 +134,14 @@ class Rig:
 
     def lifecycle_state(self, executable: str) -> str:
         """Return the state of a lifecycle node."""
-        return LifecycleClient(self.node, self._executor, f'/{self.names[executable]}',
-                               alive=self._alive).state(10.0)
+        return self._lifecycle(executable).state(10.0)
+
+    def _lifecycle(self, executable: str) -> LifecycleClient:
+        name = self.names[executable]
+        if name not in self._lifecycles:
+            self._lifecycles[name] = LifecycleClient(self.node, self._executor, f'/{name}',
+                                                     alive=self._alive)
+        return self._lifecycles[name]
 
     def pid(self, executable: str) -> int:
         """Return the process id."""
