@@ -1,17 +1,18 @@
 """Run the demo's system for minutes and measure whether it stays fast and its memory flat.
 
-    python -m lewm_ros.trials.soak --minutes 10
+    python -m lewm_ros.trials.soak --minutes 60 --image-size 640x480
 
 The same nodes as `make demo`, with the goals in a loop and the demo's own instruments: camera to
 command, plan times, missed control steps. Once per second it also looks at the memory (resident
-set) of every process. Writes soak.json and soak.png; exit status 0 means that every limit in
-`limits` was kept. Needs the built package (`source install/setup.bash`); it chooses a free ROS
-domain itself.
+set) of every process. Writes soak.json and soak.png once a minute; exit status 0 means that every
+limit in `limits` was kept. Needs the built package (`source install/setup.bash`); it chooses a
+free ROS domain itself.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 import os
 from pathlib import Path
@@ -24,8 +25,8 @@ from lewm_model.figure import new_figure
 from lewm_model.robot import RobotDescription
 from lewm_ros.planner.setup import PlannerParameters
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
-from lewm_ros.startup.system import system, SystemOptions
-from lewm_ros.trials import report
+from lewm_ros.startup.system import NodeSpec, system, SystemOptions
+from lewm_ros.trials import big_camera, report
 from lewm_ros.trials.client import connected
 from lewm_ros.trials.goal_set import GoalSet, Judge
 from lewm_ros.trials.pursue import pursue
@@ -35,11 +36,15 @@ import numpy as np
 
 _WARM_UP = 0.2           # share of the run that does not count for memory: caches fill
 _GROWTH_MB = 5.0         # of a process from after the warm-up to the end; more is not flat
+_DRIFT_MS = 5.0          # of camera to command in the same time; more is not steady
+_KEEP_S = 60.0           # how often the report is written while it runs
 _SAMPLE_S = 1.0
 _PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
 DEFINITIONS = {
     **{name: report.DEFINITIONS[name] for name in (
         'success', 'plan_ms', 'camera_to_command_ms', 'plans_late', 'deadline_misses')},
+    'camera_to_command_drift_ms': 'median of the last tenth less that of the tenth after the '
+                                  'warm-up',
     'memory_mb': 'resident set in 10^6 bytes, once per second; growth is the median of the last '
                  f'tenth less that of the tenth after the warm-up (the first {_WARM_UP:.0%}), and '
                  'per_minute a straight line fitted to all after it',
@@ -85,6 +90,20 @@ def memory_facts(at_s: list[float], memory_mb: list[float]) -> dict[str, float |
     return facts
 
 
+def drift(at_s: list[float], values: list[float]) -> float | None:
+    """Return how much the median rose from after the warm-up to the end; None: too short."""
+    times, values = np.array(at_s), np.array(values)
+    if len(values) < 20:
+        return None
+    begin, end = times[0], times[-1]
+    first = values[(times >= begin + _WARM_UP * (end - begin))
+                   & (times < begin + (_WARM_UP + 0.1) * (end - begin))]
+    last = values[times >= end - 0.1 * (end - begin)]
+    if not len(first):
+        return None
+    return round(float(np.median(last) - np.median(first)), 2)
+
+
 def quantiles(values: list[float]) -> dict[str, float | None]:
     """Return p50, p95, p99 and the largest of what was measured."""
     if not values:
@@ -99,11 +118,13 @@ def summarize(record: Record, samples: Samples, reached: list[bool], control_dt_
     memory = {name: memory_facts(samples.at_s, values)
               for name, values in samples.memory_mb.items()}
     lag = quantiles(record.camera_to_command_ms)
+    rise_ms = drift(samples.lag_s, record.camera_to_command_ms)
     growths = [facts['growth'] for facts in memory.values()]
     return {
         'goals': len(reached), 'goals_reached': sum(reached),
         'control_period_ms': round(1e3 * control_dt_s, 1),
-        'camera_to_command_ms': lag, 'plan_ms': quantiles(record.plan_ms),
+        'camera_to_command_ms': lag, 'camera_to_command_drift_ms': rise_ms,
+        'plan_ms': quantiles(record.plan_ms),
         'commands': len(record.command_times_s), 'deadline_misses': record.deadline_misses,
         'plans': len(record.plan_ms), 'plans_late': record.plans_late,
         'real_time_factor': {'p50': None, 'min': None} if not record.real_time_factors else {
@@ -113,6 +134,8 @@ def summarize(record: Record, samples: Samples, reached: list[bool], control_dt_
         'limits': {
             'camera_to_command_p99_within_one_control_period':
                 lag['p99'] is not None and lag['p99'] <= 1e3 * control_dt_s,
+            f'camera_to_command_rose_by_less_than_{_DRIFT_MS:g}_ms':
+                rise_ms is not None and rise_ms < _DRIFT_MS,
             'no_deadline_missed': bool(record.command_times_s) and record.deadline_misses == 0,
             f'no_process_grew_by_{_GROWTH_MB:g}_mb':
                 None not in growths and all(growth < _GROWTH_MB for growth in growths)},
@@ -139,24 +162,41 @@ def draw(summary: dict, record: Record, samples: Samples, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def soak(options: argparse.Namespace) -> tuple[Record, Samples, list[bool], float]:
-    """Run the system with goals in a loop; return (record, samples, reached, control_dt_s)."""
+class _BigCamera(NodeSpec):
+    """The simulator with another camera."""
+
+    @property
+    def module(self) -> str:
+        return big_camera.__name__
+
+
+def nodes_of(options: argparse.Namespace, bundle: Path, goals: Path) -> list[NodeSpec]:
+    """Return the demo's nodes with the planner's settings and the camera that were asked for."""
+    nodes = [replace(node, parameters={**node.parameters, **dict(options.planner)})
+             if node.executable == 'planner_node' else node
+             for node in system(SystemOptions(sim=True, task=options.task, goal_root=str(goals),
+                                              bundle=str(bundle.resolve())))]
+    if not options.image_size:
+        return nodes
+    os.environ[big_camera.VARIABLE] = options.image_size
+    return [_BigCamera(**vars(node)) if node.executable == 'sim_node' else node for node in nodes]
+
+
+def soak(options: argparse.Namespace,
+         keep: Callable[[Record, Samples, list[bool]], None]) -> None:
+    """Run the system with goals in a loop; hand over what was seen, once a minute and at last."""
     task = load_task(options.task)
     bundle = resources.find_named('models', options.bundle)
     goals = (options.goals or bundle / 'goals').resolve()
     goal_set = GoalSet.load(goals)
     judge = Judge.for_task(task.name, task.joint_names, options.dwell)
     isolate()
-    nodes = [replace(node, parameters={**node.parameters, **dict(options.planner)})
-             if node.executable == 'planner_node' else node
-             for node in system(SystemOptions(sim=True, task=task.name, goal_root=str(goals),
-                                              bundle=str(bundle.resolve())))]
     samples, reached = Samples(), []
-    with (Bringup(nodes, options.out / 'log') as running,
+    with (Bringup(nodes_of(options, bundle, goals), options.out / 'log') as running,
           connected(running, 'soak', task.joint_names, goal_set.start_qpos) as client):
         pids = {name: child.pid for name, child in running.children.items()}
         begin_s = time.monotonic()
-        elapsed_s = 0.0
+        elapsed_s = kept_s = 0.0
 
         def watch() -> float:
             client.record.frames.clear()      # pictures are for films
@@ -164,16 +204,21 @@ def soak(options: argparse.Namespace) -> tuple[Record, Samples, list[bool], floa
             samples.take(seconds, client.record, pids)
             return seconds
 
-        while elapsed_s < 60 * options.minutes:
-            goal = goal_set.goals[len(reached) % len(goal_set.goals)]
-            reached.append(pursue(client, judge, goal, number=0, time_limit_s=options.time_limit,
-                                  on_spin=watch).reached)
-            elapsed_s = time.monotonic() - begin_s
-            print(f'{elapsed_s / 60:.2f} of {options.minutes:g} minutes, goal {len(reached)} '
-                  f'{"reached" if reached[-1] else "missed"}, '
-                  f'{client.record.deadline_misses} deadlines missed', flush=True)
-    return (client.record, samples, reached,
-            RobotDescription.from_yaml(task.robot).control_dt_s)
+        try:
+            while elapsed_s < 60 * options.minutes:
+                goal = goal_set.goals[len(reached) % len(goal_set.goals)]
+                reached.append(pursue(client, judge, goal, number=0, on_spin=watch,
+                                      time_limit_s=options.time_limit).reached)
+                elapsed_s = time.monotonic() - begin_s
+                print(f'{elapsed_s / 60:.2f} of {options.minutes:g} minutes, goal {len(reached)} '
+                      f'{"reached" if reached[-1] else "missed"}, '
+                      f'{client.record.deadline_misses} deadlines missed', flush=True)
+                if elapsed_s - kept_s > _KEEP_S:
+                    kept_s = elapsed_s
+                    keep(client.record, samples, reached)
+        finally:      # also what was interrupted has its plot
+            if samples.at_s:
+                keep(client.record, samples, reached)
 
 
 def planner_setting(text: str) -> tuple[str, object]:
@@ -197,22 +242,31 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--planner', type=planner_setting, action='append', default=[],
                         metavar='NAME=VALUE', help='parameter of planner_node; repeat for more')
     parser.add_argument('--out', type=Path, default=Path('out/soak'))
+    parser.add_argument('--image-size', default='', metavar='WIDTHxHEIGHT',
+                        help="of the camera [px], such as 640x480 (the task's own)")
     options = parser.parse_args(args)
     handle_signals()
-    try:
-        record, samples, reached, control_dt_s = soak(options)
-        summary = summarize(record, samples, reached, control_dt_s)
+    control_dt_s = RobotDescription.from_yaml(load_task(options.task).robot).control_dt_s
+    summary: dict = {}
+
+    def keep(record: Record, samples: Samples, reached: list[bool]) -> None:
+        summary.update(summarize(record, samples, reached, control_dt_s))
         report.write({'task': options.task, 'bundle': options.bundle,
-                           'planner': dict(options.planner),
-                           'minutes': round(samples.at_s[-1] / 60, 2), **summary,
-                           'samples': {'at_s': samples.at_s, 'memory_mb': samples.memory_mb}},
-                          options.out / 'soak.json')
+                      'planner': dict(options.planner),
+                      'image_size': options.image_size or "the task's",
+                      'minutes': round(samples.at_s[-1] / 60, 2), **summary,
+                      'samples': {'at_s': samples.at_s, 'memory_mb': samples.memory_mb}},
+                     options.out / 'soak.json')
         draw(summary, record, samples, options.out / 'soak.png')
+
+    try:
+        soak(options, keep)
     except LewmError as error:
         print(f'soak: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('soak: interrupted; all processes have ended', file=sys.stderr)
+        print(f'soak: interrupted; all processes have ended; {options.out} has what was seen',
+              file=sys.stderr)
         return 130
     for name, kept in summary['limits'].items():
         print(f'{"kept  " if kept else "BROKEN"}  {name}')
