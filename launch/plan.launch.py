@@ -2,6 +2,7 @@
 
     ros2 launch lewm_ros plan.launch.py sim:=true
     ros2 launch lewm_ros plan.launch.py robot:=my_robot.yaml bundle:=my_bundle dry_run:=true
+    ros2 launch lewm_ros plan.launch.py robot:=my_robot.yaml params_file:=my_parameters.yaml
     ros2 launch lewm_ros plan.launch.py sim:=true record:=true root:=~/recordings
 
 Which nodes that makes is written once, in `lewm_ros.startup.system`. A planner that ends leaves
@@ -11,14 +12,10 @@ the command node running, which stops the robot; when the command node ends, so 
 from dataclasses import fields
 
 from launch import LaunchDescription
-from launch.actions import OpaqueFunction
-from lewm_ros.startup.launch_actions import declared, start
-from lewm_ros.startup.system import SystemOptions
-
-_NAMES = [item.name for item in fields(SystemOptions)]
+from lewm_ros.startup.launch_actions import describe
+from lewm_ros.startup.options import SystemOptions
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare every field of `SystemOptions` as an argument and start the table of nodes."""
-    return LaunchDescription([*declared(_NAMES),
-                              OpaqueFunction(function=start, args=[_NAMES])])
+    """Make every field of `SystemOptions` an argument and start the table of nodes."""
+    return describe([item.name for item in fields(SystemOptions)])

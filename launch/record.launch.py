@@ -11,22 +11,21 @@ person drive. Episodes are started and stopped by the services of recorder_node,
 `record_command` or by a joystick.
 """
 
-from launch import LaunchContext, LaunchDescription
-from launch.action import Action
-from launch.actions import OpaqueFunction
-from lewm_ros.startup.launch_actions import declared, start
+from launch import LaunchDescription
+from lewm_ros.startup.launch_actions import describe
+from lewm_ros.startup.options import switch
 
 _NAMES = ('sim', 'source', 'robot', 'root', 'task', 'episodes', 'steps', 'first', 'seed',
-          'real_time_factor', 'image_size', 'namespace', 'autostart', 'log_level')
+          'real_time_factor', 'image_size', 'params_file', 'use_sim_time', 'namespace', 'remap',
+          'autostart', 'configure_timeout', 'use_respawn', 'respawn_delay', 'dds_profile',
+          'log_level')
 
 
 def generate_launch_description() -> LaunchDescription:
     """Take the recorder, and in simulation what it records, from the table of nodes."""
-    return LaunchDescription([*declared(_NAMES, {'source': ''}), OpaqueFunction(function=_start)])
+    return describe(_NAMES, {'source': ''}, _choose)
 
 
-def _start(context: LaunchContext) -> list[Action]:
-    given = context.launch_configurations
-    simulated = given['sim'].lower() in ('true', '1', 'yes', 'on')
-    source = given['source'] or ('explore' if simulated else 'none')
-    return start(context, _NAMES, {'record': 'true', 'source': source})
+def _choose(given: dict[str, str]) -> dict[str, str]:
+    source = given['source'] or ('explore' if switch('sim', given['sim']) else 'none')
+    return {**given, 'record': 'true', 'source': source}

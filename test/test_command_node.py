@@ -11,6 +11,7 @@ pytestmark = pytest.mark.ros
 
 from command_rig import Planner, Robot, start_planner  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from lewm_ros.node.run_node import REFUSED  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.reports import CommandState  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
@@ -161,10 +162,10 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
 @pytest.mark.parametrize(('parameters', 'reason'), [
     ({'hold_s': 9.0}, 'hold_s'), ({'hold_s': 1}, 'hold_s'), ({'planner_timeout_s': 0.0}, 'in')])
 def test_bad_parameters_end_the_process_with_a_reason(graph, tmp_path, parameters, reason):
-    """Exit status 1, one message that names the parameter, no traceback."""
+    """Exit status REFUSED, one message that names the parameter, no traceback."""
     log = tmp_path / 'log'
     process = graph.spawn('lewm_ros.command.command_node', output=log, parameters=parameters)
-    assert graph.wait_for_exit(process) == 1
+    assert graph.wait_for_exit(process) == REFUSED
     assert reason in log.read_text()
     assert 'Traceback' not in log.read_text()
 

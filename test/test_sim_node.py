@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
+from lewm_ros.node.run_node import REFUSED  # noqa: E402
 from lewm_ros.srv import ResetSim  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.motion import msg_to_positions  # noqa: E402
@@ -154,7 +155,7 @@ def test_settings_that_contradict_the_grid_end_it_with_the_reason(tmp_path):
         log = tmp_path / 'sim.log'
         process = graph.spawn('lewm_ros.simulation.sim_node', output=log,
                               parameters={'clock_rate_hz': 30.0})
-        assert graph.wait_for_exit(process, timeout_s=30.0) == 1
+        assert graph.wait_for_exit(process, timeout_s=30.0) == REFUSED
     assert 'multiple of the clock tick' in log.read_text()
 
 

@@ -1,8 +1,9 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from lewm_model.errors import ConfigError
-from lewm_ros.startup.system import NodeSpec, system, SystemOptions
+from lewm_ros.startup.options import default_text, SystemOptions
+from lewm_ros.startup.system import NodeSpec, supervisor, system
 import pytest
 
 
@@ -74,6 +75,73 @@ def test_options_reach_the_nodes():
     assert {node.log_level for node in nodes.values()} == {'warn'}
 
 
+@pytest.mark.parametrize(('options', 'expected'), [
+    ({}, False), ({'sim': True}, True), ({'use_sim_time': True}, True),
+    ({'sim': True, 'use_sim_time': False}, False)])
+def test_simulated_time_does_not_need_our_simulator(options, expected):
+    """It follows sim unless a person says otherwise: other simulators and bags have a clock."""
+    nodes = by_name(SystemOptions(robot='sim_reacher', **options))
+    nodes.pop('sim_node', None)
+    assert {node.parameters['use_sim_time'] for node in nodes.values()} == {expected}
+
+
+def test_a_simulated_robot_in_a_namespace_has_its_own_clock():
+    """Rules of a person come first, so one clock for several robots stays possible."""
+    def rules(**options):
+        return {node.remappings for node in system(SystemOptions(**options))}
+
+    assert rules(sim=True) == {()}
+    assert rules(sim=True, namespace='a') == {('/clock:=clock',)}
+    assert rules(robot='sim_reacher', use_sim_time=True, namespace='a') == {()}
+    assert rules(sim=True, namespace='a', remap='/clock:=/clock e_stop:=/e_stop') == {
+        ('/clock:=/clock', 'e_stop:=/e_stop', '/clock:=clock')}
+
+
+def test_respawn_is_for_what_the_system_can_do_without():
+    """The command node's and the simulator's end stay the end of the system."""
+    nodes = by_name(SystemOptions(sim=True, record=True, use_respawn=True))
+    assert {name for name, node in nodes.items() if not node.respawn} == {
+        name for name, node in nodes.items() if node.essential}
+    assert nodes['planner_node'].respawn
+    assert not any(node.respawn for node in system(SystemOptions(sim=True, record=True)))
+
+
+def test_the_supervisor_knows_the_order_and_who_comes_back():
+    """It lives in the namespace; without lifecycle nodes, or by hand, there is none."""
+    options = SystemOptions(sim=True, use_respawn=True, namespace='cell', configure_timeout=33.0)
+    spec = supervisor(options, system(options))
+    assert spec.path == '/cell/supervisor'
+    assert spec.parameters == {'nodes': '/cell/command_node /cell/planner_node',
+                               'respawned': '/cell/planner_node', 'configure_timeout_s': 33.0}
+    assert supervisor(replace(options, autostart=False), system(options)) is None
+    alone = SystemOptions(sim=True, source='none')
+    assert supervisor(alone, system(alone)) is None
+
+
+def test_arguments_that_a_person_gave_are_marked():
+    """Only they win over a params file."""
+    nodes = {node.executable: node for node in system(
+        SystemOptions(sim=True, bundle='b', params_file='p.yaml'), {'sim', 'bundle'})}
+    assert nodes['planner_node'].chosen == {'bundle'}
+    assert nodes['command_node'].chosen == set()
+    assert {node.params_file for node in nodes.values()} == {'p.yaml'}
+
+
+def test_the_device_reaches_the_planner():
+    """And nobody else, for nobody else has one."""
+    nodes = by_name(SystemOptions(device='cuda:1'))
+    assert nodes['planner_node'].parameters['device'] == 'cuda:1'
+    assert not any('device' in node.parameters for name, node in nodes.items()
+                   if name != 'planner_node')
+
+
+def test_every_option_has_a_text_form_that_gives_it_back():
+    """Launch writes defaults as texts and reads them again."""
+    texts = {item.name: default_text(item.name) for item in fields(SystemOptions)}
+    assert SystemOptions.from_text(texts) == SystemOptions()
+    assert texts['use_sim_time'] == ''
+
+
 def test_parameters_on_a_command_line_keep_their_type():
     """A text that looks like a number or a switch stays a text, quotes are doubled."""
     node = NodeSpec('room', 'x', '/', {'a': '007', 'b': True, 'c': 1.0, 'd': "it's", 'e': ''})
@@ -98,6 +166,10 @@ def test_texts_become_options():
     ({'source': 'explore', 'sim': 'true'}, 'add sim and record'),
     ({'log_level': 'loud'}, "log_level must be one of debug, .* got 'loud'"),
     ({'namespace': '9 cells'}, "namespace must be names .* got '9 cells'"),
+    ({'use_sim_time': 'perhaps'}, "use_sim_time must be true or false, got 'perhaps'"),
+    ({'remap': 'image=camera'}, "remap must be rules .* got 'image=camera'"),
+    ({'configure_timeout': '0'}, 'configure_timeout must be at least 1 s, got 0.0'),
+    ({'respawn_delay': 'nan'}, 'respawn_delay must be at least 0 s, got nan'),
 ])
 def test_nonsense_is_refused_with_what_is_allowed(values, words):
     """The message names the option, the allowed values and the given one."""

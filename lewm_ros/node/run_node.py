@@ -10,6 +10,10 @@ from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
 import rclpy
 from rclpy.node import Node
 
+# Exit status of a node that cannot be made with the settings it was given. Starting it again
+# would not help, so launch and `bringup` end the system; after any other end they may respawn.
+REFUSED = 2
+
 
 def spin(node: Node, end: Interrupt) -> None:
     """Handle the node's callbacks, one at a time, until the end."""
@@ -24,7 +28,8 @@ def run_node(make: Callable[[], Node], args: list[str] | None, *,
     """Make a node and run it until SIGINT or SIGTERM; return the exit status.
 
     Args:
-        make: Builds the node; a LewmError from it is logged and ends with status 1.
+        make: Builds the node; a LewmError from it is logged and ends with status REFUSED, a
+            later one with status 1.
         args: ROS arguments; those of the process when None.
         last_act: Called while the node can still publish, also after a crash.
         loop: What to do until the end.
@@ -37,7 +42,7 @@ def run_node(make: Callable[[], Node], args: list[str] | None, *,
         loop(node, end)
     except LewmError as error:
         rclpy.logging.get_logger(node.get_name() if node else 'lewm_ros').fatal(str(error))
-        return 1
+        return 1 if node else REFUSED
     finally:
         if node is not None:
             last_act(node)

@@ -21,13 +21,18 @@ import sys
 import time
 
 from lewm_model.errors import LewmError
+from lewm_ros.node.run_node import REFUSED
+from lewm_ros.startup import params_file
 from lewm_ros.startup.lifecycle import LifecycleClient, TRANSITION_S
+from lewm_ros.startup.options import default_text, SystemOptions
 from lewm_ros.startup.processes import Child, stop
-from lewm_ros.startup.system import NodeSpec, system, SystemOptions
+from lewm_ros.startup.system import NodeSpec, supervisor, system
+from lewm_ros.startup.transport import transport_environment
 import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import get_rmw_implementation_identifier
 
 
 class SystemDown(LewmError):
@@ -66,24 +71,31 @@ class Bringup:
 
     Args:
         nodes: From `system.system`.
-        log_folder: Gets one log per node.
+        log_folder: Gets one log per process.
+        respawn_delay_s: How long a dead node stays away, if it is started again at all.
+        dds_profile: As in `SystemOptions`.
     """
 
-    def __init__(self, nodes: Sequence[NodeSpec], log_folder: Path) -> None:
+    def __init__(self, nodes: Sequence[NodeSpec], log_folder: Path, *,
+                 respawn_delay_s: float = 2.0, dds_profile: str = 'auto') -> None:
         self.nodes = tuple(nodes)
         self.log_folder = log_folder
         self.children: dict[str, Child] = {}
+        self._respawn_delay_s = respawn_delay_s
+        self._dds_profile = dds_profile
+        self._starts: dict[str, int] = {}
+        self._ended_s: dict[str, float] = {}   # when an end was noticed, steady clock
 
     def __enter__(self) -> Bringup:
         self.log_folder.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1',
-                       'ROS_LOG_DIR': str(self.log_folder / 'ros')}
+        self._chosen = params_file.write_chosen(self.nodes, self.log_folder)
+        self._environment = {**os.environ, 'PYTHONUNBUFFERED': '1',
+                             'ROS_LOG_DIR': str(self.log_folder / 'ros')}
+        self._pictures = transport_environment(self._dds_profile, os.environ, Path.cwd(),
+                                               get_rmw_implementation_identifier())
         try:
             for node in self.nodes:
-                self.children[node.executable] = Child(
-                    node.executable,
-                    [sys.executable, '-m', node.module, *node.ros_arguments()],
-                    self.log_folder / f'{node.executable}.log', environment)
+                self._start(node)
         except BaseException:
             stop(self.children.values())
             raise
@@ -96,14 +108,49 @@ class Bringup:
         finally:
             stop(children)
 
+    def _start(self, node: NodeSpec) -> None:
+        name = node.executable
+        count = self._starts[name] = self._starts.get(name, 0) + 1
+        files = [file for file in (node.params_file, self._chosen.get(name)) if file]
+        self.children[name] = Child(
+            name, [sys.executable, '-m', node.module, *node.ros_arguments(*files)],
+            self.log_folder / (f'{name}.log' if count == 1 else f'{name}_{count}.log'),
+            {**self._environment, **(self._pictures if node.reads_camera else {})})
+
     def check(self) -> None:
         """Raise SystemDown if any node has ended."""
         for child in self.children.values():
+            if child.exit_status() is not None:
+                raise SystemDown(_end_of(child, whole=True))
+
+    def tend(self) -> bool:
+        """Start again what died and may; tell whether the system has finished its work.
+
+        Raises:
+            SystemDown: If a process ended without which the system cannot go on.
+        """
+        for spec in self.nodes:
+            child = self.children[spec.executable]
             status = child.exit_status()
-            if status is not None:
-                how = f'signal {-status}' if status < 0 else f'exit status {status}'
-                raise SystemDown(f'{child.name} ended ({how}); the end of {child.log}:\n'
-                                 f'{child.last_lines()}')
+            if status is None:
+                continue
+            if spec.finishes and status == 0:
+                return True
+            if spec.essential or status == REFUSED:
+                raise SystemDown(_end_of(child, whole=True))
+            self._respawn(spec, child)
+        return False
+
+    def _respawn(self, spec: NodeSpec, child: Child) -> None:
+        if spec.executable not in self._ended_s:
+            self._ended_s[spec.executable] = time.monotonic()
+            what = (f'it is started again in {self._respawn_delay_s:g} s' if spec.respawn
+                    else 'the system goes on without it')
+            print(f'{_end_of(child)}; {what}', file=sys.stderr)
+        if (spec.respawn and time.monotonic() - self._ended_s[spec.executable]
+                >= self._respawn_delay_s):
+            del self._ended_s[spec.executable]
+            self._start(spec)
 
     def activate(self, node: Node, executor: Executor, timeout_s: float = TRANSITION_S) -> None:
         """Configure and activate the lifecycle nodes, in the order of the table.
@@ -145,18 +192,20 @@ def own_node(name: str, namespace: str = '') -> Iterator[tuple[Node, Executor]]:
 
 def main(args: list[str] | None = None) -> int:
     """Run a system until it is interrupted or an essential node ends."""
-    parser = argparse.ArgumentParser(prog='bringup', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog='bringup', description=__doc__.splitlines()[0],
+                                     argument_default=argparse.SUPPRESS)
     for item in fields(SystemOptions):
-        flag = f'--{item.name.replace("_", "-")}'
-        kind = ({'action': argparse.BooleanOptionalAction} if isinstance(item.default, bool)
-                else {'metavar': item.name.upper(), 'type': type(item.default)})
-        parser.add_argument(flag, default=item.default, help=item.metadata['help'], **kind)
-    parser.add_argument('--log-folder', type=Path, default=Path('out/bringup/log'))
+        about, default = item.metadata['help'], default_text(item.name)
+        kind = ({'action': argparse.BooleanOptionalAction} if item.metadata['kind'] is bool
+                else {'metavar': item.name.upper(), 'type': item.metadata['kind']})
+        parser.add_argument(f'--{item.name.replace("_", "-")}', **kind,
+                            help=f'{about} ({default})' if default else about)
+    parser.add_argument('--log-folder', type=Path, help='gets one log per process')
     values = vars(parser.parse_args(args))
-    log_folder = values.pop('log_folder')
+    log_folder = values.pop('log_folder', Path('out/bringup/log'))
     handle_signals()
     try:
-        return _run(SystemOptions(**values), log_folder)
+        return _run(SystemOptions(**values), set(values), log_folder)
     except LewmError as error:
         print(f'bringup: {error}', file=sys.stderr)
         return 1
@@ -170,21 +219,31 @@ def handle_signals() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-def _run(options: SystemOptions, log_folder: Path) -> int:
-    nodes = system(options)
-    with (Bringup(nodes, log_folder) as running,
-          own_node('bringup', options.namespace) as (node, executor)):
-        if options.autostart:
-            running.activate(node, executor)
-        print(f'{len(nodes)} nodes run; logs: {log_folder}; Ctrl-C ends them')
-        while True:
-            for spec in nodes:
-                status = running.children[spec.executable].exit_status()
-                if spec.finishes and status == 0:
-                    return 0
-                if spec.essential and status is not None:
-                    running.check()
+def _run(options: SystemOptions, given: set[str], log_folder: Path) -> int:
+    nodes = system(options, given)
+    watching = supervisor(options, nodes)
+    if options.params_file:
+        params_file.check(options.params_file)
+    with Bringup([*nodes, *filter(None, [watching])], log_folder,
+                 respawn_delay_s=options.respawn_delay,
+                 dds_profile=options.dds_profile) as running:
+        print(f'{len(nodes)} nodes start; logs: {log_folder}; Ctrl-C ends them', flush=True)
+        shown = 0
+        while not running.tend():
+            if watching is not None:   # what it says is for people
+                text = running.children[watching.executable].log.read_text(errors='replace')
+                print(text[shown:], end='', flush=True)
+                shown = len(text)
             time.sleep(0.2)
+    return 0
+
+
+def _end_of(child: Child, *, whole: bool = False) -> str:
+    """Say how a process ended, with the end of its log if `whole`."""
+    status = child.exit_status()
+    how = f'signal {-status}' if status < 0 else f'exit status {status}'
+    last = f'; the end of {child.log}:\n{child.last_lines()}' if whole else ''
+    return f'{child.name} ended ({how}){last}'
 
 
 if __name__ == '__main__':

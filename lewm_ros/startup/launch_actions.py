@@ -5,71 +5,106 @@ Imported by launch files only; `launch` and `launch_ros` come with a ROS distrib
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import atexit
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-import sys
+import os
+from pathlib import Path
+import shutil
+import tempfile
 
-from launch import LaunchContext
+from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import (
-    DeclareLaunchArgument,
-    ExecuteProcess,
-    LogInfo,
-    OpaqueFunction,
-    Shutdown,
-)
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch_ros.actions import Node
-from lewm_ros.startup.system import NodeSpec, system, SystemOptions
+from launch_ros.parameter_descriptions import ParameterFile
+from lewm_ros.node.run_node import REFUSED
+from lewm_ros.startup import params_file
+from lewm_ros.startup.options import default_text, SystemOptions
+from lewm_ros.startup.system import NodeSpec, supervisor, system
+from lewm_ros.startup.transport import transport_environment
+from rclpy.utilities import get_rmw_implementation_identifier
+
+Given = dict[str, str]
 
 
-def declared(names: Sequence[str], defaults: dict[str, str] | None = None
-             ) -> list[DeclareLaunchArgument]:
-    """Declare fields of `SystemOptions` as launch arguments.
+class SystemEnded(Exception):
+    """Ends launch with a reason and a status that is not zero."""
+
+
+def describe(names: Sequence[str], defaults: Mapping[str, str] | None = None,
+             choose: Callable[[Given], Given] = lambda given: given) -> LaunchDescription:
+    """Return a launch file's whole content: arguments, and the system that they describe.
 
     Args:
-        names: Of the fields.
-        defaults: Where a launch file has another default.
+        names: Fields of `SystemOptions` that are arguments.
+        defaults: Where this launch file has another default.
+        choose: Gets the arguments as texts and returns them with what it decides for people.
     """
-    return [DeclareLaunchArgument(
-        item.name, default_value=(defaults or {}).get(item.name, _text(item.default)),
-        description=item.metadata['help']) for item in fields(SystemOptions) if item.name in names]
+    defaults = defaults or {}
+    given: set[str] = set()
+
+    def note(context: LaunchContext) -> None:
+        """Before the defaults are filled in, only what a person gave is there."""
+        given.clear()
+        given.update(name for name in names if name in context.launch_configurations)
+
+    def start(context: LaunchContext) -> list[Action]:
+        values = {name: context.launch_configurations[name] for name in names}
+        return _actions(SystemOptions.from_text(choose(values)), given)
+
+    declared = [_declare(item, defaults.get(item.name, default_text(item.name)))
+                for item in fields(SystemOptions) if item.name in names]
+    return LaunchDescription([OpaqueFunction(function=note), *declared,
+                              OpaqueFunction(function=start)])
 
 
-def start(context: LaunchContext, names: Sequence[str], fixed: dict[str, str] | None = None
-          ) -> list[Action]:
-    """Return the actions that start the system which the launch arguments `names` describe.
-
-    Args:
-        context: Has the arguments.
-        names: Those that were declared.
-        fixed: Options that this launch file does not leave to people.
-    """
-    given = {name: context.launch_configurations[name] for name in names}
-    options = SystemOptions.from_text({**given, **(fixed or {})})
-    specs = system(options)
-    actions: list[Action] = [_node(spec) for spec in specs]
-    lifecycle = [spec.path for spec in specs if spec.lifecycle]
-    if options.autostart and lifecycle:
-        # why not by launch's own events: see lewm_ros.startup.lifecycle
-        actions.append(ExecuteProcess(
-            cmd=[sys.executable, '-m', 'lewm_ros.startup.lifecycle', *lifecycle], output='screen',
-            name='lifecycle'))
-    return actions
+def _declare(item, default: str) -> DeclareLaunchArgument:
+    choices = item.metadata['choices']
+    return DeclareLaunchArgument(
+        item.name, default_value=default, description=item.metadata['help'],
+        choices=list(choices) if default in choices else None)
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _actions(options: SystemOptions, given: set[str]) -> list[Action]:
+    specs = system(options, given)
+    watching = supervisor(options, specs)
+    if options.params_file:
+        params_file.check(options.params_file, substitutions=True)
+    folder = Path(tempfile.mkdtemp(prefix='lewm_ros_launch_'))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    chosen = params_file.write_chosen(specs, folder)
+    pictures = transport_environment(options.dds_profile, os.environ, Path.cwd(),
+                                     get_rmw_implementation_identifier())
+    return [_node(spec, options, chosen.get(spec.executable), pictures)
+            for spec in (*specs, *filter(None, [watching]))]
 
 
-def _node(spec: NodeSpec) -> Node:
+def _node(spec: NodeSpec, options: SystemOptions, chosen: Path | None,
+          pictures: dict[str, str]) -> Node:
+    files = [ParameterFile(spec.params_file, allow_substs=True)] if spec.params_file else []
     return Node(
         package='lewm_ros', executable=spec.executable, name=spec.executable,
-        namespace=spec.namespace, parameters=[spec.parameters], output='screen',
-        arguments=['--ros-args', '--log-level', spec.log_level],
-        on_exit=[OpaqueFunction(function=_end, args=[spec])] if spec.essential else None)
+        namespace=spec.namespace, output='screen', ros_arguments=spec.own_arguments(),
+        parameters=files + ([str(chosen)] if chosen else []),
+        remappings=[tuple(rule.rsplit(':=', 1)) for rule in spec.remappings],
+        additional_env={'PYTHONUNBUFFERED': '1', **(pictures if spec.reads_camera else {})},
+        respawn=spec.respawn, respawn_delay=options.respawn_delay,
+        on_exit=lambda event, context: _ended(event, context, spec))
 
 
-def _end(context: LaunchContext, spec: NodeSpec) -> list[Action]:
+def _ended(event: ProcessExited, context: LaunchContext, spec: NodeSpec) -> list[Action]:
+    """End everything, with a reason, when the system cannot do without a process that ended."""
     # while everything is being shut down anyway, a second request would be an error
-    reason = f'{spec.executable} ended, and the system with it'
-    return [] if context.is_shutdown else [LogInfo(msg=reason), Shutdown(reason=reason)]
+    if context.is_shutdown:
+        return []
+    if spec.finishes and event.returncode == 0:
+        reason = f'{spec.executable} has finished, and the system with it'
+        return [LogInfo(msg=reason), Shutdown(reason=reason)]
+    if event.returncode == REFUSED:
+        raise SystemEnded(f'{spec.executable} refused to start; its last lines say why')
+    if spec.essential:
+        raise SystemEnded(f'{spec.executable} ended (exit code {event.returncode}), and the '
+                          f'system with it')
+    return []

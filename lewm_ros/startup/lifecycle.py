@@ -1,24 +1,19 @@
 """Drive other processes' lifecycle nodes through their services, with time limits.
 
-    python -m lewm_ros.startup.lifecycle /command_node /planner_node
-
-configures and activates nodes in this order and ends; the launch file runs it. Services are
-answered, while the transition events that launch can wait for are lost when they are published
-before launch's reader is known, which leaves a node inactive for ever on a busy machine.
+Services are answered, while the transition events that launch can wait for are lost when they
+are published before launch's reader is known, which leaves a node inactive for ever on a busy
+machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-import sys
 import time
 
 from lewm_model.errors import LewmError
-from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-import rclpy
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.task import Future
 
@@ -53,6 +48,10 @@ class LifecycleClient:
         self._change = node.create_client(ChangeState, f'{target}/change_state')
         self._get = node.create_client(GetState, f'{target}/get_state')
 
+    def is_there(self) -> bool:
+        """Tell whether both services of the node are known."""
+        return self._get.service_is_ready() and self._change.service_is_ready()
+
     def configure(self, timeout_s: float) -> None:
         """Take the node from unconfigured to inactive; raises LifecycleError."""
         self._transition(Transition.TRANSITION_CONFIGURE, 'configure', timeout_s)
@@ -71,8 +70,19 @@ class LifecycleClient:
 
     def state(self, timeout_s: float) -> str:
         """Return the node's state, such as 'active'; raises LifecycleError."""
-        return self._call(self._get, GetState.Request(), 'get_state',
-                          time.monotonic() + timeout_s).current_state.label
+        deadline_s = time.monotonic() + timeout_s
+        future = self._send(self._get, GetState.Request(), 'get_state', deadline_s)
+        while not future.done():
+            self._wait('get_state', deadline_s, 'did not answer')
+        return future.result().current_state.label
+
+    def ask_state(self) -> Future:
+        """Ask for the node's state without waiting; the answer has `current_state.label`."""
+        return self._get.call_async(GetState.Request())
+
+    def forget(self, question: Future) -> None:
+        """Give up an answer that did not come."""
+        self._get.remove_pending_request(question)
 
     def _transition(self, transition: int, name: str, timeout_s: float) -> None:
         """Ask for a transition until the node has made it or refuses.
@@ -98,12 +108,6 @@ class LifecycleClient:
         if not answer.result().success and not made_before:
             raise LifecycleError(f'{self._target} refused to {name}; its log says why')
 
-    def _call(self, client, request, name: str, deadline_s: float):
-        future = self._send(client, request, name, deadline_s)
-        while not future.done():
-            self._wait(name, deadline_s, 'did not answer')
-        return future.result()
-
     def _send(self, client, request, name: str, deadline_s: float) -> Future:
         while not client.service_is_ready():
             self._wait(name, deadline_s, 'is not there')
@@ -121,34 +125,3 @@ class LifecycleClient:
         if time.monotonic() > deadline_s:
             raise LifecycleError(f'{self._target} {problem} in time ({name})')
         self._executor.spin_once(timeout_sec=_STEP_S)
-
-
-def main(args: list[str] | None = None) -> int:
-    """Configure and activate the nodes named on the command line; return the exit status."""
-    rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
-    end = Interrupt()
-    node = Node('lifecycle')
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-
-    def alive() -> None:
-        if end.is_set():
-            raise LifecycleError('interrupted')
-
-    try:
-        for target in rclpy.utilities.remove_ros_args(args or sys.argv)[1:]:
-            client = LifecycleClient(node, executor, target, alive)
-            client.configure(TRANSITION_S)
-            client.activate(TRANSITION_S)
-            node.get_logger().info(f'{target} is active')
-    except LifecycleError as error:
-        node.get_logger().fatal(str(error))
-        return 1
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
