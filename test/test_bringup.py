@@ -1,6 +1,9 @@
 """Bringing up the table of nodes without ros2 launch; real processes, real DDS."""
 
 import os
+from pathlib import Path
+import re
+import signal
 import socket
 
 import pytest
@@ -8,14 +11,23 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
+from lewm_ros.msg import PlanStatus  # noqa: E402
 from lewm_ros.startup import bringup  # noqa: E402
 from lewm_ros.startup.bringup import Bringup, isolate, SystemDown  # noqa: E402
 from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError  # noqa: E402
-from lewm_ros.startup.system import NodeSpec, system, SystemOptions  # noqa: E402
+from lewm_ros.startup.options import SystemOptions  # noqa: E402
+from lewm_ros.startup.system import NodeSpec, system  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.stamps import stamp_to_ns  # noqa: E402
+from lifecycle_msgs.srv import GetState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import parameter_value_to_python  # noqa: E402
+from ros_helpers import Graph  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 
 
 @pytest.fixture
@@ -55,7 +67,7 @@ def test_the_whole_table_comes_up_and_goes_down(client, tmp_path):
             lifecycle.activate(10.0)
         running.check()
     assert ended(running)
-    assert [child.exit_status() for child in running.children.values()] == [0, 0, 0, 0]
+    assert {child.exit_status() for child in running.children.values()} == {0}
 
 
 def test_a_node_that_refuses_ends_the_system_with_its_reason(client, tmp_path):
@@ -99,3 +111,98 @@ def test_a_domain_in_use_is_not_chosen(monkeypatch):
     assert os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
     monkeypatch.setenv('ROS_DOMAIN_ID', '42')
     assert isolate() == 42
+
+
+def parameter_of(graph: Graph, node: str, name: str):
+    """Return the value of a parameter of a running node, as its service says."""
+    answer = graph.call(GetParameters, f'{node}/get_parameters',
+                        GetParameters.Request(names=[name]))
+    return parameter_value_to_python(answer.values[0])
+
+
+def bringup_in(graph: Graph, folder: Path, *arguments: str):
+    """Start `python -m lewm_ros.startup.bringup`; its output goes to `folder/out`."""
+    folder.mkdir(exist_ok=True)
+    return graph.spawn('lewm_ros.startup.bringup', *arguments, '--log-folder', str(folder / 'log'),
+                       output=folder / 'out')
+
+
+def child_of(parent: int, node: str) -> int:
+    """Return the process id of a node that a bringup started."""
+    children = Path(f'/proc/{parent}/task/{parent}/children').read_text().split()
+    pid, = (int(child) for child in children
+            if f'.{node}' in Path(f'/proc/{child}/cmdline').read_text())
+    return pid
+
+
+def wait_until_active(graph: Graph, *nodes: str) -> None:
+    """Wait until every one of the lifecycle nodes says that it is active."""
+    for node in nodes:
+        graph.wait_for(lambda node=node: graph.call(
+            GetState, f'{node}/get_state', GetState.Request()).current_state.label == 'active',
+            f'{node} to be active', 90.0)
+
+
+@pytest.mark.slow
+def test_a_planner_that_dies_is_started_and_activated_again(tmp_path):
+    """With use_respawn; its settings come from the params file both times."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    file = tmp_path / 'p.yaml'
+    file.write_text(f'/**/planner_node:\n  ros__parameters: {{bundle: {tmp_path / "tiny"}, '
+                    f'stall_s: 7.5, plan: nothing}}\n')
+    with Graph() as graph:
+        process = bringup_in(graph, tmp_path, '--sim', '--use-respawn', '--respawn-delay', '0.5',
+                             '--plan', '', '--params-file', str(file))
+        wait_until_active(graph, '/planner_node')
+        log = (tmp_path / 'log' / 'planner_node.log')
+        os.kill(child_of(process.pid, 'planner_node'), signal.SIGKILL)
+        second = log.with_name('planner_node_2.log')
+        graph.wait_for(lambda: second.exists() and 'tiny' in second.read_text(),
+                       'the second planner', 60.0)
+        wait_until_active(graph, '/planner_node')
+        assert parameter_of(graph, '/planner_node', 'stall_s') == 7.5
+        assert parameter_of(graph, '/planner_node', 'bundle') == str(tmp_path / 'tiny')
+        assert parameter_of(graph, '/planner_node', 'plan') == ''
+        assert graph.interrupt(process) == 130
+    assert 'planner_node ended (signal 9)' in (tmp_path / 'out').read_text()
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (('--bundle', 'missing'), r'planner_node refused to configure: .*missing'),
+    (('--params-file', 'p.yaml'), r'planner_node ended \(exit status 2\)(?s:.*)stall_s'),
+])
+def test_what_cannot_start_ends_with_its_reason_and_a_status(tmp_path, arguments, words):
+    """At configure, and before: neither leaves an inert system behind."""
+    (tmp_path / 'p.yaml').write_text('planner_node:\n  ros__parameters: {stall_s: soon}\n')
+    arguments = [str(tmp_path / part) if part == 'p.yaml' else part for part in arguments]
+    with Graph() as graph:
+        process = bringup_in(graph, tmp_path, '--sim', *arguments)
+        assert graph.wait_for_exit(process, 60.0) == 1
+    assert re.search(words, (tmp_path / 'out').read_text())
+
+
+@pytest.mark.slow
+def test_two_simulated_robots_have_a_clock_each(tmp_path):
+    """Side by side in one domain, beside a third that is not simulated: time never jumps back."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    with Graph() as graph:
+        clocks = {name: graph.collect(Clock, f'{name}/clock', qos.SENSOR)
+                  for name in ('/a', '/b')}
+        shared = graph.collect(Clock, '/clock', qos.SENSOR)
+        robots = [bringup_in(graph, tmp_path / name, '--sim', '--namespace', name,
+                             '--bundle', str(tmp_path / 'tiny')) for name in ('a', 'b')]
+        robots.append(bringup_in(graph, tmp_path / 'c', '--namespace', 'c', '--robot',
+                                 'sim_reacher', '--bundle', str(tmp_path / 'tiny')))
+        wait_until_active(graph, *(f'/{name}/{node}' for name in 'abc'
+                                   for node in ('command_node', 'planner_node')))
+        statuses = {name: graph.collect(PlanStatus, f'/{name}/plan_status', qos.RECORD)
+                    for name in 'ab'}
+        graph.wait_for(lambda: all(len(each) > 5 for each in statuses.values()), 'both planners')
+        for name, clock in clocks.items():
+            seconds = [stamp_to_ns(message.clock) for _, message in clock]
+            assert len(seconds) > 100, name
+            assert seconds == sorted(seconds)
+            assert parameter_of(graph, f'{name}/command_node', 'use_sim_time') is True
+        assert parameter_of(graph, '/c/command_node', 'use_sim_time') is False
+        assert not shared
+        assert [graph.interrupt(robot) for robot in robots] == [130, 130, 130]

@@ -137,6 +137,7 @@ class Bringup:
             if spec.finishes and status == 0:
                 return True
             if spec.essential or status == REFUSED:
+                time.sleep(spec.survived_s)
                 raise SystemDown(_end_of(child, whole=True))
             self._respawn(spec, child)
         return False

@@ -15,7 +15,13 @@ import tempfile
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    Shutdown,
+    TimerAction,
+)
 from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile
@@ -104,7 +110,11 @@ def _ended(event: ProcessExited, context: LaunchContext, spec: NodeSpec) -> list
         return [LogInfo(msg=reason), Shutdown(reason=reason)]
     if event.returncode == REFUSED:
         raise SystemEnded(f'{spec.executable} refused to start; its last lines say why')
-    if spec.essential:
+    if not spec.essential:
+        return []
+
+    def end(_: LaunchContext) -> None:
         raise SystemEnded(f'{spec.executable} ended (exit code {event.returncode}), and the '
                           f'system with it')
-    return []
+
+    return [TimerAction(period=spec.survived_s, actions=[OpaqueFunction(function=end)])]

@@ -18,6 +18,7 @@ import yaml
 # takes the sections of all files in the order in which their names first appeared.
 _EVERY_NODE = '/**/*'
 SUPERVISOR = 'supervisor'
+_GUARD_NEEDS_S = 1.0   # it notices a dead command node after 0.2 s, then speaks for a while
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class NodeSpec:
     essential: bool = False            # the system ends with it
     finishes: bool = False             # its normal end is the system's
     respawn: bool = False              # started again when it died
+    survived_s: float = 0.0            # the others go on this long after its end
     reads_camera: bool = False         # pictures reach it over the middleware
     log_level: str = 'info'
     remappings: tuple[str, ...] = ()   # 'from:=to'; the first that fits counts
@@ -112,7 +114,7 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
         # On a real robot a person has to enable motion; the simulated one can hurt nobody.
         nodes.append(node(
             'command/command_node', {**common, 'robot': robot, 'require_enable': not options.sim},
-            lifecycle=True, essential=True))
+            lifecycle=True, essential=True, survived_s=_GUARD_NEEDS_S))
         # Not essential: it is there for the case that the command node is not.
         nodes.append(node('guard/guard_node', {**common, 'robot': robot}))
     if options.source == 'planner':
