@@ -139,7 +139,7 @@ def wait_until_active(graph: Graph, *nodes: str) -> None:
     """Wait until every one of the lifecycle nodes says that it is active."""
     for node in nodes:
         graph.wait_for(lambda node=node: graph.call(
-            GetState, f'{node}/get_state', GetState.Request()).current_state.label == 'active',
+            GetState, f'{node}/get_state', GetState.Request(), 90.0).current_state.label == 'active',
             f'{node} to be active', 90.0)
 
 

@@ -1,10 +1,13 @@
 """The documentation is true: its commands parse, its links lead somewhere, its tables are made."""
 
+import ast
+from dataclasses import fields
 import importlib.util
 from pathlib import Path
 import re
 import shlex
 
+from lewm_ros.startup.options import SystemOptions
 from lewm_sim.cli import build_parser
 import pytest
 
@@ -54,6 +57,38 @@ def test_every_link_leads_somewhere(page):
     for target in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', page.read_text(encoding='utf-8')):
         if not target.startswith('http'):
             assert (page.parent / target).exists(), f'{page.name}: {target}'
+
+
+def launch_names(file: str) -> set[str]:
+    """Return the arguments of a launch file, without launch: its `_NAMES`, or every option."""
+    tree = ast.parse((ROOT / 'launch' / file).read_text(encoding='utf-8'))
+    names = [ast.literal_eval(node.value) for node in tree.body
+             if isinstance(node, ast.Assign) and node.targets[0].id == '_NAMES']
+    return set(names[0]) if names else {item.name for item in fields(SystemOptions)}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_launch_command_has_arguments_that_exist(page):
+    """And values that are allowed; launch itself accepts an argument that nobody declared."""
+    for line in commands(page):
+        words = shlex.split(line, comments=True)
+        if words[:3] == ['ros2', 'launch', 'lewm_ros'] and '--show-args' not in words:
+            given = dict(word.split(':=', 1) for word in words[4:])
+            assert set(given) <= launch_names(words[3]), f'{page.name}: {line}'
+            fixed = {'record': 'true'} if words[3] == 'record.launch.py' else {}
+            SystemOptions.from_text({**given, **fixed})
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_bringup_command_parses(page):
+    """Options in the documentation exist."""
+    from lewm_ros.startup import bringup
+
+    for line in commands(page):
+        words = shlex.split(line, comments=True)
+        if words[:3] == ['python', '-m', 'lewm_ros.startup.bringup'] and '--help' not in words:
+            bringup.build_parser().parse_args(words[3:])
 
 
 @pytest.mark.ros

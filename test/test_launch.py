@@ -1,7 +1,9 @@
 """The launch files, where ros2 launch is installed: the same table, started for real."""
 
+from dataclasses import fields
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import subprocess
@@ -18,10 +20,14 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shut
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from lewm_model.images import write_image  # noqa: E402
 from lewm_ros.msg import ControllerState  # noqa: E402
+from lewm_ros.startup.options import SystemOptions  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.reports import CommandState  # noqa: E402
+from lifecycle_msgs.srv import GetState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402
+from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
@@ -45,6 +51,21 @@ def test_the_arguments_are_those_of_the_table():
     record = arguments_of('record.launch.py')
     assert set(record) < set(plan)
     assert (record['episodes'], record['root']) == ('10', 'recordings')
+    assert (record['source'], plan['source']) == ('', 'planner')
+
+
+def test_show_args_lists_what_the_readme_promises(tmp_path):
+    """`ros2 launch ... --show-args` has every option with its default, and its choices."""
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'plan.launch.py', '--show-args')
+        assert graph.wait_for_exit(launched.process, 60.0) == 0
+    for item in fields(SystemOptions):
+        assert f"'{item.name}':" in launched.text
+    assert "valid choices are: ['planner', 'explore', 'teleop', 'none']" in (
+        launched.text.lower().replace('one of:', 'valid choices are:'))
+    readme = (ROOT / 'README.md').read_text()
+    named = re.findall(r'`([a-z_]+):=', readme) + re.findall(r' ([a-z_]+):=', readme)
+    assert set(named) <= {item.name for item in fields(SystemOptions)}
 
 
 def test_a_wrong_argument_ends_the_launch():
@@ -60,10 +81,12 @@ def test_a_wrong_argument_ends_the_launch():
 class Launched:
     """`ros2 launch` of one of our files in the domain of a graph."""
 
-    def __init__(self, graph: Graph, folder: Path, name: str, *arguments: str) -> None:
+    def __init__(self, graph: Graph, folder: Path, name: str, *arguments: str,
+                 environment: dict[str, str] | None = None) -> None:
         self._graph = graph
         self._log = folder / 'launch.log'
-        environment = {**os.environ, 'ROS_DOMAIN_ID': str(graph.domain), 'OMP_NUM_THREADS': '1',
+        environment = {**os.environ, **(environment or {}),
+                       'ROS_DOMAIN_ID': str(graph.domain), 'OMP_NUM_THREADS': '1',
                        'ROS_LOG_DIR': str(folder), 'PYTHONUNBUFFERED': '1',
                        'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
         with self._log.open('w') as log:
@@ -76,10 +99,10 @@ class Launched:
         return self._log.read_text()
 
     def pid(self, node: str) -> int:
-        """Return the process id of a node, from what launch says."""
-        line = next(line for line in self.text.splitlines()
-                    if f'[{node}-' in line and 'process started with pid' in line)
-        return int(line.rpartition('[')[2].rstrip(']'))
+        """Return the newest process id of a node, from what launch says."""
+        lines = [line for line in self.text.splitlines()
+                 if f'[{node}-' in line and 'process started with pid' in line]
+        return int(lines[-1].rpartition('[')[2].rstrip(']'))
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -89,6 +112,92 @@ class Launched:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+def wait_until_active(graph: Graph, *nodes: str) -> None:
+    """Wait until every one of the lifecycle nodes says that it is active."""
+    for node in nodes:
+        graph.wait_for(lambda node=node: graph.call(
+            GetState, f'{node}/get_state', GetState.Request(), 90.0).current_state.label == 'active',
+            f'{node} to be active', 90.0)
+
+
+def parameter_of(graph: Graph, node: str, name: str):
+    """Return the value of a parameter of a running node, as its service says."""
+    answer = graph.call(GetParameters, f'{node}/get_parameters',
+                        GetParameters.Request(names=[name]))
+    return parameter_value_to_python(answer.values[0])
+
+
+def test_a_failed_configure_ends_launch_with_its_reason_and_a_status(tmp_path):
+    """Nothing inert stays behind."""
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'plan.launch.py', 'sim:=true', 'bundle:=missing')
+        assert graph.wait_for_exit(launched.process, 120.0) == 1
+    assert re.search('planner_node refused to configure: .*missing', launched.text)
+    assert 'supervisor ended (exit code 1), and the system with it' in launched.text
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('planner_node:\n  ros__parameters: {stall_s: soon}\n', 'planner_node refused to start'),
+    ('planner_node:\n  ros__parameters: {stal_s: 4.0}\n', 'planner_node refused to start'),
+    ('stall_s: 4.0\n', 'must have sections'),
+])
+def test_a_wrong_params_file_ends_launch(tmp_path, text, words):
+    """With the reason, whether launch or the node finds out."""
+    (tmp_path / 'p.yaml').write_text(text)
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'plan.launch.py', 'sim:=true',
+                            f'params_file:={tmp_path / "p.yaml"}')
+        assert graph.wait_for_exit(launched.process, 120.0) == 1
+    assert words in launched.text
+
+
+def test_argument_over_params_file_over_default(tmp_path):
+    """In a namespace, with a substitution, and again after the planner was respawned."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    (tmp_path / 'p.yaml').write_text(
+        'planner_node: {ros__parameters: {stall_s: 1.0}}\n'   # of the root namespace: not ours
+        '/**:\n  ros__parameters: {use_sim_time: true}\n'
+        '/**/planner_node:\n  ros__parameters:\n'
+        '    {bundle: $(env HOME)/nothing, stall_s: 7.5, plan: "$(env LEWM_TEST_PLAN)"}\n')
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'plan.launch.py', 'sim:=true', 'namespace:=cell',
+                            f'bundle:={tmp_path / "tiny"}', 'use_respawn:=true',
+                            f'params_file:={tmp_path / "p.yaml"}',
+                            environment={'LEWM_TEST_PLAN': ''})
+        try:
+            for _ in range(2):
+                wait_until_active(graph, '/cell/planner_node')
+                assert [parameter_of(graph, '/cell/planner_node', name) for name in (
+                    'bundle', 'stall_s', 'plan', 'backend')] == [
+                        str(tmp_path / 'tiny'), 7.5, '', 'torch-tuned:fp32']
+                pid = launched.pid('planner_node')
+                os.kill(pid, signal.SIGKILL)
+                graph.wait_for(lambda pid=pid: launched.pid('planner_node') != pid,
+                               'another planner')
+        finally:
+            launched.end()
+
+
+def test_somebody_elses_clock_and_a_device_that_is_not_there(tmp_path):
+    """use_sim_time needs no simulator of ours; a device is asked for by launch and refused."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'plan.launch.py', 'robot:=sim_reacher',
+                            'use_sim_time:=true', f'bundle:={tmp_path / "tiny"}')
+        try:
+            wait_until_active(graph, '/command_node', '/planner_node')
+            assert parameter_of(graph, '/planner_node', 'use_sim_time') is True
+        finally:
+            launched.end()
+        refused = Launched(graph, tmp_path, 'plan.launch.py', 'robot:=sim_reacher',
+                           'device:=cuda:99', f'bundle:={tmp_path / "tiny"}')
+        try:
+            assert graph.wait_for_exit(refused.process, 120.0) == 1
+        finally:
+            refused.end()
+        assert 'planner_node refused to configure' in refused.text
 
 
 def test_a_dead_planner_stops_the_robot_and_a_dead_command_node_ends_everything(tmp_path):
@@ -112,13 +221,14 @@ def test_a_dead_planner_stops_the_robot_and_a_dead_command_node_ends_everything(
             graph.wait_for_exit(launched.process, 20.0)
         finally:
             launched.end()
-        assert 'command_node ended' in launched.text
+        assert 'command_node ended (exit code -9), and the system with it' in launched.text
+        assert launched.process.returncode == 1
 
 
 def test_the_simulator_can_be_launched_alone(tmp_path):
     """sim.launch.py makes time, in its namespace, and ends cleanly on Ctrl-C."""
     with Graph() as graph:
-        clock = graph.collect(Clock, '/clock', qos.SENSOR)
+        clock = graph.collect(Clock, '/cell_1/clock', qos.SENSOR)
         launched = Launched(graph, tmp_path, 'sim.launch.py', 'namespace:=cell_1')
         try:
             graph.wait_for(lambda: len(clock) > 10, 'the clock', 30.0)

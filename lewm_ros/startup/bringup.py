@@ -191,8 +191,8 @@ def own_node(name: str, namespace: str = '') -> Iterator[tuple[Node, Executor]]:
         rclpy.shutdown()
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run a system until it is interrupted or an essential node ends."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; what is not given on the command line is not in its result."""
     parser = argparse.ArgumentParser(prog='bringup', description=__doc__.splitlines()[0],
                                      argument_default=argparse.SUPPRESS)
     for item in fields(SystemOptions):
@@ -202,7 +202,12 @@ def main(args: list[str] | None = None) -> int:
         parser.add_argument(f'--{item.name.replace("_", "-")}', **kind,
                             help=f'{about} ({default})' if default else about)
     parser.add_argument('--log-folder', type=Path, help='gets one log per process')
-    values = vars(parser.parse_args(args))
+    return parser
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run a system until it is interrupted or an essential node ends."""
+    values = vars(build_parser().parse_args(args))
     log_folder = values.pop('log_folder', Path('out/bringup/log'))
     handle_signals()
     try:
