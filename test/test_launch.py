@@ -116,10 +116,12 @@ class Launched:
 
 def wait_until_active(graph: Graph, *nodes: str) -> None:
     """Wait until every one of the lifecycle nodes says that it is active."""
+    def state(node: str) -> str:
+        return graph.call(GetState, f'{node}/get_state', GetState.Request(),
+                          90.0).current_state.label
+
     for node in nodes:
-        graph.wait_for(lambda node=node: graph.call(
-            GetState, f'{node}/get_state', GetState.Request(), 90.0).current_state.label == 'active',
-            f'{node} to be active', 90.0)
+        graph.wait_for(lambda node=node: state(node) == 'active', f'{node} to be active', 90.0)
 
 
 def parameter_of(graph: Graph, node: str, name: str):
