@@ -22,6 +22,7 @@ from lewm_model.cameras import (  # types with their own name: also for those wh
 )
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
+from lewm_model.motion_limits import motion_limits
 from lewm_model.robot_commands import (  # noqa: F401 - read from here by everybody
     COMMAND_TYPES,
     CommandTopic,
@@ -94,6 +95,10 @@ class RobotDescription:
     #                                force, the command timeout of the robot's controller [s]
     shared_topics: tuple[str, ...] = ()   # of ROLES: several publishers on its topic are meant
     command_frame: str = 'base_link'      # frame_id of a TwistStamped
+    position_min: np.ndarray = ()  # float64 (A,), of joints [rad] or [m], null: none; (): nowhere
+    position_max: np.ndarray = ()  # float64 (A,), likewise
+    deadband: np.ndarray = ()      # float64 (A,), smaller speeds become zero; (): zeros
+    keep_direction: bool | None = None   # see `keeps_direction`
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -128,6 +133,8 @@ class RobotDescription:
         for name in ('max_rate', 'stop_rate'):
             if not (getattr(self, name) > 0).all():
                 raise self._error(name, 'positive for every joint', getattr(self, name).tolist())
+        for name, value in motion_limits(self).items():
+            self._set(name, value)
 
     @classmethod
     def from_yaml(cls, path_or_name: str | Path) -> RobotDescription:
@@ -173,6 +180,15 @@ class RobotDescription:
         """The topics that training actions are read from."""
         return ((self.executed_topic,) if self.executed_topic
                 else tuple(one.topic for one in self.command_topics))
+
+    @property
+    def keeps_direction(self) -> bool:
+        """Whether a change of a plan that is too fast is slowed down on all axes alike.
+
+        By default of a base: one that turns later than it drives leaves the planned path.
+        """
+        return (self.interface == 'twist' if self.keep_direction is None
+                else self.keep_direction)
 
     @property
     def control_dt_ns(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
-from lewm_ros.command.control_loop import CommandParameters, ControlLoop
-from lewm_ros.wire.reports import CommandState, ExecutedStep
+from lewm_ros.command.control_loop import ControlLoop
+from lewm_ros.command.parameters import CommandParameters
+from lewm_ros.wire.reports import CommandState, ExecutedStep, PlanReport, PlanState
 import numpy as np
 
 MS = 1_000_000
@@ -42,12 +43,15 @@ class Bench:
                   'actions': np.full((rows, 2), value) if np.ndim(value) < 2 else value,
                   'epoch': self.epoch, 'sequence': self.sequence, 'observation_stamp_ns': stamp,
                   'session': self.session}
-        return self.loop.receive_chunk(ActionChunk(**{**values, **changes}), self.now_ms * MS)
+        return self.loop.receive_chunk(ActionChunk(**{**values, **changes}), self.now_ms * MS,
+                                       self.steady_ms / 1e3)
 
-    def beat(self, *, age_ms=0) -> None:
+    def beat(self, *, age_ms=0, **changes) -> None:
         """Let the planner give a sign of life."""
-        self.loop.heartbeat((self.now_ms - age_ms) * MS, self.session, self.epoch,
-                            self.steady_ms / 1e3)
+        stamp = (self.now_ms - age_ms) * MS
+        self.loop.heartbeat(PlanReport(**{
+            'stamp_ns': stamp, 'frame_stamp_ns': stamp, 'session': self.session,
+            'epoch': self.epoch, 'state': PlanState.PLANNING, **changes}), self.steady_ms / 1e3)
 
     def run(self, ms, *, beats=True, camera=True, node_clock=True) -> list[ExecutedStep]:
         """Tick every 10 ms; heartbeats every 50 ms, with a live or a frozen camera."""

@@ -144,7 +144,7 @@ def test_a_planner_that_starts_again_is_only_heard_after_the_old_epoch_is_forgot
     player.clear(T0 - 1)
     with pytest.raises(ChunkRefused, match='older than epoch 8'):
         offer(player, make_chunk(epoch=0))
-    player.clear(T0 - 1, forget_epoch=True)
+    player.forget_epoch()
     offer(player, make_chunk(epoch=0, sequence=0))
     assert player.sample(T0).epoch == 0
 

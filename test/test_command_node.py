@@ -160,7 +160,7 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
 
 
 @pytest.mark.parametrize(('parameters', 'reason'), [
-    ({'hold_s': 9.0}, 'hold_s'), ({'hold_s': 1}, 'hold_s'), ({'planner_timeout_s': 0.0}, 'in')])
+    ({'hold_s': 9.0}, 'hold_s'), ({'hold_s': 1}, 'hold_s'), ({'planner_timeout_s': -0.1}, 'in')])
 def test_bad_parameters_end_the_process_with_a_reason(graph, tmp_path, parameters, reason):
     """Exit status REFUSED, one message that names the parameter, no traceback."""
     log = tmp_path / 'log'

@@ -93,7 +93,7 @@ def test_a_bug_in_a_callback_leaves_the_robot_standing(graph, tmp_path):
     graph.wait_for(lambda: not robot.moves(), 'the last command')
 
     assert list(robot.commands[-1][1].data) == [0.0, 0.0]
-    assert 'a bug in a callback' in robot.states[-1][1].reason
+    assert 'a bug in a callback' in robot.states[-1][1].reason.text
     assert 'Traceback' in robot.log.read_text()
     assert graph.interrupt(robot.process) == 0
 

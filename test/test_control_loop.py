@@ -92,13 +92,14 @@ def test_plans_that_are_only_early_late_or_superseded_do_not_disturb_the_present
 
 
 def test_new_epoch_in_a_heartbeat_ends_the_old_plan():
-    """A new goal: hold, then ramp, until the new goal's plan is there."""
+    """A new goal: ramp at once, until the new goal's plan is there; it says why."""
     bench = Bench().moving(2.0)
     bench.epoch = 2
     steps = bench.run(300)
-    assert values(steps)[:2] == [2.0, 2.0]
+    assert not any(values(steps))   # 40 rad/s^2 take 2 rad/s off in one step
     assert all(step.overridden for step in steps)
     assert bench.loop.state is CommandState.STOPPED
+    assert 'withdrew its plan' in bench.reason()
     assert 'older than epoch 2' in bench.plan(1.0, epoch=1)
     bench.plan(1.0)
     assert any(values(bench.run(100)))
@@ -131,10 +132,10 @@ def test_stalled_loop_counts_what_it_missed():
 def test_settings_change_while_running():
     """A shorter planner timeout acts from the next tick on."""
     bench = Bench().moving(2.0)
-    bench.loop.settings = replace(SETTINGS, planner_timeout_s=0.05)
+    bench.loop.settings = replace(SETTINGS, planner_timeout_s=0.1)
     since = bench.steady_ms
     bench.run(300, beats=False)
-    assert bench.last_motion_ms() - since <= 50 + 50
+    assert bench.last_motion_ms() - since <= 100 + 50
 
 
 def test_measured_rate():

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lewm_ros.command.control_loop import CommandParameters
+from lewm_ros.command.parameters import CommandParameters
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import CommandState
 from loop_bench import Bench, DT_MS, MS, SETTINGS, values
@@ -94,14 +94,14 @@ def test_malformed_plan_latches_a_fault_and_stops(changes):
 
 @pytest.mark.parametrize('disabled', [False, True])
 def test_planner_that_died_and_counts_from_zero_is_followed_again(disabled):
-    """Epoch 7, death, epoch 0: after the silence, in any state, the new planner's plans count."""
+    """Another session: after the silence, in any state, the new planner's plans count."""
     bench = Bench()
     bench.epoch = 7
     bench.moving(1.0)
     if disabled:
         bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     bench.run(500, beats=False)
-    bench.epoch, bench.sequence = 0, -1
+    bench.session, bench.epoch, bench.sequence = 78, 0, -1
     assert bench.loop.enable(bench.now_ms * MS) == ''
     bench.run(50)
     assert bench.plan(1.0) == ''

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 
 from lewm_model.errors import ConfigError
-from lewm_ros.command.control_loop import CommandParameters
+from lewm_ros.command.parameters import CommandParameters
 from lewm_ros.node.parameters import markdown_table, NodeParameters, parameter, validate
 import pytest
 

@@ -47,6 +47,21 @@ def test_shipped_robot_is_found_by_name():
     ({'interface': 'twist', 'command_type': 'geometry_msgs/msg/TwistStamped',
       'joint_names': ['linear.x', 'angular.z']}, 'state_joint_names must be the joints to read '
      'from joint_states, because the actions of a twist are no joints'),
+    ({'position_min': [0]}, 'position_min must be 2 finite numbers or nulls, one for each of'),
+    ({'position_max': [1, 'far']}, 'position_max must be 2 finite numbers or nulls'),
+    ({'position_max': [1, float('nan')]}, 'position_max must be 2 finite numbers or nulls'),
+    ({'position_max': [float('-inf'), 1]}, 'position_max must be 2 finite numbers or nulls'),
+    ({'position_min': [1, None], 'position_max': [1, None]},
+     r'position_min must be below position_max=\[1.0, inf\]'),
+    ({'position_min': [0, 0], 'state_type': 'nav_msgs/msg/Odometry'},
+     'a speed is limited by the measured position'),
+    ({'position_min': [0, 0], 'interface': 'twist', 'joint_names': ['linear.x', 'angular.z'],
+      'command_type': 'geometry_msgs/msg/Twist', 'state_type': 'nav_msgs/msg/Odometry'},
+     'a twist has no joint positions'),
+    ({'deadband': [0.1, -0.1]}, 'deadband must be not negative'),
+    ({'deadband': [None, 0]}, 'deadband must be 2 finite numbers, one for each'),
+    ({'deadband': [0.1, 0], 'interface': 'joint_position'}, 'a position of zero is a place like'),
+    ({'keep_direction': 'yes'}, "keep_direction must be true or false, got 'yes'"),
 ])
 def test_nonsense_is_refused(changes, message):
     """A wrong description fails when it is read, not when the robot moves."""
@@ -164,3 +179,23 @@ def test_a_robot_may_always_stand_still():
 def test_rates_are_the_same_but_for_rounding(first_s, second_s, same):
     """Four decimals in a file, or NTSC instead of 30 Hz, are no other rate; 1 % is."""
     assert same_rate(first_s, second_s) is same
+
+
+def test_limits_that_a_file_leaves_out_limit_nothing():
+    """No range, no dead band; only a base keeps its direction when a change is too fast."""
+    arm = robot()
+    np.testing.assert_array_equal([arm.position_min, arm.position_max],
+                                  [[-np.inf, -np.inf], [np.inf, np.inf]])
+    np.testing.assert_array_equal(arm.deadband, [0, 0])
+    assert not arm.keeps_direction and robot(keep_direction=True).keeps_direction
+    base = {'interface': 'twist', 'joint_names': ['linear.x', 'angular.z'],
+            'command_type': 'geometry_msgs/msg/Twist', 'state_type': 'nav_msgs/msg/Odometry'}
+    assert robot(**base).keeps_direction
+    assert not robot(**base, keep_direction=False).keeps_direction
+
+
+def test_a_null_is_an_end_that_is_not_there():
+    """`position_max: [null, 1.5]` limits the second joint, on one side."""
+    arm = robot(position_max=[None, 1.5])
+    np.testing.assert_array_equal(arm.position_max, [np.inf, 1.5])
+    np.testing.assert_array_equal(arm.position_min, [-np.inf, -np.inf])

@@ -5,8 +5,9 @@ from dataclasses import replace
 from bag_factory import robot
 from lewm_model.errors import ConfigError
 from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, ODOMETRY, TWIST
-from lewm_ros.command.control_loop import CommandParameters, ControlLoop
-from lewm_ros.limits.standstill import standstill_of
+from lewm_ros.command.control_loop import ControlLoop
+from lewm_ros.command.parameters import CommandParameters
+from lewm_ros.limits.standstill import standstill_of, still_command
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import CommandState
 from loop_bench import Bench, MS, SETTINGS, values
@@ -103,17 +104,16 @@ def test_a_stop_holds_the_measured_position():
 
 
 def test_a_stop_is_ramped_towards_a_far_measured_position():
-    """An arm that could not follow, 0.35 rad behind: 0.1 rad per step, no jump."""
-    bench = arm_bench().moving(3.0)
-    last = bench.sent[-1][1].executed[0]
-    bench.joints = lambda: np.full(2, last - 0.35)
-    bench.run(10)
+    """An arm that could not follow, 0.5 rad behind: 0.1 rad per step, no jump."""
+    bench = arm_bench()
+    bench.joints = lambda: AT
+    bench.moving(3.0)
     bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
     stop = values(bench.run(400))
     begin = bench.sent[-len(stop) - 1][1].executed[0]
     moves = np.diff([begin, *stop])
     assert np.abs(moves).max() <= STOP_STEP + 1e-9
-    np.testing.assert_allclose(stop[-1], last - 0.35)
+    np.testing.assert_allclose(stop[-1], AT[0])
     assert np.count_nonzero(moves) >= 4
 
 
@@ -148,7 +148,10 @@ def test_holding_is_published_for_a_while_then_silence():
 
 @pytest.mark.parametrize('way', ['silence', 'disable', 'e_stop', 'fault'])
 def test_after_a_pause_motion_starts_from_where_the_arm_is_now(way):
-    """Somebody moved it by 1 rad meanwhile; the first command is one step from there."""
+    """Somebody moved it by 1 rad meanwhile; the first command is one step from there.
+
+    That is seen as a jump, and not believed for a second.
+    """
     bench = arm_bench().moving(3.0)
     if way == 'disable':
         bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
@@ -158,7 +161,7 @@ def test_after_a_pause_motion_starts_from_where_the_arm_is_now(way):
         bench.loop.fault(Reason(Code.INTERNAL, 'test'), bench.now_ms * MS)
     bench.run(3000 if way == 'silence' else 200, beats=False)
     bench.joints = lambda: AT - 1.0
-    bench.run(20)
+    bench.run(3100)
     bench.loop.set_e_stop(False, bench.now_ms * MS)
     bench.loop.clear_fault()
     assert bench.loop.enable(bench.now_ms * MS) == ''
@@ -180,8 +183,8 @@ def test_a_gap_in_the_plan_is_continued_without_a_step_back():
 
 
 def test_zero_is_a_place_like_any_other():
-    """The dead band would pull small positions to zero; it is not for them."""
-    bench = arm_bench(replace(SETTINGS, deadband=0.5), at=(0.3, 0.3))
+    """Nothing pulls a small position to zero."""
+    bench = arm_bench(at=(0.3, 0.3))
     bench.beat()
     bench.plan(0.32)
     np.testing.assert_allclose(bench.run(10)[0].executed, 0.32)
@@ -236,6 +239,15 @@ def test_a_position_robot_without_joint_states_is_refused():
     """Odometry does not say where joints are."""
     with pytest.raises(ConfigError, match='state_type must be sensor_msgs/msg/JointState'):
         standstill_of(replace(ARM, state_type=ODOMETRY), 0.2)
+
+
+def test_standing_still_is_zero_speed_or_the_present_position():
+    """Of a position robot that nobody has measured there is no such command."""
+    assert still_command(BASE, None).tolist() == [0, 0]
+    assert still_command(BASE, AT).tolist() == [0, 0]
+    assert still_command(ARM, AT).tolist() == AT.tolist()
+    with pytest.raises(ConfigError, match='those are not known; is joint_states published'):
+        still_command(ARM, None)
 
 
 @pytest.mark.parametrize('seed', range(10))

@@ -8,7 +8,7 @@ Needs the built package (`source install/setup.bash`). A test holds the page up 
 from dataclasses import fields
 from pathlib import Path
 
-from lewm_ros.command.control_loop import CommandParameters
+from lewm_ros.command.parameters import CommandParameters
 from lewm_ros.goals.goal_node import GoalParameters
 from lewm_ros.guard.guard_node import GuardParameters
 from lewm_ros.node.parameters import markdown_table

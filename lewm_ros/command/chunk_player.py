@@ -99,17 +99,19 @@ class ChunkPlayer:
             self._last_sequence = -1
             self._current = self._next = None
 
-    def clear(self, not_before_ns: int, *, forget_epoch: bool = False) -> None:
+    def clear(self, not_before_ns: int) -> None:
         """Drop all chunks and refuse those planned on frames up to `not_before_ns`.
 
         Args:
             not_before_ns: Usually now, on the node clock.
-            forget_epoch: The planner may have died, and a new one counts from zero.
         """
         self._current = self._next = self._taken_ns = None
         self._not_before_ns = not_before_ns
-        if forget_epoch:
-            self.epoch = self._last_sequence = -1
+
+    def forget_epoch(self) -> None:
+        """Another session begins: drop all chunks; it counts epochs and chunks from zero."""
+        self._current = self._next = self._taken_ns = None
+        self.epoch = self._last_sequence = -1
 
     def sample(self, now_ns: int) -> Sample | None:
         """Return the row due at `now_ns`; None before the first row and after the last."""

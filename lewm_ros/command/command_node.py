@@ -9,19 +9,26 @@ so the robot stops when the node clock stands still. Both run the same idempoten
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lewm_model.errors import LewmError, ShapeError
+from diagnostic_msgs.msg import DiagnosticArray
+from lewm_model.errors import LewmError
+from lewm_model.recordings.joints import JoinedJoints
 from lewm_model.robot import RobotDescription
-from lewm_ros.command.control_loop import CommandParameters, ControlLoop
+from lewm_ros.command.control_loop import ControlLoop
+from lewm_ros.command.diagnosis import diagnose, numbers
+from lewm_ros.command.e_stop_reader import EStopReader, publisher_of
 from lewm_ros.command.guard_watch import GuardWatch
-from lewm_ros.limits.standstill import standstill_of
+from lewm_ros.command.neighbours import Neighbours
+from lewm_ros.command.parameters import CommandParameters
+from lewm_ros.command.timing import check_change
+from lewm_ros.limits.urdf import JointLimits, read_joint_limits
 from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, GuardState, PlanStatus
 from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
-from lewm_ros.wire import guard_state, qos
-from lewm_ros.wire.motion import executed_to_msg, msg_to_chunk, msg_to_positions
+from lewm_ros.wire import checks, guard_state, qos
+from lewm_ros.wire.motion import executed_to_msg, msg_to_chunk
 from lewm_ros.wire.rates import STATE_PERIOD_S
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import CommandState, ControllerReport, ExecutedStep
@@ -34,16 +41,13 @@ from lewm_ros.wire.status import (
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Float64, String
 from std_srvs.srv import SetBool, Trigger
 
 _WATCHDOG_PERIOD_S = 0.02
-_JOINTS_DEPTH = 50   # joint states that may wait: some drivers split them over messages
 _DIAGNOSTICS_PERIOD_S = 1.0
+_JOIN_S = 5.0                   # joints may report in messages of their own, at their own rates
 _SHORTEST_DELAY_NS = 1_000_000  # of the control timer; keeps a stalled clock from spinning it
-_LEVELS = {CommandState.FAULT: DiagnosticStatus.ERROR, CommandState.HOLD: DiagnosticStatus.WARN,
-           CommandState.RAMP_DOWN: DiagnosticStatus.WARN,
-           CommandState.STOPPED: DiagnosticStatus.WARN}
 
 
 class CommandNode(ManagedNode):
@@ -51,18 +55,22 @@ class CommandNode(ManagedNode):
 
     def __init__(self, **kwargs) -> None:
         super().__init__('command_node', **kwargs)
-        self._settings = NodeParameters(self, CommandParameters, self._on_parameters)
+        self._settings = NodeParameters(
+            self, CommandParameters, self._on_parameters, check_change=self._check_change,
+            state=lambda: self._state_machine.current_state[1])
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._loop: ControlLoop | None = None   # exists while the node is active
-        self._e_stop = False                    # followed in every lifecycle state, as is
         self._guard_watch = GuardWatch()
         self._shown: CommandState | None = None
-        # Also one that is latched and was pressed before this node started, or is best effort.
-        self.always.everyone(Bool, 'e_stop', self._on_e_stop)
+        # followed in every lifecycle state, as is the guard
+        self._e_stop = EStopReader(self, self.always, self._on_e_stop)
+        self._scale = 1.0
+        self.always.everyone(Float64, 'speed_scale', self._on_speed_scale)
         self.always.subscription(GuardState, 'guard_state', self._on_guard_state, qos.LATCHED)
         self.always.service(SetBool, '~/enable', self._on_enable)
         self.always.service(Trigger, '~/stop', self._on_stop)
         self.always.service(Trigger, '~/clear_fault', self._on_clear_fault)
+        self.always.service(Trigger, '~/clear_e_stop', self._on_clear_e_stop)
 
     # Lifecycle -------------------------------------------------------------------------------
 
@@ -70,31 +78,41 @@ class CommandNode(ManagedNode):
         """Read the robot description and offer the topics; nothing is sent yet."""
         robot = RobotDescription.from_yaml(self._settings.values.robot)
         self._robot = RobotInterface(robot)
-        standstill_of(robot, self._settings.values.state_max_age_s)   # can it be stopped?
+        ControlLoop(robot, self._settings.values)   # can it be stopped, and in time?
+        self._joint_limits: dict[str, JointLimits] = {}
+        self._description, self._description_problem = '', ''
         offer = self.configured.publisher
         self._command_pubs = {topic: offer(kind, topic, qos.LATEST)
                               for topic, kind in self._robot.outputs}
         self._executed_pub = offer(ExecutedCommand, self._robot.executed_topic, qos.RECORD)
         self._state_pub = offer(ControllerState, 'controller_state', qos.RECORD)
         self._diagnostics_pub = offer(DiagnosticArray, '/diagnostics', qos.RECORD)
+        if robot.interface in ('joint_position', 'joint_velocity'):
+            self.configured.subscription(String, 'robot_description', self._on_description,
+                                         qos.LATCHED)
 
     def activate(self) -> None:
         """Start listening and commanding; motion waits for ~/enable if `require_enable`."""
-        self._loop = ControlLoop(self._robot.robot, self._settings.values, e_stop=self._e_stop)
-        self._shown = None
+        robot, settings = self._robot.robot, self._settings.values
+        self._loop = ControlLoop(robot, settings, e_stop=self._e_stop.buttons.pressed)
+        self._loop.set_speed_scale(self._scale)
+        self._loop.limit_joints(self._joint_limits)
+        self._shown, self._joints = None, None
+        states = robot.joint_state_topic if self._loop.needs_positions else ''
+        self._neighbours = Neighbours(self, list(self._command_pubs), states,
+                                      shared_state='state' in robot.shared_topics)
         unguarded = self._guard_needed()
         if unguarded:
             self._loop.disable(Reason(Code.GUARD_MISSING, unguarded), self._now_ns())
         listen, tick = self.active.subscription, self.active.timer
         listen(ActionChunk, 'action_chunk', self._on_chunk, qos.LATEST)
         listen(PlanStatus, 'plan_status', self._on_status, qos.RECORD)
-        if self._loop.needs_positions:
-            self.active.stream(JointState, self._robot.robot.joint_state_topic, self._on_joints,
-                               depth=_JOINTS_DEPTH)
-        self._control_timer = tick(self._robot.robot.control_dt_s, self._tick)
+        self._listen_to_joints()
+        self._control_timer = tick(robot.control_dt_s, self._tick)
         tick(_WATCHDOG_PERIOD_S, self._tick, clock=self._steady)
-        tick(STATE_PERIOD_S, self._publish_state, clock=self._steady)
+        tick(STATE_PERIOD_S, self._look_and_say, clock=self._steady)
         tick(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady)
+        self._look()
         self._tick()
 
     def stop_acting(self) -> None:
@@ -128,12 +146,11 @@ class CommandNode(ManagedNode):
         if self._loop is None:
             return  # it was already waiting when the node was deactivated
         try:
-            chunk = msg_to_chunk(message, names=self._robot.names,
-                                             interface=self._robot.code)
+            chunk = msg_to_chunk(message, names=self._robot.names, interface=self._robot.code)
         except LewmError as error:
             self._loop.fault(Reason(Code.CHUNK_MALFORMED, str(error)), self._now_ns())
         else:
-            refusal = self._loop.receive_chunk(chunk, self._now_ns())
+            refusal = self._loop.receive_chunk(chunk, self._now_ns(), self._steady_s())
             if refusal:
                 self.get_logger().warning(f'refused: {refusal}', throttle_duration_sec=1.0)
         self._tick()
@@ -148,24 +165,47 @@ class CommandNode(ManagedNode):
             return
         if report.reason.code is Code.NO_FRAME:
             return    # it says why there are no frames; a sign of life is an answer to one
-        self._loop.heartbeat(report.frame_stamp_ns, report.session, report.epoch,
-                             self._steady_s())
+        self._loop.heartbeat(report, self._steady_s())
 
-    def _on_joints(self, message: JointState) -> None:
+    def _listen_to_joints(self) -> None:
+        if self._joints is None and self._loop.needs_positions:
+            self._joints = JoinedJoints(self._robot.names, _JOIN_S)
+            self.active.subscription(JointState, self._robot.robot.joint_state_topic,
+                                     self._on_joints, qos.SENSOR)
+
+    def _on_joints(self, message: JointState, info: dict[str, Any]) -> None:
         if self._loop is None:
             return
-        try:
-            positions = msg_to_positions(message, self._robot.names)
-        except ShapeError:
-            return  # of other joints; if ours never come, the state's reason says so
-        self._loop.measure(positions, self._steady_s())
+        # of other joints: left out; if ours never come, the state's reason says so
+        now_s = self._steady_s()
+        if self._joints.add(message, now_s) and (newest := self._joints.newest(now_s)):
+            positions, measured_s = newest
+            self._loop.measure(positions, measured_s, publisher_of(info))
 
-    def _on_e_stop(self, message: Bool) -> None:
-        if message.data != self._e_stop:
-            self.get_logger().warning(f'e-stop {"pressed" if message.data else "released"}')
-        self._e_stop = message.data
+    def _on_description(self, message: String) -> None:
+        if message.data == self._description:
+            return
+        self._description, self._description_problem = message.data, ''
+        try:
+            limits = read_joint_limits(message.data, self._robot.names)
+            if self._loop is not None:
+                self._loop.limit_joints(limits)
+                self._listen_to_joints()
+        except LewmError as error:
+            self._description_problem = str(error)
+            self.get_logger().error(f'robot_description is not used: {error}')
+        else:
+            self._joint_limits = limits
+
+    def _on_speed_scale(self, message: Float64) -> None:
+        self._scale = checks.within(message.data, 0.0, 1.0, 'speed_scale')
         if self._loop is not None:
-            self._loop.set_e_stop(message.data, self._now_ns())
+            self._loop.set_speed_scale(self._scale)
+
+    def _on_e_stop(self, pressed: bool) -> None:
+        self.get_logger().warning(f'e-stop {"pressed" if pressed else "released"}')
+        if self._loop is not None:
+            self._loop.set_e_stop(pressed, self._now_ns())
             self._tick()
 
     def _on_guard_state(self, message: GuardState) -> None:
@@ -179,7 +219,9 @@ class CommandNode(ManagedNode):
         if self._loop is None:
             return _answer(response, 'the node is not active')
         if request.data:
-            refusal = self._guard_needed() or self._loop.enable(self._now_ns())
+            self._look()
+            refusal = (self._e_stop.buttons.problem() or self._guard_needed()
+                       or self._loop.enable(self._now_ns()))
         else:
             self._loop.disable(Reason(Code.STOPPED_BY_CALL, 'disabled by ~/enable'),
                                self._now_ns())
@@ -203,9 +245,25 @@ class CommandNode(ManagedNode):
             return _answer(response, 'the node is not active')
         return _answer(response, self._loop.clear_fault())
 
+    def _on_clear_e_stop(self, request: Trigger.Request, response: Trigger.Response):
+        return _answer(response, self._e_stop.clear_vanished())
+
+    def _check_change(self, before: CommandParameters, after: CommandParameters) -> None:
+        if self._state_machine.current_state[1] != 'unconfigured':
+            check_change(before, after, self._robot.robot.control_dt_s,
+                         following=self._loop is not None and self._loop.following)
+
     def _on_parameters(self, values: CommandParameters) -> None:
         if self._loop is not None:
             self._loop.settings = values
+
+    def _look(self) -> None:
+        # at the graph: e-stop buttons, others who command, the robot's controller
+        self._e_stop.look()
+        look, loop = self._neighbours, self._loop
+        look.look(moving=loop.following)
+        alone = self._settings.values.allow_other_publishers or not look.others()
+        loop.set_audience(look.nobody() or (Reason() if alone else look.others()), look.lost())
 
     # Outputs ---------------------------------------------------------------------------------
 
@@ -241,24 +299,23 @@ class CommandNode(ManagedNode):
             self.get_logger().info(text)
         self._publish_state()
 
+    def _look_and_say(self) -> None:
+        self._look()
+        self._publish_state()
+
     def _publish_state(self) -> None:
         self._state_pub.publish(controller_report_to_msg(self._report()))
 
     def _publish_diagnostics(self) -> None:
-        report, fault = self._report(), self.guard.fault
-        unguarded = self._guard_watch.problem(self._steady_s())
-        level = (DiagnosticStatus.ERROR if fault
-                 else _LEVELS.get(report.state, DiagnosticStatus.OK))
-        reasons = (f'{report.state.name} {fault or report.reason}'.strip(), unguarded)
+        report, steady_s = self._report(), self._steady_s()
+        level, summary = diagnose(
+            report, fault=self.guard.fault, clipped_share=self._loop.clipped_share(),
+            doubts=[*self._loop.doubts(steady_s), *self._neighbours.doubts()],
+            notes=[self._description_problem, self._guard_watch.problem(steady_s)])
         self._diagnostics_pub.publish(diagnostics_to_msg(
-            report.stamp_ns, f'{self.get_name()}: commands',
-            level=max(level, DiagnosticStatus.WARN) if unguarded else level,
-            summary='; '.join(filter(None, reasons)),
-            hardware_id=self._robot.robot.robot,
-            values={'rate_hz': f'{report.rate_hz:.1f}', 'chunk_age_s': f'{report.chunk_age_s:.3f}',
-                    'deadline_misses': report.deadline_misses, 'epoch': report.epoch,
-                    'commands_clipped': report.commands_clipped,
-                    'commands_slewed': report.commands_slewed, 'e_stop': report.e_stop}))
+            report.stamp_ns, f'{self.get_name()}: commands', level=level, summary=summary,
+            hardware_id=self._robot.robot.robot, values={
+                **numbers(report), 'state_publishers': self._neighbours.state_publishers()}))
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

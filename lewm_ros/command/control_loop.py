@@ -1,122 +1,130 @@
 """The command side as one pure object: chunks and heartbeats in, robot commands out.
 
-It owns the chunk player, the watchdog and the limiter, and has no clock of its own: the caller
-gives the node clock (sim time in simulation) and the steady clock to every call. `command_node`
-wraps it in topics and services.
+It owns the chunk player, the watchdog and the robot's motion, and has no clock of its own: the
+caller gives the node clock (sim time in simulation) and the steady clock to every call.
+`command_node` wraps it in topics and services.
 
 While the plan is followed there is one command per control step, at the step's start on the
 chunk's grid, and its stamp is that start. A stop goes by the steady clock and is stamped when it
 is sent, so the robot stops even when the node clock stands still. What a stop is depends on the
-robot's interface, see `standstill`.
+robot's interface, see `limits.standstill`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
 
 from lewm_model.errors import LewmError
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.command.chunk_player import ChunkPlayer, ChunkRefused, Sample
+from lewm_ros.command.motion import Command, Motion
+from lewm_ros.command.parameters import CommandParameters
+from lewm_ros.command.planner_link import PlannerLink
+from lewm_ros.command.timing import timing_of
 from lewm_ros.command.watchdog import Alarm, Signals, Watchdog, WatchdogLimits
-from lewm_ros.limits.limiter import CommandLimiter, Limited
-from lewm_ros.limits.standstill import standstill_of
-from lewm_ros.node.parameters import parameter
+from lewm_ros.limits.urdf import JointLimits
 from lewm_ros.wire.reasons import Code, Reason
-from lewm_ros.wire.reports import CommandState, ControllerReport, ExecutedStep
+from lewm_ros.wire.reports import CommandState, ControllerReport, ExecutedStep, PlanReport
 import numpy as np
 
-_RATE_WINDOW = 20  # commands over which the rate is measured
-
-
-@dataclass(frozen=True)
-class CommandParameters:
-    """Settings of the command node."""
-
-    robot: str = parameter(
-        'sim_reacher', 'robot description: a shipped name or a YAML file', read_only=True)
-    require_enable: bool = parameter(
-        True, 'stay still after activation until ~/enable is called', read_only=True)
-    require_guard: bool = parameter(
-        False, 'refuse to enable motion while no guard_node is heard', read_only=True)
-    planner_timeout_s: float = parameter(
-        0.2, 'silence of plan_status that stops the robot, steady clock [s]', low=0.02, high=5.0)
-    obs_max_age_s: float = parameter(
-        0.3, 'age of the newest frame that stops the robot, node clock [s]', low=0.01, high=5.0)
-    chunk_timeout_s: float = parameter(
-        2.0, 'a plan is not followed longer than this after its frame [s]', low=0.05, high=10.0)
-    hold_s: float = parameter(
-        0.1, 'repeat the last command this long when the plan has a gap, then stop [s]',
-        low=0.0, high=2.0)
-    max_future_s: float = parameter(
-        0.1, 'chunks and frames stamped further ahead are refused [s]', low=0.0, high=1.0)
-    stop_publish_s: float = parameter(
-        1.0, 'publish zeros (or the held positions) this long after a stop, then go silent [s]',
-        low=0.0, high=10.0)
-    deadband: float = parameter(
-        0.0, 'smaller absolute commands become zero; not used for joint positions [robot units]',
-        low=0.0, high=10.0)
-    state_max_age_s: float = parameter(
-        0.2, 'older joint positions are no place to start from or to stop at, for robots '
-        'commanded by position, steady clock [s]', low=0.01, high=5.0, read_only=True)
+_FOLLOWING = (CommandState.TRACKING, CommandState.HOLD)
 
 
 class ControlLoop:
     """Decides what the robot is told, and when.
 
     Raises:
-        ConfigError: If a robot of this kind cannot be stopped, see `standstill_of`.
+        ConfigError: If a robot of this kind cannot be stopped, see `standstill_of`, or a
+            time-out cannot work with it, see `timing_of`.
     """
 
     def __init__(self, robot: RobotDescription, settings: CommandParameters, *,
                  e_stop: bool = False) -> None:
-        self.settings = settings
         self._robot = robot
+        self._settings = settings
+        self._timing = timing_of(settings, robot.control_dt_s)
         self._player = ChunkPlayer(action_dim=robot.action_dim, dt_s=robot.control_dt_s)
-        self._limiter = CommandLimiter(robot)
-        self._standstill = standstill_of(robot, settings.state_max_age_s)
+        self._link = PlannerLink()
+        self._motion = Motion(robot, self._timing.state_max_age_s)
         self._watchdog = Watchdog(enabled=not settings.require_enable, e_stop=e_stop)
-        self._last = np.zeros(robot.action_dim)     # the command the robot got last
-        self._last_stamp_ns = 0
-        self._stopping = True                       # the last command was part of a stop
-        self._active_s: float | None = None         # when it last moved or tracked, steady
         self._alarm: Alarm | None = None
         self._now_ns: int | None = None
-        self._session = 0                           # of the planner that is followed; 0: none
-        self._heartbeat: tuple[int, float] | None = None  # (frame stamp, steady arrival)
+        self._ticked_s: float | None = None
         self._sample: Sample | None = None          # newest row that was followed
-        self._sent_s: deque[float] = deque(maxlen=_RATE_WINDOW)
-        self._clipped = self._slewed = 0
-        self._refusal = self._blocked = ''
+        self._scale = 1.0                           # as people and safety nodes say
+        self._withdrawn = Reason()                  # why no plan counts until the next one comes
+        self._no_start = self._lost = Reason()      # what the command topic's audience says
+        self._stop_reason = Reason()
+        self._refusal = ''
 
     @property
     def state(self) -> CommandState:
-        """CommandState of the watchdog."""
+        """State of the watchdog."""
         return self._watchdog.state
+
+    @property
+    def following(self) -> bool:
+        """Whether a plan is being followed, or a gap in it bridged."""
+        return self.state in _FOLLOWING
 
     @property
     def needs_positions(self) -> bool:
         """Whether the robot can only be driven while `measure` is called."""
-        return self._standstill.needs_positions
+        return self._motion.needs_positions
 
-    def measure(self, positions: np.ndarray, steady_s: float) -> None:
-        """Take the measured joint positions (A,), [rad] or [m]; not finite ones are ignored."""
-        self._standstill.measure(positions, steady_s)
+    @property
+    def settings(self) -> CommandParameters:
+        """Settings of the node; new ones count from the next tick."""
+        return self._settings
 
-    def receive_chunk(self, chunk: ActionChunk, now_ns: int) -> str:
+    @settings.setter
+    def settings(self, settings: CommandParameters) -> None:
+        self._timing = timing_of(settings, self._robot.control_dt_s)
+        self._settings = settings
+        self._motion.set_state_max_age(self._timing.state_max_age_s)
+
+    # What comes in ---------------------------------------------------------------------------
+
+    def measure(self, positions: np.ndarray, steady_s: float, source: Hashable = None) -> None:
+        """Take the measured joint positions (A,), [rad] or [m]; not finite ones are ignored.
+
+        Args:
+            positions: In the robot's order.
+            steady_s: Their arrival.
+            source: Who measured them; two sources that disagree stop the robot.
+        """
+        self._motion.measure(positions, steady_s, source)
+
+    def limit_joints(self, limits: Mapping[str, JointLimits]) -> None:
+        """Take the limits of `robot_description`; raises ConfigError, see `Motion`."""
+        self._motion.limit_joints(limits)
+
+    def set_speed_scale(self, scale: float) -> str:
+        """Slow the robot down to a share in [0, 1]; return why that cannot be, or nothing."""
+        if not 0 <= scale <= 1:   # also for NaN
+            return f'speed_scale must be in [0, 1], got {scale}; {self._scale:g} stays in force'
+        self._scale = float(scale)
+        return ''
+
+    def set_audience(self, no_start: Reason, lost: Reason) -> None:
+        """Take what the command topic's audience says: why not to begin, and why to stop."""
+        self._no_start, self._lost = no_start, lost
+
+    def receive_chunk(self, chunk: ActionChunk, now_ns: int, steady_s: float) -> str:
         """Take over a plan; return why it was refused, or an empty string.
 
-        A malformed chunk latches a fault; one that is only too old or too early is dropped.
+        A malformed chunk latches a fault; one that is only too old or too early is dropped, and
+        so is one of a session that is not followed.
         """
         self._watch_clock(now_ns)
-        if chunk.session != self._session:
+        if not self._follow(chunk.session, steady_s):
             self._refusal = (f'chunk {chunk.sequence} is of session {chunk.session:x}, followed '
-                             f'is {self._session:x}')
+                             f'is {self._link.session:x}')
             return self._refusal
         try:
-            self._player.offer(chunk, now_ns, max_future_s=self.settings.max_future_s)
-            self._refusal = ''
+            self._player.offer(chunk, now_ns, max_future_s=self._timing.max_future_s)
+            self._refusal, self._withdrawn = '', Reason()
         except ChunkRefused as error:
             self._refusal = str(error)
         except LewmError as error:
@@ -124,24 +132,23 @@ class ControlLoop:
             self.fault(Reason(Code.CHUNK_MALFORMED, str(error)), now_ns)
         return self._refusal
 
-    def heartbeat(self, frame_stamp_ns: int, session: int, epoch: int, steady_s: float) -> None:
-        """Note a sign of life: the planner saw the frame with this stamp, in this epoch.
-
-        Another session takes over only when the one that is followed has gone silent.
-        """
-        if session != self._session:
-            if self._heartbeat is not None and (
-                    steady_s - self._heartbeat[1] <= self.settings.planner_timeout_s):
-                return
-            self._session = session
-            self._player.clear(0, forget_epoch=True)
-        self._heartbeat = (frame_stamp_ns, steady_s)
-        self._player.note_epoch(epoch)
+    def heartbeat(self, report: PlanReport, steady_s: float) -> None:
+        """Take a sign of life; that of a session that is not followed is none."""
+        if not self._follow(report.session, steady_s):
+            return
+        self._link.beat(report, steady_s)
+        if report.epoch > self._player.epoch:
+            if self.following:
+                self._withdrawn = Reason(Code.PLAN_WITHDRAWN, 'the planner withdrew its plan')
+            self._player.note_epoch(report.epoch)
 
     def enable(self, now_ns: int) -> str:
         """Allow motion on plans made from now on; return why not, or an empty string."""
+        if self._no_start:
+            return self._no_start.text
         if self.state is CommandState.DISABLED:
             self._player.clear(now_ns)
+            self._withdrawn = Reason()
         return self._watchdog.enable()
 
     def disable(self, reason: Reason, now_ns: int) -> None:
@@ -155,14 +162,12 @@ class ControlLoop:
         Nothing is sent, and nothing from before is resumed. As in a new node, motion waits for
         `enable` if `require_enable`, else for the next plan.
         """
-        self._player.clear(now_ns, forget_epoch=True)
-        self._heartbeat = None
-        self._last = np.zeros_like(self._last)   # of speeds; positions start from the measured
-        self._stopping, self._active_s = True, None
-        self._standstill.release()
-        self._watchdog.disable('the guard stopped the robot while this node was silent; '
-                               'call ~/enable')
-        if not self.settings.require_enable:
+        self._player.clear(now_ns)
+        self._link = PlannerLink()
+        self._motion.forget()
+        self._watchdog.disable(Reason(Code.GUARD_ACTED, 'the guard stopped the robot while this '
+                                      'node was silent; call ~/enable'))
+        if not self._settings.require_enable:
             self._watchdog.enable()
 
     def set_e_stop(self, pressed: bool, now_ns: int) -> None:
@@ -180,6 +185,8 @@ class ControlLoop:
         """Leave FAULT for DISABLED; return why not, or an empty string."""
         return self._watchdog.clear_fault()
 
+    # What goes out ---------------------------------------------------------------------------
+
     def tick(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
         """Return the command to send now, if one is due; call it often, it is cheap.
 
@@ -188,39 +195,30 @@ class ControlLoop:
             steady_s: Steady clock [s]; must never go back.
         """
         self._watch_clock(now_ns)
-        sample = self._player.sample(now_ns)
-        if sample is not None and self._age_s(sample, now_ns) > self.settings.chunk_timeout_s:
-            sample = None
-        self._blocked = self._standstill.blocked(steady_s)
-        if self._blocked:
-            sample = None
-        state = self._watchdog.update(self._signals(sample, now_ns, steady_s), self._limits())
-        self._drop_plans_of_a_new_alarm(now_ns)
+        self._watch_doubts(now_ns, steady_s)
+        self._stop_reason = self._reason_to_stop(steady_s)
+        state = self._watchdog.update(self._signals(now_ns, steady_s), self._limits())
+        if self._watchdog.alarm is not None and self._watchdog.alarm is not self._alarm:
+            self._player.clear(now_ns)   # a plan from before an alarm did not expect the stop
+        self._alarm = self._watchdog.alarm
         if state is CommandState.TRACKING:
-            return self._track(now_ns, steady_s)
+            sample = self._player.take(now_ns)
+            if sample is None:
+                return None  # this step has its command
+            self._sample = sample
+            return self._step(self._motion.follow(sample.action, sample.stamp_ns, steady_s,
+                                                  speed_scale=self._speed_scale()))
         self._player.interrupt()
         if state is CommandState.HOLD:
-            return self._hold(now_ns, steady_s)
-        return self._stop(now_ns, steady_s)
+            return self._step(self._motion.hold(now_ns, steady_s), overridden=True)
+        return self._step(self._motion.stop(
+            now_ns, steady_s, publish_s=self._settings.stop_publish_s,
+            release=state in (CommandState.DISABLED, CommandState.FAULT)), overridden=True)
 
     def halt(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
-        """Return the last command before going away, at once; None if there is nothing to stop.
-
-        Speeds become zero without a ramp. Positions take one step of the emergency ramp towards
-        the measured ones, and stay there.
-        """
+        """Return the last command before going away, at once; None if there is nothing to stop."""
         self._player.clear(now_ns)
-        word = self._standstill.last_word(self._last, steady_s)
-        if word is None:
-            return None
-        rest, ramp = word
-        limited = (self._limiter.limit(rest, self._last, self._robot.control_dt_s, stopping=True)
-                   if ramp else Limited(rest, False, False))
-        self._last = limited.values
-        self._active_s = None
-        self._standstill.release()
-        self._note_sent(now_ns, steady_s, stopping=True)
-        return self._step(rest, limited, overridden=True)
+        return self._step(self._motion.halt(now_ns, steady_s), overridden=True)
 
     def next_step_ns(self, now_ns: int) -> int:
         """Return when a command is due next on the node clock, at most one step from now."""
@@ -230,128 +228,104 @@ class ControlLoop:
 
     def report(self, now_ns: int, steady_s: float) -> ControllerReport:
         """Say how things are."""
-        reason = self._watchdog.reason
-        texts = [reason.text]
-        if self.state is not CommandState.TRACKING:
-            if self._refusal and self._refusal != reason.text:
-                texts.append(f'last chunk refused: {self._refusal}')
-            texts.append(self._standstill.note or self._blocked)
-        reason = Reason(reason.code, '; '.join(filter(None, texts)))
-        sample = self._sample
+        sample, sent = self._sample, self._motion.sent
         return ControllerReport(
-            stamp_ns=now_ns, state=self.state, session=self._session,
-            epoch=max(self._player.epoch, 0),
-            sequence=sample.sequence if sample else 0,
+            stamp_ns=now_ns, state=self.state, reason=self._reason(steady_s),
+            at_rest=not self._motion.moving, e_stop=self._watchdog.e_stop,
+            speed_scale=self._speed_scale(), session=self._link.session,
+            epoch=max(self._player.epoch, 0), sequence=sample.sequence if sample else 0,
             steps_left=self._player.steps_left(now_ns),
             chunk_age_s=self._age_s(sample, now_ns) if sample else 0.0,
-            rate_hz=self._rate_hz(steady_s), deadline_misses=self._player.deadline_misses,
-            commands_clipped=self._clipped, commands_slewed=self._slewed,
-            e_stop=self._watchdog.e_stop, at_rest=not self._moving(), reason=reason)
+            rate_hz=sent.rate_hz(steady_s), deadline_misses=self._player.deadline_misses,
+            commands_clipped=sent.clipped, commands_slewed=sent.slewed)
 
-    # What to send, by state ------------------------------------------------------------------
+    def doubts(self, steady_s: float) -> list[Reason]:
+        """Return what is wrong though it may not stop the robot now, for diagnostics."""
+        return [reason for reason in (self._link.second(steady_s), self._motion.conflict(steady_s),
+                                      self._motion.at_end(steady_s)) if reason]
 
-    def _track(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
-        sample = self._player.take(now_ns)
-        if sample is None:
-            return None  # this step has its command
-        self._sample = sample
-        if self._stopping:
-            self._last = self._standstill.start(self._last, steady_s)
-        # from standstill the measured time means nothing: allow the change of one step
-        elapsed_s = (self._robot.control_dt_s if self._stopping
-                     else (sample.stamp_ns - self._last_stamp_ns) / 1e9)
-        return self._send(sample.action, sample.stamp_ns, steady_s, elapsed_s)
-
-    def _hold(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
-        dt_ns = self._robot.control_dt_ns
-        steps = (now_ns - self._last_stamp_ns) // dt_ns  # the grid of the last command goes on
-        if steps < 1:
-            return None
-        return self._send(self._last, self._last_stamp_ns + steps * dt_ns, steady_s,
-                          self._robot.control_dt_s, overridden=True)
-
-    def _stop(self, now_ns: int, steady_s: float) -> ExecutedStep | None:
-        if self._active_s is None:
-            return None  # it never moved: stay silent, another controller may be in charge
-        if self.state in (CommandState.DISABLED, CommandState.FAULT):
-            self._standstill.release()   # people may move it now
-        since_s = steady_s - self._sent_s[-1]
-        if self._stopping and since_s < 0.98 * self._robot.control_dt_s:
-            return None  # the first stop command goes at once, the others once per step
-        rest = self._standstill.rest(self._last, steady_s)
-        if not self._moving() and steady_s - self._active_s > self.settings.stop_publish_s:
-            self._standstill.release()
-            return None
-        return self._send(rest, now_ns, steady_s, since_s, stopping=True)
-
-    def _send(self, requested: np.ndarray, stamp_ns: int, steady_s: float, elapsed_s: float, *,
-              overridden: bool = False, stopping: bool = False) -> ExecutedStep:
-        limited = self._limiter.limit(requested, self._last, elapsed_s, stopping=stopping,
-                                      deadband=self.settings.deadband)
-        self._last = limited.values
-        if not stopping:
-            self._clipped += limited.clipped
-            self._slewed += limited.slewed
-        if not stopping or self._moving():
-            self._active_s = steady_s
-        self._note_sent(stamp_ns, steady_s, stopping=stopping)
-        return self._step(requested, limited, overridden=overridden or stopping)
-
-    def _step(self, requested: np.ndarray, limited: Limited, *, overridden: bool) -> ExecutedStep:
-        sample, stamp_ns = self._sample, self._last_stamp_ns
-        return ExecutedStep(
-            stamp_ns=stamp_ns, requested=requested, executed=limited.values,
-            session=sample.session if sample else 0,
-            epoch=sample.epoch if sample else 0, sequence=sample.sequence if sample else 0,
-            step=sample.step if sample else 0, clipped=limited.clipped, slewed=limited.slewed,
-            overridden=overridden, state=self.state,
-            chunk_age_s=self._age_s(sample, stamp_ns) if sample else 0.0)
+    def clipped_share(self) -> float:
+        """Return which share of the last commands of plans hit a value limit, in [0, 1]."""
+        return self._motion.sent.clipped_share()
 
     # What is known ---------------------------------------------------------------------------
 
-    def _note_sent(self, stamp_ns: int, steady_s: float, *, stopping: bool) -> None:
-        self._last_stamp_ns, self._stopping = stamp_ns, stopping
-        self._sent_s.append(steady_s)
+    def _step(self, command: Command | None, *, overridden: bool = False) -> ExecutedStep | None:
+        if command is None:
+            return None
+        sample, stamp_ns, limited = self._sample, self._motion.sent.stamp_ns, command.limited
+        return ExecutedStep(
+            stamp_ns=stamp_ns, requested=command.requested, executed=limited.values,
+            session=sample.session if sample else 0, epoch=sample.epoch if sample else 0,
+            sequence=sample.sequence if sample else 0, step=sample.step if sample else 0,
+            clipped=limited.clipped, slewed=limited.slewed, overridden=overridden,
+            state=self.state, speed_scale=self._speed_scale(),
+            chunk_age_s=self._age_s(sample, stamp_ns) if sample else 0.0)
+
+    def _reason(self, steady_s: float) -> Reason:
+        if self.state is CommandState.TRACKING:
+            return self._link.second(steady_s)
+        reason = self._watchdog.reason
+        texts = [reason.text]
+        if self._refusal and self._refusal != reason.text:
+            texts.append(f'last chunk refused: {self._refusal}')
+        texts += [self._motion.note, self._stop_reason.text, self._link.second(steady_s).text]
+        return Reason(reason.code, '; '.join(dict.fromkeys(filter(None, texts))))
+
+    def _follow(self, session: int, steady_s: float) -> bool:
+        before = self._link.session
+        counts = self._link.admit(session, steady_s, self._timing.planner_timeout_s)
+        if self._link.session != before:
+            self._player.forget_epoch()
+        return counts
 
     def _watch_clock(self, now_ns: int) -> None:
         """A clock that jumped back (bag loop, simulator restart) ends the present plan."""
         if self._now_ns is not None and self._now_ns - now_ns > self._robot.control_dt_ns // 2:
             self._player.clear(now_ns)
-            self._last_stamp_ns = now_ns
+            self._motion.sent.stamp_ns = now_ns
         self._now_ns = now_ns
 
-    def _drop_plans_of_a_new_alarm(self, now_ns: int) -> None:
-        """A plan from before the alarm did not expect the stop: it is never resumed."""
-        alarm = self._watchdog.alarm
-        if alarm is not None and alarm is not self._alarm:
-            # a silent planner may have died, and its successor counts epochs from zero
-            self._player.clear(now_ns, forget_epoch=alarm is Alarm.PLANNER_SILENT)
-        self._alarm = alarm
+    def _watch_doubts(self, now_ns: int, steady_s: float) -> None:
+        """Stop for good where nobody can say what happened in the meantime, or is happening."""
+        gap_s = 0.0 if self._ticked_s is None else steady_s - self._ticked_s
+        self._ticked_s = steady_s
+        if not self.following:
+            return
+        doubt = self._lost or self._motion.conflict(steady_s)
+        if gap_s > self._timing.pause_s:
+            doubt = Reason(Code.PROCESS_PAUSED, f'this process stood still for {gap_s:.2f} s '
+                           f'while the robot moved, allowed are {self._timing.pause_s:.2f} s; '
+                           f'see what paused it')
+        if doubt and self._settings.require_enable:
+            self.disable(Reason(doubt.code, f'{doubt.text}, then call ~/enable'), now_ns)
+        elif doubt:   # nobody is there to enable it: stop, and wait for a plan made after that
+            self._player.clear(now_ns)
+            self._withdrawn = doubt
 
-    def _signals(self, sample: Sample | None, now_ns: int, steady_s: float) -> Signals:
-        heartbeat_age_s = observation_age_s = float('inf')
-        if self._heartbeat is not None:
-            frame_stamp_ns, arrival_s = self._heartbeat
-            heartbeat_age_s = steady_s - arrival_s
-            observation_age_s = (now_ns - frame_stamp_ns) / 1e9
-        return Signals(steady_s=steady_s, row_due=sample is not None,
-                       heartbeat_age_s=heartbeat_age_s, observation_age_s=observation_age_s,
-                       moving=self._moving())
+    def _reason_to_stop(self, steady_s: float) -> Reason:
+        return (self._withdrawn or self._link.without_plan()
+                or (Reason() if self.following else self._no_start)
+                or self._motion.blocked(steady_s))
 
-    def _moving(self) -> bool:
-        return self._active_s is not None and not self._standstill.reached(self._last)
+    def _signals(self, now_ns: int, steady_s: float) -> Signals:
+        sample = self._player.sample(now_ns)
+        row_due = sample is not None and (
+            self._age_s(sample, now_ns) <= self._timing.chunk_timeout_s)
+        return Signals(steady_s=steady_s, row_due=row_due, stop=self._stop_reason,
+                       heartbeat_age_s=self._link.heartbeat_age_s(steady_s),
+                       observation_age_s=self._link.observation_age_s(now_ns),
+                       moving=self._motion.moving)
 
     def _limits(self) -> WatchdogLimits:
-        settings = self.settings
+        timing = self._timing
         return WatchdogLimits(
-            planner_timeout_s=settings.planner_timeout_s, obs_max_age_s=settings.obs_max_age_s,
-            max_future_s=settings.max_future_s, hold_s=settings.hold_s)
+            planner_timeout_s=timing.planner_timeout_s,
+            obs_max_age_s=timing.obs_max_age_s + self._link.patience_s(),
+            max_future_s=timing.max_future_s, hold_s=timing.hold_s)
 
-    def _rate_hz(self, steady_s: float) -> float:
-        if len(self._sent_s) < 2 or steady_s - self._sent_s[-1] > 1.0:
-            return 0.0
-        span_s = self._sent_s[-1] - self._sent_s[0]
-        return (len(self._sent_s) - 1) / span_s if span_s > 0 else 0.0
+    def _speed_scale(self) -> float:
+        return min(self._scale, self._link.speed_scale())
 
     @staticmethod
     def _age_s(sample: Sample, now_ns: int) -> float:

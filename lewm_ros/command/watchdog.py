@@ -24,6 +24,7 @@ class Signals:
     heartbeat_age_s: float       # steady clock, since the planner's last sign of life; inf: none
     observation_age_s: float     # node clock, of the newest frame the planner saw; inf: none
     moving: bool                 # the last command was not to stand still
+    stop: Reason = Reason()      # why the plan must not be followed, whatever it says
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class Watchdog:
         if self.state in (CommandState.DISABLED, CommandState.FAULT):
             return self.state
         resting = CommandState.RAMP_DOWN if signals.moving else CommandState.STOPPED
-        if self.alarm is not None:
+        why = why or signals.stop   # at once: HOLD is for gaps, not for plans that count no longer
+        if why:
             at_rest = self.state in (CommandState.IDLE, CommandState.STOPPED)
             self._go(self.state if at_rest else resting, why)
         elif signals.row_due:
@@ -132,6 +134,9 @@ def _alarm(signals: Signals, limits: WatchdogLimits) -> tuple[Alarm | None, Reas
         return Alarm.PLANNER_SILENT, Reason(
             Code.PLANNER_SILENT, f'no plan_status for {signals.heartbeat_age_s:.2f} s, allowed '
             f'are {limits.planner_timeout_s} s; planner or camera is gone')
+    if signals.observation_age_s == float('inf'):
+        return Alarm.OBSERVATION_STALE, Reason(
+            Code.OBSERVATION_STALE, 'the planner lives, but has not looked at a frame yet')
     if not signals.observation_age_s <= limits.obs_max_age_s:
         return Alarm.OBSERVATION_STALE, Reason(
             Code.OBSERVATION_STALE, f'the newest frame is {signals.observation_age_s:.2f} s old, '

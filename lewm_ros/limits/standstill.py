@@ -5,13 +5,49 @@ for ever: it is told to stay where it was *measured* when the stop began, and it
 after a pause starts from where it is, not from where it was long ago. One commanded by effort
 cannot be stopped by a last word (zero effort is falling, the last effort goes on), so it is
 refused. Pure, with injected time.
+
+Whoever fills, pads, resets or initialises commands takes `still_command`, never zeros.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import dataclass
+
 from lewm_model.errors import ConfigError
 from lewm_model.robot import JOINT_STATE, RobotDescription
+from lewm_ros.limits.measured import MeasuredPositions
+from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
+
+REMEMBERED_S = 2.0   # after a pause, a last command younger than this still binds the next [s]
+
+
+def still_command(robot: RobotDescription, positions: np.ndarray | None) -> np.ndarray:
+    """Return the command float64 (A,) that leaves the robot where it is.
+
+    Args:
+        robot: Its interface decides.
+        positions: Where its joints are, measured or last sent (A,); only `joint_position` needs
+            them.
+
+    Raises:
+        ConfigError: If the robot is commanded by position and nobody knows where it is.
+    """
+    if robot.interface != 'joint_position':
+        return np.zeros(robot.action_dim)    # of an effort: no force; that it falls is not said
+    if positions is None:
+        raise ConfigError(f'robot {robot.robot!r} stands still at the positions of its joints, '
+                          f'and those are not known; is {robot.joint_state_topic} published?')
+    return np.array(positions, np.float64)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the first command of a motion is limited by."""
+
+    base: np.ndarray                  # (A,), the change counts from here
+    near: np.ndarray | None = None    # (A,), and the command is at most one change from here
 
 
 class Standstill:
@@ -25,16 +61,22 @@ class Standstill:
     needs_positions = False
     note = ''
 
-    def measure(self, positions: np.ndarray, steady_s: float) -> None:
+    def measure(self, positions: np.ndarray, steady_s: float, source: Hashable = None) -> None:
         """Take measured positions (A,), [rad] or [m], that arrived at `steady_s`."""
 
-    def blocked(self, steady_s: float) -> str:
-        """Say why motion cannot begin now, or nothing."""
-        return ''
+    def blocked(self, last: np.ndarray | None, age_s: float, steady_s: float) -> Reason:
+        """Say why motion cannot begin now, or nothing.
 
-    def start(self, last: np.ndarray, steady_s: float) -> np.ndarray:
-        """Return the command (A,) that the first command of a motion is rate-limited from."""
-        return last
+        Args:
+            last: (A,), the last command; None: there was none.
+            age_s: Since then.
+            steady_s: Now.
+        """
+        return Reason()
+
+    def start(self, last: np.ndarray | None, age_s: float, steady_s: float) -> Start:
+        """Return what the first command of a motion is limited by; not while `blocked`."""
+        return Start(last)
 
     def rest(self, last: np.ndarray, steady_s: float) -> np.ndarray:
         """Return the command (A,) to stop at; the same until the next `start`."""
@@ -56,38 +98,54 @@ class HeldPosition(Standstill):
     """Joint positions: stop at the measured ones, and start from them.
 
     Args:
-        names: Joints, for people.
-        topic: Where their positions come from, for people.
+        robot: Its joints.
         max_age_s: Older positions do not count [s].
     """
 
     needs_positions = True
 
-    def __init__(self, names: tuple[str, ...], topic: str, max_age_s: float) -> None:
-        self._what = f'positions of {", ".join(names)} on {topic}'
-        self._max_age_s = max_age_s
-        self._measured: tuple[np.ndarray, float] | None = None   # (positions, arrival)
+    def __init__(self, robot: RobotDescription, max_age_s: float) -> None:
+        self.measured = MeasuredPositions(robot, max_age_s)
+        self._step = np.maximum(robot.max_rate, robot.stop_rate) * robot.control_dt_s
+        self._names = robot.joint_names
         self._rest: np.ndarray | None = None
         self._released = True     # the last command says nothing about where the robot is
         self.note = ''
 
-    def measure(self, positions: np.ndarray, steady_s: float) -> None:  # noqa: D102
-        if np.isfinite(positions).all():
-            self._measured = (np.array(positions, np.float64), steady_s)
+    def measure(self, positions: np.ndarray, steady_s: float,  # noqa: D102
+                source: Hashable = None) -> None:
+        self.measured.take(positions, steady_s, source)
 
-    def blocked(self, steady_s: float) -> str:  # noqa: D102
-        return self._problem(steady_s) if self._released else ''
+    def blocked(self, last: np.ndarray | None, age_s: float, steady_s: float) -> Reason:  # noqa: D102
+        if not self._released:
+            return Reason()
+        problem = self.measured.problem(steady_s)
+        if problem or last is None or age_s > REMEMBERED_S:
+            return problem
+        apart = np.abs(self.measured.positions - last) - 2 * self._step
+        if (apart <= 0).all():
+            return Reason()
+        worst = int(np.argmax(apart))
+        return Reason(Code.JOINT_STATE_CONFLICT, (
+            f'{self._names[worst]} was told {last[worst]:.3f} {age_s:.1f} s ago and is measured '
+            f'at {self.measured.positions[worst]:.3f}, more than two steps apart; if it was moved '
+            f'by hand, motion can begin {REMEMBERED_S:.0f} s after the last command'))
 
-    def start(self, last: np.ndarray, steady_s: float) -> np.ndarray:  # noqa: D102
-        begin = self._measured[0] if self._released else last
+    def start(self, last: np.ndarray | None, age_s: float, steady_s: float) -> Start:  # noqa: D102
+        if not self._released:
+            begin = Start(last)
+        elif last is None or age_s > REMEMBERED_S:
+            begin = Start(self.measured.positions)
+        else:
+            begin = Start(last, self.measured.positions)
         self._rest, self._released, self.note = None, False, ''
         return begin
 
     def rest(self, last: np.ndarray, steady_s: float) -> np.ndarray:  # noqa: D102
         # Measured once: a sagging arm must not be told to follow itself down.
         if self._rest is None:
-            problem = self._problem(steady_s)
-            self._rest = last.copy() if problem else self._measured[0]
+            problem = self.measured.problem(steady_s)
+            self._rest = last.copy() if problem else self.measured.positions
             self.note = f'{problem}: holding the last command instead' if problem else ''
         return self._rest
 
@@ -100,15 +158,6 @@ class HeldPosition(Standstill):
     def last_word(self, last: np.ndarray, steady_s: float):  # noqa: D102
         # It already holds, or was never ours to command.
         return None if self._released else (self.rest(last, steady_s), True)
-
-    def _problem(self, steady_s: float) -> str:
-        if self._measured is None:
-            return f'no {self._what} yet'
-        age_s = steady_s - self._measured[1]
-        if not age_s <= self._max_age_s:
-            return (f'the newest {self._what} came {age_s:.2f} s ago, allowed are '
-                    f'{self._max_age_s} s')
-        return ''
 
 
 def standstill_of(robot: RobotDescription, max_age_s: float) -> Standstill:
@@ -132,4 +181,4 @@ def standstill_of(robot: RobotDescription, max_age_s: float) -> Standstill:
         raise ConfigError(f'robot {robot.robot!r} is commanded by joint positions, and stops at '
                           f'the measured ones: state_type must be {JOINT_STATE}, got '
                           f'{robot.state_type}')
-    return HeldPosition(robot.joint_names, robot.joint_state_topic, max_age_s)
+    return HeldPosition(robot, max_age_s)

@@ -1,0 +1,52 @@
+"""Every e-stop publisher is a button of its own."""
+
+from lewm_ros.command.e_stop import EStop
+
+
+def test_a_button_is_released_by_the_one_who_pressed_it():
+    """Another one that says 'released' all the time changes nothing."""
+    stop = EStop()
+    stop.hear('red', True)
+    stop.hear('green', False)
+    assert stop.pressed
+    assert stop.problem() == 'the e-stop is pressed (1 button); release it first'
+    stop.hear('green', True)
+    stop.hear('red', False)
+    assert stop.pressed
+    stop.hear('green', False)
+    assert not stop.pressed and stop.problem() == ''
+
+
+def test_an_older_message_that_comes_later_changes_nothing():
+    """Three readers hear one publisher, not all at the same time."""
+    stop = EStop()
+    stop.hear('red', True, sent_ns=10)
+    stop.hear('red', False, sent_ns=20)
+    stop.hear('red', True, sent_ns=10)
+    assert not stop.pressed
+    stop.hear('red', True, sent_ns=30)
+    assert stop.pressed
+
+
+def test_a_pressed_button_that_vanishes_stays_pressed_until_people_clear_it():
+    """Clearing does not release a button that is still there, and says so."""
+    stop = EStop()
+    stop.hear('red', True)
+    stop.hear('green', True)
+    stop.look({'green'})
+    assert stop.problem() == ('the e-stop is pressed (1 button); release it first; the e-stop was '
+                              'pressed by 1 publisher that is gone; when that is understood, call '
+                              '~/clear_e_stop')
+    assert 'release it first' in stop.clear_vanished()
+    stop.hear('green', False)
+    assert not stop.pressed
+    assert stop.clear_vanished() == 'no e-stop is pressed'
+
+
+def test_a_button_that_comes_back_releases_itself():
+    """A network that was gone for a moment needs nobody."""
+    stop = EStop()
+    stop.hear('red', True)
+    stop.look(set())
+    stop.hear('red', False)
+    assert not stop.pressed
