@@ -14,6 +14,8 @@ from lewm_ros.wire.reports import PlanReport, PlanState
 
 _SECOND_S = 1.0        # a session that was heard within this time is alive [s]
 _PATIENCE_S = 1.0      # a plan may take so long, at most, without counting as blindness [s]
+_SLOWER = 1.5          # than the slowest of the last plans the next one may be
+_FORGET = 0.98         # of the slowest plan, per heartbeat: half of it is left after 34
 _WITH_A_PLAN = (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)
 
 
@@ -30,6 +32,7 @@ class PlannerLink:
         self.report: PlanReport | None = None
         self._heard_s = -math.inf        # its first message, then its newest heartbeat
         self._beat_s = -math.inf         # its newest heartbeat
+        self._slowest_s = 0.0            # of its last plans, slowly forgotten
         self._other: tuple[int, float] | None = None   # (session, when) of the newest other one
 
     def admit(self, session: int, steady_s: float, timeout_s: float) -> bool:
@@ -44,7 +47,7 @@ class PlannerLink:
             if steady_s - self._heard_s <= timeout_s:
                 self._other = (session, steady_s)
                 return False
-            self.session, self.report = session, None
+            self.session, self.report, self._slowest_s = session, None, 0.0
             self._heard_s, self._beat_s = steady_s, -math.inf
             if self._other is not None and self._other[0] == session:
                 self._other = None
@@ -54,6 +57,8 @@ class PlannerLink:
         """Take a heartbeat of the session that is followed."""
         self.report = report
         self._heard_s = self._beat_s = steady_s
+        total_s = report.total_ms / 1e3 if math.isfinite(report.total_ms) else 0.0
+        self._slowest_s = max(total_s, _FORGET * self._slowest_s)
 
     def heartbeat_age_s(self, steady_s: float) -> float:
         """Return the time since its last heartbeat [s]; inf without one."""
@@ -66,9 +71,11 @@ class PlannerLink:
         return (now_ns - self.report.frame_stamp_ns) / 1e9
 
     def patience_s(self) -> float:
-        """Return for how long it looks at no frame because it plans [s], as it says itself."""
-        total_s = self.report.total_ms / 1e3 if self.report is not None else 0.0
-        return min(max(total_s, 0.0), _PATIENCE_S) if math.isfinite(total_s) else 0.0
+        """Return for how long it may look at no frame because it plans [s].
+
+        It says itself how long the way from a frame to its chunk was; that varies.
+        """
+        return min(_SLOWER * self._slowest_s, _PATIENCE_S)
 
     def speed_scale(self) -> float:
         """Return by how much it asks commands to be slowed down, in [0, 1]."""

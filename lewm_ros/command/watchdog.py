@@ -133,14 +133,14 @@ def _alarm(signals: Signals, limits: WatchdogLimits) -> tuple[Alarm | None, Reas
     if not signals.heartbeat_age_s <= limits.planner_timeout_s:
         return Alarm.PLANNER_SILENT, Reason(
             Code.PLANNER_SILENT, f'no plan_status for {signals.heartbeat_age_s:.2f} s, allowed '
-            f'are {limits.planner_timeout_s} s; planner or camera is gone')
+            f'are {limits.planner_timeout_s:.2f} s; planner or camera is gone')
     if signals.observation_age_s == float('inf'):
         return Alarm.OBSERVATION_STALE, Reason(
             Code.OBSERVATION_STALE, 'the planner lives, but has not looked at a frame yet')
     if not signals.observation_age_s <= limits.obs_max_age_s:
         return Alarm.OBSERVATION_STALE, Reason(
             Code.OBSERVATION_STALE, f'the newest frame is {signals.observation_age_s:.2f} s old, '
-            f'allowed are {limits.obs_max_age_s} s')
+            f'allowed are {limits.obs_max_age_s:.2f} s')
     if signals.observation_age_s < -limits.max_future_s:
         return Alarm.OBSERVATION_STALE, Reason(
             Code.OBSERVATION_FUTURE, f'the newest frame is stamped '
