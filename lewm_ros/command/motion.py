@@ -90,7 +90,8 @@ class Motion:
 
     def blocked(self, steady_s: float) -> Reason:
         """Say why the robot cannot be driven now, because of where it is; or nothing."""
-        problem = (self._measured.problem(steady_s) if self._ends.needs_positions else Reason())
+        problem = (self._measured.problem(steady_s) if self._ends.needs_positions
+                   else self.conflict(steady_s))
         return problem or self._standstill.blocked(self.sent.base, self.sent.age_s(steady_s),
                                                    steady_s)
 

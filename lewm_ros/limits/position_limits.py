@@ -6,6 +6,7 @@ from lewm_model.robot import RobotDescription
 import numpy as np
 
 Bounds = tuple[np.ndarray, np.ndarray]
+_STEPS = 2.0   # one and a half where two plans have different grids, and what the loop is late
 
 
 class PositionLimits:
@@ -27,7 +28,8 @@ class PositionLimits:
 
         A speed v towards an end at distance d is one from which the joint still stops there. It
         goes on with v for the time t in which it is not looked at, and then brakes with
-        a = stop_rate: v t + v^2 / (2 a) <= d. Beyond the end only the way back is left.
+        a = stop_rate: v t + v^2 / (2 a) <= d. t is the age of the measurement and the two control
+        steps that a command may be in force. Beyond the end only the way back is left.
 
         Args:
             positions: Measured (A,), [rad] or [m]; only for robots that need them.
@@ -37,7 +39,7 @@ class PositionLimits:
             return None
         if not self.needs_positions:
             return self._low, self._high
-        blind_s = max(age_s, 0.0) + self._robot.control_dt_s
+        blind_s = max(age_s, 0.0) + _STEPS * self._robot.control_dt_s
         return (-self._speed(positions - self._low, blind_s),
                 self._speed(self._high - positions, blind_s))
 
