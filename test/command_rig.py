@@ -33,9 +33,9 @@ class Robot:
             parameters.get('robot', 'sim_reacher')))
         self.process = graph.spawn(module, '--ros-args', '-r', f'__node:={name}',
                                    output=self.log, parameters=parameters)
-        [(topic, kind)] = self.interface.outputs
-        self.commands = graph.collect(kind, topic,
-                                      qos.RECORD)
+        self.sent = {topic: graph.collect(kind, topic, qos.RECORD)   # of every command topic
+                     for topic, kind in self.interface.outputs}
+        self.commands = self.sent[self.interface.outputs[0][0]]
         self.executed = graph.collect(ExecutedCommand, self.interface.executed_topic, qos.RECORD)
         self.states = graph.collect(ControllerState, 'controller_state', qos.RECORD)
         graph.transition(name, 'configure', 'activate')

@@ -63,8 +63,10 @@ class FakeRobot(Node):
             if self._command is not None:
                 most = MOTOR_RATE * PERIOD_S
                 self._pose = self._pose + np.clip(self._command - self._pose, -most, most)
-            self._state_pub.publish(joints_to_msg(
-                now_ns, self._robot.joint_names, self._pose, np.zeros(self._pose.size)))
+            for command in self._robot.command_topics:   # an arm and its gripper report apart
+                places = command.places(self._robot.joint_names)
+                self._state_pub.publish(joints_to_msg(
+                    now_ns, command.joints, self._pose[places], np.zeros(len(places))))
 
     def _drive(self, now_ns: int) -> Odometry:
         late = now_ns - self._command_ns > self._robot.command_hold_s * 1e9

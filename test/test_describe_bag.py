@@ -83,7 +83,7 @@ def test_limits_are_those_that_were_sent(tmp_path):
     arm = suggested(path, tmp_path)
 
     assert arm.interface == 'joint_velocity'
-    assert arm.min_command.tolist() == [-0.25, 0] and arm.max_command.tolist() == [0.5, 4]
+    assert arm.min_command.tolist() == [-0.25, 0] and arm.max_command.tolist() == [0.5, 3]
     assert arm.max_rate.tolist() == [7.5, 1]
     assert '# wrist never changed: its limits are made up' in text
     assert 'A GUESS: the messages name no joints' in text

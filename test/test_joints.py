@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 
 from lewm_model.errors import ShapeError
-from lewm_model.recordings.conflict import PublisherConflict, RETURNS
+from lewm_model.recordings.conflict import find_conflict, PublisherConflict, RETURNS
 from lewm_model.recordings.joints import JoinedJoints, JointReader, named_values
 import numpy as np
 import pytest
@@ -124,3 +124,34 @@ def test_one_robot_is_never_two_publishers(seed):
         if index % (2000 // (RETURNS - 2)) == 7:
             values[:] = 0     # a glitch, but not again and again
         assert not watch.add('abg', values), (watch.reason, dt_s)
+
+
+def test_an_angle_at_the_end_of_its_range_is_one_publisher():
+    """A continuous joint near pi is reported as 3.14 and -3.14 in turn."""
+    rng = np.random.default_rng(0)
+    angles = np.pi + rng.normal(0, 0.03, 400)
+    wrapped = (angles + np.pi) % (2 * np.pi) - np.pi
+    assert (np.abs(np.diff(wrapped)) > 6).sum() > 50
+    assert find_conflict('a', wrapped[:, None], [''] * 400) == ''
+
+
+@pytest.mark.parametrize('seed', range(30))
+def test_many_messages_at_once_give_the_reason_of_one_after_the_other(seed):
+    """Property: offline and live find the same conflict, or none, whatever parts messages have."""
+    rng = np.random.default_rng(seed)
+    values = smooth(300, rng, 0.01)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    sources = [''] * 300
+    if seed % 3 == 1:
+        values[rng.random(300) < 0.3] = 0
+    if seed % 3 == 2:
+        sources = list(rng.choice(['', 'arm'], 300))
+    one_by_one = []
+    for column, name in enumerate('ab'):
+        watch = PublisherConflict()
+        for row, source in zip(values, sources, strict=True):
+            watch.add(name, row[[column]], source)
+        one_by_one.append(watch.reason)
+
+    assert find_conflict('ab', values, sources) == next(filter(None, one_by_one), '')
+    assert bool(find_conflict('ab', values, sources)) == (seed % 3 > 0)

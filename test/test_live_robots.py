@@ -11,18 +11,21 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from command_rig import Robot  # noqa: E402
+from geometry_msgs.msg import Twist  # noqa: E402
 from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_model.config import DataConfig  # noqa: E402
 from lewm_model.recordings.streams import read_streams  # noqa: E402
 from lewm_model.recordings.synchronize import synchronize  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_ros.msg import ActionChunk, PlanStatus  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.reports import CommandState  # noqa: E402
+from lewm_ros.wire.stamps import stamp_to_ns  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
-from sensor_msgs.msg import JointState  # noqa: E402
+from sensor_msgs.msg import CompressedImage, JointState  # noqa: E402
 import yaml  # noqa: E402
 
 BASE = RobotDescription.from_yaml('diff_drive')
@@ -147,6 +150,62 @@ def test_an_arm_starts_where_it_is_and_is_held_where_it_was_measured(graph, tmp_
     assert len(episode.actions) >= 5
     assert (np.diff(episode.actions[:-1, 0]) >= -1e-9).all()
     assert (np.abs(episode.actions[:-1] - episode.positions[:-1]) < 0.5).all()
+
+
+def test_arm_and_gripper_with_topics_of_their_own_are_driven_and_recorded(graph, tmp_path):
+    """Two command topics, states in two messages: every step goes to both, and ingest agrees.
+
+    What the two topics carried, put together by name, is what the node says it executed.
+    """
+    names = list(ARM.joint_names)
+    changes = {
+        'commands': [{'topic': 'gripper/commands', 'type': 'std_msgs/msg/Float64MultiArray',
+                      'joints': names[5:]},
+                     {'topic': ARM.command_topic, 'type': ARM.command_type,
+                      'joints': names[:5]}],
+        'command_topic': '', 'command_type': ''}
+    robot = file_of('joint_trajectory_arm', tmp_path, **changes,
+                    executed_topic='executed_command', clocks={'command': 'receive'})
+    rig, joints, _ = start(graph, tmp_path, robot, '2.5,-2.5,2.5,2.5,2.5,2.5', JointState)
+    graph.wait_for(lambda: len(rig.sent[ARM.command_topic]) > 3, 'motion')
+    assert {tuple(message.name) for _, message in joints} == {tuple(names[:5]), (names[5],)}
+    bag = record(graph, tmp_path, robot, 1.5)
+    gripper, arm = (rig.sent[topic] for topic, _ in rig.interface.outputs)
+    assert gripper and all(message.joint_names == names[:5] for _, message in arm)
+    assert all(len(message.data) == 1 for _, message in gripper)
+
+    executed = rows_of(bag, RobotDescription.from_yaml(robot))
+    sent = rows_of(bag, RobotDescription.from_yaml(file_of(
+        'joint_trajectory_arm', tmp_path, **changes, executed_topic='',
+        clocks={'command': 'receive'}, command_hold_s=0.3)))
+    assert len(sent.actions) >= 5
+    known = {tuple(np.round(action, 9)) for action in executed.actions[:-1]}
+    assert sum(tuple(np.round(action, 9)) in known for action in sent.actions[:-1]) >= 5
+
+
+def test_a_person_drives_a_robot_with_an_unstamped_camera_and_no_camera_info(graph, tmp_path):
+    """Frames without stamps are of the time they came; teleoperation follows the frames."""
+    robot = file_of('diff_drive', tmp_path, camera_info_topic='', clocks={
+        'image': 'receive', 'command': 'receive'}, image_topic='cam',
+        image_type='sensor_msgs/msg/CompressedImage')
+    graph.spawn('lewm_ros.sources.teleop_node', parameters={'robot': robot, 'timeout_s': 1.0})
+    frames = graph.node.create_publisher(CompressedImage, 'cam', qos.SENSOR)
+    person = graph.node.create_publisher(Twist, 'teleop_command', qos.LATEST)
+    reports = graph.collect(PlanStatus, 'plan_status', qos.RECORD)
+    chunks = graph.collect(ActionChunk, 'action_chunk', qos.LATEST)
+
+    def driven() -> bool:
+        command = Twist()
+        command.linear.x = 0.1
+        person.publish(command)
+        frames.publish(CompressedImage(format='jpeg'))   # stamp zero
+        graph.spin(0.05)
+        return len(chunks) > 3
+    graph.wait_for(driven, 'chunks')
+
+    now_ns = graph.node.get_clock().now().nanoseconds
+    for message in (reports[-1][1].header, chunks[-1][1].header):
+        assert abs(now_ns - stamp_to_ns(message.stamp)) < 60e9   # of today, not of 1970
 
 
 def test_an_arm_nobody_measures_is_not_moved_and_is_told_why(graph, tmp_path):

@@ -16,6 +16,7 @@ from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
+import yaml  # noqa: E402
 
 COMMANDS = 'joint_velocity_controller/commands'
 NAMES = ['shoulder', 'wrist']
@@ -171,3 +172,27 @@ def test_the_arm_behind_position_servos_goes_there_and_holds():
         graph.wait_for(lambda: np.abs(rig.qpos - [0.6, -0.3]).max() < 0.01, 'the place')
         graph.spin(0.5)
         np.testing.assert_allclose(rig.qpos, [0.6, -0.3], atol=0.01)
+
+
+def test_two_command_topics_and_no_camera_info_are_simulated(tmp_path):
+    """Each joint by a topic of its own: the one that is commanded moves, the other stands."""
+    from lewm_model import resources
+    values = yaml.safe_load(
+        resources.find_named('config/robots', 'sim_reacher', '.yaml').read_text())
+    del values['command_topic'], values['command_type']
+    values |= {'camera_info_topic': '', 'commands': [
+        {'topic': name, 'type': 'std_msgs/msg/Float64MultiArray', 'joints': [name]}
+        for name in NAMES]}
+    (tmp_path / 'two.yaml').write_text(yaml.safe_dump(values))
+    with Graph() as graph:
+        rig = Rig(graph, robot=str(tmp_path / 'two.yaml'))
+        wrist = graph.node.create_publisher(Float64MultiArray, 'wrist', qos.LATEST)
+        graph.wait_for(wrist.get_subscription_count, 'the command reader')
+        assert rig.reset(qpos=[0.2, 0.1]).success
+
+        def moved() -> bool:
+            wrist.publish(Float64MultiArray(data=[1.0]))
+            graph.spin(0.05)
+            return rig.qpos[1] > 0.3
+        graph.wait_for(moved, 'a wrist in motion')
+        assert abs(rig.qpos[0] - 0.2) < 0.05 and rig.images and not rig.info

@@ -1,17 +1,23 @@
 """Joints spread over topics and messages, and what is left out, offline."""
 
 from bag_factory import BagFactory, DT_NS, robot, START_NS
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
 from lewm_model.recordings import synchronize as module
 from lewm_model.recordings.clock_checks import AHEAD_NS
 from lewm_model.recordings.commands import Order
 from lewm_model.recordings.merge_commands import merge_commands
-from lewm_model.recordings.streams import AHEAD
-from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY
+from lewm_model.recordings.streams import AHEAD, read_streams
+from lewm_model.recordings.suggest_robot import suggest_robot
+from lewm_model.recordings.synchronize import synchronize
+from lewm_model.robot import FLOAT_ARRAY, JOINT_COMMAND, JOINT_STATE, JOINT_TRAJECTORY
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from stream_factory import StreamFactory
-from stream_reading import at, read, rows
+from stream_reading import at, CONFIG, read, rows
+import yaml
 
 JOINTS = ('shoulder', 'wrist', 'grip')
 SENT = {'executed_topic': '', 'interface': 'joint_position', 'clocks': {'command': 'receive'}}
@@ -200,6 +206,19 @@ def test_two_publishers_of_the_same_joints_are_refused(tmp_path):
     assert rows(factory, tmp_path / 'b', robot(shared_topics=['state'])).rows == 20
 
 
+def test_what_the_recorder_knew_of_publishers_is_told(tmp_path):
+    """rosbag2 keeps the QoS of each publisher; their number says that two were there."""
+    folder = states_of(lambda index: (0, 0)).write(tmp_path / 'bag')
+    contents = yaml.safe_load((folder / 'metadata.yaml').read_text())
+    for entry in contents['rosbag2_bagfile_information']['topics_with_message_count']:
+        entry['topic_metadata']['offered_qos_profiles'] = [{'depth': 1}, {'depth': 10}]
+    (folder / 'metadata.yaml').write_text(yaml.safe_dump(contents))
+    with Bag(folder) as bag:
+        assert bag.publishers('/joint_states') == 2 and bag.publishers('/other') == 0
+        with pytest.raises(BagError, match=r'share /joint_states \(metadata.yaml lists 2\): '):
+            read_streams(bag, robot())
+
+
 def test_two_frame_ids_of_the_same_joints_are_refused(tmp_path):
     """Though they agree, one of them may be a copy that comes late."""
     factory = BagFactory().steps(20)
@@ -290,3 +309,41 @@ def test_commands_of_joint_states_are_read_by_name_or_not_at_all(tmp_path):
     with pytest.raises(BagError, match='20 of 20 commands on /js .* 3 names and 2 values of pos'):
         read(factory, tmp_path, robot(executed_topic='', interface='joint_position',
                                       command_topic='js', command_type=JOINT_STATE))
+
+
+JOINT_COMMAND_FIELDS = """std_msgs/Header header
+string[] joint_names
+string interface_name
+float64[] values
+"""
+
+
+def test_joint_commands_are_read_by_the_definition_in_the_bag(tmp_path):
+    """control_msgs is not installed here: its message comes with the bag; interfaces differ."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    store.register(get_types_from_msg(JOINT_COMMAND_FIELDS, JOINT_COMMAND))
+    plain = BagFactory().steps(20)
+    with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        put = {kind: writer.add_connection(topic, kind, typestore=store) for topic, kind in (
+            ('/image', 'sensor_msgs/msg/Image'), ('/joint_states', JOINT_STATE),
+            ('/commands', JOINT_COMMAND))}
+        for _, kind, stamp_ns, message in plain.messages:
+            if kind in put:
+                writer.write(put[kind], stamp_ns, store.serialize_cdr(message, kind))
+        for index in range(20):
+            for name, values in (('position', [index, -index]), ('velocity', [99.0, 99.0])):
+                message = store.types[JOINT_COMMAND](
+                    plain.header(at(index)), ['wrist', 'shoulder'], name, np.array(values, float))
+                writer.write(put[JOINT_COMMAND], at(index) + 1_000_000,
+                             store.serialize_cdr(message, JOINT_COMMAND))
+    machine = robot(executed_topic='', command_type=JOINT_COMMAND, interface='joint_position')
+    with Bag(tmp_path / 'bag') as bag:
+        result = synchronize(read_streams(bag, machine), CONFIG)
+
+    np.testing.assert_array_equal(result.episodes[0].actions[:-1],
+                                  [(-index, index) for index in range(19)])
+    assert '/commands: 20 messages for other joints, or of another interface' in result.notes
+    with Bag(tmp_path / 'bag') as bag:
+        text = suggest_robot(bag, 'mine')
+    assert f'command_type: {JOINT_COMMAND}' in text and 'joint_names: [wrist, shoulder]' in text
+    assert 'interface: joint_position              # or velocity, which was sent too' in text

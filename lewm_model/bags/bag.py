@@ -95,6 +95,10 @@ class Bag:
         """
         return tuple(self._notes)
 
+    def publishers(self, topic: str) -> int:
+        """Return how many publishers the recorder knew of a topic, 0 if that was not recorded."""
+        return self._publishers.get(topic, 0)
+
     @property
     def topics(self) -> tuple[Topic, ...]:
         """All recorded topics, by name; two entries if one was recorded with two types."""
@@ -175,6 +179,7 @@ class Bag:
 
     def _open(self) -> None:
         found = find_files(self.path, self._note)
+        self._publishers = found.publishers
         unreadable = []
         for path in found.files:
             local = partial(self._unpacker.local, path)

@@ -5,7 +5,8 @@ Nothing outside the folder is ever opened, whatever metadata.yaml or a link says
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 import hashlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 import re
@@ -28,6 +29,7 @@ class BagFiles:
 
     files: tuple[Path, ...]        # in the order of recording
     message_count: int | None      # as metadata.yaml has it
+    publishers: Mapping[str, int] = field(default_factory=dict)   # of each topic, likewise
 
 
 def find_files(path: Path, note: Note) -> BagFiles:
@@ -69,7 +71,8 @@ def find_files(path: Path, note: Note) -> BagFiles:
     if len(files) > len(listed):
         files.sort(key=_split_order)
     count = (metadata or {}).get('message_count')
-    return BagFiles(tuple(_without_copies(files, note)), count if isinstance(count, int) else None)
+    return BagFiles(tuple(_without_copies(files, note)), count if isinstance(count, int) else None,
+                    _publishers(metadata or {}))
 
 
 def is_recorded(path: Path) -> bool:
@@ -139,6 +142,22 @@ def _read_metadata(folder: Path, note: Note) -> dict[str, Any] | None:
         note(f'metadata.yaml has version {version}, newer than {KNOWN_VERSION}; read as far as it '
              f'is understood')
     return metadata
+
+
+def _publishers(metadata: dict[str, Any]) -> dict[str, int]:
+    """Return how many publishers offered each topic: rosbag2 keeps the QoS of every one."""
+    found = {}
+    topics = metadata.get('topics_with_message_count')
+    for entry in topics if isinstance(topics, list) else []:
+        try:
+            topic = entry['topic_metadata']
+            offered = topic['offered_qos_profiles']
+            if isinstance(offered, str):   # YAML in YAML, until Jazzy
+                offered = parse_yaml(offered, METADATA)
+            found[str(topic['name'])] = len(offered)
+        except (ConfigError, KeyError, TypeError):
+            continue
+    return found
 
 
 def _listed(folder: Path, metadata: dict[str, Any], note: Note) -> list[Path]:

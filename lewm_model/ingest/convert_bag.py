@@ -56,6 +56,7 @@ def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: P
             streams = read_streams(bag, robot, max_bad_share=config.max_bad_share)
             notes = _notes(bag, streams)
             synchronized = synchronize(streams, config)
+            notes = _notes(bag, synchronized)
             report = BagReport(
                 bag=bag.name, frames=synchronized.frames, dropped=synchronized.dropped,
                 lengths=tuple(len(episode.stamps_ns) for episode in synchronized.episodes),
@@ -97,8 +98,8 @@ def read_attribute(path: Path, name: str) -> str:
         raise unreadable(path, error) from error
 
 
-def _notes(bag: Bag, streams: Streams) -> tuple[str, ...]:
-    return (*bag.notes, *streams.notes)
+def _notes(bag: Bag, read: Streams | Synchronized) -> tuple[str, ...]:
+    return (*bag.notes, *read.notes)
 
 
 def fingerprint(path: Path) -> tuple:
@@ -140,7 +141,7 @@ def _write(part: Path, bag: Bag, streams: Streams, synchronized: Synchronized,
         if written < len(frames) or fingerprint(bag.path) != before:
             raise BagError(f'{bag.path} changed while it was read; ingest it when recording has '
                            f'ended')
-        report = replace(report, notes=_notes(bag, streams))
+        report = replace(report, notes=_notes(bag, synchronized))
         writer.write_episodes(table.columns())
         writer.set_attributes({**robot_attributes(robot), VIEW: pictures.view.to_json(),
                                SETTINGS: settings, REPORT: json.dumps(report.to_dict())})

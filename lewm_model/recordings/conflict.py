@@ -20,6 +20,7 @@ MIN_JUMP = 0.02      # [rad] or [m], and this share of the joint's range so far:
 RANGE_SHARE = 0.1    # smaller jumps may be noise
 BACK = 0.3           # of the jump: how near to its old value a joint has to come back
 WITHIN = 4           # messages after which a jump is no longer expected back
+TURN = 0.3           # [rad], around a whole turn: a joint reported from -pi to pi goes round
 RETURNS = 6          # so many returns among
 AMONG = 60           # so many messages of a joint are two publishers
 
@@ -76,7 +77,9 @@ class PublisherConflict:
         joint.count += 1
         joint.low, joint.high = min(joint.low, value), max(joint.high, value)
         step = value - joint.value
-        if joint.count > 1 and abs(step) > max(MIN_JUMP, RANGE_SHARE * (joint.high - joint.low)):
+        turned = abs(abs(step) - 2 * np.pi) < TURN   # an angle at +-pi is one place
+        least = max(MIN_JUMP, RANGE_SHARE * (joint.high - joint.low))
+        if joint.count > 1 and not turned and abs(step) > least:
             if (joint.count - joint.jumped <= WITHIN and step * joint.jump < 0
                     and abs(value - joint.base) <= BACK * abs(joint.jump)):
                 self._returned(name, joint, value)
@@ -90,3 +93,28 @@ class PublisherConflict:
             self.reason = self.reason or (
                 f'{name} jumps between two values and back, {RETURNS} times in '
                 f'{joint.count - returns[0] + 1} messages, last {joint.value:.4g} and {value:.4g}')
+
+
+def find_conflict(names: Sequence[str], values: np.ndarray, sources: Sequence[str | None]) -> str:
+    """Return the reason that `PublisherConflict` finds in many messages at once, '' if none.
+
+    Args:
+        names: Of the columns.
+        values: float64 (N, P), as recorded; NaN where a message does not give a joint.
+        sources: Of each message, as in `PublisherConflict.add`.
+    """
+    senders, which = np.unique(np.array([str(one) for one in sources]), return_inverse=True)
+    for name, column in zip(names, values.T, strict=True):
+        given = np.isfinite(column)
+        known = column[given]
+        # only joints that may be in conflict are looked at message by message, which is slow
+        low, high = np.minimum.accumulate(known), np.maximum.accumulate(known)
+        jumps = np.abs(np.diff(known)) > np.maximum(MIN_JUMP, RANGE_SHARE * (high - low)[1:])
+        shared = len(senders) > 1 and len(np.unique(which[given])) > 1
+        if jumps.sum() < RETURNS and not shared:
+            continue
+        watch = PublisherConflict()
+        for row in np.flatnonzero(given).tolist():
+            if watch.add((name,), (column[row],), sources[row]):
+                return watch.reason
+    return ''

@@ -35,6 +35,15 @@ def named_values(names: Sequence[str], values: Sequence[float], what: str = 'pos
     return found
 
 
+def _fault(names: Sequence[str], values: Sequence[float]) -> str:
+    """Return what `named_values` has against them."""
+    try:
+        named_values(names, values)
+    except ShapeError as error:
+        return str(error)
+    return ''
+
+
 @dataclass(frozen=True, eq=False)
 class JointReading:
     """What one message says of the wanted joints; NaN where it says nothing."""
@@ -64,29 +73,45 @@ class JointReader:
         self.names = tuple(names)
         self.skipped = self.malformed = self.bad_velocities = 0
         self.reason = ''
+        # of each list of names that was seen: which joints it has, and where they are
+        self._known: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
 
     def read(self, message: Any) -> JointReading | None:
         """Return what a JointState says of the joints; None if it is left out."""
-        if not set(message.name) & set(self.names):
+        listed = tuple(message.name)
+        found = self._known.get(listed)
+        if found is None:
+            found = self._known.setdefault(listed, self._look_up(listed))
+        given, places = found
+        if not len(places) or not len(message.position):
             self.skipped += 1
             return None
-        try:
-            positions = named_values(message.name, message.position)
-        except ShapeError as error:
+        if len(message.position) != len(listed) or len(set(listed)) != len(listed):
             self.malformed += 1
-            self.reason = self.reason or str(error)
+            self.reason = self.reason or _fault(listed, message.position)
             return None
-        if not positions:
-            self.skipped += 1
-            return None
-        try:
-            velocities = named_values(message.name, message.velocity, 'velocity')
-        except ShapeError:
+        velocity = message.velocity
+        if len(velocity) not in (0, len(listed)):
             self.bad_velocities += 1
-            velocities = {}
-        return JointReading(*(np.array([values.get(name, np.nan) for name in self.names])
-                              for values in (positions, velocities)),
-                            np.array([name in positions for name in self.names]))
+            velocity = ()
+        return JointReading(_placed(message.position, given, places),
+                            _placed(velocity, given, places) if len(velocity)
+                            else np.full(len(given), np.nan), given)
+
+    def _look_up(self, listed: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        given = np.array([name in listed for name in self.names])
+        places = np.array([listed.index(name) for name in self.names if name in listed], np.intp)
+        return given, places
+
+
+def _placed(values: Sequence[float], given: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Put the values of a message in the order of the wanted joints, NaN for those not given."""
+    values = np.asarray(values, np.float64)[places]
+    if len(places) == len(given):
+        return values
+    found = np.full(len(given), np.nan)
+    found[given] = values
+    return found
 
 
 class JoinedJoints:

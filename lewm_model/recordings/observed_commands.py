@@ -53,12 +53,12 @@ class ObservedCommands:
             finite = np.isfinite(column)
             values, times = column[finite], self.times_ns[order][finite]
             least, most = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+            if self.interface in SPEEDS:   # a base that only drove forward may stand still too
+                least, most = min(least, 0.0), max(most, 0.0)
             if not least < most:
                 least, most = least - 1, most + 1
             took_s = np.maximum(np.diff(times) / 1e9, step_s)
             fastest = float((np.abs(np.diff(values)) / took_s).max(initial=0))
-            if self.interface in SPEEDS:   # a base that only drove forward may stand still too
-                least, most = min(least, 0.0), max(most, 0.0)
             low.append(_rounded(least, -1))
             high.append(_rounded(most, 1))
             rate.append(_rounded(fastest, 1) if fastest > 0 else 1.0)

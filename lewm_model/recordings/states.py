@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
+from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
-from lewm_model.recordings.conflict import PublisherConflict
+from lewm_model.recordings.conflict import find_conflict
 from lewm_model.recordings.joints import JointReader
 from lewm_model.robot import ODOMETRY, RobotDescription
 import numpy as np
@@ -20,17 +21,16 @@ class StateReader:
 
     Attributes:
         reader: Counts what was left out of joint states.
-        conflict: Watches for a second publisher.
     """
 
     def __init__(self, robot: RobotDescription) -> None:
         self.reader = JointReader(robot.state_names)
-        self.conflict = PublisherConflict()
         self._robot = robot
         self._first: Any = None
         # plain numbers: an object for each of 500 messages a second would fill the memory
         self._positions, self._velocities, self._kinds = array('d'), array('d'), array('H')
-        self._masks: dict[tuple[bool, ...], int] = {}   # which joints a message has, numbered
+        # which joints a message has and its frame_id, numbered
+        self._seen: dict[tuple[bytes, str], int] = {}
 
     def add(self, message: Any) -> bool:
         """Take one message; return False if it is left out."""
@@ -38,21 +38,19 @@ class StateReader:
             self._first = message
         if self._robot.state_type == ODOMETRY:
             positions, velocities = _base(message)
-            given = (True,) * len(positions)
-            self.conflict.add(('x', 'y'), positions[:2])
+            given, frame = np.ones(len(positions), dtype=bool), ''
         else:
             reading = self.reader.read(message)
             if reading is None:
                 return False
             positions, velocities = reading.positions, reading.velocities
-            given = tuple(reading.given.tolist())
-            self.conflict.add(self.reader.names, positions, message.header.frame_id)
-        self._kinds.append(self._masks.setdefault(given, len(self._masks)))
+            given, frame = reading.given, message.header.frame_id
+        self._kinds.append(self._seen.setdefault((given.tobytes(), frame), len(self._seen)))
         self._positions.extend(positions)
         self._velocities.extend(velocities)
         return True
 
-    def check(self, bag: str, topic: str, max_bad_share: float) -> None:
+    def check(self, bag: Bag, topic: str, max_bad_share: float) -> None:
         """Refuse a topic that two publishers share, or without states of all the joints.
 
         Raises:
@@ -61,24 +59,32 @@ class StateReader:
         robot, reader = self._robot, self.reader
         total = len(self._kinds) + reader.malformed
         if reader.malformed > max_bad_share * total:
-            raise BagError(f'{bag}: {reader.malformed} of {total} messages on {topic} cannot be '
-                           f'used (the first: {reader.reason}); correct the driver, or allow more '
-                           f'with --max-bad-share (now {max_bad_share:g})')
-        present = np.any(list(self._masks), axis=0) if self._masks else []
-        missing = [name for name, there in zip(
-            robot.state_names, present if len(present) else [False] * len(robot.state_names),
-            strict=True) if not there]
+            raise BagError(
+                f'{bag.path}: {reader.malformed} of {total} messages on {topic} cannot be used '
+                f'(the first: {reader.reason}); correct the driver, or allow more with '
+                f'--max-bad-share (now {max_bad_share:g})')
+        positions, _, _ = self.arrays()
+        present = self._masks().any(axis=0)
+        missing = [name for name, there in zip(robot.state_names, present, strict=True)
+                   if not there]
         if missing:
             names = getattr(self._first, 'name', None)
             raise BagError(
-                f'{bag}: no message on {topic} has a position for {", ".join(missing)}; the first '
-                f'one names {", ".join(names or ()) or "no joints"}; correct joint_names (or '
-                f'state_joint_names) of robot {robot.robot!r}')
-        if self.conflict.reason and 'state' not in robot.shared_topics:
+                f'{bag.path}: no message on {topic} has a position for {", ".join(missing)}; '
+                f'the first one names {", ".join(names or ()) or "no joints"}; correct '
+                f'joint_names (or state_joint_names) of robot {robot.robot!r}')
+        frames = [frame for _, frame in self._seen]
+        # a yaw jumps at +-pi; frame_ids of odometry are compared for the whole topic
+        last = 2 if robot.state_type == ODOMETRY else None
+        conflict = '' if 'state' in robot.shared_topics else find_conflict(
+            robot.state_names[:last], positions[:, :last], [frames[kind] for kind in self._kinds])
+        if conflict:
+            known = bag.publishers(topic)
+            count = f' (metadata.yaml lists {known})' if known > 1 else ''
             raise BagError(
-                f'{bag}: two publishers share {topic}: {self.conflict.reason}. Stop one of them '
-                f'(a joint_state_publisher beside the driver?) and record again, or set '
-                f'shared_topics: [state] for robot {robot.robot!r} if this is meant')
+                f'{bag.path}: two publishers share {topic}{count}: {conflict}. '
+                f'Stop one of them (a joint_state_publisher beside the driver?) and record again, '
+                f'or set shared_topics: [state] for robot {robot.robot!r} if this is meant')
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return positions and velocities, float64 (J, P), as added, and which were given.
@@ -86,11 +92,16 @@ class StateReader:
         The last is bool (J, P), or None if every message has all joints.
         """
         shape = (-1, len(self._robot.state_names))
-        masks = np.array(list(self._masks), dtype=bool).reshape(shape)
+        masks = self._masks()
         positions, velocities = (np.array(values).reshape(shape)
                                  for values in (self._positions, self._velocities))
         return (positions, velocities,
                 None if masks.all() else masks[np.array(self._kinds, dtype=np.int64)])
+
+    def _masks(self) -> np.ndarray:
+        """Return which joints each kind of message has, bool (K, P)."""
+        return np.array([np.frombuffer(given, dtype=bool) for given, _ in self._seen],
+                        dtype=bool).reshape(-1, len(self._robot.state_names))
 
     def unwrap(self, positions: np.ndarray, runs: np.ndarray) -> None:
         """Take the jumps at +-pi out of a yaw, in place, run by run; states sorted by time."""

@@ -135,7 +135,7 @@ def describe_streams(robot: RobotDescription, topics: dict, stamps: dict, runs: 
                                        'them')]
     for role, actions in commands.items():
         counts += [
-            (actions.skipped, topics[role][0], 'for other joints'),
+            (actions.skipped, topics[role][0], 'for other joints, or of another interface'),
             (actions.cancelled, topics[role][0], 'that cancel a trajectory, the action is unknown '
                                                  'from there'),
             (actions.malformed, topics[role][0], f'left out, the first: {actions.reason}'),

@@ -175,7 +175,7 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
     for role, one in roles.items():
         if one.topic in damaged and not seen[role]:
             raise damaged[one.topic][0]
-    states.check(str(bag.path), roles['state'].topic, max_bad_share)
+    states.check(bag, roles['state'].topic, max_bad_share)
     for role, reader in readers.items():
         reader.check(str(bag.path), roles[role].topic, max_bad_share)
     streams = _assemble(bag, robot, roles, seen, events, states, readers, max_bad_share)

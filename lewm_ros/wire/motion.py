@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lewm_model.errors import PlanningError, ShapeError
+from lewm_model.recordings.joints import named_values
 from lewm_model.types import ActionChunk
 from lewm_ros import msg as interfaces
 from lewm_ros.wire import checks
@@ -32,12 +33,10 @@ def msg_to_positions(message: JointState, names: Sequence[str]) -> np.ndarray:
     """Return joint positions in the order of `names`, float32 (P,).
 
     Raises:
-        ShapeError: If a joint is missing or has no position.
+        ShapeError: If a joint is missing or has no position, or names and positions do not fit
+            together.
     """
-    if len(message.position) not in (0, len(message.name)):
-        raise ShapeError(f'joint state has {len(message.position)} positions for '
-                         f'{len(message.name)} names; every array has the size of name, or none')
-    known = dict(zip(message.name, message.position, strict=False))
+    known = named_values(message.name, message.position)
     missing = [name for name in names if name not in known]
     if missing:
         raise ShapeError(f'joint state lacks the position of {", ".join(missing)}; '

@@ -82,7 +82,8 @@ def write_camera_bag(path: Path, frames: int, *, joint_rate_hz: int = 100, width
                 states += 1
             data = np.frombuffer(files[index % len(files)], dtype=np.uint8)
             write(image, stamp_ns, format='rgb8; jpeg compressed bgr8', data=data)
-            write(executed, stamp_ns, epoch=0, chunk_seq=0, step=0, interface=_JOINT_VELOCITY,
-                  names=list(_JOINTS), requested=zeros, executed=zeros, clipped=False,
-                  slewed=False, overridden=False, state=2, chunk_age_s=0.0)
+            write(executed, stamp_ns, session=1, epoch=0, chunk_seq=0, step=0,
+                  interface=_JOINT_VELOCITY, names=list(_JOINTS), requested=zeros,
+                  executed=zeros, clipped=False, slewed=False, overridden=False, state=2,
+                  chunk_age_s=0.0, speed_scale=1.0)
     return path

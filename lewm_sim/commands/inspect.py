@@ -1,4 +1,4 @@
-"""Show what a bag, a folder of bags or a data set holds; suggest a robot file for a bag."""
+"""Show what a bag, a folder of bags, a data set or a robot file says; suggest a robot file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lewm_model.data.data_picture import plot_data_set
 from lewm_model.data.describe_data import alignments, contact_sheet, describe_data_set
 from lewm_model.data.episode_video import write_episode_video
 from lewm_model.data.shards import open_data
+from lewm_model.describe_robot import describe_robot
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.images import write_image
 from lewm_model.recordings.describe_bag import describe_survey
@@ -24,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('path', nargs='+',
                         help='a bag (folder or file), a folder of bags, or a data set: an HDF5 '
-                             "file, several, a folder of them or a pattern such as 'a/*.h5'")
+                             "file, several, a folder of them or a pattern such as 'a/*.h5'; "
+                             'or a robot file (.yaml)')
     parser.add_argument('--sheet', type=Path,
                         help='also write frames of some episodes into this picture (data sets)')
     parser.add_argument('--plot', type=Path, metavar='PNG',
@@ -42,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Describe the path on the terminal."""
     first = Path(args.path[0])
+    if first.suffix in ('.yaml', '.yml'):
+        for path in args.path:
+            print(describe_robot(RobotDescription.from_yaml(path)))
+        return 0
     if first.suffix in _RECORDED or (first.is_dir() and not any(first.glob('[!.]*.h5'))):
         return _show_bags(args)
     if args.robot_out:
