@@ -36,8 +36,13 @@ def start(graph: Graph, specs: Iterable[NodeSpec], logs: Path) -> dict[str, subp
             processes[spec.executable] = graph.spawn(
                 spec.module, parameters=spec.parameters, output=logs / f'{spec.executable}.log')
         names = {spec.executable for spec in several}
-        graph.wait_for(lambda: names <= set(graph.node.get_node_names()),
-                       f'the nodes {", ".join(names)}', _START_S)
+
+        def all_there() -> bool:
+            for name, process in processes.items():
+                assert process.poll() is None, f'{name}: {(logs / f"{name}.log").read_text()}'
+            return names <= set(graph.node.get_node_names())
+
+        graph.wait_for(all_there, f'the nodes {", ".join(names)}', _START_S)
         for spec in several:
             if spec.lifecycle:
                 client = LifecycleClient(graph.node, graph.executor, spec.path)

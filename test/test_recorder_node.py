@@ -22,7 +22,12 @@ from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros.msg import EpisodeInfo, ExecutedCommand, Goal  # noqa: E402
 from lewm_ros.recording.episode import DISCARDED_FOLDER  # noqa: E402
 from lewm_ros.recording.message_definitions import message_definition  # noqa: E402
-from lewm_ros.recording.topics import Depths, reader_qos, wanted_topics  # noqa: E402
+from lewm_ros.recording.topics import (  # noqa: E402
+    Depths,
+    reader_qos,
+    required_topics,
+    wanted_topics,
+)
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402
@@ -32,7 +37,7 @@ from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
+from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 
 SUCCESS, FAILURE = StopEpisode.Request.SUCCESS, StopEpisode.Request.FAILURE
 PICTURE = np.arange(6 * 7 * 3, dtype=np.uint8).reshape(6, 7, 3)
@@ -373,6 +378,46 @@ def test_readers_match_their_publishers(rig):
     graph.wait_for(lambda: len(graph.node.get_publishers_info_by_topic('/joint_states')) == 2,
                    'the second publisher')
     assert profile('/joint_states').reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_every_camera_and_command_topic_of_a_robot_file_is_recorded(tmp_path):
+    """Two cameras with their infos, two command topics: all are wanted, pictures are required."""
+    camera = {'topic': 'front/image', 'info_topic': 'front/info'}
+    commands = [{'topic': f'{part}/commands', 'type': 'std_msgs/msg/Float64MultiArray',
+                 'joints': [joint]} for part, joint in (('arm', 'shoulder'), ('hand', 'wrist'))]
+    values = yaml.safe_load((ROOT / 'config/robots/sim_reacher.yaml').read_text())
+    for name in ('image_topic', 'camera_info_topic', 'command_topic', 'command_type'):
+        values.pop(name)
+    (tmp_path / 'two.yaml').write_text(yaml.safe_dump(
+        {**values, 'cameras': [camera, {'topic': 'hand/image'}], 'commands': commands}))
+    robot = RobotDescription.from_yaml(str(tmp_path / 'two.yaml'))
+    wanted = wanted_topics(robot, '')
+    assert {'front/image', 'hand/image', 'front/info', 'arm/commands', 'hand/commands'} <= set(
+        wanted)
+    assert required_topics(robot)[:2] == ['front/image', 'hand/image']
+    with Graph() as graph:
+        graph.spawn('lewm_ros.recording.recorder_node', parameters={
+            'robot': str(tmp_path / 'two.yaml'), 'root': str(tmp_path / 'root'),
+            'min_free_mb': 0})
+        node = graph.node
+        image, array = Image, Float64MultiArray
+        publishers = {f'/{name}': node.create_publisher(kind, name, qos.RECORD) for name, kind in (
+            ('front/image', image), ('hand/image', image), ('arm/commands', array),
+            ('hand/commands', array), ('joint_states', JointState),
+            ('executed_command', ExecutedCommand))}
+        graph.wait_for(lambda: all(item.get_subscription_count() for item in publishers.values()),
+                       'the recorder')
+        assert graph.call(StartEpisode, '/recorder_node/start_episode',
+                          StartEpisode.Request()).success
+        for publisher in publishers.values():
+            publisher.publish(publisher.msg_type())
+        graph.spin(0.3)
+        answer = graph.call(StopEpisode, '/recorder_node/stop_episode',
+                            StopEpisode.Request(outcome=SUCCESS))
+        assert answer.success and not answer.message
+    with Bag(Path(answer.bag_uri)) as bag:
+        counts = {topic.name: topic.count for topic in bag.topics}
+    assert {name: counts.get(name) for name in publishers} == dict.fromkeys(publishers, 1)
 
 
 def test_the_stock_recorder_is_told_the_same_topics():

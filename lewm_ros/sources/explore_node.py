@@ -82,8 +82,8 @@ class ExploreNode(PlainNode):
             'explore', self._interface,
             offer(interfaces.ActionChunk, 'action_chunk', qos.LATEST).publish,
             offer(interfaces.PlanStatus, 'plan_status', qos.RECORD).publish)
-        listen(image_message_type(robot.image_topic, robot.image_type), robot.image_topic,
-               self._on_frame, qos.IMAGE)
+        self.always.stream(image_message_type(robot.image_topic, robot.image_type),
+                           robot.image_topic, self._on_frame, depth=1)
         listen(interfaces.ExecutedCommand, self._interface.executed_topic, self._on_executed,
                qos.RECORD)
         self._services_used = {

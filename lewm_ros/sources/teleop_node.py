@@ -60,8 +60,9 @@ class TeleopNode(PlainNode):
             own = f'/{topic.strip("/")}' if len(self._interface.outputs) > 1 else ''
             listen(kind, f'teleop_command{own}', partial(self._on_command, output), qos.LATEST)
         # The pictures, not their CameraInfo: the heartbeat says that the camera sees.
-        listen(image_message_type(self._robot.image_topic, self._robot.image_type),
-               self._robot.image_topic, self._on_frame, qos.IMAGE)
+        self.always.stream(
+            image_message_type(self._robot.image_topic, self._robot.image_type),
+            self._robot.image_topic, self._on_frame, depth=1)
 
     @property
     def hardware_id(self) -> str:
