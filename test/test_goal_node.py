@@ -14,6 +14,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from lewm_model.view import CameraView, View  # noqa: E402
 from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
@@ -25,6 +26,7 @@ from ros_helpers import Graph, ROOT  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from test_live_robots import file_of  # noqa: E402
+import yaml  # noqa: E402
 
 RED = np.zeros((6, 7, 3), np.uint8) + np.array([250, 10, 20], np.uint8)
 
@@ -99,6 +101,21 @@ def test_a_goal_has_its_tolerance_and_can_be_cleared(graph):
     first, second = (msg_to_goal(message) for _, message in goals)
     assert (first.kind, first.tolerance) == (GoalKind.PICTURE, 0.25)
     assert second.kind is GoalKind.NONE
+
+
+def test_a_picture_of_another_shape_is_refused_at_once(graph, tmp_path):
+    """With a bundle the answer names both shapes; the frames of training were 4 to 3."""
+    (tmp_path / 'model').mkdir()
+    (tmp_path / 'model/bundle.yaml').write_text(yaml.safe_dump({'view': View(
+        16, (CameraView(640, 480),)).to_dict()}))
+    graph.spawn('lewm_ros.goals.goal_node', parameters={'bundle': str(tmp_path / 'model')})
+    for height, width in ((48, 64), (16, 16)):    # as the camera takes it; a finished square
+        answer = set_goal(graph, source=1, image=rgb_to_image(
+            np.zeros((height, width, 3), np.uint8), 0))
+        assert answer.success, answer.message
+    answer = set_goal(graph, source=1, image=rgb_to_image(np.zeros((36, 64, 3), np.uint8), 0))
+    assert not answer.success
+    assert '64x36' in answer.message and '640x480' in answer.message
 
 
 def test_colours_that_the_camera_does_not_name_are_those_of_the_robot_file(graph, tmp_path):

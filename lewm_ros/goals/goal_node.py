@@ -12,6 +12,7 @@ from lewm_model.robot import RobotDescription
 from lewm_model.tiles import goal_sheet
 from lewm_ros.goals.capture import Capture, patience_s
 from lewm_ros.goals.files import read_allowed, read_picture
+from lewm_ros.goals.shape import GoalShape
 from lewm_ros.msg import Goal
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.plain import Health, PlainNode
@@ -35,6 +36,9 @@ class GoalParameters:
     robot: str = parameter(
         'sim_reacher', 'robot description, for its camera: a shipped name or a YAML file',
         read_only=True)
+    bundle: str = parameter(
+        '', 'model bundle, name or folder: pictures of another shape than it was trained on are '
+        'refused at once; empty: only the planner judges', read_only=True)
     goal_image: str = parameter(
         '', 'picture file that is the goal from the start; empty: none', read_only=True)
     image_decoder: str = parameter(
@@ -54,6 +58,7 @@ class GoalNode(PlainNode):
         self._robot = RobotDescription.from_yaml(self._settings.robot)
         self._capture = Capture(self, self._robot)
         self._decode = decoder_named(self._settings.image_decoder)
+        self._shape = GoalShape(self._settings.bundle)
         self._problem = ''      # why there is no goal though one was asked for at the start
         self._goal_id = ''      # of the goal in force
         self._goal_pub = self.always.publisher(Goal, 'goal', qos.LATCHED)
@@ -128,6 +133,7 @@ class GoalNode(PlainNode):
 
     def _publish(self, rgb: np.ndarray, source: GoalSource, goal_id: str = '', task: str = '',
                  stamp_ns: int | None = None, tolerance: float = 0.0) -> Goal:
+        self._shape.check(rgb)
         if stamp_ns is None:
             stamp_ns = self.get_clock().now().nanoseconds
         goal = picture_goal_to_msg(rgb, stamp_ns=stamp_ns, goal_id=goal_id, source=source,

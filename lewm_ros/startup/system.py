@@ -124,7 +124,8 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
                                           'plan': options.plan, 'backend': options.backend,
                                           'device': options.device, 'dry_run': options.dry_run},
                  lifecycle=True, reads_camera=True),
-            node('goals/goal_node', {**common, 'robot': robot, 'goal_image': options.goal_image,
+            node('goals/goal_node', {**common, 'robot': robot, 'bundle': options.bundle,
+                                     'goal_image': options.goal_image,
                                      'goal_root': options.goal_root}, reads_camera=True)]
     if options.source == 'teleop':
         nodes.append(node('sources/teleop_node', {**common, 'robot': robot}))

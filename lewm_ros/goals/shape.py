@@ -1,0 +1,39 @@
+"""Whether a goal picture can be one of the camera that the model was trained with. No torch."""
+
+from __future__ import annotations
+
+from lewm_model import resources
+from lewm_model.config import load_yaml
+from lewm_model.view import goal_square, View
+import numpy as np
+
+
+class GoalShape:
+    """The shape of the pictures that a bundle was trained on.
+
+    Args:
+        bundle: Name or folder; empty, or an older one that does not say: every shape is taken
+            here, and the planner judges.
+
+    Raises:
+        ConfigError: If the bundle is not there, or says something malformed.
+    """
+
+    def __init__(self, bundle: str) -> None:
+        self._view: View | None = None
+        if bundle:
+            settings = load_yaml(resources.find_named('models', bundle) / 'bundle.yaml')
+            if 'view' in settings:
+                self._view = View.from_dict(settings['view'])
+
+    def check(self, rgb: np.ndarray) -> None:
+        """Refuse a picture that this camera cannot have taken.
+
+        Args:
+            rgb: uint8 (H, W, 3).
+
+        Raises:
+            ImageError: Names both shapes.
+        """
+        if self._view is not None:
+            goal_square(rgb, self._view)
