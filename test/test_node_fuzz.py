@@ -84,10 +84,18 @@ def attack_group(group: str, folder, *, rounds: int, seed: int) -> None:
     specs = [spec for name, spec in every_spec(folder).items()
              if name in GROUPS.get(group, ()) or group == 'rest' and (
                  name not in named or name in (*COMMANDERS, 'sim_node'))]
+    interface = RobotInterface(RobotDescription.from_yaml('sim_reacher'))
     # sent there, commands would move the simulated robot, as they should
     spared = ('/joint_velocity_controller/commands',) if group == 'rest' else ()
     with Graph(use_sim_time='sim_node' in {spec.executable for spec in specs}) as graph:
+        commands = [graph.collect(kind, topic, qos.SENSOR)
+                    for topic, kind in interface.outputs if group == 'rest']
         attack(graph, folder, specs, rounds=rounds, seed=seed, spared=spared)
+        for output, received in enumerate(commands):   # goals that were taken may move it
+            for _, message in received:
+                _, values = interface.read(output, message)
+                assert (values >= interface.robot.min_command).all(), message
+                assert (values <= interface.robot.max_command).all(), message
 
 
 def attack_commanders(robot: str, folder, *, rounds: int, seed: int) -> None:

@@ -17,12 +17,13 @@ from lewm_model.robot import RobotDescription  # noqa: E402
 import lewm_ros.wire  # noqa: E402
 from lewm_ros.wire.robot_interface import RobotInterface  # noqa: E402
 from message_fuzz import Fuzz  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 from wire_samples import samples_of  # noqa: E402
 
 ROUNDS = 150
 ROBOTS = ('sim_reacher', 'joint_trajectory_arm', 'diff_drive')
 # What else such a function is given, by the name of the argument.
-ARGUMENTS = {'names': ['shoulder', 'wrist'], 'interface': 2, 'stamp_ns': 5, 'field': 'field'}
+ARGUMENTS = {'names': ['shoulder', 'wrist'], 'interface': 2, 'stamp_ns': 5, 'other': Image()}
 STAMPED = ('header_stamp_ns',)   # take any message with a header, and do not say so
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from lewm_model.errors import ConfigError, SimulationError
 from lewm_model.robot import RobotDescription
 from lewm_ros import msg as interfaces
+from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
@@ -25,13 +26,11 @@ from lewm_ros.node.run_node import run_node
 from lewm_ros.sources.chunk_source import ChunkSource
 from lewm_ros.srv import ResetSim, StartEpisode, StopEpisode
 from lewm_ros.wire import qos
-from lewm_ros.wire.pictures import image_message_type
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
 from lewm_sim.tasks import load_task
 import numpy as np
 from rclpy.task import Future, Task
-from sensor_msgs.msg import CompressedImage, Image
 
 _CHUNK_STEPS = 20     # rows of a chunk; 1 s, less than the command node follows an old plan
 _REFRESH_STEPS = 5    # a lost chunk is made good after this many control steps
@@ -82,8 +81,7 @@ class ExploreNode(PlainNode):
             'explore', self._interface,
             offer(interfaces.ActionChunk, 'action_chunk', qos.LATEST).publish,
             offer(interfaces.PlanStatus, 'plan_status', qos.RECORD).publish)
-        self.always.stream(image_message_type(robot.image_topic, robot.image_type),
-                           robot.image_topic, self._on_frame, depth=1)
+        CameraInput(self, self.always, robot, self._on_frames)
         listen(interfaces.ExecutedCommand, self._interface.executed_topic, self._on_executed,
                qos.RECORD)
         self._services_used = {
@@ -166,8 +164,8 @@ class ExploreNode(PlainNode):
         if ours and not message.overridden:
             self._executed.add(header_stamp_ns(message))
 
-    def _on_frame(self, message: Image | CompressedImage) -> None:
-        stamp_ns = header_stamp_ns(message)
+    def _on_frames(self, frames: tuple[Frame, ...]) -> None:
+        stamp_ns = header_stamp_ns(frames[0])
         moving = self._motion is not None
         self._source.heartbeat(stamp_ns, driving=moving)
         if moving:

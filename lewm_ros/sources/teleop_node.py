@@ -11,18 +11,18 @@ from functools import partial
 import math
 import sys
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from lewm_model.robot import RobotDescription
 from lewm_ros import msg as interfaces
+from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
 from lewm_ros.sources.chunk_source import ChunkSource
 from lewm_ros.wire import qos
-from lewm_ros.wire.pictures import image_message_type
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header_stamp_ns
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ class TeleopNode(PlainNode):
             own = f'/{topic.strip("/")}' if len(self._interface.outputs) > 1 else ''
             listen(kind, f'teleop_command{own}', partial(self._on_command, output), qos.LATEST)
         # The pictures, not their CameraInfo: the heartbeat says that the camera sees.
-        self.always.stream(
-            image_message_type(self._robot.image_topic, self._robot.image_type),
-            self._robot.image_topic, self._on_frame, depth=1)
+        self._cameras = CameraInput(self, self.always, self._robot, self._on_frames)
 
     @property
     def hardware_id(self) -> str:
@@ -70,15 +68,17 @@ class TeleopNode(PlainNode):
         return self._robot.robot
 
     def health(self) -> Health:
-        """Say whether a person drives."""
+        """Say whether a person drives, or why nobody can."""
+        if silence := self._cameras.silence():
+            return Health(DiagnosticStatus.WARN, silence)
         return Health(summary='a person drives' if self._left_s() > 0 else 'nobody drives')
 
     def _on_command(self, output: int, message) -> None:
         places, values = self._interface.read(output, message)
         self._action[places], self._action_s[places] = values, self._now_s()
 
-    def _on_frame(self, message: Image | CompressedImage) -> None:
-        stamp_ns = header_stamp_ns(message)
+    def _on_frames(self, frames: tuple[Frame, ...]) -> None:
+        stamp_ns = header_stamp_ns(frames[0])
         if stamp_ns < self._newest_ns:           # the clock jumped: nothing from before holds
             self._anchor_ns = None
         self._newest_ns = stamp_ns
