@@ -7,7 +7,8 @@ from pathlib import Path
 import subprocess
 
 from lewm_ros.startup.lifecycle import LifecycleClient, TRANSITION_S
-from lewm_ros.startup.system import NodeSpec, SOURCES, system, SystemOptions
+from lewm_ros.startup.options import SOURCES, SystemOptions
+from lewm_ros.startup.system import NodeSpec, system
 from ros_helpers import Graph
 
 _START_S = 120.0   # torch from a slow disk on a busy machine

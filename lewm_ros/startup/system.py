@@ -128,12 +128,12 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
                                      'goal_image': options.goal_image,
                                      'goal_root': options.goal_root}, reads_camera=True)]
     if options.source == 'teleop':
-        nodes.append(node('sources/teleop_node', {**common, 'robot': robot}))
+        nodes.append(node('sources/teleop_node', {**common, 'robot': robot}, reads_camera=True))
     if options.source == 'explore':
         nodes.append(node('sources/explore_node', {
             **common, 'robot': robot, 'task': options.task, 'episodes': options.episodes,
             'steps': options.steps, 'first': options.first, 'seed': options.seed},
-            essential=True, finishes=True))
+            essential=True, finishes=True, reads_camera=True))
     if options.record:
         nodes.append(node('recording/recorder_node', {
             **common, 'robot': robot, 'task': options.task if options.sim else '',
