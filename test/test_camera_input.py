@@ -179,3 +179,21 @@ def test_an_older_bundle_checks_nothing_and_sees_as_before():
                                   resize_square(wide, 32))
     np.testing.assert_array_equal(sight.goal(wide), resize_square(wide, 32))
     assert sight.misfits(0, 7, 9) == ''
+
+
+def test_the_live_square_has_the_size_of_the_stored_frames():
+    """Frames of 16 px were enlarged for a model of 64 px: live, the latent is the same."""
+    from lewm_model.planning.policy import Policy
+    from lewm_model.types import Observation
+    from nano import tiny_bundle
+
+    bundle = tiny_bundle(view=View(16, (CameraView(640, 480),)))
+    live = Sight(robot(), bundle.frame_px, bundle.view).observation((rgb_to_image(PICTURE, 5),))
+    stored = resize_square(PICTURE, 16)          # as ingest stores it
+    policy, latents = Policy(bundle), []
+    for rgb in (live.rgb, stored, resize_square(PICTURE, 64)):
+        policy.reset()
+        policy.observe(Observation(stamp_ns=5, rgb=rgb))
+        latents.append(policy.set_goal_image(rgb).latent.numpy())
+    np.testing.assert_array_equal(latents[0], latents[1])
+    assert np.abs(latents[2] - latents[1]).max() > 1e-3     # the test can fail

@@ -183,3 +183,23 @@ def test_a_single_camera_and_a_list_of_one_are_the_same(tmp_path):
         'min_command': [-1], 'max_command': [1], 'max_rate': [1], 'stop_rate': [1]}))
     assert [camera.topic for camera in RobotDescription.from_yaml(
         tmp_path / 'robot.yaml').all_cameras] == ['image', 'wrist']
+
+
+def test_frames_smaller_than_the_model_are_said_at_training(tmp_path, monkeypatch, caplog):
+    """By both sizes and the fix; the bundle will know, so the live picture is made alike."""
+    from lewm_model import resources
+    from lewm_model.training import run
+
+    Cameras().arm(40).write(tmp_path / 'a')
+    ingest([tmp_path / 'a'], robot(), tmp_path / 'set.h5', CONFIG)
+    recipe = run.Recipe.from_yaml(resources.find_named('config/train', 'nano', '.yaml'))
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, 'split_episodes', stop)   # training itself is not asked about
+    with pytest.raises(KeyboardInterrupt):
+        run.train_on(EpisodeFile.open(tmp_path / 'set.h5'), recipe, run_folder=tmp_path,
+                     report=lambda progress: None)
+    assert 'stored at 8 px and enlarged to the 64 px of the model' in caplog.text
+    assert '--image-size 64' in caplog.text
