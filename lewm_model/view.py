@@ -32,10 +32,16 @@ class CameraView:
         """Width to height of what is left after the crop."""
         return self.width * self.crop[2] / (self.height * self.crop[3])
 
-    def differs(self, width: int, height: int) -> bool:
-        """Tell whether a whole picture of this size, cropped alike, has another shape."""
-        return not math.isclose(width * self.height, height * self.width,
-                                rel_tol=ASPECT_TOLERANCE)
+    def differs(self, width: int, height: int, crop: Crop | None = None) -> bool:
+        """Tell whether a picture of this size has another shape after its crop.
+
+        Args:
+            width: Of the whole picture [px].
+            height: Likewise.
+            crop: Of the picture; None: as this one's.
+        """
+        other = CameraView(width, height, self.crop if crop is None else crop)
+        return not math.isclose(self.aspect, other.aspect, rel_tol=ASPECT_TOLERANCE)
 
     def __str__(self) -> str:
         part = '' if self.crop == WHOLE else f' cropped to {_numbers(self.crop)}'
@@ -61,36 +67,43 @@ class View:
         """Say how another view differs from this one, or nothing."""
         if self.frame_px != other.frame_px:
             return f'frames of {other.frame_px} px instead of {self.frame_px} px'
-        return self.misfit([camera.crop for camera in other.cameras]) or '; '.join(
+        crops = [camera.crop for camera in other.cameras]
+        return self.misfit(crops) or self.other_crops(crops) or '; '.join(
             f'the picture{_of(place, self.cameras)} is {new} instead of {old}'
             for place, (old, new) in enumerate(zip(self.cameras, other.cameras, strict=True))
             if old.differs(new.width, new.height))
 
     def misfit(self, crops: Sequence[Crop]) -> str:
-        """Say how the cameras of a robot differ from those of the data, or nothing."""
-        if len(crops) != len(self.cameras):
-            return f'{len(crops)} cameras instead of {len(self.cameras)}'
+        """Say that a robot has another number of cameras than the data, or nothing."""
+        return ('' if len(crops) == len(self.cameras) else
+                f'{len(crops)} cameras instead of {len(self.cameras)}')
+
+    def other_crops(self, crops: Sequence[Crop]) -> str:
+        """Say which crops differ from those of the data, or nothing.
+
+        They may show the same all the same: a camera of 4:3 cropped to what one of 1:1 saw.
+        """
         return '; '.join(
             f'crop {_numbers(crop)} instead of {_numbers(camera.crop)}'
             f'{_of(place, self.cameras)}'
             for place, (camera, crop) in enumerate(zip(self.cameras, crops, strict=True))
             if not np.allclose(camera.crop, crop, atol=1e-6))
 
-    def check(self, place: int, width: int, height: int) -> None:
-        """Refuse a picture of another shape than training saw.
+    def check(self, place: int, width: int, height: int, crop: Crop) -> None:
+        """Refuse a picture that has another shape after its crop than training saw.
 
         Raises:
             ImageError: Names both shapes.
         """
-        camera = self.cameras[place]
+        camera, picture = self.cameras[place], CameraView(width, height, crop)
         if min(width, height) < 1:
             raise ImageError(f'the picture{_of(place, self.cameras)} is {width}x{height} px')
-        if camera.differs(width, height):
+        if camera.differs(width, height, crop):
             raise ImageError(
-                f'the picture{_of(place, self.cameras)} is {width}x{height} px '
-                f'({width / height:.2f} to 1), the model was trained on {camera} '
-                f'({camera.width / camera.height:.2f} to 1): the same thing would look '
-                f'different; set the camera to a mode of that shape, or train with this one')
+                f'the picture{_of(place, self.cameras)} is {picture} px ({picture.aspect:.2f} to '
+                f'1), the model was trained on {camera} ({camera.aspect:.2f} to 1): the same '
+                f'thing would look different; set the camera to a mode of that shape, crop it to '
+                f'what training saw, or train with this one')
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written to data sets and bundles."""
@@ -137,7 +150,8 @@ class View:
             raise ConfigError(f'a view is JSON, got {text[:100]!r}') from error
 
 
-def goal_square(rgb: np.ndarray, view: View, *, checked: bool = True) -> np.ndarray:
+def goal_square(rgb: np.ndarray, view: View, tiles: Sequence[Tile] | None = None, *,
+                checked: bool = True) -> np.ndarray:
     """Turn a goal picture into the square that training would have stored.
 
     A square of `frame_px` is one already. Anything else is the picture as the camera takes it,
@@ -146,25 +160,26 @@ def goal_square(rgb: np.ndarray, view: View, *, checked: bool = True) -> np.ndar
     Args:
         rgb: uint8 (H, W, 3).
         view: Of the data.
+        tiles: Of the robot's cameras, with their crops; None: as those of the data.
         checked: Whether the shapes in `view` are known.
 
     Raises:
         ImageError: If it has another shape than the pictures of training.
     """
-    size = view.frame_px
+    size, tiles = view.frame_px, tiles or view.tiles
     if rgb.shape[:2] == (size, size):
         return rgb
     rows, columns = grid(len(view.cameras))
     height, width = rgb.shape[0] / rows, rgb.shape[1] / columns
     shapes = {camera.width / camera.height for camera in view.cameras}
     if checked and max(shapes) / min(shapes) < 1 + ASPECT_TOLERANCE:   # else tiles were stretched
-        view.check(0, round(width), round(height))
+        view.check(0, round(width), round(height), tiles[0].crop)
     parts = []
-    for place, tile in enumerate(view.tiles):
+    for place, tile in enumerate(tiles):
         row, column = divmod(place, columns)
         parts.append(tile.fill(rgb[round(row * height):round((row + 1) * height),
                                    round(column * width):round((column + 1) * width)]))
-    return join(parts, view.tiles, size)
+    return join(parts, tiles, size)
 
 
 def _numbers(crop: Sequence[float]) -> str:

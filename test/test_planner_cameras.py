@@ -88,14 +88,23 @@ def test_pictures_and_goals_of_another_shape_are_refused_with_both(graph, tmp_pa
     graph.wait_for(lambda: '160x90 px' in rig.log.read_text(), 'the refused goal')
 
 
-def test_a_robot_with_other_cameras_than_the_bundle_is_refused(graph, tmp_path):
-    """At configuration, by crop."""
-    rig = Rig(graph, tmp_path, View(64, (CameraView(64, 64, (0.5, 0, 0.5, 1)),)))
+def test_a_robot_with_another_number_of_cameras_is_refused(graph, tmp_path):
+    """At configuration, with both."""
+    rig = Rig(graph, tmp_path, View(64, (CameraView(64, 64),) * 2))
     answer = graph.call(ChangeState, '/planner_node/change_state', ChangeState.Request(
         transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
     assert not answer.success
-    graph.wait_for(lambda: 'crop [0, 0, 1, 1] instead of [0.5, 0, 0.5, 1]'
-                   in rig.log.read_text(), 'the reason')
+    graph.wait_for(lambda: '1 cameras instead of 2' in rig.log.read_text(), 'the reason')
+
+
+def test_another_crop_is_told_and_its_shape_is_what_counts(graph, tmp_path):
+    """Trained on a half: the whole picture is twice as wide, which is a misfit."""
+    rig = Rig(graph, tmp_path, View(64, (CameraView(64, 64, (0.5, 0, 0.5, 1)),)))
+    graph.transition('planner_node', 'configure', 'activate')
+    rig.film_until(lambda: rig.status and rig.last.reason.code == Reason.FRAME_MISFIT, 'misfit')
+    assert 'cropped to [0.5, 0, 0.5, 1] (0.50 to 1)' in rig.last.reason.text
+    rig.film_until(lambda: 'crop [0, 0, 1, 1] instead of [0.5, 0, 0.5, 1]'
+                   in rig.log.read_text(), 'the warning')
 
 
 def test_without_frames_it_says_what_is_missing(graph, tmp_path):

@@ -93,11 +93,16 @@ def test_another_view_is_told_in_words(other, words):
 
 
 def test_a_picture_of_another_shape_is_refused_with_both():
-    """A 16:9 camera before a model of 4:3 would show everything squeezed."""
-    VGA.check(0, 320, 240)
+    """A 16:9 camera before a model of 4:3 would show everything squeezed; cropped it fits."""
+    VGA.check(0, 320, 240, WHOLE)
+    VGA.check(0, 1280, 720, (0.125, 0, 0.75, 1))
     with pytest.raises(ImageError, match=r'picture is 1280x720 px \(1\.78 to 1\), the model was '
                                          r'trained on 640x480 \(1\.33 to 1\)'):
-        VGA.check(0, 1280, 720)
+        VGA.check(0, 1280, 720, WHOLE)
+    square = View(64, (CameraView(64, 64),))
+    wide = np.hstack([grey(1, 48, 8), grey(9, 48, 48), grey(1, 48, 8)])
+    cropped_to_square = tiles_of([(0.125, 0, 0.75, 1)], 64)
+    assert (goal_square(wide, square, cropped_to_square) == 9).all()
 
 
 def test_goals_are_finished_squares_or_whole_pictures():

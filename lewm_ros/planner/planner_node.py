@@ -216,7 +216,8 @@ class PlannerNode(LifecycleNode):
         cameras = self._cameras
         silence = cameras.silence()
         trouble = self._trouble() or silence
-        warnings = cameras.warnings(self._prepared.sight.misfits)
+        sight = self._prepared.sight
+        warnings = [*filter(None, [sight.note]), *cameras.warnings(sight.misfits)]
         if warnings:
             self.get_logger().warning('; '.join(warnings), throttle_duration_sec=10.0)
         bad = bool(trouble) or report.state in (PlanState.FAULT, PlanState.NO_OBS)

@@ -25,8 +25,11 @@ class Sight:
         view: What the model was trained on; None, of an older bundle: shapes are not checked.
         decoder: See `decoders`.
 
+    Attributes:
+        note: What a person should look at; '' if nothing.
+
     Raises:
-        ReasonedError: FRAME_MISFIT, if the robot's cameras are not those of the view.
+        ReasonedError: FRAME_MISFIT, if the robot has another number of cameras than the view.
     """
 
     def __init__(self, robot: RobotDescription, frame_px: int, view: View | None,
@@ -38,6 +41,10 @@ class Sight:
             raise ReasonedError(Code.FRAME_MISFIT, (
                 f'robot {robot.robot!r} has {misfit}, as the model was trained with ({view}); '
                 f'correct the robot file, or train with these cameras'))
+        others = self._view.other_crops(crops)
+        self.note = '' if not others else (
+            f'robot {robot.robot!r} has {others}, as the model was trained with: make sure that '
+            f'both show the same part of the scene')
         self._tiles = tiles_of(crops, frame_px)
         self._size, self._decode = frame_px, decoder
         self._assume_encoding = robot.assume_encoding
@@ -68,7 +75,7 @@ class Sight:
             ReasonedError: FRAME_MISFIT, if the camera of training cannot have taken it.
         """
         try:
-            return goal_square(rgb, self._view, checked=self._known)
+            return goal_square(rgb, self._view, self._tiles, checked=self._known)
         except ImageError as error:
             raise ReasonedError(Code.FRAME_MISFIT, f'the goal does not fit: {error}') from error
 
@@ -76,7 +83,7 @@ class Sight:
         """Say why a picture of this size is not what the model was trained on, or nothing."""
         try:
             if self._known:
-                self._view.check(place, width, height)
+                self._view.check(place, width, height, self._tiles[place].crop)
         except ImageError as error:
             return str(error)
         return ''
