@@ -101,6 +101,7 @@ def test_alternatives_are_listed_and_depth_is_no_camera(tmp_path):
 
     assert 'image_topic: image ' in text
     assert '#   or wrist/image (sensor_msgs/msg/Image, 4 messages)' in text
+    assert '# cameras: [{topic: image}, {topic: wrist/image}]' in text
     assert 'depth' not in text
 
 

@@ -31,6 +31,7 @@ from lewm_model.robot import (
     RobotDescription,
     SPEEDS,
 )
+from lewm_model.tiles import MAX_CAMERAS
 import numpy as np
 import yaml
 
@@ -148,6 +149,11 @@ def _add_image(draft: _Draft, survey: Survey, images: list[TopicSurvey]) -> None
     beside = [name for name in infos if image.name.strip('/').startswith(name.rpartition('/')[0])]
     best = min(beside, key=lambda name: name.rpartition('/')[0] != parent, default='')
     draft.add('camera_info_topic', best, '' if best else 'not recorded')
+    names = dict.fromkeys(topic.name.strip('/') for topic in images[:MAX_CAMERAS])
+    if len(names) > 1:
+        listed = ', '.join(f'{{topic: {_yaml(name)}}}' for name in names)
+        draft.lines += ['# to see with all of them, instead of image_topic, image_type and '
+                        'camera_info_topic:', f'# cameras: [{_one_line(listed)}]']
 
 
 def _add_state(draft: _Draft, state: TopicSurvey, states: list[TopicSurvey],
