@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig
+from lewm_model.devices import check_device
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
@@ -201,8 +202,9 @@ class Bundle:
         Raises:
             BundleError: If a part is missing, malformed or contradicts another; the message
                 names the part, the value and what is expected.
+            ConfigError: If this machine has no such device.
         """
-        folder = Path(folder)
+        folder, device = Path(folder), check_device(device)
         while True:
             settings = _read_settings(folder)
             try:

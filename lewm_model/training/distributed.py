@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
 
+from lewm_model.devices import check_device
 from lewm_model.errors import ConfigError, TrainingError
 import torch
 from torch import distributed, nn, Tensor
@@ -133,8 +134,9 @@ def joined_processes(device: str) -> Iterator[tuple[Group, str]]:
         The group, and the device of this process: `cuda` becomes one GPU for each.
 
     Raises:
-        ConfigError: If the environment of torchrun is incomplete.
+        ConfigError: If the environment of torchrun is incomplete, or there is no such device.
     """
+    check_device(device)
     size = int(os.environ.get('WORLD_SIZE', '1'))
     if size == 1:
         yield Group(), device
