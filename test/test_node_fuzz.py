@@ -34,8 +34,9 @@ def without_sim_time(spec):
     return replace(spec, parameters={**spec.parameters, 'use_sim_time': False})
 
 
-def assert_documented(graph, nodes: set[str]) -> None:
-    """Hold docs/topics.md against the running graph, for these nodes."""
+def assert_documented(made: Attack) -> None:
+    """Hold docs/topics.md against the running graph, for the nodes of an attack."""
+    graph, nodes = made.graph, set(made.processes)
     spec = importlib.util.spec_from_file_location('topic_docs', ROOT / 'tools/topic_docs.py')
     docs = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = docs   # dataclasses look their module up
@@ -45,10 +46,11 @@ def assert_documented(graph, nodes: set[str]) -> None:
     told = {item for item in docs.read(page) if item.node in nodes}
 
     def same() -> bool:
+        made.check_alive()
         return docs.endpoints(graph.node, nodes) == told
 
     with contextlib.suppress(TimeoutError):
-        graph.wait_for(same, 'the graph of the page', 10.0)
+        graph.wait_for(same, 'the graph of the page', 30.0)
     found = docs.endpoints(graph.node, nodes)
     assert found == told, (f'docs/topics.md is out of date: not in it {sorted(found - told)}, '
                            f'not there any more {sorted(told - found)}; '
@@ -61,7 +63,7 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
     diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
     made.start()
     if robot == 'sim_reacher':
-        assert_documented(graph, set(made.processes))
+        assert_documented(made)
     made.run(rounds)
     told = {status.name.partition(':')[0] for _, array in diagnostics for status in array.status
             if status.level != DiagnosticStatus.OK}
