@@ -58,7 +58,7 @@ class GoalNode(PlainNode):
         self._robot = RobotDescription.from_yaml(self._settings.robot)
         self._capture = Capture(self, self._robot)
         self._decode = decoder_named(self._settings.image_decoder)
-        self._shape = GoalShape(self._settings.bundle)
+        self._shape = GoalShape(self._settings.bundle, self._robot)
         self._problem = ''      # why there is no goal though one was asked for at the start
         self._goal_id = ''      # of the goal in force
         self._goal_pub = self.always.publisher(Goal, 'goal', qos.LATCHED)

@@ -19,16 +19,15 @@ import sys
 import time
 
 from lewm_model import resources
-from lewm_model.bundle import Bundle
 from lewm_model.errors import LewmError
 from lewm_model.images import write_image
 from lewm_model.robot import RobotDescription
-from lewm_model.view import CameraView, View
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate, own_node
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 from lewm_ros.trials import report
 from lewm_ros.trials.camera_ear import CameraEar
+from lewm_ros.trials.other_view import with_view
 import numpy as np
 
 GOAL_SHARE = 0.99
@@ -59,16 +58,16 @@ CASES = (
 
 def nodes_for(case: Case, folder: Path) -> list[NodeSpec]:
     """Write robot, bundle and goal of a case; return the nodes that plan and command."""
-    bundle = Bundle.load(resources.find_named('models', 'reacher-nano'))
-    view = View(bundle.frame_px, (CameraView(case.width, case.height),))
-    replace(bundle, view=view).save(folder / 'bundle')
+    bundle = with_view(resources.find_named('models', 'reacher-nano'), case.width, case.height,
+                       folder / 'bundle')
     robot = resources.find_named('config/robots', 'sim_reacher', '.yaml')
     text = robot.read_text(encoding='utf-8')
     if case.jpeg:
         text += 'image_type: sensor_msgs/msg/CompressedImage\n'
     (folder / 'robot.yaml').write_text(text, encoding='utf-8')
-    write_image(folder / 'goal.png', np.full((view.frame_px, view.frame_px, 3), 128, np.uint8))
-    options = SystemOptions(robot=str(folder / 'robot.yaml'), bundle=str(folder / 'bundle'),
+    goal = np.full((case.height, case.width, 3), 128, np.uint8)
+    write_image(folder / 'goal.png', goal)
+    options = SystemOptions(robot=str(folder / 'robot.yaml'), bundle=str(bundle),
                             goal_image=str(folder / 'goal.png'))
     own = {'command_node': {'require_enable': False}}
     return [replace(node, parameters={**node.parameters, **own.get(node.executable, {})})

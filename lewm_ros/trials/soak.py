@@ -29,6 +29,7 @@ from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 from lewm_ros.trials import big_camera, report
 from lewm_ros.trials.client import connected
 from lewm_ros.trials.goal_set import GoalSet, Judge
+from lewm_ros.trials.other_view import with_view
 from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import Record
 from lewm_sim.tasks import load_task
@@ -190,6 +191,9 @@ def soak(options: argparse.Namespace,
     goals = (options.goals or bundle / 'goals').resolve()
     goal_set = GoalSet.load(goals)
     judge = Judge.for_task(task.name, task.joint_names, options.dwell)
+    if options.image_size:    # the planner refuses what the bundle was not trained on
+        bundle = with_view(bundle, *map(int, options.image_size.split('x')),
+                           options.out / 'bundle')
     isolate()
     samples, reached = Samples(), []
     with (Bringup(nodes_of(options, bundle, goals), options.out / 'log') as running,
