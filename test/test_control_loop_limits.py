@@ -265,6 +265,17 @@ def test_a_process_that_was_paused_in_motion_does_not_go_on_with_the_plan():
     assert 'stood still for 0.51 s' in bench.reason()
 
 
+def test_after_a_pause_the_guard_is_heard_before_anything_is_sent():
+    """It has brought the robot to rest: no ramp from a speed that the robot no longer has."""
+    bench = enabled(Bench(PEOPLE))
+    bench.now_ms += 500
+    bench.steady_ms += 500
+    assert bench.run(10) == []
+    bench.loop.stopped_by_guard(bench.now_ms * MS)
+    assert bench.run(500) == []
+    assert code(bench) is Code.GUARD_ACTED
+
+
 def test_where_nobody_enables_motion_a_pause_ends_the_plan_only():
     """The next plan, made after the stop, is followed."""
     bench = Bench().moving(1.0)

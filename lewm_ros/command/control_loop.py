@@ -195,7 +195,8 @@ class ControlLoop:
             steady_s: Steady clock [s]; must never go back.
         """
         self._watch_clock(now_ns)
-        self._watch_doubts(now_ns, steady_s)
+        if self._watch_doubts(now_ns, steady_s):
+            return None   # what came in during a pause is heard first: has the guard stopped it?
         self._stop_reason = self._reason_to_stop(steady_s)
         state = self._watchdog.update(self._signals(now_ns, steady_s), self._limits())
         if self._watchdog.alarm is not None and self._watchdog.alarm is not self._alarm:
@@ -286,14 +287,15 @@ class ControlLoop:
             self._motion.sent.stamp_ns = now_ns
         self._now_ns = now_ns
 
-    def _watch_doubts(self, now_ns: int, steady_s: float) -> None:
-        """Stop for good where nobody can say what happened in the meantime, or is happening."""
+    def _watch_doubts(self, now_ns: int, steady_s: float) -> bool:
+        """Stop for good where nobody can say what happened, or is happening; tell of a pause."""
         gap_s = 0.0 if self._ticked_s is None else steady_s - self._ticked_s
         self._ticked_s = steady_s
         if not self.following:
-            return
+            return False
         doubt = self._lost or self._motion.conflict(steady_s)
-        if gap_s > self._timing.pause_s:
+        paused = gap_s > self._timing.pause_s
+        if paused:
             doubt = Reason(Code.PROCESS_PAUSED, f'this process stood still for {gap_s:.2f} s '
                            f'while the robot moved, allowed are {self._timing.pause_s:.2f} s; '
                            f'see what paused it')
@@ -302,6 +304,7 @@ class ControlLoop:
         elif doubt:   # nobody is there to enable it: stop, and wait for a plan made after that
             self._player.clear(now_ns)
             self._withdrawn = doubt
+        return paused
 
     def _reason_to_stop(self, steady_s: float) -> Reason:
         return (self._withdrawn or self._link.without_plan()
