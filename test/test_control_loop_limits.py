@@ -331,3 +331,16 @@ def test_a_node_that_moved_nothing_says_nothing_when_it_ends():
     bench = Bench(replace(SETTINGS, stop_publish_s=0.1)).moving(1.0)
     bench.run(1000, beats=False)
     assert bench.loop.halt(bench.now_ms * MS, bench.steady_ms / 1e3) is None
+
+
+def test_a_first_plan_that_takes_long_is_followed_although_it_looked_blind_meanwhile():
+    """1 s without a frame looked at, at rest: nothing was stopped, so its plan counts."""
+    bench = Bench()
+    bench.beat()
+    looked_at = bench.now_ms
+    for _ in range(20):
+        bench.beat(frame_stamp_ns=looked_at * MS)
+        bench.run(50, beats=False)
+    assert code(bench) is Code.OBSERVATION_STALE
+    assert bench.plan(1.0, age_ms=bench.now_ms - looked_at, rows=40) == ''
+    assert values(bench.run(50)) == [1.0]

@@ -198,10 +198,12 @@ class ControlLoop:
         if self._watch_doubts(now_ns, steady_s):
             return None   # what came in during a pause is heard first: has the guard stopped it?
         self._stop_reason = self._reason_to_stop(steady_s)
+        driven = self.following or self._motion.moving
         state = self._watchdog.update(self._signals(now_ns, steady_s), self._limits())
-        if self._watchdog.alarm is not None and self._watchdog.alarm is not self._alarm:
-            self._player.clear(now_ns)   # a plan from before an alarm did not expect the stop
-        self._alarm = self._watchdog.alarm
+        alarm = self._watchdog.alarm
+        if driven and alarm is not None and alarm is not self._alarm:
+            self._player.clear(now_ns)   # a plan from before the alarm did not expect the stop
+        self._alarm = alarm
         if state is CommandState.TRACKING:
             sample = self._player.take(now_ns)
             if sample is None:
