@@ -54,6 +54,10 @@ class PlanningError(LewmError):
     """No trustworthy plan exists for the present observation and goal."""
 
 
+class EngineFailure(PlanningError):
+    """The engine raised in the middle of work, or answered with numbers that are not finite."""
+
+
 class SimulationError(LewmError):
     """The simulator cannot be built, rendered or stepped."""
 

@@ -57,6 +57,9 @@ class FrameTransform:
         return self(torch.from_numpy(np.ascontiguousarray(rgb)))
 
 
+_SMALLEST_STD = 1e-8   # of an action, robot units
+
+
 @dataclass(frozen=True)
 class ActionNormalizer:
     """z-score per action dimension, with the statistics of the training data (robot units)."""
@@ -74,13 +77,18 @@ class ActionNormalizer:
         rows = actions[np.isfinite(actions).all(axis=1)].astype(np.float64)
         if len(rows) < 2:
             raise ShapeError(f'action statistics need at least 2 finite rows, got {len(rows)}')
-        # A joint that never moves has std 0; 1e-8 keeps the division finite as the reference.
+        # A joint that never moves has std 0; this keeps the division finite as the reference.
         return cls(mean=rows.mean(axis=0).astype(np.float32),
-                   std=np.maximum(rows.std(axis=0, ddof=1), 1e-8).astype(np.float32))
+                   std=np.maximum(rows.std(axis=0, ddof=1), _SMALLEST_STD).astype(np.float32))
 
     def normalize(self, actions: np.ndarray) -> np.ndarray:
-        """Robot units -> z-scores, (..., A); NaN (no action) becomes 0 *after* scaling."""
+        """Robot units -> z-scores, (..., A); NaN (no action) becomes 0 *after* scaling.
+
+        A joint that never moved in the data is 0 whatever is given: its one value is all that
+        the model knows, and a gripper held elsewhere must not look millions of deviations away.
+        """
         scaled = (np.asarray(actions, dtype=np.float32) - self.mean) / self.std
+        scaled = np.where(self.std < 1.5 * _SMALLEST_STD, np.float32(0), scaled)
         return np.nan_to_num(scaled, nan=0.0, posinf=np.inf, neginf=-np.inf)
 
     def denormalize(self, actions: np.ndarray) -> np.ndarray:

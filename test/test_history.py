@@ -76,3 +76,21 @@ def test_without_a_frame_there_is_no_context():
     """The message asks about the camera."""
     with pytest.raises(PlanningError, match='is the camera running'):
         history().context()
+
+
+@pytest.mark.parametrize(('fps', 'dt_ns'), [(60, 100_000_000), (30, 250_000_000), (240, DT_NS)])
+def test_a_fast_camera_does_not_shorten_the_context(fps, dt_ns):
+    """What is kept is as long as a context takes, however many frames that is."""
+    memory = History(length=3, steps_per_block=5, control_dt_s=dt_ns / 1e9, action_dim=1)
+    for k in range(12 * dt_ns * fps // 10 ** 9):
+        memory.observe(k * 10 ** 9 // fps, torch.tensor([float(k)]))
+    for step in range(12):
+        memory.executed(step * dt_ns, np.array([float(step)]))
+    assert memory.context().latents.shape == (1, 3, 1)
+
+
+def test_what_is_older_than_a_context_is_forgotten():
+    """An hour of frames does not fill the memory."""
+    memory = history()
+    drive(memory, 5000)
+    assert len(memory._latents) == len(memory._actions) < 12

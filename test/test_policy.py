@@ -3,7 +3,7 @@
 import dataclasses
 
 from lewm_model import Policy
-from lewm_model.errors import BundleError, ConfigError, PlanningError, ShapeError
+from lewm_model.errors import BundleError, ConfigError, EngineFailure, PlanningError, ShapeError
 from lewm_model.types import Observation
 from nano import PLAN, tiny_bundle
 import numpy as np
@@ -118,8 +118,17 @@ def test_a_model_that_went_nan_gives_an_error_not_a_chunk():
     policy = Policy(bundle)
     policy.set_goal_image(frame(9))
     policy.observe(Observation(stamp_ns=0, rgb=frame(10)))
-    with pytest.raises(PlanningError, match='finite cost'):
+    with pytest.raises(EngineFailure, match='finite cost'):
         policy.plan(0)
+
+
+def test_latents_that_are_not_finite_are_an_engine_failure(policy, monkeypatch):
+    """Neither a frame nor a goal."""
+    monkeypatch.setattr(policy._engine, 'encode', lambda rgb: torch.full((16,), float('nan')))
+    with pytest.raises(EngineFailure, match='latent of a frame is not finite'):
+        policy.observe(Observation(stamp_ns=DT_NS, rgb=frame(10)))
+    with pytest.raises(EngineFailure, match='is not finite'):
+        policy.set_goal_image(frame(9))
 
 
 def test_longer_history_uses_executed_actions():
@@ -147,3 +156,78 @@ def test_an_unknown_backend_is_an_error():
     """The message lists the known ones."""
     with pytest.raises(ConfigError, match="backend must be one of torch.*got 'tpu'"):
         Policy(tiny_bundle(), backend='tpu')
+
+
+@pytest.mark.parametrize('error', [
+    RuntimeError('CUDA error: an illegal memory access'), MemoryError('out of memory'),
+    torch.cuda.OutOfMemoryError('CUDA out of memory')])
+def test_whatever_an_engine_raises_is_an_engine_failure(policy, monkeypatch, error):
+    """Out of memory, a CUDA error: one kind for the planner, and the cause is kept."""
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(policy._engine, 'rollout', fail)
+    with pytest.raises(EngineFailure, match='engine torch:fp32 on cpu.*emory') as caught:
+        policy.plan(0)
+    assert caught.value.__cause__ is error
+    monkeypatch.undo()
+    policy.plan(0)   # and the next plan works
+    monkeypatch.setattr(policy._engine, 'encode', fail)
+    with pytest.raises(EngineFailure):
+        policy.observe(Observation(stamp_ns=DT_NS, rgb=frame(1)))
+
+
+def test_costs_that_are_not_finite_are_an_engine_failure(policy, monkeypatch):
+    """Not a plan."""
+    monkeypatch.setattr(policy._engine, 'rollout',
+                        lambda context, blocks: torch.full((len(blocks), 3, 16), float('nan')))
+    with pytest.raises(EngineFailure, match='finite cost'):
+        policy.plan(0)
+
+
+def still_gripper():
+    """A bundle of positions around 0.8 whose second joint never moved in the data."""
+    bundle = tiny_bundle()
+    return dataclasses.replace(bundle, action_normalizer=dataclasses.replace(
+        bundle.action_normalizer, mean=np.array([0.8, 0.3], np.float32),
+        std=np.array([0.1, 1e-8], np.float32)))
+
+
+def test_a_joint_that_never_moved_stays_at_its_one_value(monkeypatch):
+    """It is imagined where the data had it, committed rows say where it is, then it is held."""
+    policy = Policy(still_gripper())
+    policy.set_goal_image(frame(200))
+    policy.observe(Observation(stamp_ns=0, rgb=frame(10)))
+    imagined = []
+    rollout = policy._engine.rollout
+    monkeypatch.setattr(policy._engine, 'rollout', lambda context, blocks: (
+        imagined.append(blocks.abs().max().item()), rollout(context, blocks))[1])
+    measured = np.array([0.9, 0.7], np.float32)
+    actions = policy.plan(0, committed=np.tile(measured, (4, 1))).actions
+    np.testing.assert_array_equal(actions[:4], np.tile(measured, (4, 1)))
+    np.testing.assert_allclose(actions[4:, 1], 0.3, atol=1e-6)
+    assert max(imagined) <= 10
+
+
+@pytest.mark.parametrize('warm', [False, True])
+def test_a_search_for_positions_begins_at_rest(warm):
+    """Not at the mean of the data: without spread to sample the robot stays where it is."""
+    bundle = still_gripper()
+    policy = Policy(bundle, dataclasses.replace(PLAN, sample_std=1e-9, iterations=1))
+    policy.set_goal_image(frame(200))
+    policy.observe(Observation(stamp_ns=0, rgb=frame(10)))
+    rest = np.array([1.1, 0.3], np.float32)
+    if warm:
+        policy.plan(0, rest=rest)
+        policy.observe(Observation(stamp_ns=5 * DT_NS, rgb=frame(10)))
+    actions = policy.plan(5 * DT_NS, rest=rest).actions
+    np.testing.assert_allclose(actions, np.tile(rest, (15, 1)), atol=1e-5)
+
+
+def test_the_time_budget_can_change_between_plans(policy):
+    """With next to no time the search ends after its first iteration."""
+    policy.plan(0)
+    assert policy.last_plan.iterations == PLAN.iterations > 1
+    policy.set_budget_ms(0.001)
+    policy.plan(0)
+    assert policy.last_plan.iterations == 1

@@ -62,3 +62,12 @@ def test_statistics_need_two_rows():
     """One row has no spread."""
     with pytest.raises(ShapeError, match='at least 2 finite rows, got 1'):
         ActionNormalizer.fit(np.array([[1.0], [np.nan]]))
+
+
+def test_a_joint_that_never_moved_is_zero_wherever_it_is():
+    """Held elsewhere than in the data it must not look millions of deviations away."""
+    rows = np.stack([np.linspace(-1, 1, 9), np.full(9, 0.3)], axis=1)
+    normalizer = ActionNormalizer.fit(rows)
+    assert normalizer.normalize(np.array([0.5, 0.7]))[1] == 0
+    assert normalizer.normalize(np.array([0.5, 0.3]))[1] == 0
+    np.testing.assert_allclose(normalizer.denormalize(np.array([0.0, 1.0]))[1], 0.3, atol=1e-6)

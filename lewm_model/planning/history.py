@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_SPARE_STEPS = 4        # kept beyond the oldest frame of a context
+_MOST_ACTIONS = 10_000  # a bound for actions that come without frames
+
 
 class History:
     """Remembers enough frames and executed actions to build a context of `length` frames.
@@ -27,9 +30,10 @@ class History:
         self._k = steps_per_block
         self._dt_ns = round(control_dt_s * 1e9)
         self._action_dim = action_dim
-        span = (length - 1) * steps_per_block + 1
-        self._latents: deque[tuple[int, Tensor]] = deque(maxlen=4 * span)
-        self._actions: deque[tuple[int, np.ndarray]] = deque(maxlen=4 * span)
+        # By time, not by count: a camera may be much faster than the control rate, or slower.
+        self._keep_ns = ((length - 1) * steps_per_block + _SPARE_STEPS) * self._dt_ns
+        self._latents: deque[tuple[int, Tensor]] = deque()
+        self._actions: deque[tuple[int, np.ndarray]] = deque(maxlen=_MOST_ACTIONS)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -51,6 +55,9 @@ class History:
             raise PlanningError(f'frame stamp {stamp_ns} ns is not newer than the last one, '
                                 f'{self._latents[-1][0]} ns; reset after a clock jump')
         self._latents.append((stamp_ns, latent))
+        for entries in (self._latents, self._actions):
+            while entries and entries[0][0] < stamp_ns - self._keep_ns:
+                entries.popleft()
 
     def executed(self, stamp_ns: int, action: np.ndarray) -> None:
         """Add a normalised action (A,) that was in force from `stamp_ns` on."""

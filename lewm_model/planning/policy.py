@@ -5,16 +5,22 @@ The same object drives the offline evaluation and the planner node.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import make_engine
-from lewm_model.errors import BundleError, PlanningError, ShapeError
+from lewm_model.errors import BundleError, EngineFailure, PlanningError, ShapeError
 from lewm_model.planning.history import History
 from lewm_model.planning.registry import make_solver
 from lewm_model.types import ActionChunk, Goal, Observation, Plan
 import numpy as np
 import torch
 from torch import Tensor
+
+_MOST_DEVIATIONS = 10.0   # normalised actions beyond it are far outside any data: cut off
 
 
 class Policy:
@@ -24,6 +30,9 @@ class Policy:
         bundle: The model and what belongs to it.
         plan_config: Planner settings; the bundle's recommendation when None.
         backend: Name of the engine, see `engines.registry`.
+
+    Attributes:
+        backend: What runs the model, in one line.
     """
 
     def __init__(self, bundle: Bundle, plan_config: PlanConfig | None = None, *,
@@ -38,6 +47,7 @@ class Policy:
         self.epoch = 0
         self.last_plan: Plan | None = None
         self._engine = make_engine(backend, bundle, config)
+        self.backend = self._engine.describe()   # asked once: a dead device cannot answer
         self._device = next(bundle.model.parameters()).device
         self._solver = make_solver(config, bundle, self._engine)
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
@@ -53,7 +63,7 @@ class Policy:
 
     def set_goal_image(self, rgb: np.ndarray, goal_id: str = '', source: str = 'image') -> Goal:
         """Go where the camera would see `rgb`, uint8 (H, W, 3); older chunks become invalid."""
-        goal = Goal(latent=self._engine.encode(rgb), goal_id=goal_id, source=source, image=rgb)
+        goal = Goal(latent=self._encode(rgb), goal_id=goal_id, source=source, image=rgb)
         self.set_goal(goal)
         return goal
 
@@ -68,11 +78,6 @@ class Policy:
         self.set_goal(None)
 
     @property
-    def backend(self) -> str:
-        """What runs the model, in one line."""
-        return self._engine.describe()
-
-    @property
     def goal(self) -> Goal | None:
         """The goal, if any."""
         return self._goal
@@ -82,12 +87,13 @@ class Policy:
 
         Raises:
             PlanningError: If its stamp is not newer than the last one's.
+            EngineFailure: If the engine raises, or the latent is not finite.
         """
-        self._history.observe(observation.stamp_ns, self._engine.encode(observation.rgb))
+        self._history.observe(observation.stamp_ns, self._encode(observation.rgb))
 
     def executed(self, stamp_ns: int, action: np.ndarray) -> None:
         """Tell what the robot really did from `stamp_ns` on: (A,) in robot units."""
-        self._history.executed(stamp_ns, self.bundle.action_normalizer.normalize(action))
+        self._history.executed(stamp_ns, self._model_units(action))
 
     @property
     def goal_distance(self) -> float | None:
@@ -97,21 +103,30 @@ class Policy:
             return None
         return (newest[1] - self._goal.latent).square().sum().item()
 
-    def plan(self, now_ns: int, committed: np.ndarray | None = None) -> ActionChunk:
+    def set_budget_ms(self, budget_ms: float | None) -> None:
+        """Change the time budget of a search [ms]; None: no limit. The solver begins anew."""
+        if budget_ms != self.config.budget_ms:
+            self.config = replace(self.config, budget_ms=budget_ms)
+            self._solver = make_solver(self.config, self.bundle, self._engine)
+
+    def plan(self, now_ns: int, committed: np.ndarray | None = None,
+             rest: np.ndarray | None = None) -> ActionChunk:
         """Find the actions to take from the newest frame on.
 
         Args:
             now_ns: Present time on the stamps' clock; bounds how old the frame may be.
             committed: Actions already scheduled from the newest frame's stamp on, (d, A) robot
                 units. They are imagined, not optimised: the plan is for when it arrives.
+            rest: The action that stands still, (A,) robot units, where that is not the mean of
+                the data: a search that has no other start begins there.
 
         Returns:
             All T*K rows, starting at the newest frame's stamp, within the robot's limits. The
             first `committed` rows repeat what was given.
 
         Raises:
-            PlanningError: If there is no goal or no frame, the frame is from the future, or no
-                finite plan was found.
+            PlanningError: If there is no goal or no frame, or the frame is from the future.
+            EngineFailure: If the engine raises, or no finite plan was found.
             ShapeError: If `committed` does not fit the horizon.
         """
         if self._goal is None:
@@ -121,15 +136,18 @@ class Policy:
         if stamp_ns > now_ns + round(self.bundle.control_dt_s * 1e9):
             raise PlanningError(f'the newest frame is {(stamp_ns - now_ns) / 1e9:.3f} s in the '
                                 f'future; do camera and planner use the same clock?')
-        plan = self._solver.solve(context, self._goal, initial_mean=self._warm_start(stamp_ns),
-                                  committed=self._committed_rows(committed))
-        if not plan.blocks.isfinite().all():
-            raise PlanningError('the plan is not finite')
+        initial, rows = self._warm_start(stamp_ns, rest), self._committed_rows(committed)
+        with self._failures():
+            plan = self._solver.solve(context, self._goal, initial_mean=initial, committed=rows)
+            if not plan.blocks.isfinite().all():
+                raise PlanningError('the plan is not finite')
         self.last_plan, self._plan_stamp_ns = plan, stamp_ns
         self._sequence += 1
         rows = plan.blocks.reshape(-1, self._action_dim).cpu().numpy()    # (T*K, A)
         actions = np.clip(self.bundle.action_normalizer.denormalize(rows),
                           self.bundle.action_min, self.bundle.action_max)
+        if committed is not None:
+            actions[:len(committed)] = committed   # as given, not as the model sees them
         return ActionChunk(stamp_ns=stamp_ns, dt_s=self.bundle.control_dt_s, actions=actions,
                            epoch=self.epoch, sequence=self._sequence,
                            observation_stamp_ns=stamp_ns)
@@ -146,17 +164,50 @@ class Policy:
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self._device)
 
-    def _warm_start(self, stamp_ns: int) -> Tensor | None:
-        """Shift the last plan to the new start on the control grid; zeros fill the end."""
+    def _encode(self, rgb: np.ndarray) -> Tensor:
+        with self._failures():
+            latent = self._engine.encode(rgb)
+            if not latent.isfinite().all():
+                raise PlanningError('the latent of a frame is not finite')
+        return latent
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn whatever an engine raises (out of memory, a CUDA error) into EngineFailure."""
+        try:
+            yield
+        except ShapeError:
+            raise   # the caller's mistake
+        except PlanningError as error:
+            raise EngineFailure(f'engine {self.backend}: {error}') from error
+        except Exception as error:
+            raise EngineFailure(f'engine {self.backend}: {type(error).__name__}: {error}'
+                                ) from error
+
+    def _model_units(self, actions: np.ndarray) -> np.ndarray:
+        return np.clip(self.bundle.action_normalizer.normalize(actions),
+                       -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+
+    def _warm_start(self, stamp_ns: int, rest: np.ndarray | None) -> Tensor | None:
+        """Shift the last plan to the new start on the control grid.
+
+        The end is filled with the mean of the data, or with the last row if that is no rest.
+        """
         if self.last_plan is None or not self.config.warm_start:
-            return None
+            return None if rest is None else self._held(rest)
         elapsed = round((stamp_ns - self._plan_stamp_ns) / (self.bundle.control_dt_s * 1e9))
         rows = self.last_plan.blocks.reshape(-1, self._action_dim)
         if not 0 <= elapsed < len(rows):
-            return None
-        shifted = torch.zeros_like(rows)
+            return None if rest is None else self._held(rest)
+        shifted = (torch.zeros_like(rows) if rest is None
+                   else rows[-1:].expand_as(rows).clone())
         shifted[:len(rows) - elapsed] = rows[elapsed:]
         return shifted.reshape(self.last_plan.blocks.shape)
+
+    def _held(self, action: np.ndarray) -> Tensor:
+        """Return one action for all steps, (T, K*A) normalised."""
+        row = self._tensor(self._model_units(action))
+        return row.repeat(self.config.horizon, self.bundle.model_config.frameskip)
 
     def _committed_rows(self, committed: np.ndarray | None) -> Tensor | None:
         if committed is None or len(committed) == 0:
@@ -165,4 +216,4 @@ class Policy:
         if committed.ndim != 2 or committed.shape[1] != self._action_dim or len(committed) >= rows:
             raise ShapeError(f'committed actions must be (d < {rows}, {self._action_dim}), '
                              f'got {committed.shape}')
-        return self._tensor(self.bundle.action_normalizer.normalize(committed))
+        return self._tensor(self._model_units(committed))
