@@ -1,3 +1,5 @@
+import math
+
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.wire.reports import PlanState
 import pytest
@@ -40,3 +42,24 @@ def test_a_new_goal_starts_from_nothing(progress):
     progress.restart()
     assert progress.update(S, 0.05) is PlanState.PLANNING
     assert progress.update(S + S // 2, 5.0) is PlanState.PLANNING
+
+
+def test_one_distance_that_is_not_finite_does_not_hide_progress():
+    """A robot that halves its distance every second is not stalled by a NaN."""
+    progress = GoalProgress(tolerance=1e-9, dwell_s=0.1, stall_s=2.0)
+    states = [progress.update(k * 10 ** 9, math.nan if k == 0 else 2.0 ** -k) for k in range(12)]
+    assert set(states) == {PlanState.PLANNING}
+
+
+def test_only_distances_that_are_not_finite_are_a_stall():
+    """Not finite is neither met nor closer."""
+    progress = GoalProgress(tolerance=1.0, dwell_s=0.0, stall_s=2.0)
+    states = [progress.update(k * 10 ** 9, math.nan) for k in range(4)]
+    assert states == [PlanState.PLANNING] * 2 + [PlanState.STALLED] * 2
+
+
+def test_a_robot_that_does_not_move_does_not_stall():
+    """The time begins when it moves."""
+    progress = GoalProgress(tolerance=1.0, dwell_s=0.0, stall_s=2.0)
+    states = [progress.update(k * 10 ** 9, 5.0, moving=k >= 6) for k in range(9)]
+    assert states == [PlanState.PLANNING] * 7 + [PlanState.STALLED] * 2

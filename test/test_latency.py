@@ -24,3 +24,23 @@ def test_measurements_replace_the_first_belief():
         latency.add(2.0)
     assert latency.steps() == 10
     assert latency.quantile_s(0.5) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(('usual_s', 'replan_steps', 'limit_s'), [
+    (0.01, 5, 0.2),     # never sooner than this
+    (0.055, 5, 0.22),   # four times the usual
+    (0.1, 5, 0.25),     # no longer than a plan is followed before the next
+    (0.4, 5, 0.8),      # a slow planner gets twice its usual time
+    (0.2, 25, 0.8)])
+def test_an_answer_is_stuck_after_a_few_times_the_usual(usual_s, replan_steps, limit_s):
+    """At 20 Hz and a plan per block a hang is noticed within 0.25 s."""
+    latency = Latency(dt_s=0.05, max_steps=10, margin_s=0.0, first_s=usual_s)
+    assert latency.stuck_limit_s(replan_steps) == pytest.approx(limit_s)
+
+
+def test_another_engine_is_measured_anew():
+    """What the old one took says nothing."""
+    latency = Latency(dt_s=0.05, max_steps=10, margin_s=0.0, first_s=0.01)
+    latency.add(0.02)
+    latency.restart(0.3)
+    assert latency.quantile_s(0.95) == 0.3

@@ -1,80 +1,26 @@
 """The planner node as a process of its own, with a camera made by the test, over real DDS."""
 
-from pathlib import Path
-import time
-
 import pytest
 
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
+from engine_models import alive_bundle  # noqa: E402
 from lewm_model.images import resize_square  # noqa: E402
 from lewm_model.planning.policy import Policy  # noqa: E402
-from lewm_ros.msg import ActionChunk, Goal, PlanStatus  # noqa: E402
+from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
-from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402
+from lewm_ros.wire.goals import no_goal_to_msg, picture_goal_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
-from lewm_ros.wire.reports import PlanState  # noqa: E402
+from lewm_ros.wire.reasons import Code  # noqa: E402
+from lewm_ros.wire.reports import CommandState, PlanState  # noqa: E402
 from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
+from planner_rig import FOLLOWED, Rig, STEP_NS  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
-
-STEP_NS = 50_000_000
-
-
-class Rig:
-    """A graph with a planner, a camera at 20 Hz and what the planner says."""
-
-    def __init__(self, graph: Graph, folder: Path, *, activate: bool = True,
-                 **parameters) -> None:
-        self.graph = graph
-        self.log = folder / 'planner_node.log'
-        if 'bundle' not in parameters:
-            tiny_bundle().save(folder / 'tiny')
-            parameters['bundle'] = str(folder / 'tiny')
-        self.process = graph.spawn('lewm_ros.planner.planner_node', output=self.log,
-                                   parameters=parameters)
-        self._camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
-        self._goal = graph.node.create_publisher(Goal, 'goal', qos.LATCHED)
-        self.status = graph.collect(PlanStatus, 'plan_status', qos.RECORD)
-        self.chunks = graph.collect(ActionChunk, 'action_chunk', qos.RECORD)
-        self.stamps: list[int] = []
-        if activate:
-            graph.transition('planner_node', 'configure', 'activate')
-            graph.wait_for(lambda: self._camera.get_subscription_count(), 'the camera reader')
-
-    def send_goal(self, grey: int) -> str:
-        goal = picture_goal_to_msg(np.full((64, 64, 3), grey, np.uint8), stamp_ns=0)
-        self._goal.publish(goal)
-        return goal.goal_id
-
-    def film(self, seconds: float, *, age_s: float = 0.0) -> None:
-        """Publish frames in real time, stamped `age_s` before now."""
-        next_s = time.monotonic()
-        end_s = next_s + seconds
-        while next_s < end_s:
-            stamp_ns = self.graph.node.get_clock().now().nanoseconds - round(age_s * 1e9)
-            frame = np.full((64, 64, 3), len(self.stamps) % 256, np.uint8)
-            self._camera.publish(rgb_to_image(frame, stamp_ns))
-            self.stamps.append(stamp_ns)
-            next_s += 0.05
-            self.graph.spin(max(next_s - time.monotonic(), 0.001))
-
-    def film_until(self, condition, what: str, timeout_s: float = 15.0, *,
-                   age_s: float = 0.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, f'waited in vain for {what}'
-            self.film(0.1, age_s=age_s)
-
-    @property
-    def last(self) -> PlanStatus:
-        return self.status[-1][1]
 
 
 @pytest.fixture
@@ -87,15 +33,13 @@ def graph():
     ({'bundle': '/nowhere/at/all'}, 'nowhere'),
     ({'robot': 'no_such_robot'}, 'no_such_robot'),
     ({'backend': 'abacus'}, 'abacus'),
+    ({'device': 'gpu'}, 'device must be cpu, cuda'),
 ])
 def test_what_is_missing_fails_configure_with_the_reason(graph, tmp_path, parameters, words):
     """The transition is refused, the log says why, and the node can be asked again."""
     rig = Rig(graph, tmp_path, activate=False, **parameters)
-    answer = graph.call(ChangeState, '/planner_node/change_state', ChangeState.Request(
-        transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
-    assert not answer.success
-    state = graph.call(GetState, '/planner_node/get_state', GetState.Request())
-    assert state.current_state.label == 'unconfigured'
+    assert not rig.change(Transition.TRANSITION_CONFIGURE)
+    assert rig.lifecycle_state() == 'unconfigured'
     graph.wait_for(lambda: 'cannot configure' in rig.log.read_text(), 'the log')
     assert words in rig.log.read_text()
 
@@ -184,11 +128,11 @@ def test_large_frames_and_goals_are_squared_as_ingest_squares_them(graph, tmp_pa
     expected = distance(resize_square(frame, 64), resize_square(goal, 64))
     assert abs(distance(frame, goal) - expected) > 1e-2 * expected  # the test can fail
     rig = Rig(graph, tmp_path)
-    rig._goal.publish(picture_goal_to_msg(goal, stamp_ns=0))
+    rig.goal_pub.publish(picture_goal_to_msg(goal, stamp_ns=0))
 
     def judged():
         stamp_ns = graph.node.get_clock().now().nanoseconds
-        rig._camera.publish(rgb_to_image(frame, stamp_ns))
+        rig.camera.publish(rgb_to_image(frame, stamp_ns))
         graph.spin(0.05)
         return rig.status and np.isfinite(rig.last.goal_distance)
 
@@ -201,7 +145,7 @@ def test_a_goal_that_is_not_what_was_hashed_is_refused(graph, tmp_path):
     rig = Rig(graph, tmp_path)
     goal = picture_goal_to_msg(np.zeros((64, 64, 3), np.uint8), stamp_ns=0, goal_id='bad')
     goal.sha256[0] ^= 1
-    rig._goal.publish(goal)
+    rig.goal_pub.publish(goal)
     rig.film_until(lambda: rig.status and rig.last.state == PlanState.FAULT, 'FAULT')
     assert 'bad' in rig.last.reason.text
     assert rig.chunks == []
@@ -218,19 +162,137 @@ def test_a_dry_run_reports_plans_and_moves_nothing(graph, tmp_path):
     assert rig.chunks == []
 
 
-def test_deactivated_it_is_silent_and_a_signal_ends_it(graph, tmp_path):
-    """No heartbeat means the command node stops; activating again takes up the latched goal."""
+def test_deactivated_it_withdraws_its_plans_and_falls_silent(graph, tmp_path):
+    """The last status is IDLE with a raised epoch; activating again opens another session."""
     rig = Rig(graph, tmp_path)
     rig.send_goal(10)
     rig.film_until(lambda: rig.chunks, 'a chunk')
-    session = rig.chunks[-1][1].session
+    chunk = rig.chunks[-1][1]
+    assert chunk.session == rig.last.session != 0
     graph.transition('planner_node', 'deactivate')
-    graph.spin(0.1)
+    graph.wait_for(lambda: rig.last.state == PlanState.IDLE, 'the last status')
+    assert rig.last.reason.code == Code.INACTIVE
+    assert rig.last.session == chunk.session
+    assert rig.last.epoch > chunk.epoch
     heard = len(rig.status)
     rig.film(0.5)
     assert len(rig.status) == heard
     graph.transition('planner_node', 'activate')
-    rig.film_until(lambda: rig.chunks[-1][1].session != session, 'a chunk of a new session')
+    rig.film_planning()   # the goal is latched
+    assert rig.last.session not in (0, chunk.session)
+    assert rig.chunks[-1][1].session == rig.last.session
     graph.transition('planner_node', 'deactivate', 'cleanup', 'configure', 'activate')
-    rig.film_until(lambda: rig.last.state == PlanState.PLANNING, 'planning again')
+    rig.film_until(lambda: rig.last.state in FOLLOWED, 'planning again')
     assert graph.interrupt(rig.process) == 0
+    assert rig.last.state == PlanState.IDLE   # also a process that ends withdraws its plans
+
+
+def test_a_cleared_goal_withdraws_the_plan(graph, tmp_path):
+    """NONE is no goal: another epoch, and no chunks until there is a picture again."""
+    rig = Rig(graph, tmp_path)
+    rig.send_goal(10, tolerance=0.5)
+    rig.film_planning()
+    assert rig.last.goal_tolerance == 0.5
+    epoch = rig.last.epoch
+    rig.goal_pub.publish(no_goal_to_msg(0))
+    rig.film_until(lambda: rig.last.state == PlanState.NO_GOAL, 'NO_GOAL')
+    assert rig.last.epoch > epoch
+    count = len(rig.chunks)
+    rig.film(0.5)
+    assert len(rig.chunks) == count
+    rig.send_goal(90)
+    rig.film_planning()
+
+
+def test_a_probe_goal_is_refused_with_what_is_missing(graph, tmp_path):
+    """FAULT with the quantities by name."""
+    rig = Rig(graph, tmp_path)
+    goal = Goal(kind=Goal.PROBE, goal_id='upright', names=['block.angle'], values=[0.1])
+    rig.goal_pub.publish(goal)
+    rig.film_until(lambda: rig.status and rig.last.state == PlanState.FAULT, 'FAULT')
+    assert rig.last.reason.code == Code.GOAL_REFUSED
+    assert 'block.angle' in rig.last.reason.text
+    assert 'probes' in rig.last.reason.text
+
+
+def test_messages_that_cannot_be_end_nothing(graph, tmp_path):
+    """Negative, zero and future stamps, wrong sizes, a goal of no kind: reasons only."""
+    rig = Rig(graph, tmp_path)
+    rig.send_goal(10)
+    rig.film_planning()
+    frame = rgb_to_image(np.zeros((64, 64, 3), np.uint8), 0)
+
+    def send(code: Code, stamp_ns: int) -> None:
+        heard = len(rig.status)
+        frame.header = header(stamp_ns)
+
+        def said():   # with the heartbeat of a later frame
+            rig.camera.publish(frame)
+            graph.spin(0.1)
+            return any(item.reason.code == code for _, item in rig.status[heard:])
+
+        graph.wait_for(said, f'a status with {code.name}')
+
+    send(Code.FRAME_FUTURE, rig.now_ns() + 3600 * 10 ** 9)
+    send(Code.FRAME_STALE, 0)
+    frame.height = 1000
+    send(Code.FRAME_UNREADABLE, rig.now_ns())
+    frame.header.stamp.sec = -5
+    rig.camera.publish(frame)
+    rig.goal_pub.publish(Goal(kind=9, source=9))
+    rig.film_until(lambda: rig.last.reason.code == Code.GOAL_REFUSED, 'a refused goal')
+    rig.send_goal(20)
+    rig.film_planning()
+    assert rig.lifecycle_state() == 'active'
+    graph.wait_for(lambda: any(item.status[0].level == b'\x02' and 'sec >= 0' in
+                               item.status[0].message for _, item in rig.diagnostics),
+                   'diagnostics with the reason')
+
+
+def test_a_planner_knows_when_its_plans_are_not_followed(graph, tmp_path):
+    """The status says so, and enabling brings a plan at once."""
+    rig = Rig(graph, tmp_path, replan_steps=1000, horizon=6)
+    rig.send_goal(10)
+    rig.film_planning()
+    rig.controller(CommandState.DISABLED)
+    rig.film_until(lambda: rig.last.reason.code == Code.NOT_ENABLED, 'NOT_ENABLED')
+    assert rig.last.state in FOLLOWED
+    count = len(rig.chunks)
+    rig.controller(CommandState.IDLE)
+    rig.film(0.15)
+    graph.wait_for(lambda: len(rig.chunks) > count, 'a plan after enabling')
+
+
+def test_parameters_are_read_at_configure_and_the_safe_ones_change_while_active(graph, tmp_path):
+    """Another bundle without another process; refusals say what to do first."""
+    rig = Rig(graph, tmp_path)
+    rig.send_goal(10)
+    rig.film_planning()
+    assert 'bundle cannot change while the node is active' in rig.set_parameters(bundle='other')
+    assert 'obs_max_age_s out of range' in rig.set_parameters(goal_dwell_s=1.0, obs_max_age_s=99.0)
+    assert rig.set_parameters(goal_tolerance=1e5, goal_dwell_s=0.0) == ''
+    rig.film_until(lambda: rig.last.state == PlanState.REACHED, 'REACHED')
+    assert rig.last.goal_tolerance == 1e5
+    assert rig.set_parameters(dry_run=True) == ''
+    rig.film(0.2)
+    count = len(rig.chunks)
+    rig.film(0.6)
+    assert len(rig.chunks) == count
+    assert 'cannot be cleared while the node is active' in rig.set_parameters(dry_run=False)
+    graph.transition('planner_node', 'deactivate')
+    assert rig.set_parameters(dry_run=False) == ''
+    graph.transition('planner_node', 'cleanup')
+    other = alive_bundle()
+    other.save(tmp_path / 'other')
+    assert rig.set_parameters(bundle=str(tmp_path / 'other')) == ''
+    graph.transition('planner_node', 'configure', 'activate')
+    rig.film_planning()
+    assert rig.chunks[-1][1].model_id == other.model_id
+
+
+def test_a_misspelled_parameter_ends_the_process_with_the_nearest_name(graph, tmp_path):
+    """Instead of the default without a word."""
+    rig = Rig(graph, tmp_path, activate=False, goal_tolerence=1.0)
+    assert graph.wait_for_exit(rig.process, timeout_s=60.0) == 1
+    assert "has no parameter 'goal_tolerence'; did you mean goal_tolerance?" in (
+        rig.log.read_text())

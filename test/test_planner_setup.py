@@ -1,28 +1,118 @@
 from dataclasses import replace
 
+from lewm_model import resources
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.robot import RobotDescription
-from lewm_ros.planner.setup import check_fit, plan_config, PlannerParameters, prepare
+from lewm_model.types import Observation
+from lewm_ros.planner.fit import fit_bundle
+from lewm_ros.planner.parameters import check_change, PlannerParameters
+from lewm_ros.planner.setup import fallback, loop_settings, plan_config, prepare
 from nano import PLAN, tiny_bundle
 import numpy as np
 import pytest
 
+ARM = RobotDescription.from_yaml('sim_reacher')   # commands in [-2, 2], 20 Hz
+
+
+def fitted(robot=ARM, support=None, **changes):
+    """Return limits and notes of a bundle on a robot."""
+    if support is not None:
+        changes['provenance'] = {'action_support': {'low': [-support] * 2, 'high': [support] * 2}}
+    bundle, notes = fit_bundle(tiny_bundle(**changes), robot)
+    return bundle.action_min.tolist(), bundle.action_max.tolist(), notes
+
 
 def test_a_bundle_fits_the_robot_it_was_made_for():
-    """The shipped robot and a bundle with its facts are accepted."""
-    check_fit(tiny_bundle(), RobotDescription.from_yaml('sim_reacher'))
+    """The shipped robot and a bundle with its facts are taken without a word."""
+    assert fitted() == ([-2, -2], [2, 2], [])
 
 
 @pytest.mark.parametrize(('change', 'words'), [
     ({'action_names': ('wrist', 'shoulder')}, 'action names'),
     ({'control_dt_s': 0.1}, 'control_dt_s'),
-    ({'action_max': np.array([2, 3], np.float32)}, 'largest actions'),
-    ({'action_min': np.array([-1, -2], np.float32)}, 'smallest actions'),
+    ({'action_min': np.array([3, -2], np.float32), 'action_max': np.array([4, 2], np.float32)},
+     r'commands of shoulder in \[3.0, 4.0\]'),
 ])
 def test_a_bundle_made_for_another_robot_is_refused(change, words):
-    """Order, rate and limits must agree, and the message names what does not."""
+    """Order and rate must agree, limits must overlap; the message names what does not."""
     with pytest.raises(BundleError, match=f'{words}.*sim_reacher'):
-        check_fit(tiny_bundle(**change), RobotDescription.from_yaml('sim_reacher'))
+        fitted(**change)
+
+
+def test_lower_limits_than_those_of_training_are_kept():
+    """The plan stays within them, and people are told."""
+    slow = replace(ARM, min_command=[-1, -2], max_command=[1, 2])
+    low, high, notes = fitted(slow)
+    assert (low, high) == ([-1, -2], [1, 2])
+    assert notes == ['shoulder: trained with commands in [-2, 2], this robot allows [-1, 1], '
+                     'planned is within [-1, 1]']
+
+
+@pytest.mark.parametrize(('support', 'limit'), [(None, 2), (2.5, 2.5), (9.0, 3)])
+def test_higher_limits_count_as_far_as_the_data_goes(support, limit):
+    """Beyond it the model only guesses; without statistics the limits of training stand."""
+    fast = replace(ARM, min_command=[-3, -3], max_command=[3, 3])
+    low, high, notes = fitted(fast, support)
+    assert (low, high) == ([-limit] * 2, [limit] * 2)
+    assert len(notes) == 2
+    assert ('beyond that there was no data' in notes[0]) == (limit < 3)
+
+
+def test_a_rate_that_differs_by_rounding_is_that_of_the_robot():
+    """0.0333 in a file and a thirtieth of a second in the data are one rate."""
+    robot = replace(ARM, control_dt_s=0.0333)
+    bundle, notes = fit_bundle(tiny_bundle(control_dt_s=1 / 30), robot)
+    assert bundle.control_dt_s == 0.0333
+    assert notes == []
+
+
+def test_plans_stay_within_lower_limits(tmp_path):
+    """What is planned for a robot that may move less is less."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    text = resources.find_named('config/robots', 'sim_reacher', '.yaml').read_text()
+    slow = tmp_path / 'slow.yaml'
+    slow.write_text(text.replace('[-2.0, -2.0]', '[-0.05, -0.05]').replace(
+        '[2.0, 2.0]', '[0.05, 0.05]'))
+    frame = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    largest = {}
+    for robot in ('sim_reacher', str(slow)):
+        policy = prepare(PlannerParameters(bundle=str(tmp_path / 'tiny'), robot=robot)).policy
+        policy.set_goal_image(frame)
+        policy.observe(Observation(stamp_ns=1, rgb=frame))
+        largest[robot] = np.abs(policy.plan(1).actions).max()
+    assert largest['sim_reacher'] > 0.05 >= largest[str(slow)] > 0
+
+
+def test_the_fall_back_is_eager_torch_on_the_cpu_and_no_fall_back_for_itself(tmp_path):
+    """It reads the bundle again and is warm."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    settings = PlannerParameters(bundle=str(tmp_path / 'tiny'))
+    policy, latency_s = fallback(settings, prepare(settings).policy)()
+    assert policy.backend.startswith('torch:fp32 on cpu')
+    assert latency_s > 0
+    assert fallback(settings, policy) is None
+    assert fallback(replace(settings, fallback=False), prepare(settings).policy) is None
+
+
+def test_zero_parameters_are_what_the_bundle_recommends(tmp_path):
+    """Of the loop, too."""
+    tiny_bundle(plan_config=replace(PLAN, budget_ms=9.0)).save(tmp_path / 'tiny')
+    settings = PlannerParameters(bundle=str(tmp_path / 'tiny'), budget_ms=4.0)
+    prepared = prepare(settings)
+    given = loop_settings(settings, prepared)
+    assert (given.goal_tolerance, given.replan_steps, given.budget_ms) == (
+        1.0, PLAN.receding_horizon * 5, 4.0)
+    assert loop_settings(replace(settings, budget_ms=0.0), prepared).budget_ms == 9.0
+    assert loop_settings(replace(settings, goal_tolerance=3.0), prepared).goal_tolerance == 3.0
+
+
+def test_a_dry_run_can_only_begin_while_active():
+    """Its end would move the robot."""
+    wet, dry = PlannerParameters(), PlannerParameters(dry_run=True)
+    check_change(wet, dry, active=True)
+    check_change(dry, wet, active=False)
+    with pytest.raises(ConfigError, match='dry_run cannot be cleared while the node is active'):
+        check_change(dry, wet, active=True)
 
 
 def test_parameters_override_the_bundle_and_zero_does_not():
@@ -39,7 +129,6 @@ def test_a_prepared_policy_is_warm_and_has_no_memory_of_the_warm_up(tmp_path):
     assert prepared.first_latency_s > 0
     assert prepared.policy.goal is None
     assert prepared.policy.goal_distance is None
-    assert prepared.replan_steps == PLAN.receding_horizon * 5
     assert prepared.max_committed_steps == 10
     assert prepared.robot.robot == 'sim_reacher'
 

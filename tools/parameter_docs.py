@@ -12,7 +12,7 @@ from lewm_ros.command.parameters import CommandParameters
 from lewm_ros.goals.goal_node import GoalParameters
 from lewm_ros.guard.guard_node import GuardParameters
 from lewm_ros.node.parameters import markdown_table
-from lewm_ros.planner.setup import PlannerParameters
+from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.recording.parameters import RecorderParameters
 from lewm_ros.simulation.sim_node import SimParameters
 from lewm_ros.sources.explore_node import ExploreParameters

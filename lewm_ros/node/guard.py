@@ -54,11 +54,16 @@ class Guard:
         expected = isinstance(error, LewmError)
         self._fault = f'{source}: {error if expected else f"{type(error).__name__}: {error}"}'
         self._fault_s = self._now_s()
-        if self._fault_s - self._logged_s.get(source, -_LOG_EVERY_S) >= _LOG_EVERY_S:
-            self._logged_s[source] = self._fault_s
-            self._logger.error(self._fault if expected else
-                               f'{self._fault}\n{"".join(traceback.format_exception(error))}')
+        self.say(source, self._fault if expected else
+                 f'{self._fault}\n{"".join(traceback.format_exception(error))}', 'error')
         return self._fault
+
+    def say(self, key: str, text: str, level: str = 'warning') -> None:
+        """Log a text that may come again and again, once a second for each key."""
+        now_s = self._now_s()
+        if now_s - self._logged_s.get(key, -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged_s[key] = now_s
+            getattr(self._logger, level)(text)
 
     def _caught(self, source: str, error: Exception) -> str:
         reason = self.note(source, error)

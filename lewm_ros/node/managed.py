@@ -75,8 +75,13 @@ class ManagedNode(LifecycleNode):
         """Stop listening and acting, in any state; the last thing that a process does."""
         self._attempt(self._deactivate, 'shut down')
 
-    def leave(self, reason: str) -> None:
-        """Go to unconfigured by itself, from any thread, as soon as the executor is free."""
+    def leave(self, reason: str, still: Callable[[], bool] = lambda: True) -> None:
+        """Go to unconfigured by itself, from any thread, as soon as the executor is free.
+
+        Args:
+            reason: For the log.
+            still: Whether the reason still holds; asked when the executor is free.
+        """
         if self._leaving:
             return
         self._leaving = True
@@ -84,6 +89,8 @@ class ManagedNode(LifecycleNode):
 
         def go_down() -> None:
             self._leaving = False
+            if not still():
+                return
             if self.state_label == 'active':
                 self.trigger_deactivate()
             if self.state_label == 'inactive':

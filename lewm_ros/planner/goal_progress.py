@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lewm_ros.wire.reports import PlanState
 
 _WORTH_NOTING = 0.95  # a new best distance must be this share of the old one to be progress
@@ -11,33 +13,56 @@ class GoalProgress:
     """Turns distances to the goal into PLANNING, REACHED or STALLED.
 
     Args:
-        tolerance: Squared latent distance below which the goal counts as met.
+        tolerance: Squared latent distance below which a goal without its own counts as met.
         dwell_s: It must stay met this long to be reached [s].
         stall_s: No new best distance for this long is a stall [s]; 0 never stalls.
     """
 
     def __init__(self, *, tolerance: float, dwell_s: float, stall_s: float) -> None:
+        self._of_goal = 0.0
+        self.configure(tolerance=tolerance, dwell_s=dwell_s, stall_s=stall_s)
+        self.restart()
+
+    def configure(self, *, tolerance: float, dwell_s: float, stall_s: float) -> None:
+        """Change the settings; the present goal is judged by them from now on."""
         self._given = tolerance
         self._dwell_ns = round(dwell_s * 1e9)
         self._stall_ns = round(stall_s * 1e9)
+
+    @property
+    def tolerance(self) -> float:
+        """Of the present goal: its own, or the one given."""
+        return self._of_goal or self._given
+
+    def new_goal(self, tolerance: float = 0.0) -> None:
+        """Judge another goal, by its own tolerance (0: the one given)."""
+        self._of_goal = tolerance
         self.restart()
 
-    def restart(self, tolerance: float = 0.0) -> None:
-        """Forget everything, as for a new goal with its own tolerance (0: the one given)."""
-        self.tolerance = tolerance or self._given
+    def restart(self) -> None:
+        """Forget what was seen, but not the goal."""
         self._met_since_ns: int | None = None
         self._best = float('inf')
         self._best_ns: int | None = None
 
-    def update(self, stamp_ns: int, distance: float) -> PlanState:
-        """Judge the newest frame; a distance that is not finite is never progress."""
+    def update(self, stamp_ns: int, distance: float, *, moving: bool = True) -> PlanState:
+        """Judge the newest frame.
+
+        Args:
+            stamp_ns: Its capture time.
+            distance: Squared latent distance to the goal; not finite is neither met nor closer.
+            moving: Whether the robot follows plans; one that does not cannot stall.
+        """
         met = distance < self.tolerance
         if not met:
             self._met_since_ns = None
         elif self._met_since_ns is None:
             self._met_since_ns = stamp_ns
-        if self._best_ns is None or met or distance < _WORTH_NOTING * self._best:
-            self._best, self._best_ns = min(distance, self._best), stamp_ns
+        closer = math.isfinite(distance) and distance < _WORTH_NOTING * self._best
+        if closer or met:
+            self._best = min(distance, self._best)
+        if closer or met or not moving or self._best_ns is None:
+            self._best_ns = stamp_ns
         if self._met_since_ns is not None and stamp_ns - self._met_since_ns >= self._dwell_ns:
             return PlanState.REACHED
         if self._stall_ns and stamp_ns - self._best_ns >= self._stall_ns:

@@ -1,4 +1,4 @@
-"""How long answers take, and how many control steps to reserve for the next one."""
+"""How long answers take, how many control steps to reserve, and when one takes too long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import math
 import numpy as np
 
 _WINDOW = 40  # answers; at one per block (0.25 s) the last ten seconds
+# An answer is stuck after so many times the usual, but not sooner than this [s]
+_STUCK_TIMES = 4.0
+_STUCK_LEAST_S = 0.2
 
 
 class Latency:
@@ -21,15 +24,20 @@ class Latency:
     """
 
     def __init__(self, *, dt_s: float, max_steps: int, margin_s: float, first_s: float) -> None:
+        self.margin_s = margin_s
         self._dt_s = dt_s
         self._max_steps = max_steps
-        self._margin_s = margin_s
         self._first_s = first_s
         self._seconds: deque[float] = deque(maxlen=_WINDOW)
 
     def add(self, seconds: float) -> None:
         """Note one measured latency [s]."""
         self._seconds.append(seconds)
+
+    def restart(self, first_s: float) -> None:
+        """Forget what was measured, as with another engine; believe `first_s` for now [s]."""
+        self._first_s = first_s
+        self._seconds.clear()
 
     def quantile_s(self, q: float) -> float:
         """Return the running quantile [s], `q` in [0, 1]."""
@@ -38,6 +46,17 @@ class Latency:
 
     def steps(self) -> int:
         """Return d, the control steps that will have started when the next answer arrives."""
-        seconds = self.quantile_s(0.95) + self._margin_s
+        seconds = self.quantile_s(0.95) + self.margin_s
         # 1e-9: a latency of exactly two steps must not become three by rounding
         return min(max(math.ceil(seconds / self._dt_s - 1e-9), 1), self._max_steps)
+
+    def stuck_limit_s(self, replan_steps: int) -> float:
+        """Return after how long an answer is stuck [s].
+
+        A few times the usual latency, but no longer than a plan is followed before the next: a
+        thread that hangs must stop the robot soon. A planner slower than that gets twice its
+        usual time.
+        """
+        usual_s = self.quantile_s(0.95)
+        return max(_STUCK_LEAST_S, 2 * usual_s,
+                   min(_STUCK_TIMES * usual_s, replan_steps * self._dt_s))

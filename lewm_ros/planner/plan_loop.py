@@ -1,8 +1,8 @@
 """The planner's decisions, one camera frame at a time. No rclpy, no threads; time comes in.
 
-It decides which frames to use, when to plan, which actions are already committed, and when
-earlier plans must no longer be followed. The last is said by the epoch: the command node drops
-every chunk of an older epoch as soon as a report carries a newer one.
+It decides which frames to use, when to plan, and when earlier plans must no longer be followed:
+then the epoch of its session rises, and the command node drops what is older. Which rows are
+committed is up to `schedule`, what standing still is up to `robot_side`.
 """
 
 from __future__ import annotations
@@ -11,219 +11,310 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 import time
 
-from lewm_model.errors import LewmError, PlanningError
+from lewm_model.errors import EngineFailure, LewmError
 from lewm_model.planning.policy import Policy
-from lewm_model.types import ActionChunk, Observation
+from lewm_model.types import Observation
+from lewm_ros.planner.failures import Failures, Next
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.planner.latency import Latency
+from lewm_ros.planner.robot_side import RobotSide
+from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule, StaleFrame
+from lewm_ros.planner.session import Session
 from lewm_ros.wire.reasons import Code, Reason, reason_of, ReasonedError
-from lewm_ros.wire.reports import PlanReport, PlanState
+from lewm_ros.wire.reports import GoalRequest, PlanReport, PlanState
 import numpy as np
 
 _NAN = float('nan')
+_FINE = Reason()
 _NO_GOAL = Reason(Code.NO_GOAL, 'no goal; send one with goal_node')
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What the loop must know besides the policy."""
+    """What the loop needs to know of the node's parameters; may change between frames."""
 
-    replan_steps: int          # control steps from one plan's frame to the next one's
-    obs_max_age_s: float       # older frames are not planned on
-    obs_max_future_s: float    # nor are frames stamped further ahead
-    dry_run: bool = False      # plan and report, publish no chunk
-    backend: str = 'torch'
-
-
-# chunk, committed steps, time spent encoding and solving [s]
-Publish = Callable[[ActionChunk, int, float], None]
+    replan_steps: int        # control steps between two plans
+    goal_tolerance: float    # squared latent distance
+    budget_ms: float | None = None   # of a search; None: no limit
+    goal_dwell_s: float = 0.25
+    stall_s: float = 5.0
+    obs_max_age_s: float = 0.25
+    obs_max_future_s: float = 0.05
+    latency_margin_s: float = 0.02
+    engine_retries: int = 3
+    frozen_stops: bool = False
+    dry_run: bool = False
 
 
 class PlanLoop:
-    """Feeds a policy and publishes its chunks; used by one thread, `report` is read by any.
+    """Feeds frames to a policy and publishes its chunks.
 
     Args:
-        policy: Made for this robot and warmed up.
+        policy: Warmed up; this loop is its only user.
         settings: See `LoopSettings`.
+        session: Sends the chunks.
+        robot: What is known of the robot.
         latency: Its first belief is the measured warm-up.
-        progress: Judges the distance to the goal.
-        session: Random; chunks and reports carry it, and epochs count from 0 within it.
-        publish: Sends a chunk on its way.
         now_ns: The node clock.
+        fall_back: Makes another policy and its latency [s] when the engine keeps failing; None:
+            there is no other.
+        steady_s: The clock of `robot`.
 
     Attributes:
-        report: State after the newest frame; replaced as a whole, never changed.
+        report: How things are; one value that is replaced as a whole, so any thread may read it.
+        broken: Why planning ended for good; false while it goes on.
+        recovering: Whether another engine is being prepared, which takes long.
+        recovered_s: When that ended.
     """
 
-    def __init__(self, policy: Policy, settings: LoopSettings, *, latency: Latency,
-                 progress: GoalProgress, session: int, publish: Publish,
-                 now_ns: Callable[[], int]) -> None:
+    def __init__(self, policy: Policy, settings: LoopSettings, *, session: Session,
+                 robot: RobotSide, latency: Latency, now_ns: Callable[[], int],
+                 fall_back: Callable[[], tuple[Policy, float]] | None = None,
+                 steady_s: Callable[[], float] = time.monotonic) -> None:
         self.latency = latency
-        self._policy = policy
+        self.policy = policy
+        self.broken = Reason()
+        self.recovering = False
+        self.recovered_s = -float('inf')
         self._settings = settings
-        self._progress = progress
-        self._publish = publish
-        self._now_ns = now_ns
-        self._dt_ns = round(policy.bundle.control_dt_s * 1e9)
         self._session = session
-        self._epoch = 0
-        self._chunk: ActionChunk | None = None   # the one the robot follows
+        self._robot = robot
+        self._now_ns, self._steady_s = now_ns, steady_s
+        self._fall_back = fall_back
+        self._order = FrameOrder()
+        self._schedule = Schedule(policy.bundle.control_dt_s)
+        self._progress = GoalProgress(tolerance=settings.goal_tolerance,
+                                      dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
+        self._failures = Failures(settings.engine_retries, can_fall_back=fall_back is not None)
+        self._wanted: GoalRequest | None = None   # not encoded yet
         self._goal_is_new = False
-        self._refusal = ''                       # why the goal that was asked for is not used
-        self._newest_ns = -1
-        self._not_before_ns = -1                 # frames up to this stamp show another scene
+        self._replan = False                      # the robot has just been enabled
+        self._refusal = Reason()                  # why the goal that was asked for is not used
         self.report = PlanReport(
-            stamp_ns=0, session=session, epoch=0, state=PlanState.NO_OBS, backend=settings.backend,
-            goal_tolerance=progress.tolerance, samples=policy.config.num_candidates,
+            stamp_ns=0, session=session.number, epoch=0, state=PlanState.NO_OBS,
+            backend=policy.backend, goal_tolerance=self._progress.tolerance,
+            samples=policy.config.num_candidates,
             reason=Reason(Code.NO_FRAME, 'no camera frame yet'))
 
-    def set_goal(self, rgb: np.ndarray, goal_id: str, source: str,
-                 tolerance: float = 0.0) -> None:
-        """Go where the camera would see `rgb`, within `tolerance` (0: as configured).
+    # From outside ----------------------------------------------------------------------------
+
+    def configure(self, settings: LoopSettings) -> None:
+        """Change the settings between two frames."""
+        stop = settings.dry_run and not self._settings.dry_run
+        self._settings = settings
+        self._failures.retries = settings.engine_retries
+        self.latency.margin_s = settings.latency_margin_s
+        self._progress.configure(tolerance=settings.goal_tolerance,
+                                 dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
+        self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
+        self.policy.set_budget_ms(settings.budget_ms)
+        if stop:
+            self._withdraw()
+
+    def set_goal(self, goal: GoalRequest) -> None:
+        """Go where the camera would see the picture of the goal, within its tolerance.
 
         The robot keeps following the present plan until the first one to the new goal is
         there; the epoch changes with that plan, so nothing stops in between.
         """
-        try:
-            self._policy.set_goal_image(rgb, goal_id, source)
-        except LewmError as error:
-            self.refuse_goal(f'goal {goal_id!r}: {error}')
-            return
-        self._refusal = ''
-        self._goal_is_new = True
-        self._progress.restart(tolerance)
+        self._wanted = goal
+        self._refusal = Reason()
+        self._progress.new_goal(goal.tolerance)
         self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
+        try:
+            self._encode_goal()
+        except EngineFailure as error:   # `_wanted` is tried again with the next frame
+            self._engine_failed(error)
 
     def clear_goal(self) -> None:
         """Go nowhere: the robot stops."""
-        self._policy.clear_goal()
-        self._refusal = ''
-        self._progress.restart()
+        self._drop_goal(Reason())
         self._fail(PlanState.NO_GOAL, _NO_GOAL)
 
-    def refuse_goal(self, reason: str) -> None:
+    def refuse_goal(self, text: str) -> None:
         """Stop, because the goal that was asked for is unusable."""
-        self._policy.clear_goal()
-        self._refusal = reason
-        self._fail(PlanState.FAULT, Reason(Code.GOAL_REFUSED, reason))
+        self._drop_goal(Reason(Code.GOAL_REFUSED, text))
+        self._fail(PlanState.FAULT, self._refusal)
 
-    def reset(self, reason: str, not_before_ns: int = -1) -> None:
+    def reset(self, text: str, not_before_ns: int = -1) -> None:
         """Forget the past, keep the goal; frames up to `not_before_ns` are ignored."""
-        goal = self._policy.goal
-        self._policy.reset()
-        self._policy.set_goal(goal)
-        self._progress.restart(self._progress.tolerance)
-        self._newest_ns, self._not_before_ns = -1, not_before_ns
-        self._fail(PlanState.NO_OBS, Reason(Code.RESET, reason))
+        goal = self.policy.goal
+        self.policy.reset()
+        self.policy.set_goal(goal)
+        self._progress.restart()
+        self._order.restart(not_before_ns)
+        self._fail(PlanState.NO_OBS, Reason(Code.RESET, text))
 
     def executed(self, stamp_ns: int, action: np.ndarray) -> None:
         """Tell what the robot was told from `stamp_ns` on, (A,) robot units."""
-        self._policy.executed(stamp_ns, action)
+        self.policy.executed(stamp_ns, action)
 
-    def step(self, observation: Observation) -> None:
-        """Look at a frame, and plan if it is time; failures end in `report`, never here."""
-        stamp_ns = observation.stamp_ns
-        if stamp_ns <= self._not_before_ns or stamp_ns == self._newest_ns:
-            return
-        if stamp_ns < self._newest_ns:
-            self.reset(f'camera time jumped back by {(self._newest_ns - stamp_ns) / 1e9:.3f} s')
-        self._newest_ns = stamp_ns
-        try:
-            self._check_age(stamp_ns)
-            started_s = time.perf_counter()
-            self._policy.observe(observation)
-            encoded_s = time.perf_counter() - started_s
-            if self._policy.goal is None:
-                if self._refusal:
-                    self._fail(PlanState.FAULT, Reason(Code.GOAL_REFUSED, self._refusal))
-                else:
-                    self._fail(PlanState.NO_GOAL, _NO_GOAL)
-                return
-            report = self._judge(stamp_ns, encoded_s)
-            if self._due(stamp_ns):
-                # The distance is news at once; the state waits for how planning ends.
-                self.report = replace(report, state=self.report.state, reason=self.report.reason)
-                report = self._plan(report, encoded_s)
-            self.report = report
-        except StaleFrame as error:
-            self._fail(PlanState.NO_OBS, error.reason)
-        except LewmError as error:
-            self._fail(PlanState.FAULT, reason_of(error, Code.PLANNER_FAILED))
+    def robot_enabled(self) -> None:
+        """Plan with the next frame: what was sent before is not followed."""
+        self._replan = True
 
     def fault(self, reason: Reason) -> None:
         """Withdraw all plans for a reason from outside, such as an unreadable picture."""
         self._fail(PlanState.FAULT, reason)
 
-    def _check_age(self, stamp_ns: int) -> None:
-        age_s = (self._now_ns() - stamp_ns) / 1e9
-        if age_s > self._settings.obs_max_age_s:
-            raise StaleFrame(
-                Code.FRAME_STALE, f'the camera frame is {age_s:.3f} s old, allowed are '
-                f'{self._settings.obs_max_age_s} s')
-        if age_s < -self._settings.obs_max_future_s:
-            raise StaleFrame(
-                Code.FRAME_FUTURE, f'the camera frame is stamped {-age_s:.3f} s in the future, '
-                f'allowed are {self._settings.obs_max_future_s} s; do the clocks agree?')
+    def step(self, observation: Observation, frozen: Reason = _FINE) -> None:
+        """Look at a frame, and plan if it is time; failures end in `report`, never here.
 
-    def _judge(self, stamp_ns: int, encoded_s: float) -> PlanReport:
-        distance = self._policy.goal_distance
+        Args:
+            observation: The frame.
+            frozen: Why the picture may not be a present one; false if it is.
+        """
+        stamp_ns = observation.stamp_ns
+        order = self._order.judge(stamp_ns)
+        if order is Order.LATE or self.broken:
+            return
+        if order is Order.JUMP:
+            back_s = (self._order.newest_ns - stamp_ns) / 1e9
+            self.reset(f'camera time jumped back by {back_s:.3f} s')
+        try:
+            self._look(observation, frozen)
+        except StaleFrame as error:
+            self._fail(PlanState.NO_OBS, error.reason)
+        except EngineFailure as error:
+            self._engine_failed(error)
+        except ReasonedError as error:
+            unseen = error.reason.code in (Code.NO_ROBOT_STATE, Code.FRAME_FROZEN)
+            self._fail(PlanState.NO_OBS if unseen else PlanState.FAULT, error.reason)
+        except LewmError as error:
+            self._fail(PlanState.FAULT, reason_of(error, Code.PLANNER_FAILED))
+
+    # One frame -------------------------------------------------------------------------------
+
+    def _look(self, observation: Observation, frozen: Reason) -> None:
+        stamp_ns, settings = observation.stamp_ns, self._settings
+        now_ns = self._now_ns()
+        if stamp_ns <= now_ns + round(settings.obs_max_future_s * 1e9):
+            self._order.take(stamp_ns)   # one from the future must not make the next ones late
+        check_age(stamp_ns, now_ns, max_age_s=settings.obs_max_age_s,
+                  max_future_s=settings.obs_max_future_s)
+        if frozen and settings.frozen_stops:
+            raise ReasonedError(frozen.code, frozen.text)
+        started_s = time.perf_counter()
+        self.policy.observe(observation)
+        self._encode_goal()
+        encoded_s = time.perf_counter() - started_s
+        if self.policy.goal is None:
+            self._failures.worked()
+            self._fail(*((PlanState.FAULT, self._refusal) if self._refusal
+                         else (PlanState.NO_GOAL, _NO_GOAL)))
+            return
+        report = self._judge(stamp_ns, encoded_s, frozen)
+        if self._goal_is_new or self._replan or self._schedule.due(
+                stamp_ns, replan_steps=settings.replan_steps, latency_steps=self.latency.steps()):
+            # The distance is news at once; the state waits for how planning ends.
+            self.report = replace(report, state=self.report.state, reason=self.report.reason)
+            report = self._plan(report, encoded_s)
+            self._failures.worked()
+        self.report = report
+
+    def _judge(self, stamp_ns: int, encoded_s: float, frozen: Reason) -> PlanReport:
+        distance = self.policy.goal_distance
+        idle = self._robot.idle_reason(self._steady_s())
+        moving = not (idle or self._settings.dry_run)
         return replace(
-            self.report, frame_stamp_ns=stamp_ns, epoch=self._epoch,
-            goal_distance=distance, state=self._progress.update(stamp_ns, distance),
-            goal_id=self._policy.goal.goal_id, encode_ms=1e3 * encoded_s, reason=Reason())
-
-    def _due(self, stamp_ns: int) -> bool:
-        if self._chunk is None or self._goal_is_new:
-            return True
-        elapsed = round((stamp_ns - self._chunk.stamp_ns) / self._dt_ns)
-        # The next chunk must arrive before this one runs out, even if it takes twice as long as
-        # the steps reserved for it.
-        return elapsed >= min(self._settings.replan_steps,
-                              len(self._chunk.actions) - 2 * self.latency.steps())
-
-    def _committed(self, stamp_ns: int) -> np.ndarray:
-        """Return the actions that will have started before the next chunk arrives, (d, A)."""
-        rows = np.zeros((self.latency.steps(), len(self._policy.bundle.action_names)), np.float32)
-        if self._chunk is not None and not self._settings.dry_run:
-            first = round((stamp_ns - self._chunk.stamp_ns) / self._dt_ns)
-            known = self._chunk.actions[max(first, 0):max(first + len(rows), 0)]
-            if first >= 0:
-                rows[:len(known)] = known
-        return rows
+            self.report, frame_stamp_ns=stamp_ns, epoch=self._session.epoch,
+            goal_distance=distance, goal_id=self.policy.goal.goal_id,
+            state=self._progress.update(stamp_ns, distance, moving=moving),
+            encode_ms=1e3 * encoded_s, reason=frozen or idle)
 
     def _plan(self, report: PlanReport, encoded_s: float) -> PlanReport:
-        stamp_ns = report.frame_stamp_ns
-        committed = self._committed(stamp_ns)
+        stamp_ns, dry_run, steady_s = report.frame_stamp_ns, self._settings.dry_run, self._steady_s
+        epoch = self._session.epoch
+        rest = self._robot.rest(steady_s())
+        executing = not dry_run and self._robot.executes(self._session.number, steady_s())
+        committed = self._schedule.committed(stamp_ns, self.latency.steps(), rest,
+                                             executing=executing)
         started_s = time.perf_counter()
-        chunk = self._policy.plan(self._now_ns(), committed)
+        chunk = self.policy.plan(self._now_ns(), committed,
+                                 rest=rest if self._robot.holds_position else None)
         planned_s = time.perf_counter() - started_s
         if not np.isfinite(chunk.actions).all():
-            raise PlanningError('the plan has actions that are not finite')
-        if self._goal_is_new:
-            self._epoch += 1
-        self._goal_is_new = False
-        self._chunk = replace(chunk, session=self._session, epoch=self._epoch)
-        if not self._settings.dry_run:
-            self._publish(self._chunk, len(committed), encoded_s + planned_s)
+            raise EngineFailure('the plan has actions that are not finite')
+        chunk = replace(chunk, epoch=epoch)
+        if not dry_run:
+            chunk = self._session.send(chunk, len(committed), encoded_s + planned_s,
+                                       new_epoch=self._goal_is_new)
+            if chunk is None:   # what it took counts, else a slow planner would never be allowed
+                self.latency.add((self._now_ns() - stamp_ns) / 1e9)
+                raise ReasonedError(Code.PLANNER_STUCK, 'the plan took too long and came after '
+                                                        'all plans were withdrawn')
+        self._schedule.chunk = chunk
+        self._goal_is_new = self._replan = False
         total_s = (self._now_ns() - stamp_ns) / 1e9
         self.latency.add(total_s)
-        plan = self._policy.last_plan
-        late = total_s * 1e9 > len(committed) * self._dt_ns
+        plan, late = self.policy.last_plan, self._schedule.is_late(total_s, len(committed))
         return replace(
-            report, epoch=self._epoch, best_cost=plan.cost, start_cost=plan.start_cost,
+            report, epoch=self._session.epoch, best_cost=plan.cost, start_cost=plan.start_cost,
             std_mean=plan.elite_std, iterations=plan.iterations, plan_ms=1e3 * planned_s,
             total_ms=1e3 * total_s, deadline_misses=report.deadline_misses + late)
 
+    def _encode_goal(self) -> None:
+        """Turn the goal that was asked for into the policy's; EngineFailure leaves it to do."""
+        if self._wanted is None:
+            return
+        wanted = self._wanted
+        try:
+            self.policy.set_goal_image(wanted.rgb, wanted.goal_id, wanted.source.name.lower())
+        except EngineFailure:
+            raise
+        except LewmError as error:
+            self.refuse_goal(f'goal {wanted.goal_id!r}: {error}')
+            return
+        self._wanted, self._goal_is_new = None, True
+
+    # When it does not work -------------------------------------------------------------------
+
+    def _engine_failed(self, error: EngineFailure) -> None:
+        """Try again with the next frame, then with another engine, then end."""
+        step = self._failures.failed()
+        if step is Next.RETRY:
+            self._fail(PlanState.FAULT, Reason(
+                Code.ENGINE_FAILED, f'{error}; attempt {self._failures.count + 1} of '
+                                    f'{self._failures.retries + 1} follows'))
+        elif step is Next.GIVE_UP:
+            self.broken = Reason(Code.ENGINE_FAILED, f'{error}; giving up')
+            self._fail(PlanState.FAULT, self.broken)
+        else:
+            self._fail(PlanState.FAULT, Reason(
+                Code.ENGINE_FAILED, f'{error}; the fall-back engine is being prepared'))
+            self._change_engine(error)
+
+    def _change_engine(self, failure: EngineFailure) -> None:
+        goal, self.recovering = self.policy.goal, True
+        try:
+            self.policy, first_latency_s = self._fall_back()
+            self.policy.set_budget_ms(self._settings.budget_ms)
+            self.latency.restart(first_latency_s)
+            if goal is not None and self._wanted is None:
+                self.policy.set_goal_image(goal.image, goal.goal_id, goal.source)
+        except Exception as error:
+            self.broken = Reason(Code.ENGINE_FAILED, f'{failure}; and the fall-back engine: '
+                                                     f'{error}')
+            self._fail(PlanState.FAULT, self.broken)
+        finally:
+            self.recovered_s, self.recovering = self._steady_s(), False
+        self.report = replace(self.report, backend=self.policy.backend)
+
+    def _drop_goal(self, refusal: Reason) -> None:
+        self.policy.clear_goal()
+        self._wanted, self._refusal = None, refusal
+        self._progress.new_goal()
+
+    def _withdraw(self) -> None:
+        if self._schedule.chunk is not None:
+            self._session.withdraw()
+        self._schedule.chunk = None
+
     def _fail(self, state: PlanState, reason: Reason) -> None:
         """Say why there is no plan; a plan in force is withdrawn by a new epoch."""
-        if self._chunk is not None:
-            self._epoch += 1
-        self._chunk = None
-        self.report = replace(self.report, epoch=self._epoch, state=state, reason=reason,
-                              frame_stamp_ns=max(self._newest_ns, 0),
-                              goal_id=self._policy.goal.goal_id if self._policy.goal else '',
-                              goal_distance=_NAN)
-
-
-class StaleFrame(ReasonedError):
-    """The frame does not show the present."""
+        self._withdraw()
+        self.report = replace(
+            self.report, epoch=self._session.epoch, state=state, reason=reason,
+            frame_stamp_ns=max(self._order.newest_ns, 0), goal_distance=_NAN,
+            goal_tolerance=self._progress.tolerance,
+            goal_id=self.policy.goal.goal_id if self.policy.goal else '')

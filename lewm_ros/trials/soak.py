@@ -23,7 +23,7 @@ from lewm_model import resources
 from lewm_model.errors import LewmError
 from lewm_model.figure import new_figure
 from lewm_model.robot import RobotDescription
-from lewm_ros.planner.setup import PlannerParameters
+from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 from lewm_ros.trials import big_camera, report

@@ -1,0 +1,87 @@
+"""The planner node's parameters. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lewm_model.errors import ConfigError
+from lewm_ros.node.parameters import parameter
+from lewm_ros.wire.decoders import DECODERS
+
+
+@dataclass(frozen=True)
+class PlannerParameters:
+    """Settings of the planner node; zero means "as the bundle recommends"."""
+
+    bundle: str = parameter(
+        'reacher-nano', 'model bundle: a shipped name or a folder', when='unconfigured')
+    robot: str = parameter(
+        '', 'robot description: a shipped name or a file; empty: the one the bundle names',
+        when='unconfigured')
+    backend: str = parameter(
+        'torch-tuned:fp32', 'engine that runs the model, as in docs/engines.md; auto: the fastest '
+        'here, measured at the first start', when='unconfigured')
+    plan: str = parameter(
+        '', 'planner settings: a name of `config/plan`, such as prior, or a file; empty: as the '
+        'bundle recommends', when='unconfigured')
+    image_decoder: str = parameter(
+        'ours', 'what decodes pictures: ours, as for training data, or cv_bridge where it is '
+        'installed', choices=DECODERS, when='unconfigured')
+    device: str = parameter('cpu', 'where the model runs: cpu, cuda, cuda:1', when='unconfigured')
+    num_threads: int = parameter(
+        1, 'threads of torch on the CPU; small models gain nothing from more', low=1, high=256,
+        when='unconfigured')
+    horizon: int = parameter(0, 'blocks imagined; 0: as the bundle', low=0, high=64,
+                             when='unconfigured')
+    receding_horizon: int = parameter(0, 'blocks executed before replanning; 0: as the bundle',
+                                      low=0, high=64, when='unconfigured')
+    num_candidates: int = parameter(0, 'sequences per iteration; 0: as the bundle',
+                                    low=0, high=65536, when='unconfigured')
+    num_elites: int = parameter(0, 'kept for the refit; 0: as the bundle', low=0, high=65536,
+                                when='unconfigured')
+    iterations: int = parameter(0, 'of the solver; 0: as the bundle', low=0, high=1000,
+                                when='unconfigured')
+    budget_ms: float = parameter(0.0, 'stop iterating after this time; 0.0: as the bundle [ms]',
+                                 low=0.0, high=10000.0)
+    replan_steps: int = parameter(
+        0, 'control steps between two plans; 0: receding_horizon blocks', low=0, high=1000)
+    goal_tolerance: float = parameter(
+        0.0, 'squared latent distance that counts as reached, for goals without their own; '
+        '0.0: as the bundle', low=0.0, high=1e6)
+    goal_dwell_s: float = parameter(
+        0.25, 'the goal must stay met this long to be reached [s]', low=0.0, high=60.0)
+    stall_s: float = parameter(
+        5.0, 'no progress for this long, while plans are executed, is a stall; 0.0: never [s]',
+        low=0.0, high=600.0)
+    obs_max_age_s: float = parameter(
+        0.25, 'older camera frames are not planned on [s]', low=0.01, high=5.0)
+    obs_max_future_s: float = parameter(
+        0.05, 'camera frames stamped further ahead are not planned on [s]', low=0.0, high=1.0)
+    state_max_age_s: float = parameter(
+        0.0, 'older joint positions are no place to plan from, for robots commanded by position; '
+        '0.0: 2.5 control steps, at least 0.2 s [s]', low=0.0, high=5.0, when='inactive')
+    latency_margin_s: float = parameter(
+        0.02, 'added to the measured latency, for the way to the robot [s]', low=0.0, high=1.0)
+    stuck_limit_s: float = parameter(
+        0.0, 'a frame that takes longer means a stuck planner: plans are withdrawn; 0.0: four '
+        'times the usual latency, at most the time between two plans [s]', low=0.0, high=60.0)
+    engine_retries: int = parameter(
+        3, 'frames on which an engine that failed is tried again before it is given up',
+        low=0, high=100)
+    fallback: bool = parameter(
+        True, 'an engine that keeps failing is replaced by eager torch on the CPU; false: the '
+        'node leaves the active state', when='inactive')
+    frozen_frames: int = parameter(
+        20, 'so many equal pictures in a row, while the robot moves, are a frozen camera; 0: '
+        'never', low=0, high=10000, when='inactive')
+    frozen_stops: bool = parameter(
+        False, 'a frozen camera stops the robot; false: it is only a warning')
+    dry_run: bool = parameter(
+        False, 'plan and report, but send no action chunks; while active it can only be set')
+
+
+def check_change(old: PlannerParameters, new: PlannerParameters, *, active: bool) -> None:
+    """Refuse what is not safe while the node is active; raises ConfigError."""
+    if active and old.dry_run and not new.dry_run:
+        raise ConfigError('parameter dry_run cannot be cleared while the node is active, since '
+                          'the robot would begin to move; deactivate first')

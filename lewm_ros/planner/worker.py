@@ -1,0 +1,168 @@
+"""The planner thread of one activation. It knows no node; what it may do is given to it.
+
+Callbacks put messages into its inbox and are free again at once, so every frame is answered with
+a heartbeat while a plan is being made. When a plan takes far too long, the heartbeats say so and
+withdraw what was sent; when the thread is told to stop and does not, its session is closed, so
+that it can never act in a later activation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
+from lewm_ros.planner.session import Session
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reports import PlanReport, PlanState
+
+_WAKE_S = 0.2          # the thread looks at its stop flag at least this often
+_MOST_WAITING = 1000   # messages of one kind that wait for the next frame
+
+
+@dataclass
+class Inbox:
+    """What callbacks leave for the thread. Of most things only the newest counts.
+
+    Attributes:
+        waiting: (kind, message, arrival on the steady clock [s]), in the order of arrival; read
+            with the next frame.
+    """
+
+    frames: Any = None     # one message of each camera
+    goal: Any = None
+    reset: Any = None
+    settings: LoopSettings | None = None
+    waiting: deque = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
+
+    def is_pressing(self) -> bool:
+        """Tell whether there is anything that does not wait for a frame."""
+        return any(item is not None for item in (self.frames, self.goal, self.reset,
+                                                 self.settings))
+
+
+class Worker:
+    """Owns a thread, its inbox and its loop, from one activation to the next deactivation.
+
+    Args:
+        loop: Used by the thread only, but for its `report`.
+        session: Of the loop.
+        handle: Called in the thread with what was in the inbox.
+        stuck_limit_s: After how long one call of `handle` is stuck [s].
+        give_up: Called in the thread, once, when planning has ended for good.
+        steady_s: Steady seconds.
+    """
+
+    def __init__(self, loop: PlanLoop, session: Session, handle: Callable[[Inbox], None], *,
+                 stuck_limit_s: Callable[[], float], give_up: Callable[[str], None],
+                 steady_s: Callable[[], float] = time.monotonic) -> None:
+        self.loop = loop
+        self._session = session
+        self._handle, self._give_up = handle, give_up
+        self._stuck_limit_s = stuck_limit_s
+        self._steady_s = steady_s
+        self._wake = threading.Condition()
+        self._inbox = Inbox()
+        self._stopped = False
+        self._busy_since_s: float | None = None
+        self._alarmed_since_s: float | None = None   # the busy time that plans were withdrawn for
+        self._crash = Reason()
+        self._thread = threading.Thread(target=self._work, name='planner', daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def put(self, **items: Any) -> None:
+        """Leave the newest of something for the thread, see `Inbox`."""
+        with self._wake:
+            for name, item in items.items():
+                setattr(self._inbox, name, item)
+            self._wake.notify()
+
+    def put_waiting(self, kind: str, message: Any) -> None:
+        """Leave a message that is read with the next frame."""
+        with self._wake:
+            self._inbox.waiting.append((kind, message, self._steady_s()))
+
+    def trouble(self) -> Reason:
+        """Say what is wrong with the thread or its engine for good, or false."""
+        if self._crash or self.loop.broken:
+            return self._crash or self.loop.broken
+        since_s = self._busy_since_s
+        if since_s is None or self.loop.recovering:
+            return Reason()
+        since_s = max(since_s, self.loop.recovered_s)
+        busy_s, limit_s = self._steady_s() - since_s, self._stuck_limit_s()
+        if busy_s <= limit_s:
+            return Reason()
+        return Reason(Code.PLANNER_STUCK, f'the planner has been at one frame for {busy_s:.2f} s, '
+                                          f'allowed are {limit_s:.2f} s')
+
+    def report(self) -> PlanReport:
+        """Return how things are now; a thread that is stuck has its plans withdrawn."""
+        trouble, report = self.trouble(), self.loop.report
+        since_s = self._busy_since_s
+        if trouble:
+            if since_s is not None and since_s != self._alarmed_since_s:
+                self._alarmed_since_s = since_s
+                self._session.withdraw()
+            report = replace(report, state=PlanState.FAULT, reason=trouble)
+        return replace(report, epoch=self._session.epoch)
+
+    def close(self) -> PlanReport:
+        """Send no chunk any more and return the last report; the thread may still be at work."""
+        self._session.close()
+        with self._wake:
+            self._stopped = True
+            self._wake.notify()
+        reason = self.trouble() or Reason(Code.INACTIVE, 'the planner was deactivated')
+        return replace(self.loop.report, epoch=self._session.epoch, state=PlanState.IDLE,
+                       reason=reason)
+
+    def join(self, patience_s: float) -> bool:
+        """Wait for the end of the thread after `close`; return whether it has ended."""
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(patience_s)
+        return not self._thread.is_alive()
+
+    def where(self) -> str:
+        """Return the stack of the thread, to see what it hangs in."""
+        frame = sys._current_frames().get(self._thread.ident)
+        return ''.join(traceback.format_stack(frame)) if frame else 'it has ended\n'
+
+    def _work(self) -> None:
+        try:
+            while (inbox := self._next()) is not None:
+                self._handle(inbox)
+                if self.loop.broken:
+                    self._end(self.loop.broken.text)
+                    return
+        except Exception as error:   # a bug of the planner: never a dead thread behind "active"
+            self._crash = Reason(Code.PLANNER_FAILED, f'{type(error).__name__}: {error}')
+            self._session.withdraw()
+            self._end(f'the planner thread died: {"".join(traceback.format_exception(error))}')
+        finally:
+            self._busy_since_s = None
+
+    def _end(self, reason: str) -> None:
+        if not self._stopped:   # else the activation is over, and its end is nobody's business
+            self._give_up(reason)
+
+    def _next(self) -> Inbox | None:
+        """Wait for something to do; None: stop."""
+        with self._wake:
+            self._busy_since_s = None
+            while not (self._stopped or self._inbox.is_pressing()):
+                self._wake.wait(_WAKE_S)
+            if self._stopped:
+                return None
+            inbox, self._inbox = self._inbox, Inbox()
+            self._busy_since_s = self._steady_s()
+            return inbox

@@ -1,0 +1,162 @@
+"""The planner thread of one activation: it hangs, dies or ends without touching the next one."""
+
+import threading
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytestmark = pytest.mark.ros
+
+from lewm_ros.planner.worker import Inbox, Worker  # noqa: E402
+from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
+from lewm_ros.wire.reports import PlanState  # noqa: E402
+from plan_rig import Rig  # noqa: E402
+
+LIMIT_S = 0.25
+PATIENCE_S = 10.0
+
+
+class Bench:
+    """A worker whose `handle` shows a frame to a real loop, or hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.rig = Rig().goal()
+        self.taken: list[Inbox] = []
+        self.ended: list[str] = []
+        self.hang = threading.Event()    # set: do not hang
+        self.hang.set()
+        self.busy, self.idle = threading.Event(), threading.Event()
+        self.problem: Exception | None = None
+        self.worker = Worker(self.rig.loop, self.rig.session, self.handle,
+                             stuck_limit_s=lambda: LIMIT_S, give_up=self.ended.append,
+                             steady_s=lambda: self.now_s)
+        self.worker.start()
+
+    def handle(self, inbox: Inbox) -> None:
+        self.taken.append(inbox)
+        self.busy.set()
+        self.hang.wait(PATIENCE_S)
+        if self.problem:
+            raise self.problem
+        if inbox.frames is not None:
+            self.rig.frames(inbox.frames, inbox.frames)
+        self.idle.set()
+
+    def show(self, frame: int) -> None:
+        """Leave a frame and wait until the thread has taken it, and unless it hangs, ended it."""
+        self.busy.clear()
+        self.idle.clear()
+        self.worker.put(frames=frame)
+        assert self.busy.wait(PATIENCE_S)
+        assert not self.hang.is_set() or self.problem or self.idle.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def bench():
+    made = Bench()
+    yield made
+    made.hang.set()
+    made.worker.close()
+    assert made.worker.join(PATIENCE_S)
+
+
+def test_a_frame_takes_along_what_waited_for_it(bench):
+    """Executed commands do not wake the thread; the newest frame, goal and reset count."""
+    bench.worker.put_waiting('executed', 'a')
+    bench.worker.put_waiting('joints', 'b')
+    bench.show(1)
+    assert [(kind, message) for kind, message, _ in bench.taken[0].waiting] == [
+        ('executed', 'a'), ('joints', 'b')]
+    assert bench.rig.stamps == [1]
+
+
+def test_a_thread_that_hangs_is_said_and_its_plans_are_withdrawn_once(bench):
+    """FAULT with the time it took; another epoch, the same however often one looks."""
+    bench.show(1)
+    epoch = bench.rig.session.epoch
+    assert bench.worker.report().state is PlanState.PLANNING
+    bench.hang.clear()
+    bench.show(2)
+    bench.now_s += LIMIT_S
+    assert bench.worker.report().epoch == epoch
+    bench.now_s += 0.01
+    for _ in range(3):
+        report = bench.worker.report()
+        assert report.state is PlanState.FAULT
+        assert report.reason.code is Code.PLANNER_STUCK
+        assert 'at one frame for 0.26 s, allowed are 0.25 s' in report.reason.text
+        assert report.epoch == epoch + 1
+    bench.hang.set()
+    assert bench.idle.wait(PATIENCE_S)
+    bench.show(3)
+    assert bench.worker.report().state is PlanState.PLANNING   # it goes on by itself
+    assert bench.ended == []
+
+
+def test_a_thread_that_hangs_can_be_left_and_never_acts_again(bench):
+    """Closed and not joined: when it comes back it sends nothing, and ends."""
+    bench.show(1)
+    bench.hang.clear()
+    bench.show(6)
+    last = bench.worker.close()
+    assert last.state is PlanState.IDLE
+    assert last.epoch == bench.rig.session.epoch
+    assert not bench.worker.join(0.05)
+    assert 'handle' in bench.worker.where()
+    bench.hang.set()
+    assert bench.worker.join(PATIENCE_S)
+    assert bench.rig.stamps == [1]
+
+
+def test_a_bug_in_the_thread_ends_the_activation_with_its_traceback(bench):
+    """Plans are withdrawn, the reason stays in every report, and somebody is told once."""
+    bench.show(1)
+    epoch = bench.rig.session.epoch
+    bench.problem = KeyError('a bug')
+    bench.show(2)
+    assert bench.worker.join(PATIENCE_S)
+    assert len(bench.ended) == 1
+    assert 'KeyError' in bench.ended[0]
+    assert 'Traceback' in bench.ended[0]
+    report = bench.worker.report()
+    assert (report.state, report.reason.code) == (PlanState.FAULT, Code.PLANNER_FAILED)
+    assert report.epoch == epoch + 1
+
+
+def test_an_engine_that_is_given_up_ends_the_activation(bench):
+    """With the reason of the loop, and in the last report, too."""
+    bench.rig.loop.broken = Reason(Code.ENGINE_FAILED, 'CUDA error; giving up')
+    bench.show(1)
+    assert bench.worker.join(PATIENCE_S)
+    assert bench.ended == ['CUDA error; giving up']
+    assert bench.worker.close().reason.code is Code.ENGINE_FAILED
+
+
+def test_the_end_of_a_closed_worker_is_nobodys_business(bench):
+    """A thread that hung and then dies does not take down the next activation."""
+    bench.hang.clear()
+    bench.show(1)
+    bench.problem = RuntimeError('too late')
+    bench.worker.close()
+    bench.hang.set()
+    assert bench.worker.join(PATIENCE_S)
+    assert bench.ended == []
+
+
+def test_preparing_another_engine_is_not_stuck(bench):
+    """It takes long, and the report says what is going on."""
+    bench.hang.clear()
+    bench.show(1)
+    bench.rig.loop.recovering = True
+    bench.now_s += 60.0
+    assert not bench.worker.trouble()
+    bench.rig.loop.recovering = False
+    assert bench.worker.trouble()
+
+
+def test_a_worker_can_be_closed_before_anything_came(bench):
+    """Deactivated at once."""
+    assert bench.worker.close().reason.code is Code.INACTIVE
+    assert bench.worker.join(PATIENCE_S)
+    assert bench.taken == []
