@@ -132,6 +132,19 @@ class Rig:
         if client.state(_START_S) == 'inactive':
             client.activate(_START_S)
 
+    def reactivate(self, executable: str) -> None:
+        """Deactivate and activate a lifecycle node, as a person would who sees it silent."""
+        self._lifecycle(executable).deactivate(_START_S)
+        self.activate(executable)
+
+    def planner_speaks(self, patience_s: float) -> bool:
+        """Tell whether a report of the planner comes within this time."""
+        before = self.report
+        deadline_s = time.monotonic() + patience_s
+        while self.report is before and time.monotonic() < deadline_s:
+            self.spin_once()
+        return self.report is not before
+
     def lifecycle_state(self, executable: str) -> str:
         """Return the state of a lifecycle node."""
         return self._lifecycle(executable).state(10.0)

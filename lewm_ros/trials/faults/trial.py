@@ -12,6 +12,7 @@ from lewm_ros.trials.faults.injections import Fault
 from lewm_ros.trials.faults.rig import Rig
 from lewm_ros.wire.reports import CommandState
 
+_SILENT_S = 2.0          # a planner that says nothing for so long will not come back by itself
 _DRIVE_S = 30.0          # patience with motion before the fault
 _RECOVERY_S = 30.0       # and after it
 
@@ -82,6 +83,9 @@ def _recover(rig: Rig, *, pressed: bool) -> str:
     if rig.lifecycle_state('planner_node') != 'active':
         rig.activate('planner_node')
         done.append('planner activated')
+    elif not rig.planner_speaks(_SILENT_S):
+        rig.reactivate('planner_node')
+        done.append('planner deactivated and activated')
     if rig.state in (CommandState.FAULT, CommandState.DISABLED):
         done.append(rig.enable())
     return ', '.join(done) or 'nothing'
