@@ -35,7 +35,7 @@ from std_srvs.srv import SetBool, Trigger
 
 GOAL_EVERY_S = 1.2      # a new picture before the last one is reached, so that the arm moves on
 MOVING = 0.3            # of a joint, before a fault [rad/s]
-_START_S = 60.0
+_START_S = 150.0    # a cold start on a busy machine
 _NUMBERS = itertools.count()    # of the logs
 _REST_PATIENCE_S = 6.0
 
