@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from lewm_model.errors import LewmError
-from lewm_ros.msg import ControllerState, PlanStatus
+from lewm_ros.msg import ControllerState, GuardState, PlanStatus
 from lewm_ros.srv import ResetSim, SetGoal
 from lewm_ros.startup.lifecycle import LifecycleClient
 from lewm_ros.startup.processes import Child, stop
@@ -23,7 +23,7 @@ from lewm_ros.trials.faults.setup import Arm, START, system_of
 from lewm_ros.trials.faults.watch import Watch
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import msg_to_positions
-from lewm_ros.wire.reports import CommandState, random_session
+from lewm_ros.wire.reports import CommandState, GuardPhase, random_session
 from lewm_ros.wire.robot_interface import RobotInterface
 import numpy as np
 from rclpy.executors import Executor
@@ -61,6 +61,7 @@ class Rig:
         self.watch = Watch(arm.description)
         self.state: CommandState | None = None
         self.reason = 'silent'
+        self.guard: GuardPhase | None = None
         self.report: PlanStatus | None = None
         self.children: dict[str, Child] = {}
         self.names: dict[str, str] = {}         # executable -> its node's name now
@@ -77,6 +78,7 @@ class Rig:
                 (JointState, arm.description.joint_state_topic, self._on_joints, qos.SENSOR),
                 (command_type, command_topic, self._on_command, deep),
                 (ControllerState, 'controller_state', self._on_state, qos.RECORD),
+                (GuardState, 'guard_state', self._on_guard, qos.LATCHED),
                 (PlanStatus, 'plan_status', self._on_status, qos.RECORD)):
             self._owned.append(node.create_subscription(kind, topic, callback, profile))
 
@@ -214,8 +216,9 @@ class Rig:
         return value
 
     def moving(self) -> bool:
-        """Tell whether the plan is followed and the arm moves."""
+        """Tell whether the plan is followed, the arm moves, and the guard hears who moves it."""
         return (self.state is CommandState.TRACKING and bool(self.watch.speeds)
+                and self.guard is GuardPhase.WATCHING
                 and self.watch.speeds[-1] > MOVING)
 
     def wait_driving(self, timeout_s: float) -> None:
@@ -302,6 +305,9 @@ class Rig:
     def _on_state(self, message: ControllerState) -> None:
         self.state = CommandState(message.state)
         self.reason = f'{self.state.name} {message.reason.text}'.strip()
+
+    def _on_guard(self, message: GuardState) -> None:
+        self.guard = GuardPhase(message.phase)
 
     def _on_status(self, message: PlanStatus) -> None:
         self.report = message
