@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -174,15 +173,6 @@ class Rig:
         self.children[spec.executable] = Child(
             name, [sys.executable, '-m', self.arm.modules.get(spec.executable, spec.module),
                    *arguments], self._out / f'{number:03d}_{name}.log', environment)
-        self._share_priority(self.children[spec.executable].pid)
-
-    @staticmethod
-    def _share_priority(pid: int) -> None:
-        """Give a process our niceness: Linux counts that of its session, which is a new one."""
-        group = Path(f'/proc/{pid}/autogroup')
-        if group.exists():
-            with contextlib.suppress(OSError):
-                group.write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
     def _alive(self) -> None:
         for child in self.children.values():
