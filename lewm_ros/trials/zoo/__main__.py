@@ -27,6 +27,7 @@ def main(args: list[str] | None = None) -> int:
                         help='folder of zoo.json and zoo.md (that of --out)')
     parser.add_argument('--fresh', action='store_true', help='take every step anew')
     parser.add_argument('--live', action='store_true', help='take the live steps anew')
+    parser.add_argument('--offline', action='store_true', help='end with the model of each')
     parser.add_argument('--short', action='store_true', help='fewer seconds and steps')
     options = parser.parse_args(args)
     try:
@@ -34,13 +35,14 @@ def main(args: list[str] | None = None) -> int:
     except LewmError as error:
         print(f'zoo: {error}', file=sys.stderr)
         return 1
-    again = [flag for flag in ('--fresh', '--live', '--short') if getattr(options, flag[2:])]
+    passed_on = [f'--{name}' for name in ('fresh', 'live', 'offline', 'short')
+                 if getattr(options, name)]
     walked = []
     for robot in robots:
         print(f'--- {robot.number} of {len(ROBOTS)}: {robot.name}, {robot.about}', flush=True)
         # A process of its own: a robot's middleware, domain and memory end with its walk.
         walk = subprocess.Popen([sys.executable, '-m', 'lewm_ros.trials.zoo.walk', robot.name,
-                                 '--out', str(options.out), *again])
+                                 '--out', str(options.out), *passed_on])
         try:
             status = walk.wait()
         except KeyboardInterrupt:

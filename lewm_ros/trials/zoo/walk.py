@@ -29,11 +29,20 @@ from lewm_ros.trials.zoo.recordings import record
 from lewm_ros.trials.zoo.rows import LIVE, OFFLINE, Rows, STEPS
 from lewm_ros.trials.zoo.table import zoo_robot
 
-_SHORT_RECORD_S = 8.0    # in two episodes
+_SHORT_RECORD_STEPS = 84    # in two episodes
 
 
-def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> None:
-    """Take the steps that have not been taken; what raises ends the walk with a failed row."""
+def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths,
+         live: bool = True) -> None:
+    """Take the steps that have not been taken; what raises ends the walk with a failed row.
+
+    Args:
+        robot: Who walks.
+        folders: Where its files are.
+        rows: Get the checks.
+        lengths: Of the parts.
+        live: Whether to drive, too, or to end with the model.
+    """
     offline_steps = {
         'record': lambda: record(robot, folders, rows, lengths.episodes),
         'inspect': lambda: offline.inspect(robot, folders, rows),
@@ -45,7 +54,7 @@ def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> Non
         rows.forget(STEPS[STEPS.index(step):])
         if not _take(step, offline_steps[step], rows):
             return
-    if not all(map(rows.finished, LIVE)):
+    if live and not all(map(rows.finished, LIVE)):
         rows.forget(LIVE)
         _live(robot, folders, rows, lengths)
 
@@ -92,6 +101,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('out/zoo'))
     parser.add_argument('--fresh', action='store_true', help='take every step anew')
     parser.add_argument('--live', action='store_true', help='take the live steps anew')
+    parser.add_argument('--offline', action='store_true', help='end with the model')
     parser.add_argument('--short', action='store_true', help='for tests: fewer seconds and steps')
     options = parser.parse_args(args)
     handle_signals()
@@ -107,9 +117,8 @@ def main(args: list[str] | None = None) -> int:
         if options.live:
             rows.forget(LIVE)
         if options.short:
-            walk(replace(robot, record_s=_SHORT_RECORD_S), folders, rows, SHORT)
-        else:
-            walk(robot, folders, rows, Lengths())
+            robot = replace(robot, record_s=_SHORT_RECORD_STEPS * robot.control_dt_s / robot.pace)
+        walk(robot, folders, rows, SHORT if options.short else Lengths(), not options.offline)
     except LewmError as error:
         print(f'walk: {error}', file=sys.stderr)
         return 1
