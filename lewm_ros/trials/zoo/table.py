@@ -89,7 +89,8 @@ ROBOTS = (
         states=(StateTopic(topic='odom', rate_hz=50),),
         controllers=(CommandTopic(topic='cmd_vel', type=TWIST, interface='twist', axes=_PLANAR,
                                   on_silence='zero'),),
-        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1}),
+        control_dt_s=0.1333,   # every second frame
+        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1333}),
     ZooRobot(
         name='slow_base', number=5, about='diff-drive, TwistStamped, 5 Hz',
         body=_base(), cameras=(Camera(topic='camera/image_raw', rate_hz=10, width=320,
@@ -158,7 +159,8 @@ ROBOTS = (
         states=(StateTopic(topic='odom', rate_hz=30, reliable=False),),
         controllers=(CommandTopic(topic='cmd_vel', type=TWIST, interface='twist', axes=_PLANAR,
                                   on_silence='zero'),),
-        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1},
+        control_dt_s=0.1333,   # every second frame
+        edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1333},
         # a camera that is 0.3 s late is old to the defaults
         parameters={'planner_node': {'obs_max_age_s': 0.6},
                     'command_node': {'obs_max_age_s': 0.6}}),
