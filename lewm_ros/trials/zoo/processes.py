@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 import os
 from pathlib import Path
 import signal
@@ -12,10 +12,14 @@ import sys
 from typing import Any
 
 from lewm_ros.startup.lifecycle import LifecycleClient
+from lewm_ros.startup.options import SystemOptions
 from lewm_ros.startup.processes import Child, stop
-from lewm_ros.startup.system import NodeSpec, system, SystemOptions
+from lewm_ros.startup.system import NodeSpec, system
+from lewm_ros.startup.transport import transport_environment
 from lewm_ros.trials.zoo.description import ZooRobot
 from lewm_ros.trials.zoo.ears import Ears, TrialError
+from rclpy.utilities import get_rmw_implementation_identifier
+import yaml
 
 _PACKAGE = 'lewm_ros.trials.zoo'
 
@@ -28,24 +32,24 @@ class Processes:
     """
 
     def __init__(self, log: Path) -> None:
-        self._log = log
+        self.log = log
         self._children: dict[str, Child] = {}
         self._started = 0
 
     def __enter__(self) -> Processes:
-        self._log.mkdir(parents=True, exist_ok=True)
+        self.log.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_) -> None:
         self.end(*self._children)
 
-    def start(self, name: str, *command: str) -> Child:
-        """Start `python command...`."""
+    def start(self, name: str, *command: str, environment: dict[str, str] | None = None) -> Child:
+        """Start `python command...`, with some more variables."""
         self._started += 1
         environment = {**os.environ, 'PYTHONUNBUFFERED': '1', 'OMP_NUM_THREADS': '1',
-                       'ROS_LOG_DIR': str(self._log / 'ros')}
+                       'ROS_LOG_DIR': str(self.log / 'ros'), **(environment or {})}
         child = Child(name, [sys.executable, *command],
-                      self._log / f'{self._started:02d}_{name.replace("/", "_")}.log', environment)
+                      self.log / f'{self._started:02d}_{name.replace("/", "_")}.log', environment)
         self._children[name] = child
         return child
 
@@ -86,20 +90,23 @@ class Nodes:
         robot: The fake robot.
         ears: Of its namespace, for the lifecycle.
         options: Of the system.
-        parameters: By node, what a person sets for this robot.
+        parameters: By node, what a person sets for this robot; a standard params file.
     """
 
     def __init__(self, processes: Processes, robot: ZooRobot, ears: Ears,
                  options: dict[str, Any], parameters: dict[str, dict[str, Any]]) -> None:
         self.processes, self._ears = processes, ears
-        known = {item.name for item in fields(SystemOptions)}
-        timed = {'use_sim_time': robot.simulated} if 'use_sim_time' in known else {}
-        self.specs = {
-            spec.executable: replace(spec, parameters={
-                **spec.parameters, 'use_sim_time': robot.simulated,
-                **parameters.get(spec.executable, {})})
-            for spec in system(SystemOptions(**options, **timed))
-            if spec.room != 'simulation'}   # that is the driver's place
+        file = processes.log / f'params{options.get("namespace", "")}.yaml'
+        file.write_text(yaml.safe_dump({f'/**/{node}': {'ros__parameters': values}
+                                        for node, values in parameters.items()}))
+        chosen = SystemOptions(**{
+            'use_sim_time': robot.simulated, **options,
+            **({'params_file': str(file)} if parameters else {})})
+        # Our simulator is the driver's part.
+        self.specs = {spec.executable: spec for spec in system(chosen)
+                      if spec.room != 'simulation'}
+        self._pictures = transport_environment(chosen.dds_profile, os.environ, Path.cwd(),
+                                               get_rmw_implementation_identifier())
 
     def name(self, executable: str) -> str:
         """Return the name of the process of a node."""
@@ -109,10 +116,11 @@ class Nodes:
         """Start nodes, all if none is named, and take them into the active state."""
         specs = [self.specs[one] for one in executables or self.specs]
         for spec in specs:
-            arguments = replace(spec, parameters={**spec.parameters, **{
-                name: value for name, value in parameters.items()
-                if name in spec.parameters}}).ros_arguments()
-            self.processes.start(self.name(spec.executable), '-m', spec.module, *arguments)
+            given = {name: value for name, value in parameters.items() if name in spec.parameters}
+            arguments = replace(spec, parameters={**spec.parameters, **given}).ros_arguments(
+                *filter(None, [spec.params_file]))
+            self.processes.start(self.name(spec.executable), '-m', spec.module, *arguments,
+                                 environment=self._pictures if spec.reads_camera else {})
         for spec in specs:
             if spec.lifecycle:
                 self._activate(spec)
