@@ -44,6 +44,12 @@ def describe_robot(robot: RobotDescription) -> str:
                                            strict=True):
         lines.append(f'  {name:{width}}  from {low:g} to {high:g}, at most {rate * step:.4g} a '
                      f'step, {stop * step:.4g} in a stop')
+    for name, least, most, dead in zip(robot.joint_names, robot.position_min,
+                                       robot.position_max, robot.deadband, strict=True):
+        if np.isfinite([least, most]).any():
+            lines.append(f'  {name:{width}}  kept between the positions {least:g} and {most:g}')
+        if dead:
+            lines.append(f'  {name:{width}}  speeds below {dead:g} are 0')
     return '\n'.join(lines + [f'  note: {note}' for note in _notes(robot)])
 
 

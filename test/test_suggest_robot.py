@@ -103,6 +103,16 @@ def test_a_base_that_only_drove_forward_may_stand_still(tmp_path):
     assert rows_of(tmp_path, machine).rows == 40
 
 
+def test_an_arm_may_stay_wherever_it_was_measured(tmp_path):
+    """Commands were from 0 to 1, the arm was between -19 and 38: to hold it there is allowed."""
+    machine, text = suggested(driven(20, lambda factory, index, received_ns: factory.array(
+        received_ns, (index / 20, 0.5, 1), topic='/position_commands')), tmp_path)
+    assert machine.joint_names == ('shoulder', 'wrist', 'grip')
+    assert machine.min_command.tolist() == [0, -19, 0]
+    assert machine.max_command.tolist() == [19, 1.5, 38]
+    assert 'smallest observed, commanded or measured' in text
+
+
 @pytest.mark.parametrize('step_s', [0.0333, 1 / 30, 0.033333])
 def test_rounded_rates_are_ingested(tmp_path, step_s):
     """Settings of 1/30 s and a robot file of 0.0333 s are one rate."""

@@ -59,9 +59,9 @@ class ObservedCommands:
                 least, most = least - 1, most + 1
             took_s = np.maximum(np.diff(times) / 1e9, step_s)
             fastest = float((np.abs(np.diff(values)) / took_s).max(initial=0))
-            low.append(_rounded(least, -1))
-            high.append(_rounded(most, 1))
-            rate.append(_rounded(fastest, 1) if fastest > 0 else 1.0)
+            low.append(rounded(least, -1))
+            high.append(rounded(most, 1))
+            rate.append(rounded(fastest, 1) if fastest > 0 else 1.0)
         return low, high, rate
 
 
@@ -182,6 +182,6 @@ def _named(bag: Bag, topic: TopicSurvey, interface: str, times: np.ndarray,
     return ObservedCommands(interface, names, times, values, doubts)
 
 
-def _rounded(value: float, side: int) -> float:
+def rounded(value: float, side: int) -> float:
     """Round to four decimals, away from the inside of the range."""
     return float(np.round((np.floor if side < 0 else np.ceil)(np.round(value * 1e4, 3)) / 1e4, 4))

@@ -17,7 +17,7 @@ from lewm_model.recordings.command_choice import (
     Commanded,
 )
 from lewm_model.recordings.commands import EXECUTED_TYPE
-from lewm_model.recordings.observed_commands import ObservedCommands
+from lewm_model.recordings.observed_commands import ObservedCommands, rounded
 from lewm_model.recordings.survey import Survey, survey_bag, TopicSurvey
 from lewm_model.robot import (
     COMMAND_TYPES,
@@ -98,7 +98,7 @@ def suggest_from(survey: Survey, bag: Bag, name: str) -> str:
     draft.add('interface', seen[0].interface, *seen[0].doubts[:1])
     draft.add('joint_names', [name for one in seen for name in one.names],
               'order of the action vector', *(one.doubts[1] for one in seen))
-    _add_limits(draft, seen, step_s)
+    _add_limits(draft, seen, step_s, state)
     _add_clocks(draft, image, state, [topic for topic, _ in chosen])
     text = '\n'.join(draft.lines) + '\n'
     RobotDescription(**yaml.safe_load(text))   # a suggestion that does not load would be none
@@ -206,10 +206,18 @@ def _entry(topic: TopicSurvey, seen: ObservedCommands) -> dict[str, Any]:
     return {'topic': topic.name.strip('/'), 'type': topic.type, 'joints': list(seen.names)}
 
 
-def _add_limits(draft: _Draft, seen: list[ObservedCommands], step_s: float) -> None:
+def _add_limits(draft: _Draft, seen: list[ObservedCommands], step_s: float, state: TopicSurvey
+                ) -> None:
     low, high, rate = ([value for values in column for value in values]
                        for column in zip(*(one.limits(step_s) for one in seen), strict=True))
     rest = ', and 0, standing still' if seen[0].interface in SPEEDS else ''
+    if seen[0].interface == 'joint_position':   # to stand still is to stay where it is measured
+        rest = ', commanded or measured'
+        names = [name for one in seen for name in one.names]
+        for place, name in enumerate(names):
+            least, most = state.ranges.get(name, (low[place], high[place]))
+            low[place] = min(low[place], rounded(least, -1))
+            high[place] = max(high[place], rounded(most, 1))
     draft.add('min_command', low, f'smallest observed{rest}')
     draft.add('max_command', high, f'largest observed{rest}')
     constant = [name for one in seen for name in one.constant]

@@ -29,6 +29,7 @@ class TopicSurvey:
     looks: Counter                       # of images: (encoding, width, height)
     joints: Counter                      # of joint states: tuples of names
     conflict: str                        # of states: why two publishers share the topic, or ''
+    ranges: dict[str, tuple[float, float]]   # of joint states: positions seen of each joint
     first: Any                           # message; None if its type is not known
 
     @property
@@ -129,6 +130,7 @@ class _TopicReader:
         self._looks: Counter = Counter()
         self._joints: Counter = Counter()
         self._conflict = PublisherConflict()
+        self._ranges: dict[str, tuple[float, float]] = {}
         self._first: Any = None
         self._header = False
 
@@ -145,6 +147,10 @@ class _TopicReader:
             self._joints[tuple(state.name)] += 1
             if len(state.position) == len(state.name):
                 self._conflict.add(state.name, state.position, state.header.frame_id)
+                for name, value in zip(state.name, state.position.tolist(), strict=True):
+                    if np.isfinite(value):
+                        low, high = self._ranges.get(name, (value, value))
+                        self._ranges[name] = min(low, value), max(high, value)
         elif (self._name.strip('/'), self._type) == (EPISODE_TOPIC, EPISODE_TYPE) and (
                 mark := _decoded(self._bag, raw, self._type)):
             self.marks.append(mark)
@@ -152,7 +158,8 @@ class _TopicReader:
     def survey(self) -> TopicSurvey:
         stamps = np.array(self._stamps, dtype=np.int64) if self._header else None
         return TopicSurvey(self._name, self._type, np.array(self._received, dtype=np.int64),
-                           stamps, self._looks, self._joints, self._conflict.reason, self._first)
+                           stamps, self._looks, self._joints, self._conflict.reason, self._ranges,
+                           self._first)
 
 
 def _decoded(bag: Bag, raw: bytes, kind: str) -> Any:
