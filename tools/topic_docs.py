@@ -116,7 +116,7 @@ def read(page: str) -> set[Endpoint]:
 
 def main() -> int:
     """Start everything, look, and write the page."""
-    sys.path.insert(0, str(ROOT / 'test'))
+    sys.path[:0] = [str(ROOT), str(ROOT / 'test')]
     from ros_helpers import Graph
     from system_specs import every_spec, start
 
