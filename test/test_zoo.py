@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from lewm_model.robot import RobotDescription
-from lewm_ros.trials.zoo import rest
+from lewm_ros.trials.zoo import report, rest
 from lewm_ros.trials.zoo.bodies import JointBody, MobileBody
 from lewm_ros.trials.zoo.robot_file import differences, edit_file, shipped_file
-from lewm_ros.trials.zoo.rows import Row, Rows, STEPS
+from lewm_ros.trials.zoo.rows import LOAD, Row, Rows, STEPS
 from lewm_ros.trials.zoo.table import ROBOTS, zoo_robot
 import numpy as np
 import pytest
@@ -128,3 +128,17 @@ def test_a_finished_step_is_not_taken_again_and_a_failed_one_is(tmp_path):
     assert not again.finished('drive')
     assert again.all[1] == Row('arm6', 'e_stop', 'seconds', None, 'at most 0.6', False)
     assert json.loads(file.read_text()).keys() <= set(STEPS)
+
+
+def test_the_table_shows_every_robot_that_walked_and_every_failed_row(tmp_path):
+    """A dash for what was not taken, bold for what failed; robots of an earlier run stay."""
+    report.write([Row('arm6', 'stop', 'told to stand still after', 0.25, 'at most 0.6 s', True),
+                  Row('arm6', 'stop', 'body at rest after', None, 'at most 1 s', False),
+                  Row('arm6', 'stop', LOAD, 1.4, '', True)], tmp_path)
+    rows = report.write([Row('drone', 'drive', 'first command from where the robot is', 0.5,
+                             'at most 1.1 slew steps', True)], tmp_path)
+    assert [row.robot for row in rows] == ['arm6', 'arm6', 'arm6', 'drone']
+    page = (tmp_path / 'zoo.md').read_text()
+    assert '| 0.25 / **never** |' in page and '| 0.50 |' in page
+    assert '| `arm6` | stop | body at rest after | never | at most 1 s |' in page
+    assert 'The load average was 1 to 1 ' in page

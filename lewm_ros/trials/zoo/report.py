@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from lewm_ros.trials import report
-from lewm_ros.trials.zoo.rows import Row, STEPS
+from lewm_ros.trials.zoo.rows import LOAD, Row, STEPS
 from lewm_ros.trials.zoo.table import ROBOTS
 
 _COMMAND = 'make zoo'
@@ -51,6 +51,8 @@ def write(rows: Sequence[Row], folder: Path) -> list[Row]:
 def text(rows: Sequence[Row]) -> str:
     """Return the page."""
     failed = [row for row in rows if not row.passed]
+    measured = [row.value for row in rows if row.check == LOAD]
+    loads = f'{min(measured):.0f} to {max(measured):.0f}' if measured else 'not measured'
     walked = [robot for robot in ROBOTS if any(row.robot == robot.name for row in rows)]
     lines = [
         '# Robots of strangers', '',
@@ -59,7 +61,10 @@ def text(rows: Sequence[Row]) -> str:
         "model was trained for a few steps: these are checks of the way from a stranger's robot",
         'to a driving one, not of how well the model plans. Two numbers of a stop: when the last',
         'command that moves the robot was over, and when its body stood.', '',
-        f'{len(walked)} of {len(ROBOTS)} robots, {len(rows)} checks, {len(failed)} failed.', '',
+        f'{len(walked)} of {len(ROBOTS)} robots, {len(rows)} rows, {len(failed)} failed. A dash '
+        'is a step that was not taken.',
+        f'The load average was {loads} on {os.cpu_count()} cores: from one per core on, times are '
+        f'those of a busy', 'machine, and a robot that is seen too late is stopped.', '',
         '| | robot | ' + ' | '.join(_COLUMNS) + ' | failed |',
         '|---|---|' + '---|' * (len(_COLUMNS) + 1)]
     for robot in walked:

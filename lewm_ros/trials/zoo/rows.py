@@ -10,6 +10,7 @@ from pathlib import Path
 STEPS = ('record', 'inspect', 'ingest', 'train', 'shadow', 'drive', 'stop', 'e_stop',
          'kill_planner', 'kill_command')
 OFFLINE, LIVE = STEPS[:4], STEPS[4:]   # each of the first is kept; the others share a driver
+LOAD = 'load average'
 
 
 @dataclass(frozen=True)

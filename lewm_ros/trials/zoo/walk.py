@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+import os
 from pathlib import Path
 import sys
 import time
@@ -26,7 +27,7 @@ from lewm_ros.trials.zoo.live import Live
 from lewm_ros.trials.zoo.offline import Folders
 from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
 from lewm_ros.trials.zoo.recordings import record
-from lewm_ros.trials.zoo.rows import LIVE, OFFLINE, Rows, STEPS
+from lewm_ros.trials.zoo.rows import LIVE, LOAD, OFFLINE, Rows, STEPS
 from lewm_ros.trials.zoo.table import zoo_robot
 
 _SHORT_RECORD_STEPS = 84    # in two episodes
@@ -63,6 +64,7 @@ def _take(step: str, action: Callable[[], None], rows: Rows) -> bool:
     """Take a step; tell whether the next one makes sense."""
     try:
         action()
+        rows.note(step, LOAD, round(os.getloadavg()[0], 1))
     except (LewmError, OSError, ValueError, KeyError) as error:
         rows.true(step, 'the step was taken', False, f'{type(error).__name__}: {error}')
         for later in STEPS[STEPS.index(step) + 1:]:
