@@ -27,8 +27,8 @@ def test_measurements_replace_the_first_belief():
 
 
 @pytest.mark.parametrize(('usual_s', 'replan_steps', 'limit_s'), [
-    (0.01, 5, 0.2),     # never sooner than this
-    (0.055, 5, 0.22),   # four times the usual
+    (0.01, 5, 0.25),    # never sooner than this
+    (0.07, 25, 0.28),   # four times the usual
     (0.1, 5, 0.25),     # no longer than a plan is followed before the next
     (0.4, 5, 0.8),      # a slow planner gets twice its usual time
     (0.2, 25, 0.8)])

@@ -88,9 +88,8 @@ def test_a_thread_that_hangs_withdraws_the_plan_soon_and_goes_on_by_itself(
     epoch = rig.last.epoch
     rig.fault('hang')
     rig.film_until(lambda: rig.last.reason.code == Code.PLANNER_STUCK, 'PLANNER_STUCK')
-    assert (rig.last.state, rig.last.epoch > epoch) == (PlanState.FAULT, True)
-    first = next(item for _, item in rig.status if item.reason.code == Code.PLANNER_STUCK)
-    assert 'allowed are 0.2' in first.reason.text or 'allowed are 0.' in first.reason.text
+    assert (rig.last.state, rig.last.epoch > epoch) == (PlanState.PLANNING, True)
+    assert 'has been at one frame for' in rig.last.reason.text
     rig.fault('')
     rig.film_planning()
 

@@ -10,7 +10,7 @@ import numpy as np
 _WINDOW = 40  # answers; at one per block (0.25 s) the last ten seconds
 # An answer is stuck after so many times the usual, but not sooner than this [s]
 _STUCK_TIMES = 4.0
-_STUCK_LEAST_S = 0.2
+_STUCK_LEAST_S = 0.25
 
 
 class Latency:

@@ -26,6 +26,9 @@ import numpy as np
 
 _NAN = float('nan')
 _FINE = Reason()
+# What is no fault: it passes by itself.
+_STATES = {Code.NO_ROBOT_STATE: PlanState.NO_OBS, Code.FRAME_FROZEN: PlanState.NO_OBS,
+           Code.PLANNER_STUCK: PlanState.PLANNING}
 _NO_GOAL = Reason(Code.NO_GOAL, 'no goal; send one with goal_node')
 
 
@@ -178,8 +181,7 @@ class PlanLoop:
         except EngineFailure as error:
             self._engine_failed(error)
         except ReasonedError as error:
-            unseen = error.reason.code in (Code.NO_ROBOT_STATE, Code.FRAME_FROZEN)
-            self._fail(PlanState.NO_OBS if unseen else PlanState.FAULT, error.reason)
+            self._fail(_STATES.get(error.reason.code, PlanState.FAULT), error.reason)
         except LewmError as error:
             self._fail(PlanState.FAULT, reason_of(error, Code.PLANNER_FAILED))
 

@@ -113,7 +113,9 @@ class Worker:
             if since_s is not None and since_s != self._alarmed_since_s:
                 self._alarmed_since_s = since_s
                 self._session.withdraw()
-            report = replace(report, state=PlanState.FAULT, reason=trouble)
+            late = trouble.code is Code.PLANNER_STUCK   # a busy machine is no fault
+            report = replace(report, state=PlanState.PLANNING if late else PlanState.FAULT,
+                             reason=trouble)
         return replace(report, epoch=self._session.epoch)
 
     def close(self) -> PlanReport:
