@@ -58,7 +58,7 @@ class GoalNode(PlainNode):
         self._robot = RobotDescription.from_yaml(self._settings.robot)
         self._capture = Capture(self, self._robot)
         self._decode = decoder_named(self._settings.image_decoder)
-        self._shape = GoalShape(self._settings.bundle, self._robot)
+        self._shape = self._goal_shape()
         self._problem = ''      # why there is no goal though one was asked for at the start
         self._goal_id = ''      # of the goal in force
         self._goal_pub = self.always.publisher(Goal, 'goal', qos.LATCHED)
@@ -81,6 +81,14 @@ class GoalNode(PlainNode):
         if self._problem:
             return Health(DiagnosticStatus.ERROR, self._problem)
         return Health(summary=f'goal {self._goal_id!r}' if self._goal_id else 'no goal')
+
+    def _goal_shape(self) -> GoalShape:
+        """Read the bundle's view; one that cannot be read is the planner's to refuse."""
+        try:
+            return GoalShape(self._settings.bundle, self._robot)
+        except LewmError as error:
+            self.get_logger().error(f'the shape of goals is not checked here: {error}')
+            return GoalShape('', self._robot)
 
     def _take_first(self, path: Path) -> None:
         """Publish the operator's goal; it is named by them, so it is not bound to goal_root.
