@@ -25,7 +25,7 @@ from rich.console import Console  # noqa: E402
 from ros_helpers import free_domain, ROOT  # noqa: E402
 import yaml  # noqa: E402
 
-NODES = 4
+NODES = 5
 
 
 def picture(value: int) -> np.ndarray:
@@ -185,9 +185,10 @@ def test_an_untrained_model_fails_the_demo_and_leaves_the_evidence(tmp_path, bun
 @pytest.mark.sim
 @pytest.mark.parametrize('moment', ['bring-up', 'mid-run'])
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
-def test_however_the_demo_ends_no_process_is_left(tmp_path, bundle, number, moment):
+def test_however_the_demo_ends_no_process_is_left(tmp_path, bundle, number, moment, request):
     """Ctrl-C ends in order with status 130; after kill -9 the kernel and the nodes clean up."""
     demo = Demo(tmp_path, '--bundle', str(bundle), '--time-limit', '60')
+    request.addfinalizer(demo.process.kill)   # a failed test must not leave it to the next one
     word = 'starting' if moment == 'bring-up' else 'goal 1/1'
     demo.wait_for(lambda: word in demo.text, word)
     demo.wait_for(lambda: len(demo.children()) == NODES, 'the nodes')
