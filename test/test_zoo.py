@@ -8,7 +8,7 @@ from lewm_model.robot import RobotDescription
 from lewm_ros.trials.zoo import report, rest
 from lewm_ros.trials.zoo.bodies import JointBody, MobileBody
 from lewm_ros.trials.zoo.robot_file import differences, edit_file, shipped_file
-from lewm_ros.trials.zoo.rows import LOAD, Row, Rows, STEPS
+from lewm_ros.trials.zoo.rows import LIVE, LOAD, Row, Rows, STEPS
 from lewm_ros.trials.zoo.table import ROBOTS, zoo_robot
 import numpy as np
 import pytest
@@ -142,3 +142,27 @@ def test_the_table_shows_every_robot_that_walked_and_every_failed_row(tmp_path):
     assert '| 0.25 / **never** |' in page and '| 0.50 |' in page
     assert '| `arm6` | stop | body at rest after | never | at most 1 s |' in page
     assert 'The load average was 1 to 1 ' in page
+
+
+@pytest.mark.ros
+def test_an_interrupted_step_is_taken_again_and_a_failed_one_ends_the_walk(tmp_path):
+    """Half a step's rows are none; after an error the later steps say why they were not taken."""
+    pytest.importorskip('rclpy')
+    from lewm_model.errors import LewmError
+    from lewm_ros.trials.zoo.walk import _take
+    rows = Rows('arm6', tmp_path / 'rows.json', say=lambda text: None)
+
+    def interrupted():
+        rows.at_least('ingest', 'rows', 100, 10)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _take('ingest', interrupted, rows)
+    assert not rows.finished('ingest')
+
+    def failing():
+        raise LewmError('no data')
+
+    assert not _take('train', failing, rows)
+    assert [(row.step, row.value) for row in rows.all] == [
+        ('train', 'LewmError: no data'), *((step, 'train was not') for step in LIVE)]

@@ -70,9 +70,9 @@ def _take(step: str, action: Callable[[], None], rows: Rows) -> bool:
         for later in STEPS[STEPS.index(step) + 1:]:
             rows.true(later, 'the step was taken', False, f'{step} was not')
             rows.close(later)
-        return False
-    finally:
         rows.close(step)
+        return False
+    rows.close(step)
     return True
 
 
