@@ -11,6 +11,7 @@ from lewm_ros.node.managed import ManagedNode  # noqa: E402
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn as Result  # noqa: E402
+from rclpy.logging import get_logger  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from ros_helpers import free_domain  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -214,3 +215,11 @@ def test_a_service_that_fails_answers_with_the_reason():
 
     response = Guard(Log()).server(answer, 'service ask')(None, Trigger.Response())
     assert (response.success, response.message) == (False, 'service ask: no file')
+
+
+def test_warnings_and_errors_of_one_guard_do_not_end_the_node():
+    """rclpy raises where one line of code logs with two severities; this ended a planner."""
+    guard = Guard(get_logger('severities'))
+    guard.say('camera', 'a warning')
+    assert guard.note('peer', ValueError('odd')) == 'peer: ValueError: odd'
+    guard.say('camera 2', 'a warning again')

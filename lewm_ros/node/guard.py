@@ -63,7 +63,11 @@ class Guard:
         now_s = self._now_s()
         if now_s - self._logged_s.get(key, -_LOG_EVERY_S) >= _LOG_EVERY_S:
             self._logged_s[key] = now_s
-            getattr(self._logger, level)(text)
+            # One line of code for each severity: rclpy raises where one line changes its own.
+            if level == 'error':
+                self._logger.error(text)
+            else:
+                self._logger.warning(text)
 
     def _caught(self, source: str, error: Exception) -> str:
         reason = self.note(source, error)
