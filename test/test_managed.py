@@ -218,7 +218,7 @@ def test_a_service_that_fails_answers_with_the_reason():
 
 
 def test_warnings_and_errors_of_one_guard_do_not_end_the_node():
-    """rclpy raises where one line of code logs with two severities; this ended a planner."""
+    """Rclpy raises where one line of code logs with two severities; this ended a planner."""
     guard = Guard(get_logger('severities'))
     guard.say('camera', 'a warning')
     assert guard.note('peer', ValueError('odd')) == 'peer: ValueError: odd'
