@@ -293,6 +293,6 @@ def test_parameters_are_read_at_configure_and_the_safe_ones_change_while_active(
 def test_a_misspelled_parameter_ends_the_process_with_the_nearest_name(graph, tmp_path):
     """Instead of the default without a word."""
     rig = Rig(graph, tmp_path, activate=False, goal_tolerence=1.0)
-    assert graph.wait_for_exit(rig.process, timeout_s=60.0) == 1
+    assert graph.wait_for_exit(rig.process, timeout_s=60.0) == 2
     assert "has no parameter 'goal_tolerence'; did you mean goal_tolerance?" in (
         rig.log.read_text())
