@@ -73,7 +73,7 @@ class Rig:
             next_s += 0.05
             self.graph.spin(max(next_s - time.monotonic(), 0.001))
 
-    def film_until(self, condition: Callable, what: str, timeout_s: float = 15.0, *,
+    def film_until(self, condition: Callable, what: str, timeout_s: float = 60.0, *,
                    age_s: float = 0.0) -> None:
         """Film until something is so."""
         deadline = time.monotonic() + timeout_s
@@ -81,7 +81,7 @@ class Rig:
             assert time.monotonic() < deadline, f'waited in vain for {what}'
             self.film(0.1, age_s=age_s)
 
-    def film_planning(self, what: str = 'a plan', timeout_s: float = 15.0) -> None:
+    def film_planning(self, what: str = 'a plan', timeout_s: float = 60.0) -> None:
         """Film until a chunk follows that was not there before."""
         count = len(self.chunks)
         self.film_until(lambda: len(self.chunks) > count

@@ -89,7 +89,7 @@ class Graph:
             kind, topic, lambda message: received.append((time.monotonic(), message)), profile)
         return received
 
-    def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
+    def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = 90.0) -> Any:
         """Spin until `condition()` is true and return it; fail after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not (value := condition()):
@@ -104,7 +104,7 @@ class Graph:
         while (left := deadline - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
-    def call(self, kind: type, name: str, request: Any, timeout_s: float = 30.0) -> Any:
+    def call(self, kind: type, name: str, request: Any, timeout_s: float = 60.0) -> Any:
         """Call a service and return the response.
 
         One client per service is kept. A server that has not discovered a new client's reader
@@ -132,7 +132,7 @@ class Graph:
         """Take a lifecycle node through transitions, each of which must succeed."""
         for name in names:
             try:
-                getattr(LifecycleClient(self.node, self._executor, f'/{node}'), name)(30.0)
+                getattr(LifecycleClient(self.node, self._executor, f'/{node}'), name)(90.0)
             except LifecycleError as error:
                 raise AssertionError(str(error)) from error
 
