@@ -18,9 +18,15 @@ from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.serialization import deserialize_message, serialize_message
 
 ROOT = Path(__file__).resolve().parents[1]
 _SETTLE_S = 0.3
+
+
+def over_the_wire(message: Any) -> Any:
+    """Return what the other side gets."""
+    return deserialize_message(serialize_message(message), type(message))
 
 
 class Graph:

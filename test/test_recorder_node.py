@@ -10,84 +10,20 @@ import sys
 
 import numpy as np
 import pytest
-import yaml
 
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from lewm_model.bags.bag import Bag  # noqa: E402
-from lewm_model.bags.interfaces import import_rosbags  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
-from lewm_ros.msg import EpisodeInfo, ExecutedCommand, Goal  # noqa: E402
+from lewm_ros.msg import EpisodeInfo  # noqa: E402
 from lewm_ros.recording.episode import DISCARDED_FOLDER  # noqa: E402
-from lewm_ros.recording.message_definitions import message_definition  # noqa: E402
-from lewm_ros.recording.topics import (  # noqa: E402
-    Depths,
-    reader_qos,
-    required_topics,
-    wanted_topics,
-)
-from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
-from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.srv import StartEpisode  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402
-from lewm_ros.wire.motion import joints_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
-from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
+from recorder_rig import FAILURE, marks, numbers, PICTURE, Rig  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
-from sensor_msgs.msg import Image, JointState  # noqa: E402
-from std_msgs.msg import Float64MultiArray, String  # noqa: E402
-
-SUCCESS, FAILURE = StopEpisode.Request.SUCCESS, StopEpisode.Request.FAILURE
-PICTURE = np.arange(6 * 7 * 3, dtype=np.uint8).reshape(6, 7, 3)
-
-
-class Rig:
-    """A robot that publishes when told to, and the recorder."""
-
-    def __init__(self, graph: Graph, root: Path, **parameters) -> None:
-        self.graph, self.root = graph, root
-        node = graph.node
-        self.image = node.create_publisher(Image, 'image', qos.SENSOR)
-        self.joints = node.create_publisher(JointState, 'joint_states', qos.RECORD)
-        self.executed = node.create_publisher(ExecutedCommand, 'executed_command', qos.RECORD)
-        self.goal = node.create_publisher(Goal, 'goal', qos.LATCHED)
-        self.command = node.create_publisher(String, 'record_command', qos.RECORD)
-        self.info = graph.collect(EpisodeInfo, 'episode_info', qos.LATCHED)
-        self.diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
-        self.sent = 0
-        self.process = graph.spawn('lewm_ros.recording.recorder_node', parameters={
-            'root': str(root), 'min_free_mb': 0, 'chunk_s': 0.05, **parameters})
-        graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in (
-            self.image, self.joints, self.executed, self.goal, self.command)), 'the recorder')
-
-    def publish(self, count: int = 1) -> None:
-        """Publish frames, joint states and commands, stamped by their number."""
-        for _ in range(count):
-            self.sent += 1
-            stamp_ns = self.sent * 50_000_000
-            self.image.publish(rgb_to_image(PICTURE, stamp_ns))
-            self.joints.publish(joints_to_msg(stamp_ns, ['shoulder', 'wrist'],
-                                                          np.zeros(2), np.zeros(2)))
-            self.executed.publish(ExecutedCommand(header=header(stamp_ns),
-                                                  names=['shoulder', 'wrist']))
-            self.graph.spin(0.01)
-
-    def start(self, **fields):
-        return self.graph.call(StartEpisode, '/recorder_node/start_episode',
-                               StartEpisode.Request(**fields))
-
-    def stop(self, **fields):
-        return self.graph.call(StopEpisode, '/recorder_node/stop_episode',
-                               StopEpisode.Request(**{'outcome': SUCCESS, **fields}))
-
-    def phase(self) -> int:
-        return self.info[-1][1].phase if self.info else -1
-
-    def wait_for_phase(self, phase: int) -> EpisodeInfo:
-        self.graph.wait_for(lambda: self.phase() == phase, f'phase {phase}')
-        return self.info[-1][1]
+from std_msgs.msg import String  # noqa: E402
 
 
 @pytest.fixture
@@ -96,44 +32,12 @@ def rig(tmp_path):
         yield Rig(graph, tmp_path / 'root')
 
 
-def numbers(path, name: str) -> list[int]:
-    with Bag(path) as bag:
-        kinds = {topic.name: topic.type for topic in bag.topics}
-        return [header_stamp_ns(bag.decode(raw, kinds[topic])) // 50_000_000
-                for topic, _, raw in bag.raw_messages(name)]
-
-
-def marks(path) -> list:
-    with Bag(path) as bag:
-        return [bag.decode(raw, 'lewm_ros/msg/EpisodeInfo')
-                for _, _, raw in bag.raw_messages('/episode_info')]
-
-
 def test_recorder_does_not_load_torch():
     """It and the exploration stay light."""
     check = ('import sys, lewm_ros.recording.recorder_node, lewm_ros.sources.explore_node; '
              'sys.exit("torch" in sys.modules or "mujoco" in sys.modules)')
     assert subprocess.run([sys.executable, '-c', check], cwd=ROOT, timeout=60,
                           check=False).returncode == 0
-
-
-@pytest.mark.parametrize('name', ['sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo',
-                                  'lewm_ros/msg/Goal', 'diagnostic_msgs/msg/DiagnosticArray',
-                                  'rosgraph_msgs/msg/Clock'])
-def test_definitions_are_complete(name):
-    """From the text alone an offline reader gets the very type that the middleware has."""
-    package, _, kind = name.split('/')
-    encoding, text = message_definition(name)
-    typesys = import_rosbags()
-    store = typesys.get_typestore(typesys.Stores.EMPTY)
-    store.register(typesys.get_types_from_msg(text, name))
-    share = next(path for path in (Path(prefix, 'share', package, 'msg', f'{kind}.json')
-                                   for prefix in os.environ['AMENT_PREFIX_PATH'].split(':'))
-                 if path.is_file())
-    hashes = {item['type_name']: item['hash_string']
-              for item in json.loads(share.read_text())['type_hashes']}
-    assert encoding == 'ros2msg'
-    assert store.hash_rihs01(name) == hashes[name]
 
 
 def test_an_episode_is_one_bag_with_everything_once(rig):
@@ -359,78 +263,6 @@ def test_an_interrupt_finishes_the_bag(rig):
     assert (path / 'metadata.yaml').is_file()
     assert marks(path)[-1].phase == EpisodeInfo.FAILURE
     assert 'ended' in json.loads(marks(path)[-1].metadata_json)['note']
-
-
-def test_readers_match_their_publishers(rig):
-    """Best effort where one publisher is, reliable and latched only where all are."""
-    graph = rig.graph
-
-    def profile(name):
-        infos = graph.wait_for(lambda: graph.node.get_publishers_info_by_topic(name), name)
-        return reader_qos(infos, infos[0].topic_type, Depths(500, 40))
-
-    assert profile('/image').reliability == ReliabilityPolicy.BEST_EFFORT
-    assert profile('/image').depth == 40
-    assert profile('/joint_states').reliability == ReliabilityPolicy.RELIABLE
-    assert profile('/joint_states').depth == 500
-    assert profile('/goal').durability == DurabilityPolicy.TRANSIENT_LOCAL
-    graph.node.create_publisher(JointState, 'joint_states', qos.SENSOR)
-    graph.wait_for(lambda: len(graph.node.get_publishers_info_by_topic('/joint_states')) == 2,
-                   'the second publisher')
-    assert profile('/joint_states').reliability == ReliabilityPolicy.BEST_EFFORT
-
-
-def test_every_camera_and_command_topic_of_a_robot_file_is_recorded(tmp_path):
-    """Two cameras with their infos, two command topics: all are wanted, pictures are required."""
-    camera = {'topic': 'front/image', 'info_topic': 'front/info'}
-    commands = [{'topic': f'{part}/commands', 'type': 'std_msgs/msg/Float64MultiArray',
-                 'joints': [joint]} for part, joint in (('arm', 'shoulder'), ('hand', 'wrist'))]
-    values = yaml.safe_load((ROOT / 'config/robots/sim_reacher.yaml').read_text())
-    for name in ('image_topic', 'camera_info_topic', 'command_topic', 'command_type'):
-        values.pop(name)
-    (tmp_path / 'two.yaml').write_text(yaml.safe_dump(
-        {**values, 'cameras': [camera, {'topic': 'hand/image'}], 'commands': commands}))
-    robot = RobotDescription.from_yaml(str(tmp_path / 'two.yaml'))
-    wanted = wanted_topics(robot, '')
-    assert {'front/image', 'hand/image', 'front/info', 'arm/commands', 'hand/commands'} <= set(
-        wanted)
-    assert required_topics(robot)[:2] == ['front/image', 'hand/image']
-    with Graph() as graph:
-        graph.spawn('lewm_ros.recording.recorder_node', parameters={
-            'robot': str(tmp_path / 'two.yaml'), 'root': str(tmp_path / 'root'),
-            'min_free_mb': 0})
-        node = graph.node
-        image, array = Image, Float64MultiArray
-        publishers = {f'/{name}': node.create_publisher(kind, name, qos.RECORD) for name, kind in (
-            ('front/image', image), ('hand/image', image), ('arm/commands', array),
-            ('hand/commands', array), ('joint_states', JointState),
-            ('executed_command', ExecutedCommand))}
-        graph.wait_for(lambda: all(item.get_subscription_count() for item in publishers.values()),
-                       'the recorder')
-        assert graph.call(StartEpisode, '/recorder_node/start_episode',
-                          StartEpisode.Request()).success
-        for publisher in publishers.values():
-            publisher.publish(publisher.msg_type())
-        graph.spin(0.3)
-        answer = graph.call(StopEpisode, '/recorder_node/stop_episode',
-                            StopEpisode.Request(outcome=SUCCESS))
-        assert answer.success and not answer.message
-    with Bag(Path(answer.bag_uri)) as bag:
-        counts = {topic.name: topic.count for topic in bag.topics}
-    assert {name: counts.get(name) for name in publishers} == dict.fromkeys(publishers, 1)
-
-
-def test_the_stock_recorder_is_told_the_same_topics():
-    """The argument file lists what our recorder records, and the overrides know each of them."""
-    words = (ROOT / 'config/record/ros2_bag_record.args').read_text().split()
-    listed = words[words.index('--topics') + 1:]
-    ours = {'/' + name.strip('/') for name in
-            wanted_topics(RobotDescription.from_yaml('sim_reacher'), '')} | {'/episode_info'}
-    assert set(listed) == ours
-    overrides = yaml.safe_load((ROOT / 'config/qos/record_qos_overrides.yaml').read_text())
-    assert set(overrides) == ours
-    known = {'history', 'depth', 'reliability', 'durability'}
-    assert all(set(profile) == known for profile in overrides.values())
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from lewm_model.errors import ImageError, LewmError, ShapeError  # noqa: E402
 from lewm_model.types import ActionChunk  # noqa: E402
 from lewm_ros import msg  # noqa: E402
 from lewm_ros.wire.checks import MessageError  # noqa: E402
-from lewm_ros.wire.goals import msg_to_goal, picture_goal_to_msg, picture_hash  # noqa: E402
 from lewm_ros.wire.motion import (  # noqa: E402
     chunk_to_msg,
     executed_to_msg,
@@ -33,7 +32,6 @@ from lewm_ros.wire.reports import (  # noqa: E402
     CommandState,
     ControllerReport,
     ExecutedStep,
-    GoalSource,
     PlanReport,
     PlanState,
 )
@@ -44,7 +42,8 @@ from lewm_ros.wire.status import (  # noqa: E402
     msg_to_plan_report,
     plan_report_to_msg,
 )
-from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
+from rclpy.serialization import deserialize_message  # noqa: E402
+from ros_helpers import over_the_wire  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 
 NAMES = ['shoulder', 'wrist']
@@ -52,11 +51,6 @@ RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 CHUNK = ActionChunk(stamp_ns=12_345_678_901, dt_s=0.05,
                     actions=np.array([[0.5, -1], [0.25, 2], [0, 0]], np.float32), epoch=7,
                     sequence=9, observation_stamp_ns=12_300_000_000, session=2 ** 64 - 1)
-
-
-def over_the_wire(message):
-    """What the other side gets."""
-    return deserialize_message(serialize_message(message), type(message))
 
 
 def chunk_message(**changes):
@@ -325,36 +319,3 @@ def test_controller_report_fills_every_field():
     assert all(getattr(message, name) for name in message.get_fields_and_field_types())
     assert (message.chunk_seq, message.reason.text, message.rate_hz) == (3, 'r', 6)
     assert msg_to_controller_report(over_the_wire(message)) == report
-
-
-def test_goal_and_back():
-    """Pixels, id and source survive; without an id the picture names itself."""
-    message = over_the_wire(picture_goal_to_msg(RGB, stamp_ns=3, source=GoalSource.CAPTURE,
-                                                    task='reach'))
-    goal = msg_to_goal(message)
-
-    np.testing.assert_array_equal(goal.rgb, RGB)
-    assert (goal.goal_id, goal.source) == (picture_hash(RGB).hex()[:12], GoalSource.CAPTURE)
-    assert goal.task == 'reach'
-
-
-def test_goal_gets_the_size_of_the_frames():
-    """The hash is of what was sent; the model sees what ingest would have made of it."""
-    message = picture_goal_to_msg(RGB, stamp_ns=3)
-    np.testing.assert_array_equal(msg_to_goal(message, 4).rgb,
-                                  images.resize_square(RGB, 4))
-
-
-def test_goal_whose_pixels_were_changed_is_refused():
-    """The hash is of the decoded pixels, so one changed byte shows."""
-    message = picture_goal_to_msg(RGB, stamp_ns=3, goal_id='g')
-    message.image.data[5] ^= 1
-    with pytest.raises(ImageError, match="goal 'g': the pixels do not match"):
-        msg_to_goal(message)
-
-
-def test_hash_is_the_known_one():
-    """SHA-256 of one black pixel, as any other tool computes it."""
-    black = np.zeros((1, 1, 3), np.uint8)
-    assert picture_hash(black).hex() == (
-        '709e80c88487a2411e1ee4dfb9f22a861492d20c4765150c0c794abd70f8147c')

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lewm_model.errors import ConfigError
-from lewm_model.robot import FLOAT_ARRAY, TWIST, TWIST_STAMPED
+from lewm_model.robot import FLOAT_ARRAY, TWIST
 
 BODIES = ('joints', 'base', 'drone', 'mujoco')
 POSES = {'base': ('x', 'y', 'yaw'), 'drone': ('x', 'y', 'z', 'yaw')}   # others: the axes
@@ -94,11 +94,6 @@ class CommandTopic:
     def stamped(self) -> bool:
         """Whether the message has a header."""
         return self.type not in (FLOAT_ARRAY, TWIST)
-
-    @property
-    def is_twist(self) -> bool:
-        """Whether the message is a twist."""
-        return self.type in (TWIST, TWIST_STAMPED)
 
 
 @dataclass(frozen=True, kw_only=True)
