@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lewm_model.quantities import Quantity
 from lewm_model.robot import (
     FLOAT_ARRAY,
     JOINT_TRAJECTORY,
@@ -26,7 +27,8 @@ def describe_robot(robot: RobotDescription) -> str:
         lines.append(f'  camera   {camera.topic} ({kind}); time: '
                      f'{_clock(robot.camera_clock(place))}')
     lines.append(f'  state    {robot.joint_state_topic} ({robot.state_type}): '
-                 f'{", ".join(robot.state_names)}; time: {_clock(robot.clocks.state)}'
+                 f'{", ".join(map(_with_unit, robot.state_quantities))}; time: '
+                 f'{_clock(robot.clocks.state)}'
                  + ('' if robot.state_type == ODOMETRY else '; may be spread over messages'))
     for command in robot.command_topics:
         lines.append(f'  command  {command.topic} ({command.type}): {", ".join(command.joints)}'
@@ -51,6 +53,10 @@ def describe_robot(robot: RobotDescription) -> str:
         if dead:
             lines.append(f'  {name:{width}}  speeds below {dead:g} are 0')
     return '\n'.join(lines + [f'  note: {note}' for note in _notes(robot)])
+
+
+def _with_unit(state: Quantity) -> str:
+    return f'{state.name} [{state.unit}]' if state.unit else state.name
 
 
 def _clock(clock: str) -> str:

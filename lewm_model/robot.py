@@ -23,6 +23,7 @@ from lewm_model.cameras import (  # types with their own name: also for those wh
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
 from lewm_model.motion_limits import motion_limits
+from lewm_model.quantities import Quantity
 from lewm_model.robot_commands import (  # noqa: F401 - read from here by everybody
     COMMAND_TYPES,
     CommandTopic,
@@ -38,6 +39,7 @@ from lewm_model.robot_commands import (  # noqa: F401 - read from here by everyb
     TWIST_NAMES,
     TWIST_STAMPED,
 )
+from lewm_model.state_kinds import base_quantities, joint_quantities, read_state_kinds
 from lewm_model.tiles import Crop, parse_crop, WHOLE
 import numpy as np
 
@@ -89,6 +91,8 @@ class RobotDescription:
     #                                camera_info_topic, image_type and crop
     state_type: str = JOINT_STATE  # one of STATE_TYPES
     state_joint_names: tuple[str, ...] = ()   # joints of the state; (): `joint_names`
+    state_kinds: tuple[str, ...] = ()   # what each state is, such as angle, position or
+    #                                'position mm'; in files also {gripper: position}; (): angles
     clocks: Clocks = field(default_factory=Clocks)   # 'header' or 'receive' for each of ROLES
     assume_encoding: str = ''      # of images that do not say their colours (8UC3), such as bgr8
     command_hold_s: float = 0.5    # without `executed_topic`: how long a sent command is in
@@ -119,6 +123,7 @@ class RobotDescription:
         self._set('state_joint_names', self._names('state_joint_names', 0))
         self._set('shared_topics', self._names('shared_topics', 0))
         self._check_names()
+        self._set('state_kinds', self._state_kinds())
         self._set('clocks', self._clocks())
         for name in ('min_command', 'max_command', 'max_rate', 'stop_rate'):
             self._set(name, self._per_joint(name))
@@ -168,6 +173,13 @@ class RobotDescription:
         """P names, the order of the measured state; they may differ from `joint_names`."""
         return (ODOMETRY_NAMES if self.state_type == ODOMETRY
                 else self.state_joint_names or self.joint_names)
+
+    @property
+    def state_quantities(self) -> tuple[Quantity, ...]:
+        """What each measured state is; P of them, in the order of `state_names`."""
+        if self.state_type == ODOMETRY:
+            return base_quantities(ODOMETRY_NAMES)
+        return joint_quantities(self.state_names, self.state_kinds)
 
     @property
     def command_topics(self) -> tuple[CommandTopic, ...]:
@@ -265,6 +277,15 @@ class RobotDescription:
         if not set(self.shared_topics) <= set(ROLES):
             raise self._error('shared_topics', f'among {", ".join(ROLES)}',
                               list(self.shared_topics))
+
+    def _state_kinds(self) -> tuple[str, ...]:
+        if self.state_kinds and self.state_type == ODOMETRY:
+            raise self._error('state_kinds', 'left out, because the pose of a base is '
+                              f'{", ".join(ODOMETRY_NAMES)}', self.state_kinds)
+        try:
+            return read_state_kinds(self.state_kinds, self.state_names)
+        except ConfigError as error:
+            raise ConfigError(f'robot {self.robot!r}: {error}') from error
 
     def _clocks(self) -> Clocks:
         value = self.clocks

@@ -3,11 +3,13 @@
 from types import SimpleNamespace
 
 from lewm_model import LeWorldModel
-from lewm_model.analysis.distances import distance_curves, joint_difference, saturation
+from lewm_model.analysis.distances import distance_curves, saturation
 from lewm_model.analysis.horizon import open_loop_errors
 from lewm_model.analysis.projection import affinities, pca, tsne
 from lewm_model.analysis.straightness import checkpointed_models, straightness
+from lewm_model.data.measured_states import Measured
 from lewm_model.errors import TrainingError
+from lewm_model.quantities import Quantity
 from lewm_model.training.checkpoint import save_checkpoint
 from nano import SIZES
 import numpy as np
@@ -108,24 +110,51 @@ def test_a_second_climb_is_not_flat():
     assert saturation(GRID, terrace) == pytest.approx(2, abs=0.1)
 
 
-def test_full_turns_are_compared_on_the_circle():
-    """Joint 0 turns: 6.2 rad apart is 0.083 rad; joint 1 does not."""
-    found = joint_difference(np.array([3.1, 3.1]), np.array([-3.1, -3.1]), np.array([True, False]))
-    np.testing.assert_allclose(found, [2 * np.pi - 6.2, 6.2])
+def states(**columns):
+    """Return measured quantities from (kind, values) by name."""
+    return [Measured(Quantity(name, kind), np.asarray(values, float)[:, None])
+            for name, (kind, values) in columns.items()]
 
 
-def test_curves_per_joint_see_only_their_joint():
-    """Latents: joint 0 is laid out along a line of slope 2, joint 1 is capped at 1 rad."""
+def test_angles_are_compared_around_the_turn():
+    """Angles of 3.1 and -3.1 are 0.083 rad apart, positions of 3.1 and -3.1 m are 6.2 m apart."""
+    values = np.repeat([3.1, -3.1], 20)
+    latents = torch.from_numpy(values[:, None])
+    (angle,) = distance_curves(latents, states(a=('angle', values)))
+    (place,) = distance_curves(latents, states(a=('position', values)))
+    assert angle.distance.max() < 0.1 and angle.unit == 'rad'
+    assert place.distance.max() == pytest.approx(6.2, abs=0.2) and place.unit == 'm'
+
+
+def test_curves_see_only_their_own_quantity():
+    """Latents: the angle is laid out along a line of slope 2, the position is capped at 1 m."""
     rng = np.random.default_rng(0)
-    angles = rng.uniform(0, 3, size=(600, 2))
-    latents = torch.from_numpy(np.stack([2 * angles[:, 0], np.minimum(angles[:, 1], 1)], axis=1))
-    straight, capped = distance_curves(latents, angles, ['straight', 'capped'])
-    assert (straight.joint, capped.joint) == ('straight', 'capped')
+    angle, place = rng.uniform(0, 3, size=(2, 600))
+    latents = torch.from_numpy(np.stack([2 * angle, np.minimum(place, 1)], axis=1))
+    straight, capped = distance_curves(latents, states(
+        straight=('angle', angle), capped=('position', place)))
+    assert (straight.quantity.name, capped.quantity.name) == ('straight', 'capped')
     np.testing.assert_allclose(straight.median[3:25], (2 * straight.distance[3:25]) ** 2,
                                rtol=0.05, atol=0.1)
     assert straight.saturation is None
-    assert capped.median.max() < 1.2
+    assert capped.median.max() < 1.2 and capped.bin == pytest.approx(0.1, rel=0.01)
     assert straight.pairs > 1000 and (straight.low <= straight.median).all()
+
+
+def test_what_follows_from_the_joints_gets_no_curve_and_spoils_none():
+    """The tip moves whenever a joint does; a constant has no distances; pixels have other bins."""
+    rng = np.random.default_rng(1)
+    first, second = rng.uniform(0, 3, size=(2, 500))
+    latents = torch.from_numpy(np.stack([first, second], axis=1))
+    tip = np.cos(first) + np.cos(first + second)
+    curves = distance_curves(latents, states(
+        first=('angle', first), second=('angle', second), tip=('position', tip),
+        still=('number', np.ones(500))))
+    assert [curve.quantity.name for curve in curves] == ['first', 'second']
+    assert min(curve.pairs for curve in curves) > 500
+    wide = distance_curves(latents, states(first=('position', 512 * first),
+                                           second=('position', 512 * second)))
+    assert [round(curve.bin) for curve in wide] == [51, 51]
 
 
 def test_pca_finds_the_plane_that_points_lie_in():

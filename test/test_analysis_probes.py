@@ -1,9 +1,6 @@
 """Probes find what is in the latents, and nothing else."""
 
-from types import SimpleNamespace
-
-from lewm_model.analysis.probes import fit_linear, joint_names, probe, quantities, score
-import numpy as np
+from lewm_model.analysis.probes import fit_linear, probe, score
 import pytest
 import torch
 
@@ -53,20 +50,3 @@ def test_scores_of_known_predictions():
     assert score(truth, truth).mse == 0 and score(truth, truth).r == pytest.approx(1)
     wrong = score(-truth, truth)
     assert wrong.r == pytest.approx(-1) and wrong.mse == pytest.approx(8 / 3)
-
-
-def test_angles_become_sine_and_cosine_and_public_data_needs_no_names():
-    """The data set's joints by name; a full turn more is the same target."""
-    data = SimpleNamespace(columns={'qpos': np.array([[0.0, 1.0], [2 * np.pi, 1.0]]),
-                                    'qvel': np.array([[3.0, 4.0], [5.0, 6.0]])},
-                           attributes={'joint_names': ['shoulder', 'wrist']})
-    found = quantities(data, np.array([0, 1]))
-    assert list(found) == ['shoulder angle', 'wrist angle', 'shoulder velocity', 'wrist velocity']
-    np.testing.assert_allclose(found['shoulder angle'], [[0, 1], [0, 1]], atol=1e-12)
-    np.testing.assert_allclose(found['wrist velocity'], [[4], [6]])
-    data.columns['qvel'][0, 0] = np.nan     # a robot that does not report this velocity
-    assert 'shoulder velocity' not in quantities(data, np.array([1]))
-    data.attributes = {}
-    assert joint_names(data) == ['joint 0', 'joint 1']
-    data.columns = {}
-    assert joint_names(data) == [] and quantities(data, np.array([0])) == {}

@@ -112,10 +112,10 @@ def test_a_square_that_shows_both_joints_is_read_better_than_chance(subject):
     """Even an untrained encoder carries where a bright square is; velocity is not in a frame."""
     analysis = analyse(subject, SMALL, ['probes'])
     scores = analysis.numbers['probes']['scores']
-    assert scores['shoulder angle']['linear']['r'] > 0.5
+    assert scores['shoulder']['linear']['r'] > 0.5
     assert scores['shoulder velocity']['linear']['r'] < 0.5
     assert set(scores) == {
-        'shoulder angle', 'wrist angle', 'shoulder velocity', 'wrist velocity',
+        'shoulder', 'wrist', 'shoulder velocity', 'wrist velocity',
         'shoulder velocity, 3 frames', 'wrist velocity, 3 frames'}
 
 

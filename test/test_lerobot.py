@@ -1,5 +1,6 @@
 """LeRobot data sets become data set files: the right frames beside the right actions."""
 
+from dataclasses import replace
 import json
 
 from lewm_model.data.episodes import EpisodeFile
@@ -12,6 +13,7 @@ pytest.importorskip('av')
 
 import lerobot_factory as factory  # noqa: E402
 from lerobot_factory import convert, edit_info, LENGTHS, SMALL  # noqa: E402
+from lewm_model.data.measured_states import measured_states  # noqa: E402
 from lewm_model.data.robot_facts import require_robot  # noqa: E402
 from lewm_model.lerobot.convert import import_lerobot, LeRobotConfig  # noqa: E402
 from lewm_model.lerobot.episode import combine  # noqa: E402
@@ -80,19 +82,68 @@ def test_what_the_set_says_is_kept(tmp_path, version):
     np.testing.assert_allclose(facts['action_max'], [3, max(LENGTHS) - 2])
 
 
+def lab_robot(**changes):
+    """Return the simulated arm with the names of the toy set, in another order."""
+    return replace(RobotDescription.from_yaml('sim_reacher'), **{
+        'joint_names': ('when', 'who'), 'min_command': [0, 0], 'max_command': [50, 9], **changes})
+
+
 def test_a_robot_file_states_the_limits(tmp_path):
-    """With a robot its names and limits hold; one of another rate is refused."""
+    """With a robot its limits hold; one of another rate is refused."""
     folder = factory.make(tmp_path / 'set', LENGTHS, fps=20)
-    robot = RobotDescription.from_yaml('sim_reacher')
-    import_lerobot(folder, tmp_path / 'out.h5', SMALL, robot=robot)
+    import_lerobot(folder, tmp_path / 'out.h5', SMALL, robot=lab_robot())
     facts = EpisodeFile.open(tmp_path / 'out.h5').attributes
     assert (facts['robot'], facts['action_limits']) == ('sim_reacher', 'robot sim_reacher')
-    np.testing.assert_array_equal(facts['action_max'], robot.max_command)
+    np.testing.assert_array_equal(facts['action_max'], [50, 9])
 
     with pytest.raises(DatasetError, match=r"robot 'sim_reacher' has 2 actions .* every 0.05 s, "
                                            r'the data set has 2 \(who, when\) every 0.1 s'):
         import_lerobot(folder, tmp_path / 'b.h5', LeRobotConfig(
-            image_size=16, every=2, combine='mean', min_rows=5), robot=robot)
+            image_size=16, every=2, combine='mean', min_rows=5), robot=lab_robot())
+
+
+@pytest.mark.parametrize('names', [
+    ['who', 'when'], ['who.pos', 'when.pos'], {'motors': ['who', 'when']}, {'when': 1, 'who': 0}])
+def test_columns_follow_the_names_of_the_robot(tmp_path, names):
+    """The set has (episode, frame), the robot (frame, episode): columns change places."""
+    folder = factory.make(tmp_path / 'set', [25, 30], fps=20)
+    rename(folder, 'action', names)
+    import_lerobot(folder, tmp_path / 'out.h5', SMALL, robot=lab_robot())
+    file = EpisodeFile.open(tmp_path / 'out.h5')
+    assert list(file.attributes['action_names']) == ['when', 'who']
+    np.testing.assert_array_equal(file.action[25:54], [[number, 1] for number in range(29)])
+
+
+def test_columns_with_other_names_are_refused_and_none_are_taken_in_order(tmp_path):
+    """Two names that the robot does not have say so; a set without names leaves the order."""
+    folder = factory.make(tmp_path / 'set', [25], fps=20)
+    robot = RobotDescription.from_yaml('sim_reacher')
+    with pytest.raises(DatasetError, match=r"robot 'sim_reacher' has 2 actions \(shoulder, wrist"
+                                           r'\), the column action has 2 \(who, when\); columns '
+                                           r'are taken by name and never renamed'):
+        import_lerobot(folder, tmp_path / 'out.h5', SMALL, robot=robot)
+    rename(folder, 'action', None)
+    import_lerobot(folder, tmp_path / 'out.h5', SMALL, robot=robot)
+    np.testing.assert_array_equal(EpisodeFile.open(tmp_path / 'out.h5').action[3], [0, 3])
+
+
+def test_states_are_what_the_robot_file_says_by_name(tmp_path):
+    """A and c are known to the robot; b is a number, as all are without a robot file."""
+    folder = factory.make(tmp_path / 'set', [25], fps=20)
+    robot = lab_robot(state_joint_names=('c', 'a'), state_kinds=('position mm', 'angle'))
+    import_lerobot(folder, tmp_path / 'out.h5', SMALL, robot=robot)
+    import_lerobot(folder, tmp_path / 'mute.h5', SMALL)
+    states, mute = (measured_states(EpisodeFile.open(tmp_path / name))[0]
+                    for name in ('out.h5', 'mute.h5'))
+    assert [(one.name, one.kind, one.unit) for one in states] == [
+        ('a', 'angle', 'rad'), ('b', 'number', ''), ('c', 'position', 'mm')]
+    assert [(one.name, one.kind) for one in mute] == [(name, 'number') for name in 'abc']
+
+
+def rename(folder, key, names):
+    """Let meta/info.json give a column other names."""
+    features = json.loads((folder / 'meta' / 'info.json').read_text())['features']
+    edit_info(folder, features={**features, key: {**features[key], 'names': names}})
 
 
 def test_an_action_that_never_changes_still_has_limits(tmp_path):

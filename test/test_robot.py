@@ -61,12 +61,31 @@ def test_shipped_robot_is_found_by_name():
     ({'deadband': [0.1, -0.1]}, 'deadband must be not negative'),
     ({'deadband': [None, 0]}, 'deadband must be 2 finite numbers, one for each'),
     ({'deadband': [0.1, 0], 'interface': 'joint_position'}, 'a position of zero is a place like'),
+    ({'state_kinds': ['angle']}, r'state_kinds must be a kind for each state \(shoulder, wrist\)'),
+    ({'state_kinds': ['angle', 'quaternion']}, 'one of position, angle, velocity, number with a'),
+    ({'state_kinds': {'gripper': 'position'}}, 'state_kinds names gripper; the states are should'),
+    ({'state_kinds': {'wrist': 3}}, 'or a kind by name for those that are no angle, got .*3'),
+    ({'state_kinds': ['angle'] * 3, 'state_type': 'nav_msgs/msg/Odometry'},
+     'state_kinds must be left out, because the pose of a base is x, y, yaw'),
     ({'keep_direction': 'yes'}, "keep_direction must be true or false, got 'yes'"),
 ])
 def test_nonsense_is_refused(changes, message):
     """A wrong description fails when it is read, not when the robot moves."""
     with pytest.raises(ConfigError, match=message):
         robot(**changes)
+
+
+def test_states_are_angles_unless_the_file_says_otherwise():
+    """A prismatic joint is a position; odometry is two positions and an angle."""
+    def kinds(found):
+        return [(one.name, one.kind, one.unit) for one in found.state_quantities]
+    assert kinds(robot()) == [('shoulder', 'angle', 'rad'), ('wrist', 'angle', 'rad')]
+    told = [('shoulder', 'angle', 'rad'), ('wrist', 'position', 'm')]
+    assert kinds(robot(state_kinds=['angle', 'position'])) == told
+    assert kinds(robot(state_kinds={'wrist': 'position'})) == told
+    assert kinds(robot(state_kinds={'wrist': 'position mm'}))[1] == ('wrist', 'position', 'mm')
+    assert kinds(RobotDescription.from_yaml('diff_drive')) == [
+        ('x', 'position', 'm'), ('y', 'position', 'm'), ('yaw', 'angle', 'rad')]
 
 
 def test_unknown_and_missing_keys_are_named(tmp_path):

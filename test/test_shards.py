@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import h5py
 from lewm_model.data.clips import ClipLoader, Clips, split_episodes
+from lewm_model.data.measured_states import measured_states, STATES
 from lewm_model.data.order import EpochOrder
 from lewm_model.data.rows import JoinedRows
 from lewm_model.data.shards import find_shards, open_data
 from lewm_model.errors import DatasetError
 from lewm_model.preprocess import ActionNormalizer
+from lewm_model.quantities import Quantity, to_json
 from lewm_sim.cli import build_parser, main
 import numpy as np
 import pytest
@@ -248,3 +250,18 @@ def test_commands_take_many_files(shards, tmp_path, capsys):
             del file.attrs['robot'], file.attrs['action_max']
     assert main(['train', str(shards), '--out', str(tmp_path / 'model')]) == 2
     assert 'does not say robot, action_max' in capsys.readouterr().err
+
+
+def test_files_agree_on_what_their_states_are(tmp_path):
+    """Metres and angles are not one set; a file that says nothing has what it always had."""
+    kinds = {name: to_json([Quantity(joint, kind) for joint in 'abc'])
+             for name, kind in (('angle', 'angle'), ('metres', 'position'))}
+    facts = {'state_names': list('abc')}
+    write(tmp_path / '0.h5', [0], facts={**facts, STATES: kinds['angle']})
+    write(tmp_path / '1.h5', [1], facts=facts)
+    write(tmp_path / '2.h5', [2], facts={**facts, STATES: kinds['metres']})
+    both = open_data([tmp_path / '0.h5', tmp_path / '1.h5'])
+    assert [one.kind for one in measured_states(both)[0]] == ['angle'] * 3
+    with pytest.raises(DatasetError, match=r'kind of measured states is a \(angle, rad\); .* in '
+                                           r'the first and a \(position, m\); '):
+        open_data([tmp_path / '0.h5', tmp_path / '2.h5'])

@@ -1,38 +1,50 @@
-"""Latent distance against physical distance, joint by joint: how far does the cost reach?
+"""Latent distance against physical distance, one by one: how far does the cost reach?
 
 The planner's cost is the squared latent distance to the goal. Where it no longer grows with the
-distance of a joint, candidates that bring the joint nearer look no better than others.
+distance of a joint or an object, candidates that bring it nearer look no better than others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lewm_model.data.measured_states import Measured, STILL
+from lewm_model.quantities import Quantity
 import numpy as np
 import torch
 from torch import Tensor
 
-BIN = 0.1              # width of a bin of physical distance [rad]
-OTHERS_WITHIN = 0.15   # pairs count for a joint if every other joint differs by less [rad]
+ANGLE_BIN = 0.1        # width of a bin of physical distance of angles [rad]
+BINS = 30              # bins over the span of any other quantity; angles have 31 in half a turn
+OTHERS_WITHIN = 1.5    # pairs count for a quantity if every other differs by fewer bins
 MIN_PAIRS = 20         # fewer pairs are no median
 FLAT = 0.1             # share of the steepest slope that counts as flat
 _SLOPE_BINS = 3        # bins over which a slope is taken, against noise
+_FOLLOWS = 0.25        # of the usual difference: what differs by less where all others are equal
+#                        follows from them
 
 
 @dataclass(frozen=True)
 class DistanceCurve:
-    """Squared latent distance of pairs of frames that differ in one joint, n bins."""
+    """Squared latent distance of pairs of frames that differ in one quantity, n bins."""
 
-    joint: str
-    distance: np.ndarray      # (n,) centres of the bins [rad]
+    quantity: Quantity
+    bin: float                # width of a bin [unit]
+    distance: np.ndarray      # (n,) centres of the bins [unit]
     median: np.ndarray        # (n,) squared latent distance
     low: np.ndarray           # (n,) first quartile
     high: np.ndarray          # (n,) third quartile
     pairs: int
 
     @property
+    def unit(self) -> str:
+        """Unit of the distances."""
+        return 'rad' if self.quantity.kind == 'quaternion' else self.quantity.unit
+
+    @property
     def saturation(self) -> float | None:
-        """Physical distance [rad] at which the median becomes flat; None if it does not."""
+        """Physical distance [unit] at which the median becomes flat; None if it does not."""
         return saturation(self.distance, self.median)
 
 
@@ -60,45 +72,69 @@ def saturation(distance: np.ndarray, values: np.ndarray) -> float | None:
     return float(distance[flat[0]]) if len(flat) else None
 
 
-def joint_difference(angles: np.ndarray, others: np.ndarray, full_turn: np.ndarray) -> np.ndarray:
-    """Return absolute differences (..., P) of joint angles; on the circle where a joint turns."""
-    difference = np.abs(angles - others)
-    around = np.abs((difference + np.pi) % (2 * np.pi) - np.pi)
-    return np.where(full_turn, around, difference)
+def distance_curves(latents: Tensor, states: Sequence[Measured]) -> list[DistanceCurve]:
+    """Compare all pairs of frames that differ in one quantity only.
 
-
-def distance_curves(latents: Tensor, angles: np.ndarray, names: list[str]) -> list[DistanceCurve]:
-    """Compare all pairs of frames that differ in one joint only.
-
-    A joint that was recorded over more than a full turn is compared on the circle.
+    Angles are compared around the turn, as the pictures show them. A quantity that follows from
+    those before it, such as the place of a tip from the joints, would differ in every pair: it
+    gets no curve, and does not have to be equal.
 
     Args:
         latents: Of frames of many episodes, (N, D).
-        angles: Their joint angles, (N, P) [rad].
-        names: Of the joints, P.
+        states: What may differ, each with the values of these frames; what shows in a picture.
 
     Returns:
-        A curve per joint; joints with too few pairs have none.
+        A curve for each quantity with enough pairs.
     """
-    full_turn = np.ptp(angles, axis=0) > 2 * np.pi
-    first, second = np.triu_indices(len(angles), k=1)
-    difference = joint_difference(angles[first], angles[second], full_turn)
+    first, second = np.triu_indices(len(latents), k=1)
+    apart = {one.quantity: one.quantity.error(one.values[first], one.values[second])
+             for one in states}
+    bins = {one.quantity: _bin(one) for one in states}
+    free = _independent(apart, bins)
     squared = torch.cdist(latents.double(), latents.double()).square().numpy()[first, second]
     curves = []
-    for joint, name in enumerate(names):
-        others = np.delete(difference, joint, axis=1)
-        alone = (others < OTHERS_WITHIN).all(axis=1)
-        curve = _curve(name, difference[alone, joint], squared[alone])
+    for quantity in free:
+        alone = _near({other: apart[other] for other in free if other != quantity}, bins,
+                      len(squared))
+        curve = _curve(quantity, bins[quantity], apart[quantity][alone], squared[alone])
         if curve is not None:
             curves.append(curve)
     return curves
 
 
-def _curve(name: str, distance: np.ndarray, squared: np.ndarray) -> DistanceCurve | None:
-    bins = (distance / BIN).astype(int)
+def _bin(one: Measured) -> float:
+    if one.quantity.kind in ('angle', 'quaternion'):
+        return ANGLE_BIN
+    return float(np.ptp(one.values)) / BINS or 1.0   # 1: it never moves
+
+
+def _near(apart: dict[Quantity, np.ndarray], bins: dict[Quantity, float], count: int
+          ) -> np.ndarray:
+    """Return which pairs are equal in all these quantities, bool (count,)."""
+    return np.logical_and.reduce([np.ones(count, dtype=bool), *(
+        difference < OTHERS_WITHIN * bins[one] for one, difference in apart.items())])
+
+
+def _independent(apart: dict[Quantity, np.ndarray], bins: dict[Quantity, float]
+                 ) -> list[Quantity]:
+    """Leave out what never differs, or not between frames that are equal in those before it."""
+    free: list[Quantity] = []
+    for one, difference in apart.items():
+        equal = _near({other: apart[other] for other in free}, bins, len(difference))
+        follows = free and equal.sum() >= MIN_PAIRS and (
+            difference[equal].mean() < _FOLLOWS * difference.mean())
+        if difference.max() > STILL and not follows:
+            free.append(one)
+    return free
+
+
+def _curve(quantity: Quantity, width: float, distance: np.ndarray, squared: np.ndarray
+           ) -> DistanceCurve | None:
+    bins = (distance / width).astype(int)
     kept = [number for number, count in enumerate(np.bincount(bins)) if count >= MIN_PAIRS]
     if not kept:
         return None
     low, median, high = np.array([np.quantile(squared[bins == number], (0.25, 0.5, 0.75))
                                   for number in kept]).T
-    return DistanceCurve(name, (np.array(kept) + 0.5) * BIN, median, low, high, len(squared))
+    return DistanceCurve(quantity, width, (np.array(kept) + 0.5) * width, median, low, high,
+                         len(squared))

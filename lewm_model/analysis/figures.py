@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import io
 from typing import Any
 
 from lewm_model.analysis.distances import DistanceCurve
 from lewm_model.analysis.horizon import HorizonErrors
+from lewm_model.data.measured_states import Measured
 from lewm_model.figure import new_figure
 import numpy as np
 from torch import Tensor
@@ -112,37 +114,50 @@ def plot_horizon(errors: dict[str, HorizonErrors], block_s: float) -> bytes:
 
 
 def plot_distances(curves: list[DistanceCurve]) -> bytes:
-    """Draw squared latent distance against the distance of each joint."""
-    figure = canvas(9, 3.2)
-    for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False, sharey=True)[0], curves,
-                           strict=True):
+    """Draw squared latent distance against the distance of each quantity, four in a row."""
+    rows = -(-len(curves) // 4)
+    figure = canvas(9, 3.2 * rows)
+    grid = figure.subplots(rows, min(4, len(curves)), squeeze=False, sharey=True)
+    for axes in grid.flat[len(curves):]:
+        axes.set_axis_off()
+    for axes, curve in zip(grid.flat, curves, strict=False):
         axes.fill_between(curve.distance, curve.low, curve.high, alpha=0.2, linewidth=0,
                           color=COLOURS['mlp'])
         axes.plot(curve.distance, curve.median, color=COLOURS['mlp'])
+        unit = f' {curve.unit}' if curve.unit else ''
         if curve.saturation is not None:
             axes.axvline(curve.saturation, color=COLOURS['teleport'], linestyle='--',
-                         label=f'flat from {curve.saturation:.2f} rad')
+                         label=f'flat from {curve.saturation:.3g}{unit}')
             axes.legend(fontsize=8)
-        axes.set(title=curve.joint, xlabel='joint distance [rad]', xlim=(0, None), ylim=(0, None))
+        axes.set(title=curve.quantity.name, xlabel=f'distance{unit and f" [{unit.strip()}]"}',
+                 xlim=(0, None), ylim=(0, None))
         axes.grid(alpha=0.3)
-    figure.axes[0].set_ylabel('squared latent distance')
+    for row in grid:
+        row[0].set_ylabel('squared latent distance')
     return png(figure)
 
 
-def plot_projections(layouts: dict[str, np.ndarray], angles: np.ndarray, names: list[str]
-                     ) -> bytes:
-    """Show layouts (N, 2) by name, a row per joint, coloured by its angle."""
-    figure = canvas(3.2 * len(layouts) + 0.6, 2.9 * len(names))
-    grid = figure.subplots(len(names), len(layouts), squeeze=False)
-    for joint, row in enumerate(grid):
-        around = (angles[:, joint] + np.pi) % (2 * np.pi) - np.pi
+def plot_projections(layouts: dict[str, np.ndarray], states: Sequence[Measured]) -> bytes:
+    """Show layouts (N, 2) by name, a row per quantity, coloured by its values (N, width).
+
+    Angles have a colour map without a seam; a quaternion is shown by its angle from the first.
+    """
+    figure = canvas(3.2 * len(layouts) + 0.6, 2.9 * len(states))
+    grid = figure.subplots(len(states), len(layouts), squeeze=False)
+    for place, (state, row) in enumerate(zip(states, grid, strict=True)):
+        quantity, values = state.quantity, state.values[:, 0]
+        looks, unit = {'cmap': 'viridis'}, quantity.unit
+        if quantity.kind == 'angle':
+            values = (values + np.pi) % (2 * np.pi) - np.pi
+            looks = {'cmap': 'twilight_shifted', 'vmin': -np.pi, 'vmax': np.pi}
+        elif quantity.kind == 'quaternion':
+            values, unit = quantity.error(state.values, state.values[:1]), 'rad'
         for axes, (name, layout) in zip(row, layouts.items(), strict=True):
-            dots = axes.scatter(*layout.T, c=around, cmap='twilight_shifted', s=5, vmin=-np.pi,
-                                vmax=np.pi)
-            axes.set(xticks=[], yticks=[], title=name if joint == 0 else '')
+            dots = axes.scatter(*layout.T, c=values, s=5, **looks)
+            axes.set(xticks=[], yticks=[], title=name if place == 0 else '')
             if axes is row[0]:
-                axes.set_ylabel(f'by {names[joint]}')
-        figure.colorbar(dots, ax=list(row), label='angle [rad]', ticks=[-3, 0, 3])
+                axes.set_ylabel(f'by {quantity.name}')
+        figure.colorbar(dots, ax=list(row), label=f'{quantity.kind}' + f' [{unit}]' * bool(unit))
     return png(figure)
 
 

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from lewm_model.analysis import figures
 from lewm_model.analysis.decoder import PIXELS, small_pictures, train_decoder
-from lewm_model.analysis.distances import BIN, distance_curves, FLAT, OTHERS_WITHIN
+from lewm_model.analysis.distances import distance_curves, FLAT, OTHERS_WITHIN
 from lewm_model.analysis.horizon import open_loop_errors
-from lewm_model.analysis.probes import joint_names, probe, quantities
+from lewm_model.analysis.probes import probe
 from lewm_model.analysis.projection import pca, tsne
 from lewm_model.analysis.straightness import checkpointed_models, straightness
 from lewm_model.analysis.subject import Progress, Subject
@@ -26,7 +26,9 @@ from lewm_model.analysis.surprise import (
     PerturbedTrajectories,
     prediction_errors,
 )
+from lewm_model.data.measured_states import Measured, measured, measured_states, probe_targets
 from lewm_model.errors import DatasetError
+from lewm_model.quantities import Quantity
 import numpy as np
 import torch
 from torch import Tensor
@@ -103,34 +105,50 @@ def _probes(desk: Desk) -> Found:
     rows = {'fit': subject.sample_rows(subject.kept, size.fit_frames, desk.rng, past),
             'held_out': subject.sample_rows(subject.held_out, size.score_frames, desk.rng, past)}
     latents = {side: subject.encode_rows(these) for side, these in rows.items()}
-    targets = {side: quantities(subject.data, these) for side, these in rows.items()}
-    if desk.simulator is not None and 'qpos' in subject.data.columns:
-        for side, these in rows.items():
-            targets[side] |= desk.simulator.positions(subject.data.columns['qpos'][these])
-    if not targets['fit']:
-        raise DatasetError(f'{subject.data.path} has no joint positions (qpos or proprio), there '
-                           f'is nothing to probe; leave out the part with --only')
+    found = _everything(desk)
+    kinds = {one.quantity.name: one.quantity.kind for one in found}
+    (fit, held_out), left_out = probe_targets(found, rows['fit'], rows['held_out'])
+    targets = {'fit': fit, 'held_out': held_out}
+    if not fit:
+        raise DatasetError(
+            f'{subject.data.path} has nothing to probe; leave out the part with --only. It has '
+            + (', '.join(f'{name} ({reason})' for name, reason in left_out.items())
+               or 'no states (qpos or proprio) and no truth'))
     steps = np.arange(config.history) * config.frameskip - past
     several = {side: subject.encode_rows(these[:, None] + steps).flatten(1)
                for side, these in rows.items()}
 
-    def both(name: str, inputs: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+    def both(name: str, inputs: dict[str, Tensor], frames: int) -> dict[str, Any]:
         fit, held_out = ((inputs[side], torch.from_numpy(targets[side][name]))
                          for side in ('fit', 'held_out'))
-        return {kind: asdict(score)
-                for kind, score in probe(fit, held_out, mlp_steps=size.mlp_steps).items()}
+        return {'kind': kinds[name], 'frames': frames, **{
+            kind: asdict(score)
+            for kind, score in probe(fit, held_out, mlp_steps=size.mlp_steps).items()}}
 
-    moving = [name for name in targets['fit'] if name.endswith(' velocity')]
-    still = [name for name in targets['fit'] if name not in moving]
+    moving = [name for name in fit if kinds[name] == 'velocity']
+    still = [name for name in fit if name not in moving]
     scores = {}
     for number, name in enumerate([*still, *moving]):
-        scores[name] = both(name, latents)
+        scores[name] = both(name, latents, 1)
         desk.progress(number + 1, len(still) + 2 * len(moving))
     for number, name in enumerate(moving):
-        scores[f'{name}, {config.history} frames'] = both(name, several)
+        scores[f'{name}, {config.history} frames'] = both(name, several, config.history)
         desk.progress(len(still) + len(moving) + number + 1, len(still) + 2 * len(moving))
     return ({'fit_frames': len(rows['fit']), 'held_out_frames': len(rows['held_out']),
-             'scores': scores}, [('Correlation of each readout.', figures.plot_probes(scores))])
+             'scores': scores, 'left_out': left_out},
+            [('Correlation of each readout.', figures.plot_probes(scores))])
+
+
+def _everything(desk: Desk) -> list[Measured]:
+    """Return what the data has, and what the simulator adds where the data has no truth."""
+    data = desk.subject.data
+    found = list(measured(data))
+    if desk.simulator is not None and 'truth' not in data.columns and 'qpos' in data.columns:
+        for name, values in desk.simulator.positions(data.columns['qpos'][:]).items():
+            axes = ('x', 'y', 'z') if values.shape[1] > 1 else ('',)
+            found += [Measured(Quantity(f'{name} {axis}'.strip(), 'position', of=name), column)
+                      for axis, column in zip(axes, values.T[..., None], strict=False)]
+    return found
 
 
 def calibrate_surprise(subject: Subject, size: Size, rng: np.random.Generator) -> Calibration:
@@ -181,9 +199,9 @@ def _straightness(desk: Desk) -> Found:
     pixels = torch.from_numpy(subject.data.pixels[windows.rows]).flatten(2).float()
     numbers: dict[str, Any] = {'latents': straightness(windows.latents),
                                'pixels': straightness(pixels)}
-    if joint_names(subject.data):
-        column = subject.data.columns.get('qpos', subject.data.columns.get('proprio'))
-        numbers['joints'] = straightness(torch.from_numpy(column[windows.rows]))
+    states, column = measured_states(subject.data)
+    if states:
+        numbers['states'] = straightness(torch.from_numpy(column[windows.rows]))
     if desk.run_folder is None:
         return numbers, []
     numbers['over_training'] = points = []
@@ -214,20 +232,24 @@ def _horizon(desk: Desk) -> Found:
 
 def _distances(desk: Desk) -> Found:
     subject = desk.subject
-    names = joint_names(subject.data)
     rows = subject.sample_rows(subject.held_out, desk.size.distance_frames, desk.rng)
-    curves = []
-    if names:
-        column = subject.data.columns.get('qpos', subject.data.columns.get('proprio'))
-        curves = distance_curves(subject.encode_rows(rows), column[rows], names)
-    numbers = {'frames': len(rows), 'bin_rad': BIN, 'others_within_rad': OTHERS_WITHIN,
-               'flat_share': FLAT, 'joints': {
-                   curve.joint: {'pairs': curve.pairs, 'flat_from_rad': curve.saturation,
-                                 'examined_to_rad': float(curve.distance[-1]),
-                                 'distance_rad': curve.distance.tolist(),
-                                 'median': curve.median.tolist()} for curve in curves}}
-    return numbers, [('Median, and middle half, of pairs that differ in one joint.',
+    curves = distance_curves(subject.encode_rows(rows), _shown(subject, rows))
+    numbers = {'frames': len(rows), 'others_within_bins': OTHERS_WITHIN,
+               'flat_share': FLAT, 'quantities': {
+                   curve.quantity.name: {
+                       'unit': curve.unit, 'bin': curve.bin, 'pairs': curve.pairs,
+                       'flat_from': curve.saturation, 'distance': curve.distance.tolist(),
+                       'examined_to': float(curve.distance[-1]),
+                       'median': curve.median.tolist()} for curve in curves}}
+    return numbers, [('Median, and middle half, of pairs that differ in one quantity.',
                       figures.plot_distances(curves))] if curves else []
+
+
+def _shown(subject: Subject, rows: np.ndarray) -> list[Measured]:
+    """Return what a picture can show of some rows, as far as it was measured in all of them."""
+    found = [Measured(one.quantity, np.asarray(one.values[rows], float))
+             for one in measured(subject.data) if one.quantity.kind != 'velocity']
+    return [one for one in found if np.isfinite(one.values).all()]
 
 
 def _projection(desk: Desk) -> Found:
@@ -242,12 +264,11 @@ def _projection(desk: Desk) -> Found:
     numbers = {'frames': len(rows), 'variance_of_3': float(cumulative[2]),
                'components_for_95': int((cumulative < 0.95).sum()) + 1,
                'latent_dim': latents.shape[1]}
-    names = joint_names(subject.data)
-    if not names:
+    shown = _shown(subject, rows)
+    if not shown:
         return numbers, []
-    column = subject.data.columns.get('qpos', subject.data.columns.get('proprio'))
-    return numbers, [('Held-out latents, coloured by joint angle.',
-                      figures.plot_projections(layouts, column[rows], names))]
+    return numbers, [('Held-out latents, coloured by what was measured.',
+                      figures.plot_projections(layouts, shown))]
 
 
 def _decoder(desk: Desk) -> Found:

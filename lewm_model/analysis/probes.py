@@ -12,9 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.measured_states import measured_states
-import numpy as np
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -32,29 +29,6 @@ class ProbeScore:
     mse: float       # of standardised targets: 0 is perfect, 1 is no information
     mse_std: float   # spread of the squared error over rows
     r: float         # Pearson correlation, mean over the quantity's components
-
-
-def quantities(data: EpisodeFile, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what the data set knows about the robot's state, (N, n) per quantity.
-
-    Angles are given as sine and cosine: an angle itself jumps once per turn, and no readout of a
-    picture could follow. Velocities are left out where they were not recorded everywhere.
-    """
-    angles = data.columns.get('qpos', data.columns.get('proprio'))
-    velocities = data.columns.get('qvel')
-    found = {}
-    for joint, name in enumerate(joint_names(data)):
-        angle = angles[rows, joint]
-        found[f'{name} angle'] = np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    for joint, name in enumerate(joint_names(data)):
-        if velocities is not None and np.isfinite(velocities[:, joint]).all():
-            found[f'{name} velocity'] = velocities[rows, joint:joint + 1]
-    return found
-
-
-def joint_names(data: EpisodeFile) -> list[str]:
-    """Return the names of the measured states; none if none were recorded."""
-    return measured_states(data)[0]
 
 
 def probe(fit: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], *, mlp_steps: int = 1500,

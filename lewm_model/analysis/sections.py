@@ -40,8 +40,8 @@ _QUESTIONS = {
                              'linear r, worst quantity', '.902 (Push-T block angle)'),
     'state_r_mlp_worst': ('', 'MLP r, worst quantity', '.990 (Push-T block angle)'),
     'velocity_r_one_frame': ('And its velocity, which no single picture shows?',
-                             'MLP r, best joint, one frame', '.386 (Cube joint velocity)'),
-    'velocity_r_several_frames': ('', 'MLP r, worst joint, several frames', '–'),
+                             'MLP r, best one, one frame', '.386 (Cube joint velocity)'),
+    'velocity_r_several_frames': ('', 'MLP r, worst one, several frames', '–'),
     'teleport_surprise': ('Does the impossible surprise it?',
                           'surprise at a teleport (1 = ordinary)', '–'),
     'teleport_p': ('', 'p', 'below .01, three tasks'),
@@ -52,8 +52,8 @@ _QUESTIONS = {
                      'about .6 (Push-T)'),
     'useful_seconds': ('How far ahead does imagining beat "nothing moves"?',
                        'seconds, as far as tested', '–'),
-    'flat_from_rad': ('At what distance does the cost become flat?', 'rad, first joint to do so',
-                      '–'),
+    'flat_from_share': ('At what distance does the cost become flat?',
+                        'share of the distances that occur, first quantity to do so', '–'),
     'components_for_95': ('How many directions do latents use?',
                           'principal components for 95 % of the variance', '–'),
     'decoder_explained': ('Is the picture still in the latent?',
@@ -93,13 +93,16 @@ def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if 'probes' in numbers:
         scores = numbers['probes']['scores']
-        still = [entry for name, entry in scores.items() if ' velocity' not in name]
-        one = [entry for name, entry in scores.items() if name.endswith(' velocity')]
-        several = [entry for name, entry in scores.items() if ' velocity, ' in name]
-        found['state_r_linear_worst'] = min(entry['linear']['r'] for entry in still)
-        found['state_r_mlp_worst'] = min(entry['mlp']['r'] for entry in still)
+        still = [entry for entry in scores.values() if entry['kind'] != 'velocity']
+        moving = [entry for entry in scores.values() if entry['kind'] == 'velocity']
+        one = [entry for entry in moving if entry['frames'] == 1]
+        several = [entry for entry in moving if entry['frames'] > 1]
+        if still:
+            found['state_r_linear_worst'] = min(entry['linear']['r'] for entry in still)
+            found['state_r_mlp_worst'] = min(entry['mlp']['r'] for entry in still)
         if one:
             found['velocity_r_one_frame'] = max(entry['mlp']['r'] for entry in one)
+        if several:
             found['velocity_r_several_frames'] = min(entry['mlp']['r'] for entry in several)
     versions = numbers.get('surprise', {}).get('versions')
     if versions:
@@ -113,9 +116,10 @@ def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
         found['useful_seconds'] = numbers['horizon']['block_s'] * min(
             entry['useful_blocks'] for entry in numbers['horizon']['contexts'].values())
     if 'distances' in numbers:
-        flat = [entry['flat_from_rad'] for entry in numbers['distances']['joints'].values()
-                if entry['flat_from_rad'] is not None]
-        found['flat_from_rad'] = min(flat, default=None)
+        shares = [entry['flat_from'] / entry['examined_to']
+                  for entry in numbers['distances']['quantities'].values()
+                  if entry['flat_from'] is not None]
+        found['flat_from_share'] = min(shares, default=None)
     if 'projection' in numbers:
         found['components_for_95'] = numbers['projection']['components_for_95']
     if 'decoder' in numbers:
@@ -162,7 +166,8 @@ def _surprise(part: dict[str, Any]) -> list[Table]:
 
 
 def _straightness(part: dict[str, Any]) -> list[Table]:
-    names = {'latents': 'latents', 'pixels': 'raw pixels', 'joints': 'joint angles (the motion)'}
+    names = {'latents': 'latents', 'pixels': 'raw pixels',
+             'states': 'measured states (the motion)'}
     rows = [[label, Key(f'straightness/{key}')] for key, label in names.items() if key in part]
     tables = [('Mean cosine of consecutive velocities, held-out episodes',
                ['of', 'straightness'],
@@ -187,11 +192,11 @@ def _horizon(part: dict[str, Any]) -> list[Table]:
 
 
 def _distances(part: dict[str, Any]) -> list[Table]:
-    return [('Where the cost becomes flat', ['joint', 'pairs', 'flat from [rad]',
-                                             'examined up to [rad]'],
-             [[name, *(Key(f'distances/joints/{name}/{key}')
-                       for key in ('pairs', 'flat_from_rad', 'examined_to_rad'))]
-              for name in part['joints']])]
+    return [('Where the cost becomes flat', ['quantity', 'unit', 'pairs', 'flat from',
+                                             'examined up to'],
+             [[name, *(Key(f'distances/quantities/{name}/{key}')
+                       for key in ('unit', 'pairs', 'flat_from', 'examined_to'))]
+              for name in part['quantities']])]
 
 
 def _projection(part: dict[str, Any]) -> list[Table]:
@@ -221,8 +226,8 @@ SECTIONS = {
     'straightness': Section(
         'Temporal straightness',
         'How straight the path of latents is, at model-step spacing. No loss term asks for it. '
-        'The motion itself turns around, so the joints give the value that a perfect map of the '
-        'state would have.', _straightness),
+        'The motion itself turns around, so the measured states give the value that a perfect map '
+        'of them would have.', _straightness),
     'horizon': Section(
         'How far ahead it can imagine',
         'The predictor runs on its own predictions with the recorded actions. Copying the newest '
@@ -231,14 +236,16 @@ SECTIONS = {
     'distances': Section(
         'Latent distance against physical distance',
         'The planner follows squared latent distance to the goal. Pairs of held-out frames that '
-        'differ in one joint only (every other within 0.15 rad) show how far it leads. Rule: flat '
-        'from the smallest distance from which the median climbs to no later point (0.3 rad away '
-        'or more) at over 10 % of its steepest slope; a dash means that it rises to the end.',
+        'differ in one quantity only (every other within 1.5 bins; a bin is 0.1 rad, or 1/30 of '
+        'what occurs) show how far it leads. Rule: flat from the smallest distance from which '
+        'the median climbs to no later point (3 bins away or more) at over 10 % of its steepest '
+        'slope; a dash means that it rises to the end. What follows from others, as the place of '
+        'a tip from the joints, has no row.',
         _distances),
     'projection': Section(
         'The latent space on paper',
         'PCA and t-SNE of held-out latents. Colour that changes smoothly along a shape means that '
-        'the joint is laid out along it.', _projection),
+        'the quantity is laid out along it.', _projection),
     'decoder': Section(
         'What a latent shows',
         'A small decoder, trained on frozen latents for these pictures only; the model never sees '

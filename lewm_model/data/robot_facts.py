@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.measured_states import measured_states, STATES
 from lewm_model.errors import DatasetError
+from lewm_model.quantities import to_json
 from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 import numpy as np
@@ -18,7 +20,8 @@ def attributes_of(robot: RobotDescription) -> dict:
     names = list(robot.joint_names)
     return {'robot': robot.robot, 'interface': robot.interface,
             'control_dt_s': robot.control_dt_s, 'action_min': robot.min_command,
-            'action_max': robot.max_command, 'action_names': names, 'joint_names': names}
+            'action_max': robot.max_command, 'action_names': names, 'joint_names': names,
+            'state_names': list(robot.state_names), STATES: to_json(robot.state_quantities)}
 
 
 def with_robot(data: EpisodeFile, robot: RobotDescription) -> EpisodeFile:
@@ -37,7 +40,20 @@ def with_robot(data: EpisodeFile, robot: RobotDescription) -> EpisodeFile:
         if name in said and not agree(said[name], told[name]):
             raise DatasetError(f'{data.path} says {name} {said[name]}, robot {robot.robot!r} '
                                f'{told[name]}; choose the robot it was made with, or none')
+    if not _describes_states(robot, data):
+        told = {name: value for name, value in told.items() if name not in ('state_names', STATES)}
     return replace(data, attributes={**told, **said})
+
+
+def _describes_states(robot: RobotDescription, data: EpisodeFile) -> bool:
+    """Tell whether the set's states are those of the robot, by name or by their number."""
+    if STATES in data.attributes:
+        return False
+    for key in ('state_names', 'joint_names'):
+        names = tuple(data.attributes.get(key, ()))
+        if names:
+            return names == robot.state_names
+    return measured_states(data)[1].shape[1] == len(robot.state_names)
 
 
 def _same(one: object, other: object) -> bool:

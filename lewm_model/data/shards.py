@@ -10,6 +10,7 @@ from typing import Any
 
 from lewm_model.data.columns import INDEX_COLUMNS, LazyColumns
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.measured_states import measured_states, measured_truth, STATES, TRUTH
 from lewm_model.data.rows import ChunkedRows, JoinedRows, Rows
 from lewm_model.errors import DatasetError
 from lewm_model.rates import same_rate
@@ -111,6 +112,12 @@ def _require_fit(one: EpisodeFile, other: EpisodeFile) -> None:
                               for part in (one, other)))]
     facts += [(name, *(_comparable(part.attributes.get(name)) for part in (one, other)))
               for name in MUST_AGREE]
+    for title, of in (('kind of measured states', measured_states),
+                      ('kind of recorded truth', measured_truth)):
+        states = [of(part)[0] for part in (one, other)]
+        if all(states):
+            facts.append((title, *('; '.join(f'{state.name} ({state.kind}, {state.unit or "-"})'
+                                             for state in these) for these in states)))
     if one.view and other.view and one.view.difference(other.view):
         facts.append(('view', one.view, other.view))
     for name, first, second in facts:
@@ -173,7 +180,8 @@ def _join_attributes(parts: Sequence[EpisodeFile]) -> dict[str, Any]:
     joined = {}
     for name in dict.fromkeys(name for part in parts for name in part.attributes):
         values = [part.attributes[name] for part in parts if name in part.attributes]
-        if name == 'view':   # compared by `_require_fit`; not known of the whole if not of all
+        if name in ('view', STATES, TRUTH):   # compared by `_require_fit`; what not all files say
+            #                                   is not known of the whole
             joined |= {name: values[0]} if len(values) == len(parts) else {}
         elif len(values) == len(parts) and all(_comparable(value) == _comparable(values[0])
                                              for value in values):

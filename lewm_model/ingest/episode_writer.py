@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lewm_model.data.measured_states import STATES
 from lewm_model.ingest.set_writer import Columns, SetWriter
+from lewm_model.quantities import to_json
 from lewm_model.robot import RobotDescription
 import numpy as np
 
@@ -94,4 +96,5 @@ def robot_attributes(robot: RobotDescription) -> dict[str, Any]:
     return {'robot': robot.robot, 'interface': robot.interface,
             'control_dt_s': robot.control_dt_s, 'action_min': robot.min_command,
             'action_max': robot.max_command, 'action_names': list(robot.joint_names),
-            'joint_names': list(robot.joint_names), 'state_names': list(robot.state_names)}
+            'joint_names': list(robot.joint_names), 'state_names': list(robot.state_names),
+            STATES: to_json(robot.state_quantities)}

@@ -15,15 +15,18 @@ from typing import Any
 
 from lewm_model.config import DataConfig, require
 from lewm_model.data.episodes import import_h5py
+from lewm_model.data.measured_states import STATES
 from lewm_model.errors import ConfigError, DatasetError
 from lewm_model.ingest.concatenate import concatenate
 from lewm_model.ingest.episode_writer import robot_attributes
 from lewm_model.ingest.scratch import Scratch, scratch_folder
 from lewm_model.ingest.set_writer import sync_folder
+from lewm_model.lerobot.column_names import action_order, named_states
 from lewm_model.lerobot.episode import COMBINE, convert_episode, EpisodeReport, LeRobotChoice
 from lewm_model.lerobot.files import import_parquet
 from lewm_model.lerobot.meta import Feature, LeRobotEpisode, LeRobotSet
 from lewm_model.lerobot.video import import_av
+from lewm_model.quantities import to_json
 from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_conversions
@@ -132,7 +135,8 @@ def import_lerobot(folder: str | Path, out: str | Path, config: LeRobotConfig, *
         name=config.name or source.folder.path.resolve().name, version=source.version,
         fps=float(source.fps), camera=camera.key, is_video=camera.dtype == 'video',
         action=(action.key, action.width), state=state and (state.key, state.width),
-        image_size=config.image_size, every=config.every, combine=config.combine or 'last')
+        image_size=config.image_size, every=config.every, combine=config.combine or 'last',
+        order=tuple(range(action.width)) if robot is None else action_order(action, robot))
     facts = _facts(source, choice, action, state, robot)
     episodes = source.episodes(camera)
     try:
@@ -163,19 +167,21 @@ def _facts(source: LeRobotSet, choice: LeRobotChoice, action: Feature, state: Fe
            robot: RobotDescription | None) -> dict[str, Any]:
     """Return what the file says about the robot, besides limits that have to be observed."""
     control_dt_s = choice.every / choice.fps
+    states = ({} if state is None else {
+        'state_names': list(state.names), STATES: to_json(named_states(state, robot))})
     facts = {'robot': source.robot_type, 'control_dt_s': control_dt_s,
-             'action_names': list(action.names),
-             **({'state_names': list(state.names)} if state else {})}
+             'action_names': list(action.names), **states}
     if robot is None:
         return facts
-    if robot.action_dim != action.width or not same_rate(robot.control_dt_s, control_dt_s):
+    if not same_rate(robot.control_dt_s, control_dt_s):
         raise DatasetError(
             f'robot {robot.robot!r} has {robot.action_dim} actions '
             f'({", ".join(robot.joint_names)}) every {robot.control_dt_s:g} s, the data set has '
             f'{action.width} ({", ".join(action.names)}) every {control_dt_s:g} s; choose another '
             f'robot, or --every')
-    return {**facts, **robot_attributes(robot), 'action_limits': f'robot {robot.robot}',
-            **({'state_names': list(state.names)} if state else {})}
+    return {**{name: value for name, value in robot_attributes(robot).items()
+               if name not in ('state_names', STATES)},
+            'action_limits': f'robot {robot.robot}', **states}
 
 
 def _join(out: Path, scratch: Scratch, report: LeRobotReport, episodes: list[LeRobotEpisode],

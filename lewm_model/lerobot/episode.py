@@ -37,6 +37,7 @@ class LeRobotChoice:
     image_size: int             # S [px]
     every: int                  # frames per row
     combine: str                # how the actions of these frames become one, see COMBINE
+    order: tuple[int, ...]      # which number of `action` each action of the file is
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def convert_episode(folder: Path, episode: LeRobotEpisode, choice: LeRobotChoice
             for row, square in enumerate(_squares(file, paths[-1], place, steps, episode, choice)):
                 writer.write_pixels(row, square[None])
             writer.write(0, {
-                'action': combine(values[choice.action[0]], choice.every, choice.combine),
+                'action': combine(values[choice.action[0]][:, list(choice.order)], choice.every,
+                                  choice.combine),
                 'stamp_ns': stamps,
                 **({'proprio': values[choice.state[0]][steps]} if choice.state else {})})
             writer.write_episodes({

@@ -37,6 +37,7 @@ class Feature:
     width: int                  # numbers per row; 0 if it is not a flat list of them
     names: tuple[str, ...]      # one per number, all different
     is_depth: bool
+    is_named: bool = False      # by the set itself, one name per number
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,9 @@ def _feature(key: str, value: Any) -> Feature:
     details = dict(value)
     for group in (value.get('info'), value.get('video_info')):
         details.update(group if isinstance(group, dict) else {})
-    return Feature(key=key, dtype=dtype, width=width, names=_names(key, value.get('names'), width),
+    names = _names(key, value.get('names'), width)
+    return Feature(key=key, dtype=dtype, width=width, names=names,
+                   is_named=names != _numbered(key, width),
                    is_depth=bool(details.get('video.is_depth_map') or details.get('is_depth_map')))
 
 
@@ -204,14 +207,19 @@ def _names(key: str, given: Any, width: int) -> tuple[str, ...]:
         if all(isinstance(value, list) for value in values):
             given = [name for value in values for name in value]
         else:
-            given = list(given)   # name: place
+            numbers = sorted(values, key=str) == sorted(range(len(values)), key=str)
+            given = sorted(given, key=given.get) if numbers else list(given)   # name: place
     if isinstance(given, list) and len(given) == 1 and isinstance(given[0], list):
         given = given[0]
     if not isinstance(given, list) or len(given) != width:
-        return tuple(f'{key}_{place}' for place in range(width))
+        return _numbered(key, width)
     texts = [str(name) for name in given]
     return tuple(f'{name}_{place}' if texts.count(name) > 1 else name
                  for place, name in enumerate(texts))
+
+
+def _numbered(key: str, width: int) -> tuple[str, ...]:
+    return tuple(f'{key}_{place}' for place in range(width))
 
 
 def _texts(value: Any) -> tuple[str, ...]:

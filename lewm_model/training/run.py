@@ -15,7 +15,7 @@ from lewm_model.card import CURVES_FILE, write_card
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig, TrainConfig
 from lewm_model.data.clips import ClipLoader, Clips, divide_clips, split_episodes
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.measured_states import measured_states
+from lewm_model.data.measured_states import measured, probe_targets
 from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.sigreg import SigReg
@@ -181,6 +181,21 @@ def _held_out(config: TrainConfig) -> dict[str, Any]:
     return {'validation_split': config.validation_split}
 
 
+def _probe_targets(data: EpisodeFile, rows: np.ndarray) -> dict[str, torch.Tensor]:
+    """Return what every check probes: all that one picture can show and that moves."""
+    shown = [one for one in measured(data) if one.quantity.kind != 'velocity']
+    (fit, score), left_out = probe_targets(shown, rows[::2], rows[1::2])
+    if left_out:
+        _log.warning('no probe during training for %s', ', '.join(
+            f'{name} ({reason})' for name, reason in left_out.items()))
+    targets = {}
+    for name, values in fit.items():   # in the order of the rows again, as the probe expects
+        both = np.empty((len(rows), values.shape[1]))
+        both[::2], both[1::2] = values, score[name]
+        targets[name] = torch.from_numpy(both)
+    return targets
+
+
 def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
                   config: TrainConfig, device: str) -> Callable[[LeWorldModel], Health]:
     """Prepare the same held-out clips for every check."""
@@ -189,11 +204,7 @@ def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
     batch = clips.batch(chosen)
     rows = batch.rows[:, 0]                                  # a clip spans more than one step
     pairs = torch.from_numpy(np.stack([data.pixels[rows], data.pixels[rows + 1]], axis=1))
-    states = {}
-    names, column = measured_states(data)
-    for place, name in enumerate(names):
-        angle = torch.from_numpy(column[rows, place])
-        states[name] = torch.stack([angle.sin(), angle.cos()], dim=1)
+    states = _probe_targets(data, rows)
     sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
                     first_knot=config.sigreg_first_knot, last_knot=config.sigreg_last_knot)
 
