@@ -17,6 +17,7 @@ from typing import Any
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig
 from lewm_model.devices import check_device
 from lewm_model.errors import BundleError, ConfigError
+from lewm_model.marks import unpack_marks
 from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.view import View
@@ -122,6 +123,16 @@ class Bundle:
             raise BundleError('the bundle has no provenance.validation_split, so nobody can say '
                               'which episodes it never saw; use a bundle made by `lewm train`')
         return float(split)
+
+    @property
+    def trained_on(self) -> frozenset[int] | None:
+        """Marks of the episodes it was trained on, see `data.fingerprint`; None: not listed.
+
+        Raises:
+            BundleError: If the list is damaged.
+        """
+        packed = self.provenance.get('trained_on')
+        return None if packed is None else unpack_marks(packed)
 
     @property
     def normalized_limits(self) -> tuple[Tensor, Tensor]:

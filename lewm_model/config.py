@@ -177,9 +177,10 @@ class TrainConfig(Config):
     sigreg_first_knot: float = 0.0   # range is [0, 3], the paper's appendix says [0.2, 4], which
     sigreg_last_knot: float = 3.0    # changes the scale of SIGReg: search the weight again
     validation_split: float = 0.1    # share held out
-    split: str = 'episodes'          # hold out 'episodes', by hash of their id, or 'clips', at
-    #                                  random as in the reference: neighbours of one episode then
-    #                                  fall on both sides, so its held-out numbers are optimistic
+    split: str = 'episodes'          # hold out 'episodes', by hash of their id; 'starts', all
+    #                                  episodes that begin alike together; or 'clips', at random
+    #                                  as in the reference: neighbours of one episode then fall on
+    #                                  both sides, so its held-out numbers are optimistic
     precision: str = 'bf16'          # bf16, fp32, or auto: bf16 where the processor has it;
     #                                  SIGReg is always fp32
     compile: bool = False            # torch.compile the forward pass
@@ -223,8 +224,8 @@ class TrainConfig(Config):
         require(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)
         require(0 < self.validation_split < 1, 'TrainConfig.validation_split', 'in (0, 1)',
                self.validation_split)
-        require(self.split in ('episodes', 'clips'), 'TrainConfig.split', "'episodes' or 'clips'",
-               self.split)
+        require(self.split in ('episodes', 'starts', 'clips'), 'TrainConfig.split',
+               "'episodes', 'starts' or 'clips'", self.split)
         require(self.precision in ('bf16', 'fp32', 'auto'), 'TrainConfig.precision',
                "'bf16', 'fp32' or 'auto'", self.precision)
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from lewm_model.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.errors import DatasetError
+from lewm_model.errors import ConfigError, DatasetError
+from lewm_model.held_out import HeldOut
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_sim.tasks import load_task
@@ -171,7 +171,7 @@ def score(policy: str, trials: Sequence[Trial], tolerance_rad: float) -> Score:
 
 def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None = None, *,
              count: int = 50, goal_offset: int = 25, budget: int = 50, seed: int = 42,
-             backend: str = 'torch',
+             backend: str = 'torch', new_data: bool = False,
              report: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Run the protocol with the planner and with random exploration.
 
@@ -183,6 +183,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
         goal_offset: Control steps from start to goal.
         budget: Control steps allowed.
         seed: Of pairs and random exploration.
+        new_data: The set is one of which the bundle has seen nothing, see `HeldOut`.
         backend: Engine that runs the model, see `engines.registry`.
         report: Called after every pair.
 
@@ -193,9 +194,14 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
         DatasetError: If the data cannot serve.
         LewmError: If the backend cannot run here or does not agree with the model.
     """
+    if not bundle.task:
+        raise ConfigError(f'model {bundle.model_id} has no simulated task, it was trained on '
+                          f'recordings of robot {bundle.robot}: closed-loop success can only be '
+                          f'measured in a simulation; see what it knows with lewm analyse, or '
+                          f'drive the robot')
+    episodes = HeldOut(bundle, data, new_data=new_data).held_out
     task = load_task(bundle.task)
     world = World(task, data.pixels.shape[1])
-    _, episodes = split_episodes(data.ep_id, bundle.validation_split)
     pairs = sample_pairs(data, episodes, count=count, goal_offset=goal_offset, seed=seed)
     policy = Policy(bundle, plan_config, backend=backend)
     rng = np.random.default_rng(seed)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 from lewm_model.bundle import Bundle
-from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
+from lewm_model.held_out import HeldOut
 import numpy as np
 import yaml
 
@@ -30,11 +30,12 @@ def write_goals(bundle: Bundle, data: EpisodeFile, folder: str | Path, *, count:
         seed: Of the choice.
 
     Raises:
-        DatasetError: If the data has no `qpos` or too few frames in reach of each other.
+        DatasetError: If the data is not the bundle's, has no `qpos`, or too few frames in reach
+            of each other.
     """
     if 'qpos' not in data.columns:
         raise DatasetError(f'{data.path} has no column qpos, the true pose of a goal picture')
-    _, episodes = split_episodes(data.ep_id, bundle.validation_split)
+    episodes = HeldOut(bundle, data).held_out
     rows = np.concatenate([np.arange(data.ep_offset[episode],
                                      data.ep_offset[episode] + data.ep_len[episode])
                            for episode in episodes])

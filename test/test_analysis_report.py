@@ -10,10 +10,10 @@ from lewm_model.analysis import parts, sections
 from lewm_model.analysis.parts import Size
 from lewm_model.analysis.report import look_up, render_html, show, to_document
 from lewm_model.analysis.run import analyse
-from lewm_model.analysis.subject import Subject
 from lewm_model.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import BundleError, ConfigError, DatasetError, MissingPackageError
+from lewm_model.held_out import HeldOut
 from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.resources import find_named
 from lewm_model.robot import RobotDescription
@@ -54,7 +54,7 @@ def write_and_return(path, episodes, robot):
 
 @pytest.fixture
 def subject(data_path):
-    return Subject(tiny_bundle(provenance={'validation_split': 0.3}), EpisodeFile.open(data_path))
+    return HeldOut(tiny_bundle(provenance={'validation_split': 0.3}), EpisodeFile.open(data_path))
 
 
 def about():
@@ -135,9 +135,9 @@ def test_what_does_not_fit_is_refused(subject, data_path):
     """No split, other actions, another rate, short episodes, unknown parts: each says the fix."""
     data = EpisodeFile.open(data_path)
     with pytest.raises(BundleError, match='no provenance.validation_split'):
-        Subject(tiny_bundle(provenance={}), data)
+        HeldOut(tiny_bundle(provenance={}), data)
     with pytest.raises(DatasetError, match='control step of 0.05 s, the bundle of 0.1 s'):
-        Subject(tiny_bundle(control_dt_s=0.1), data)
+        HeldOut(tiny_bundle(control_dt_s=0.1), data)
     with pytest.raises(DatasetError, match='has the 46 rows of 10 frames 5 control steps apart'):
         subject.held_out_windows(10, 5, np.random.default_rng(0))
     with pytest.raises(ConfigError, match='no part probe; parts: probes, surprise'):

@@ -197,7 +197,7 @@ def test_frames_smaller_than_the_model_are_said_at_training(tmp_path, monkeypatc
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, 'split_episodes', stop)   # training itself is not asked about
+    monkeypatch.setattr(run, 'divide_episodes', stop)   # training itself is not asked about
     with pytest.raises(KeyboardInterrupt):
         run.train_on(EpisodeFile.open(tmp_path / 'set.h5'), recipe, run_folder=tmp_path,
                      report=lambda progress: None)

@@ -18,10 +18,12 @@ def test_goals_are_held_out_frames_with_their_true_pose(tmp_path):
     names = tuple(f'episode_{index}' for index in range(60))
     rows = 60 * 20
     data = SimpleNamespace(
-        path='set.h5', ep_id=names, ep_len=np.full(60, 20), ep_offset=np.arange(60) * 20,
+        path='set.h5', attributes={}, view=None, control_dt_s=None, action=np.zeros((rows, 2)),
+        ep_id=names, ep_len=np.full(60, 20), ep_offset=np.arange(60) * 20,
         columns={'qpos': rng.uniform(-2, 2, (rows, 2))},
         pixels=rng.integers(0, 255, (rows, 8, 8, 3)).astype(np.uint8))
-    path = write_goals(tiny_bundle(), data, tmp_path, count=6, seed=3)
+    bundle = tiny_bundle(provenance={'validation_split': 0.1, 'frame_px': 8})
+    path = write_goals(bundle, data, tmp_path, count=6, seed=3)
     content = yaml.safe_load(path.read_text())
     held_out = {names[index] for index in split_episodes(names, 0.1)[1]}
     previous = content['start']['qpos']

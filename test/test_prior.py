@@ -33,6 +33,7 @@ class Episodes:
     def __init__(self, episodes=3000, length=20, frames=False):
         rng = np.random.default_rng(0)
         self.path, self.control_dt_s = 'walks', 0.05
+        self.attributes, self.view = {}, None
         self.ep_len = np.full(episodes, length)
         self.ep_offset = np.arange(episodes) * length
         self.ep_id = tuple(f'walk/{index}' for index in range(episodes))

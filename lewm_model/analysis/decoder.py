@@ -10,7 +10,7 @@ Source: LeWorldModel, arXiv 2603.19312, decoder for visualisation; shape and siz
 
 from __future__ import annotations
 
-from lewm_model.analysis.subject import Progress, silent
+from lewm_model.held_out import Progress, silent
 import numpy as np
 import torch
 from torch import nn, Tensor

@@ -18,7 +18,6 @@ from lewm_model.analysis.horizon import open_loop_errors
 from lewm_model.analysis.probes import probe
 from lewm_model.analysis.projection import pca, tsne
 from lewm_model.analysis.straightness import checkpointed_models, straightness
-from lewm_model.analysis.subject import Progress, Subject
 from lewm_model.analysis.surprise import (
     calibrate,
     Calibration,
@@ -28,6 +27,7 @@ from lewm_model.analysis.surprise import (
 )
 from lewm_model.data.measured_states import Measured, measured, measured_states, probe_targets
 from lewm_model.errors import DatasetError
+from lewm_model.held_out import HeldOut, Progress
 from lewm_model.quantities import Quantity
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class Analysis:
 class Desk:
     """What every part gets."""
 
-    subject: Subject
+    subject: HeldOut
     size: Size
     simulator: Simulator | None
     run_folder: Path | None
@@ -151,7 +151,7 @@ def _everything(desk: Desk) -> list[Measured]:
     return found
 
 
-def calibrate_surprise(subject: Subject, size: Size, rng: np.random.Generator) -> Calibration:
+def calibrate_surprise(subject: HeldOut, size: Size, rng: np.random.Generator) -> Calibration:
     """Measure ordinary surprise on held-out windows; short ones, so that all phases occur."""
     frames = min(subject.longest_held_out, subject.bundle.model_config.history + 5)
     windows = subject.held_out_windows(frames, size.windows, rng)
@@ -245,7 +245,7 @@ def _distances(desk: Desk) -> Found:
                       figures.plot_distances(curves))] if curves else []
 
 
-def _shown(subject: Subject, rows: np.ndarray) -> list[Measured]:
+def _shown(subject: HeldOut, rows: np.ndarray) -> list[Measured]:
     """Return what a picture can show of some rows, as far as it was measured in all of them."""
     found = [Measured(one.quantity, np.asarray(one.values[rows], float))
              for one in measured(subject.data) if one.quantity.kind != 'velocity']

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from lewm_model.analysis.subject import Progress, silent
+from lewm_model.held_out import Progress, silent
 import torch
 from torch import Tensor
 

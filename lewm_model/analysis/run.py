@@ -8,14 +8,14 @@ import time
 
 from lewm_model.analysis import figures
 from lewm_model.analysis.parts import Analysis, Desk, PARTS, Simulator, Size
-from lewm_model.analysis.subject import Subject
 from lewm_model.errors import ConfigError
+from lewm_model.held_out import HeldOut
 import numpy as np
 
 SEED = 42
 
 
-def analyse(subject: Subject, size: Size | None = None, only: Sequence[str] | None = None, *,
+def analyse(subject: HeldOut, size: Size | None = None, only: Sequence[str] | None = None, *,
             simulator: Simulator | None = None, run_folder: Path | None = None,
             progress: Callable[[str, int, int], None] = lambda part, done, total: None
             ) -> Analysis:

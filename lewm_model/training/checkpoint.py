@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 import errno
+import logging
 import os
 from pathlib import Path
 import tempfile
@@ -13,6 +14,7 @@ from lewm_model.config import ModelConfig, TrainConfig
 from lewm_model.errors import TrainingError
 import torch
 
+_log = logging.getLogger(__name__)
 _PATTERN = 'step_*.pt'
 BEST = 'best.pt'
 # What a run that goes on may change: it decides when to worry, not what is trained.
@@ -106,12 +108,13 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def require_same_run(wanted: dict[str, Any], found: dict[str, Any], folder: Path) -> None:
-    """A checkpoint goes on only under the settings it was made with.
+    """A checkpoint goes on only under the settings, and with the data, it was made with.
 
     Args:
-        wanted: `model` and `train` settings and number of `steps` of this run.
+        wanted: `model` and `train` settings, number of `steps` and digests of the `source` of
+            this run.
         found: The same of the checkpoint; a setting that its version did not have yet counts as
-            the default.
+            the default, and a source that it did not note as the same.
         folder: For the message.
 
     Raises:
@@ -131,3 +134,16 @@ def require_same_run(wanted: dict[str, Any], found: dict[str, Any], folder: Path
     if differing:
         raise TrainingError(f'{folder} belongs to a run with other settings: '
                             f'{", ".join(differing)}; choose another run folder or delete it')
+    _require_same_source(wanted.get('source') or {}, found.get('source') or {}, folder)
+
+
+def _require_same_source(ours: dict[str, str], theirs: dict[str, str], folder: Path) -> None:
+    differing = [f'{name.removesuffix("_digest")} {theirs[name]} there, {ours[name]} now'
+                 for name in sorted({*ours} & {*theirs}) if ours[name] != theirs[name]]
+    if differing:
+        raise TrainingError(f'{folder} belongs to a run on other data (digest of the '
+                            f'{"; of the ".join(differing)}); to train on this data begin anew: '
+                            f'choose another run folder with --run, or delete {folder.parent}')
+    if ours and not theirs:
+        _log.warning('%s does not say what data its run began with (it was made by an older '
+                     'version); it goes on with the data given now', folder)

@@ -76,7 +76,8 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
           run_folder: Path, transform: FrameTransform,
           check: Callable[[LeWorldModel], Health],
           report: Callable[[Progress], None] = lambda progress: None,
-          device: str = 'cpu', group: Group | None = None) -> TrainingResult:
+          device: str = 'cpu', group: Group | None = None,
+          source: dict[str, str] | None = None) -> TrainingResult:
     """Train a model, or go on where `run_folder` says an earlier call stopped.
 
     With several processes all call this with the same arguments and the run is that of one
@@ -92,16 +93,17 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
         report: Called after every step.
         device: Where to train.
         group: The processes that train together; None: this one alone.
+        source: Digests of data and robot; a run goes on with the same ones only.
 
     Raises:
         TrainingError: If the run diverges, collapses, ignores the actions, cannot be saved, or
-            `run_folder` belongs to other settings.
+            `run_folder` belongs to other settings or other data.
         KeyboardInterrupt: After SIGINT or SIGTERM and saving; the same call goes on later.
     """
     group = group or Group()
     with watch_for_stop() as stop:
         run = _Run(model_config, config, clips, run_folder / 'checkpoints', transform, device,
-                   group, stop)
+                   group, stop, source or {})
         run.restore()
         progress = run.progress
         if group.is_main and progress.step < progress.steps:
@@ -143,7 +145,7 @@ class _Run:
 
     def __init__(self, model_config: ModelConfig, config: TrainConfig, clips: ClipLoader,
                  checkpoints: Path, transform: FrameTransform, device: str, group: Group,
-                 stop: StopRequest) -> None:
+                 stop: StopRequest, source: dict[str, str]) -> None:
         if config.compile and group.size > 1:
             raise TrainingError('compile does not work with several processes: set compile to '
                                 'false, or train with one process')
@@ -169,7 +171,7 @@ class _Run:
                                         enabled=use_bf16(config.precision, device))
         # Settings a checkpoint must share with this run to be its past.
         self._identity = {'model': model_config.to_dict(), 'train': config.to_dict(),
-                          'steps': self.progress.steps}
+                          'steps': self.progress.steps, 'source': source}
         self._best = math.inf
         self._first_step, self._seconds_before = 0, 0.0
         self._started = self._saved_at = time.monotonic()

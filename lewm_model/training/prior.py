@@ -13,11 +13,12 @@ import math
 import time
 from typing import Any
 
-from lewm_model.analysis.subject import Subject
 from lewm_model.bundle import Bundle
 from lewm_model.config import Config, require
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import DatasetError, TrainingError
+from lewm_model.held_out import HeldOut
 from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.training.stop import watch_for_stop
 import numpy as np
@@ -88,12 +89,13 @@ def train_prior(bundle: Bundle, data: EpisodeFile, sizes: PriorConfig | None = N
 
     Raises:
         BundleError: If the bundle does not say which episodes it never saw.
-        DatasetError: If the data does not fit the bundle or has no episode that long.
+        DatasetError: If the data is not what the bundle was trained from, or has no episode that
+            long.
         TrainingError: If the loss is no longer finite.
         KeyboardInterrupt: After the first SIGINT or SIGTERM.
     """
     sizes, config = sizes or PriorConfig(), config or PriorTrainConfig()
-    subject = Subject(bundle, data)
+    subject = HeldOut(bundle, data)
     started = time.monotonic()
     with watch_for_stop() as stop:
         def tell(progress: PriorProgress) -> None:
@@ -107,13 +109,14 @@ def train_prior(bundle: Bundle, data: EpisodeFile, sizes: PriorConfig | None = N
     unseen = Hindsight(subject, latents, subject.held_out, config.seed)
     return prior, {
         'steps': config.steps, 'batch_size': config.batch_size, 'seed': config.seed,
+        **Fingerprint.of(data).identity(),
         'parameters': sum(value.numel() for value in prior.parameters()),
         'minutes': round((time.monotonic() - started) / 60, 1),
         'held_out_error': {str(offset): judge(prior, unseen, offset)
                           for offset in (unseen.shortest, unseen.longest)}}
 
 
-def _encode_all(subject: Subject, report: Callable[[PriorProgress], None]) -> Tensor:
+def _encode_all(subject: HeldOut, report: Callable[[PriorProgress], None]) -> Tensor:
     """Encode every frame of the data set, (N, D), without reading all pixels at once."""
     rows, parts = len(subject.data.pixels), []
     for first in range(0, rows, _CHUNK):
@@ -140,7 +143,7 @@ class Hindsight:
         DatasetError: If no episode has a frame and another one a block later.
     """
 
-    def __init__(self, subject: Subject, latents: Tensor, episodes: np.ndarray, seed: int) -> None:
+    def __init__(self, subject: HeldOut, latents: Tensor, episodes: np.ndarray, seed: int) -> None:
         data, bundle = subject.data, subject.bundle
         self.shortest = bundle.model_config.frameskip
         self.longest = self.shortest * bundle.plan_config.horizon

@@ -13,14 +13,16 @@ from lewm_model import __version__
 from lewm_model.bundle import Bundle
 from lewm_model.card import CURVES_FILE, write_card
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig, TrainConfig
-from lewm_model.data.clips import ClipLoader, Clips, divide_clips, split_episodes
+from lewm_model.data.clips import ClipLoader, Clips, divide_clips
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.data.measured_states import measured, probe_targets
 from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.sigreg import SigReg
 from lewm_model.training.curves import plot_curves
 from lewm_model.training.distributed import Group
+from lewm_model.training.divide import divide_episodes, list_trained
 from lewm_model.training.health import check_health, Health
 from lewm_model.training.loop import Progress, train, TrainingResult
 from lewm_model.world_model import LeWorldModel
@@ -65,6 +67,7 @@ class TrainedOn:
     transform: FrameTransform
     training_clips: int
     held_out_episodes: int
+    provenance: dict[str, Any]     # digests of data and robot, marks of what was trained on
 
 
 def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
@@ -84,12 +87,12 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
                      data.path, data.pixels.shape[1], *2 * (model_config.image_size,))
     normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
     window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
+    fingerprint = Fingerprint.of(data)
+    kept, held_out = divide_episodes(data, fingerprint, recipe.train)
     if recipe.train.split == 'clips':
-        held_out = ()
         training, validation = divide_clips(Clips(data, normalizer, **window),
                                             recipe.train.validation_split, recipe.train.seed)
     else:
-        kept, held_out = split_episodes(data.ep_id, recipe.train.validation_split)
         training = Clips(data, normalizer, kept, **window)
         validation = Clips(data, normalizer, held_out, **window)
     result = train(
@@ -98,8 +101,9 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
                    processes=group.size),
         run_folder=run_folder, transform=transform,
         check=_health_check(data, validation, transform, recipe.train, device),
-        report=report, device=device, group=group)
-    return TrainedOn(result, normalizer, transform, len(training), len(held_out))
+        report=report, device=device, group=group, source=fingerprint.identity())
+    return TrainedOn(result, normalizer, transform, len(training), len(held_out),
+                     {**fingerprint.identity(), **list_trained(fingerprint, kept)})
 
 
 def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_folder: Path,
@@ -156,6 +160,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
             'steps': result.progress.step, 'seed': recipe.train.seed,
             'sigreg_weight': recipe.train.sigreg_weight,
             **_held_out(recipe.train), 'action_support': _support(data.action),
+            **trained.provenance,
             'training_minutes': round(result.seconds / 60, 1),
             'processes': group.size, 'cpu_threads': torch.get_num_threads(), 'device': device,
             'parameters': sum(value.numel() for value in result.model.parameters()),
@@ -178,7 +183,8 @@ def _held_out(config: TrainConfig) -> dict[str, Any]:
     """Say what evaluation may use: the share of episodes, or that none was held out."""
     if config.split == 'clips':
         return {'split': f'clips, {config.validation_split:g} of them held out'}
-    return {'validation_split': config.validation_split}
+    return {'validation_split': config.validation_split,
+            **({'split': config.split} if config.split != 'episodes' else {})}
 
 
 def _probe_targets(data: EpisodeFile, rows: np.ndarray) -> dict[str, torch.Tensor]:

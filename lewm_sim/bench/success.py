@@ -11,10 +11,10 @@ from typing import Any
 
 from lewm_model import resources
 from lewm_model.config import PlanConfig
-from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.engines.registry import AUTO, REFERENCE
 from lewm_model.errors import EngineError
+from lewm_model.held_out import HeldOut
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_sim.bench._peer import NAME, Peer
@@ -109,7 +109,7 @@ def _judge(args: argparse.Namespace, subject: Subject,
            planners: dict[str, tuple[PlanConfig, str]]) -> list[Judged]:
     data = EpisodeFile.open(args.data)
     task = load_task(subject.bundle.task)
-    _, held_out = split_episodes(data.ep_id, subject.bundle.validation_split)
+    held_out = HeldOut(subject.bundle, data).held_out
     pairs = sample_pairs(data, held_out, count=args.episodes, goal_offset=25, seed=args.seed)
     world = World(task, data.pixels.shape[1])
     judged = []

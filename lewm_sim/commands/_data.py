@@ -24,6 +24,13 @@ def add_data_argument(parser: argparse.ArgumentParser, option: str | None = None
                             help=f'{_HELP}; may be repeated')
 
 
+def add_new_data_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare that the data set may be one that the bundle has seen nothing of."""
+    parser.add_argument('--new-data', action='store_true',
+                        help='the data set is not the one the bundle was trained from: judge by '
+                             'all of its episodes (refused if any was trained on)')
+
+
 def open_data_argument(args: argparse.Namespace) -> EpisodeFile:
     """Open what was given, with the facts of `--robot` if the command has that option."""
     from lewm_model.data.robot_facts import with_robot

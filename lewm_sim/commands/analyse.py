@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lewm_sim.commands._data import add_data_argument, open_data_argument
 
 if TYPE_CHECKING:
-    from lewm_model.analysis.subject import Subject
+    from lewm_model.held_out import HeldOut
     from lewm_sim.perturb import TaskSimulator
 
 PARTS = ('probes', 'surprise', 'straightness', 'horizon', 'distances', 'projection', 'decoder')
@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     )
     from lewm_model.analysis.run import analyse
     from lewm_model.analysis.sections import glance_rows
-    from lewm_model.analysis.subject import Subject
     from lewm_model.bundle import Bundle
     from lewm_model.errors import ConfigError
+    from lewm_model.held_out import HeldOut
     from lewm_model.resources import find_named
     import torch
     from tqdm import tqdm
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     prepare_folder(args.out)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
-    subject = Subject(bundle, open_data_argument(args))
+    subject = HeldOut(bundle, open_data_argument(args))
     bars: dict[str, tqdm] = {}
 
     def progress(part: str, done: int, total: int) -> None:
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _simulator(subject: Subject) -> TaskSimulator | None:
+def _simulator(subject: HeldOut) -> TaskSimulator | None:
     """Return the simulator of the bundle's task; None for a real robot's."""
     from lewm_sim.perturb import TaskSimulator
     from lewm_sim.tasks import load_task, TASK_NAMES
@@ -98,7 +98,7 @@ def _simulator(subject: Subject) -> TaskSimulator | None:
                          subject.bundle.model_config.frameskip)
 
 
-def _about(subject: Subject, folder: Path, command: str, *, quick: bool) -> dict:
+def _about(subject: HeldOut, folder: Path, command: str, *, quick: bool) -> dict:
     from datetime import datetime, timezone
 
     from lewm_model import __version__

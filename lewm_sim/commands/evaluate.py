@@ -7,13 +7,18 @@ from dataclasses import replace
 import json
 from pathlib import Path
 
-from lewm_sim.commands._data import add_data_argument, open_data_argument
+from lewm_sim.commands._data import (
+    add_data_argument,
+    add_new_data_argument,
+    open_data_argument,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
     add_data_argument(parser, '--data')
+    add_new_data_argument(parser)
     parser.add_argument('--episodes', type=int, default=50, help='pairs to try (50)')
     parser.add_argument('--goal-offset', type=int, default=25,
                         help='control steps from start to goal (25)')
@@ -56,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         results = evaluate(bundle, open_data_argument(args), plan_config,
                            count=args.episodes, goal_offset=args.goal_offset,
                            budget=args.budget, seed=args.seed, backend=args.backend,
+                           new_data=args.new_data,
                            report=lambda: bar.update())
     results['threads'] = args.threads
     print('\n'.join(evaluation_table(results)))

@@ -1,0 +1,71 @@
+"""Which episodes are trained on and which are held out, and how a bundle lists the former."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import logging
+from typing import Any
+
+from lewm_model.config import TrainConfig
+from lewm_model.data.clips import split_episodes
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.families import families
+from lewm_model.data.fingerprint import Fingerprint
+from lewm_model.errors import DatasetError
+from lewm_model.marks import MOST_MARKS, pack_marks
+import numpy as np
+
+_log = logging.getLogger(__name__)
+
+
+def divide_episodes(data: EpisodeFile, fingerprint: Fingerprint, config: TrainConfig
+                    ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of training and of held-out episodes; with split 'clips' all and none.
+
+    A copy of a training episode under another name is never held out.
+
+    Raises:
+        DatasetError: If a side would be empty.
+    """
+    if config.split == 'clips':
+        return np.arange(data.num_episodes), np.empty(0, dtype=np.int64)
+    if config.split == 'starts':
+        kept, held_out = _by_family(data, config.validation_split)
+    else:
+        kept, held_out = split_episodes(data.ep_id, config.validation_split)
+    known = fingerprint.marks_of(kept)
+    copies = np.array([bool(fingerprint.marks[number] & known) for number in held_out])
+    if copies.all():
+        raise DatasetError(f'{data.path}: every episode that would be held out is a copy of a '
+                           f'training episode; leave the copies out, `lewm inspect` names them')
+    if copies.any():
+        _log.warning('%s: %d episodes are copies of training episodes under other names (the '
+                     'first is %s) and are not held out', data.path, copies.sum(),
+                     data.ep_id[held_out[int(copies.argmax())]])
+    return kept, held_out[~copies]
+
+
+def _by_family(data: EpisodeFile, validation_split: float) -> tuple[np.ndarray, np.ndarray]:
+    """Divide whole families of episodes that begin alike, by the name of their first member."""
+    leaders = families(data)
+    found = np.unique(leaders)
+    if len(found) < 2:
+        raise DatasetError(f'all {data.num_episodes} episodes of {data.path} begin alike, so '
+                           f'split: starts can hold none of them out; use split: episodes')
+    _, held_out = split_episodes([data.ep_id[leader] for leader in found], validation_split)
+    away = np.isin(leaders, found[held_out])
+    _log.info('%s: %d episodes in %d families of starts, %d held out', data.path, len(leaders),
+              len(found), away.sum())
+    return np.flatnonzero(~away), np.flatnonzero(away)
+
+
+def list_trained(fingerprint: Fingerprint, kept: Sequence[int]) -> dict[str, Any]:
+    """Return the entry of the provenance that lists what was trained on, if it fits there."""
+    marks = fingerprint.marks_of(kept)
+    if len(marks) > MOST_MARKS:
+        marks = frozenset().union(*({min(fingerprint.marks[number])} for number in kept))
+    if len(marks) > MOST_MARKS:
+        _log.warning('%d episodes are too many to list in the bundle (%d): which ones were held '
+                     'out is later told by their names alone', len(kept), MOST_MARKS)
+        return {}
+    return {'trained_on': pack_marks(marks)}
