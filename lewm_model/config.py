@@ -184,6 +184,9 @@ class TrainConfig(Config):
     precision: str = 'bf16'          # bf16, fp32, or auto: bf16 where the processor has it;
     #                                  SIGReg is always fp32
     compile: bool = False            # torch.compile the forward pass
+    norm_batches: int = 16           # training batches over which BatchNorm's statistics are
+    #                                  measured before checks, checkpoints and the bundle; 0: the
+    #                                  running averages of torch, as the reference, which lag
     seed: int = 3072
     log_every: int = 20              # steps between TensorBoard points
     validate_every: int = 500        # steps between health checks
@@ -217,8 +220,8 @@ class TrainConfig(Config):
         for name in ('learning_rate', 'grad_clip', 'checkpoint_minutes'):
             require(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
                    getattr(self, name))
-        for name in ('weight_decay', 'sigreg_weight', 'unhealthy_checks', 'grace_steps',
-                     'collapse_std', 'collapse_sigreg', 'blind_action_effect'):
+        for name in ('weight_decay', 'sigreg_weight', 'norm_batches', 'unhealthy_checks',
+                     'grace_steps', 'collapse_std', 'collapse_sigreg', 'blind_action_effect'):
             require(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
                    getattr(self, name))
         require(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)

@@ -42,8 +42,8 @@ def together(folder, size=2, **options):
 def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joint_batch(tmp_path):
     """Prediction, SIGReg, every gradient and BatchNorm's statistics, within 1e-5 in fp32."""
     (tmp_path / 'one').mkdir()
-    alone, gradients, _ = run(tmp_path / 'one', Group())
-    _, (first, second) = together(tmp_path / 'two')
+    alone, gradients, _ = run(tmp_path / 'one', Group(), norm_batches=0)
+    _, (first, second) = together(tmp_path / 'two', norm_batches=0)
     for name, value in alone.progress.losses[0].items():
         assert first['losses'][0][name] == pytest.approx(value, abs=1e-5), name
     assert gradients.keys() == first['gradients'].keys()
@@ -78,6 +78,8 @@ def test_sigterm_to_one_process_stops_all_and_they_go_on_exactly(tmp_path):
     assert load_newest(tmp_path / 'parts' / 'run' / 'checkpoints')['step'] == 4
     _, (resumed, other) = together(tmp_path / 'parts', steps=6, dropout=0.1)
     assert resumed['losses'] == whole['losses']
+    for name, value in resumed['model'].items():   # BatchNorm's measured statistics as well
+        assert name.endswith('num_batches_tracked') or torch.equal(value, whole['model'][name])
     for ours, theirs in zip(resumed['model'].values(), other['model'].values(), strict=True):
         assert torch.equal(ours, theirs)
 

@@ -17,9 +17,10 @@ import torch
 _log = logging.getLogger(__name__)
 _PATTERN = 'step_*.pt'
 BEST = 'best.pt'
-# What a run that goes on may change: it decides when to worry, not what is trained.
+# What a run that goes on may change: it decides what is looked at, not what is trained.
 _FREE = {f'train.{name}' for name in ('unhealthy_checks', 'grace_steps', 'collapse_std',
-                                      'collapse_sigreg', 'blind_action_effect', 'lost_probe')}
+                                      'collapse_sigreg', 'blind_action_effect', 'lost_probe',
+                                      'norm_batches')}
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int,

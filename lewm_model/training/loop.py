@@ -18,6 +18,7 @@ from lewm_model.data.clips import ClipLoader
 from lewm_model.errors import TrainingError
 from lewm_model.preprocess import FrameTransform
 from lewm_model.sigreg import SigReg
+from lewm_model.training.batch_norm import measure_batch_norms
 from lewm_model.training.checkpoint import (
     load_newest,
     require_same_run,
@@ -30,6 +31,7 @@ from lewm_model.training.health import Health
 from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.stop import StopRequest, watch_for_stop
 from lewm_model.world_model import LeWorldModel
+import numpy as np
 import torch
 
 
@@ -116,6 +118,7 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
                     report(progress)
                 if run.stopped:
                     raise KeyboardInterrupt
+            run.measure_norms()     # in every process, so that all return the same model
         except KeyboardInterrupt:
             if group.is_main and run.is_whole:
                 run.save()
@@ -131,6 +134,7 @@ def _after_step(run: _Run, config: TrainConfig, check: Callable[[LeWorldModel], 
         progress.log()
     progress.health = progress.warning = None
     if done or progress.step % config.validate_every == 0:
+        run.measure_norms()
         progress.health = check(run.model)
         progress.checks.append({'step': progress.step, 'training_sigreg': progress.sigreg,
                                 **asdict(progress.health)})
@@ -173,6 +177,7 @@ class _Run:
         self._identity = {'model': model_config.to_dict(), 'train': config.to_dict(),
                           'steps': self.progress.steps, 'source': source}
         self._best = math.inf
+        self._norms_of_step = -1        # for which BatchNorm's statistics were measured
         self._first_step, self._seconds_before = 0, 0.0
         self._started = self._saved_at = time.monotonic()
 
@@ -216,6 +221,24 @@ class _Run:
         """Time spent training so far, over all resumed parts [s]."""
         return self._seconds_before + time.monotonic() - self._started
 
+    def measure_norms(self) -> None:
+        """Let eval mode mean what training sees: see `batch_norm`. Once for each step.
+
+        A function of weights, seed and data, so a resumed run saves the same. The main process
+        does it alone, as it is the one that looks and saves.
+        """
+        step, config, clips = self.progress.step, self._config, self._clips.clips
+        if not config.norm_batches or self._norms_of_step == step:
+            return
+        count = min(config.norm_batches * config.batch_size, len(clips))
+        chosen = np.sort(np.random.default_rng(config.seed).choice(len(clips), count,
+                                                                   replace=False))
+        parts = np.split(chosen, range(config.batch_size, count, config.batch_size))
+        measure_batch_norms(self.model, (
+            (self._transform(batch.frames.to(self._device)), batch.actions.to(self._device))
+            for batch in map(clips.batch, parts)))
+        self._norms_of_step = step
+
     def save_is_due(self) -> bool:
         """Tell whether the last checkpoint is old."""
         return time.monotonic() - self._saved_at > 60 * self._config.checkpoint_minutes
@@ -229,6 +252,7 @@ class _Run:
 
     def save(self, best: bool = False) -> None:
         """Write a checkpoint of everything."""
+        self.measure_norms()
         save_checkpoint(self._checkpoints, self.progress.step, {
             'identity': self._identity, 'step': self.progress.step,
             'model': self.model.state_dict(), 'optimizer': self._optimizer.state_dict(),
