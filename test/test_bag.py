@@ -150,6 +150,19 @@ def test_bags_are_found_sorted_and_unfinished_work_is_not(tmp_path):
         find_bags([tmp_path / 'notes'])
 
 
+def test_bags_in_folders_below_are_found_too(tmp_path):
+    """One folder per day beside single bags: none is passed over, none counts twice."""
+    for name in ('a', 'day 2/b', 'day 1/morning/d', 'day 1/c', 'day 1/.unfinished/x'):
+        BagFactory().steps(2).write(tmp_path / name)
+    (tmp_path / 'day 3').symlink_to(tmp_path / 'day 2')      # where a loop would come from
+
+    assert [str(path.relative_to(tmp_path)) for path in find_bags([tmp_path])] == [
+        'a', 'day 1/c', 'day 1/morning/d', 'day 2/b']
+    BagFactory().steps(2).write(tmp_path / 'day 2/a')
+    with pytest.raises(BagError, match=r'several are called a \(.*/a, .*/day 2/a\); rename'):
+        find_bags([tmp_path])
+
+
 @pytest.mark.ros
 def test_ros_reads_our_bytes_and_agrees_on_the_types(tmp_path):
     """Bags written without ROS hold what ROS itself would have written, type hashes included."""

@@ -31,6 +31,9 @@ def test_a_digest_follows_content_and_not_names(tmp_path):
         other = write_set(tmp_path / 'other.h5', [episode(1), replace(episode(2), **change)])
         assert Fingerprint.of(other).data != Fingerprint.of(one).data
         assert Fingerprint.of(other).episodes[0] == Fingerprint.of(one).episodes[0]
+    later = replace(episode(2), stamp_ns=episode(2).stamp_ns + 1_000_000_000)    # a repetition
+    other = write_set(tmp_path / 'other.h5', [episode(2), later])
+    assert len(set(Fingerprint.of(other).episodes)) == 2
     swapped = write_set(tmp_path / 'swapped.h5', [episode(2), episode(1)])
     assert Fingerprint.of(swapped).data != Fingerprint.of(one).data   # other batches
 

@@ -34,6 +34,7 @@ from lewm_model.errors import BagError, LewmError
 
 _ROS1_MAGIC = b'#ROSBAG V'
 _MAX_NOTES = 200     # a file may have millions of damaged pieces
+_MOST_LEVELS = 8     # of folders in folders that are searched for bags
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ def _refuse_ros1(path: Path) -> None:
 
 
 def find_bags(paths: list[str | Path]) -> list[Path]:
-    """Expand folders of bags to the bags inside, sorted by name; a bag stands for itself.
+    """Expand folders to the bags inside, also in folders below; a bag stands for itself.
 
     Single .mcap and .db3 files are bags too, given directly or lying in a folder of several
     recordings. What starts with a dot is unfinished work of `lewm collect` and not looked at.
@@ -281,15 +282,28 @@ def find_bags(paths: list[str | Path]) -> list[Path]:
         if is_bag_folder(path) or (path.is_file() and is_recorded(path)):
             found.append(path)
             continue
-        inside = [child for child in path.iterdir() if not child.name.startswith('.') and (
-            is_bag_folder(child) or (child.is_file() and is_recorded(child)))
-                  ] if path.is_dir() else []
+        inside = _bags_below(path, _MOST_LEVELS) if path.is_dir() else []
         if not inside:
             raise BagError(f'{path} holds no bags; give a bag folder (with {METADATA}), a .mcap '
                            f'or .db3 file, or a folder of such')
-        found += sorted(inside)
+        found += inside
     names = [path.name for path in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise BagError(f'bags must have different names, several are called {", ".join(twice)}')
+        places = ', '.join(str(path) for path in found if path.name == twice[0])
+        raise BagError(f'bags must have different names, several are called {", ".join(twice)} '
+                       f'({places}); rename them, or ingest each folder into a set of its own')
+    return found
+
+
+def _bags_below(folder: Path, levels: int) -> list[Path]:
+    """Return the bags in a folder and in folders below it, sorted by path."""
+    found: list[Path] = []
+    for child in sorted(folder.iterdir()):
+        if child.name.startswith('.'):
+            continue
+        if is_bag_folder(child) or (child.is_file() and is_recorded(child)):
+            found.append(child)
+        elif child.is_dir() and not child.is_symlink() and levels > 1:
+            found += _bags_below(child, levels - 1)
     return found

@@ -1,7 +1,7 @@
 """What a data set is by its content: digests that no renaming of bags, files or episodes changes.
 
-An episode has one or two marks: of its content (all actions, first, middle and last frame), and,
-where it was ingested from a bag, of the bag's bytes and the episode's number in it. The second
+An episode has one or two marks: of its content (all actions and stamps, first, middle and last
+frame), and, from a bag, of the bag's bytes and the episode's number in it. The second
 stays when the same bag is ingested at another size of the frames. A set that shares a mark with
 what a model was trained on holds an episode that the model has seen, whatever it is called now.
 """
@@ -18,6 +18,7 @@ from lewm_model.data.episodes import EpisodeFile
 from lewm_model.marks import mark_of
 import numpy as np
 
+STAMPS = 'stamp_ns'
 ROBOT_FACTS = ('robot', 'interface', 'control_dt_s', 'action_names', 'state_names')
 
 
@@ -72,6 +73,9 @@ def episode_digest(data: EpisodeFile, number: int) -> str:
     actions = np.array(data.action[first:first + length], dtype='<f4')
     actions[np.isnan(actions)] = np.nan     # one of the many bit patterns
     digest = hashlib.sha256(actions.tobytes())
+    columns = getattr(data, 'columns', {})
+    if STAMPS in columns:
+        digest.update(np.asarray(columns[STAMPS][first:first + length], '<i8').tobytes())
     for row in sorted({0, length // 2, length - 1}):
         digest.update(np.ascontiguousarray(data.pixels[first + row]))
     return digest.hexdigest()[:20]
