@@ -14,7 +14,7 @@ import sys
 
 from lewm_model.errors import LewmError
 from lewm_ros.trials.zoo import report
-from lewm_ros.trials.zoo.rows import Rows
+from lewm_ros.trials.zoo.rows import Rows, STEPS
 from lewm_ros.trials.zoo.table import ROBOTS, zoo_robot
 
 
@@ -27,7 +27,10 @@ def main(args: list[str] | None = None) -> int:
                         help='folder of zoo.json and zoo.md (that of --out)')
     parser.add_argument('--fresh', action='store_true', help='take every step anew')
     parser.add_argument('--live', action='store_true', help='take the live steps anew')
-    parser.add_argument('--offline', action='store_true', help='end with the model of each')
+    parser.add_argument('--until', choices=STEPS, default=STEPS[-1],
+                        help='the last step that is taken; train: end with the models')
+    parser.add_argument('--tries', type=int, default=1, help='of live steps that failed while '
+                        'the machine was too busy; the table has the last one (%(default)s)')
     parser.add_argument('--short', action='store_true', help='fewer seconds and steps')
     options = parser.parse_args(args)
     try:
@@ -35,8 +38,8 @@ def main(args: list[str] | None = None) -> int:
     except LewmError as error:
         print(f'zoo: {error}', file=sys.stderr)
         return 1
-    passed_on = [f'--{name}' for name in ('fresh', 'live', 'offline', 'short')
-                 if getattr(options, name)]
+    passed_on = [f'--{name}' for name in ('fresh', 'live', 'short') if getattr(options, name)]
+    passed_on += ['--until', options.until, '--tries', str(options.tries)]
     walked = []
     for robot in robots:
         print(f'--- {robot.number} of {len(ROBOTS)}: {robot.name}, {robot.about}', flush=True)

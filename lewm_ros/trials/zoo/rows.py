@@ -11,6 +11,7 @@ STEPS = ('record', 'inspect', 'ingest', 'train', 'shadow', 'drive', 'stop', 'e_s
          'kill_planner', 'kill_command')
 OFFLINE, LIVE = STEPS[:4], STEPS[4:]   # each of the first is kept; the others share a driver
 LOAD = 'load average'
+PAUSE = 'longest pause of this machine [s]'   # see `pulse`
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Rows:
         """Tell whether a step was taken and nothing failed in it."""
         rows = self._steps.get(step)
         return rows is not None and all(row.passed for row in rows)
+
+    def value(self, step: str, check: str) -> float | str | None:
+        """Return what a row of a finished step says; None if it is not there."""
+        return next((row.value for row in self._steps.get(step, ()) if row.check == check), None)
 
     def forget(self, steps: Sequence[str]) -> None:
         """Take these steps anew."""

@@ -19,6 +19,10 @@ _REACHER = {'kind': 'mujoco', 'axes': ('shoulder', 'wrist'), 'start': (0.3, -0.4
             'low': (-1e6, -2.79), 'high': (1e6, 2.79), 'max_speed': (2.0, 2.0),
             'max_acceleration': (40.0, 40.0)}
 
+# A model of a few training steps finds one pose best, goes there and stays. With a single search
+# step per plan it wanders, so that a robot commanded by position is stopped in motion.
+_RESTLESS = {'planner_node': {'iterations': 1}}
+
 
 def _arm(axes: tuple[str, ...], start: tuple[float, ...], reach: float = 2.6, speed: float = 2.0,
          **changes) -> Body:
@@ -64,6 +68,7 @@ ROBOTS = (
             topic='joint_trajectory_controller/joint_trajectory', type=JOINT_TRAJECTORY,
             interface='joint_position', axes=_ARM6),),
         camera_info_topic='camera/color/camera_info',
+        parameters=_RESTLESS,
         edits={**_limits([-2.4] * 6, [2.4] * 6, [1.0] * 6, [2.0] * 6), 'control_dt_s': 0.1,
                'command_hold_s': 5.0}),
     ZooRobot(
@@ -78,6 +83,7 @@ ROBOTS = (
         controllers=(CommandTopic(topic='position_controller/commands', type=FLOAT_ARRAY,
                                   interface='joint_position', axes=(*_ARM3, 'finger_joint')),),
         still=('finger_joint',),
+        parameters=_RESTLESS,
         edits={**_limits([-2.4] * 3 + [0.0], [2.4] * 3 + [0.06], [1.0] * 3 + [0.1],
                          [2.0] * 3 + [0.2]), 'control_dt_s': 0.1, 'command_hold_s': 5.0,
                'joint_names': [*_ARM3, 'finger_joint']}),
@@ -127,6 +133,7 @@ ROBOTS = (
                          interface='joint_position', axes=_ARM3),
             CommandTopic(topic='gripper_controller/commands', type=FLOAT_ARRAY,
                          interface='joint_position', axes=('gripper',))),
+        parameters=_RESTLESS,
         edits={**_limits([-2.4] * 3 + [0.0], [2.4] * 3 + [0.06], [1.0] * 3 + [0.1],
                          [2.0] * 3 + [0.2]), 'control_dt_s': 0.1, 'command_hold_s': 5.0}),
     ZooRobot(
@@ -137,6 +144,7 @@ ROBOTS = (
         states=(StateTopic(names=_ARM3),), second_source=True,
         controllers=(CommandTopic(topic='joint_command', type=JOINT_STATE,
                                   interface='joint_position', axes=_ARM3),),
+        parameters=_RESTLESS,
         edits={**_limits([-2.4] * 3, [2.4] * 3, [1.0] * 3, [2.0] * 3), 'control_dt_s': 0.1,
                'command_hold_s': 5.0}),
     ZooRobot(

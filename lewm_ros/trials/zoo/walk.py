@@ -4,7 +4,8 @@
 
 A step that was taken without a failed check is not taken again, so the same command goes on
 after an interruption; `--fresh` begins anew. The live steps share one driver and are one step
-in this respect.
+in this respect. `--until record`, `--until train` and no `--until` divide a walk into the parts
+that need a quiet machine (first and last) and the one that only computes.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ from lewm_ros.trials.zoo.lengths import Lengths, SHORT
 from lewm_ros.trials.zoo.live import Live
 from lewm_ros.trials.zoo.offline import Folders
 from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
+from lewm_ros.trials.zoo.pulse import Pulse
 from lewm_ros.trials.zoo.recordings import record
-from lewm_ros.trials.zoo.rows import LIVE, LOAD, OFFLINE, Rows, STEPS
+from lewm_ros.trials.zoo.rows import LIVE, LOAD, OFFLINE, PAUSE, Rows, STEPS
 from lewm_ros.trials.zoo.table import zoo_robot
 
 _SHORT_RECORD_STEPS = 84    # in two episodes
+_PAUSE_S = 0.15             # of this machine; the shortest limit that is judged is 0.3 s
 
 
 def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths,
-         live: bool = True) -> None:
+         until: str = STEPS[-1], tries: int = 1) -> None:
     """Take the steps that have not been taken; what raises ends the walk with a failed row.
 
     Args:
@@ -42,29 +45,41 @@ def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths,
         folders: Where its files are.
         rows: Get the checks.
         lengths: Of the parts.
-        live: Whether to drive, too, or to end with the model.
+        until: The last step that is taken; all live ones share a driver and are taken together.
+        tries: So often the live steps are taken, as long as this machine was too busy.
     """
     offline_steps = {
         'record': lambda: record(robot, folders, rows, lengths.episodes),
         'inspect': lambda: offline.inspect(robot, folders, rows),
         'ingest': lambda: offline.ingest(robot, folders, rows),
         'train': lambda: offline.train(folders, rows, lengths.train_steps)}
-    for step in OFFLINE:
+    for step in OFFLINE[:STEPS.index(until) + 1]:
         if rows.finished(step):
             continue
         rows.forget(STEPS[STEPS.index(step):])
         if not _take(step, offline_steps[step], rows):
             return
-    if live and not all(map(rows.finished, LIVE)):
+    while until in LIVE and tries and not all(map(rows.finished, LIVE)):
         rows.forget(LIVE)
         _live(robot, folders, rows, lengths)
+        tries = tries - 1 if any(_disturbed(rows, step) for step in LIVE) else 0
+
+
+def _disturbed(rows: Rows, step: str) -> bool:
+    """Tell whether this machine was too busy to judge a step: then a failure says nothing."""
+    return not rows.finished(step) and (rows.value(step, PAUSE) or 0.0) > _PAUSE_S
 
 
 def _take(step: str, action: Callable[[], None], rows: Rows) -> bool:
     """Take a step; tell whether the next one makes sense."""
+    pulse = Pulse()
     try:
-        action()
-        rows.note(step, LOAD, round(os.getloadavg()[0], 1))
+        try:
+            with pulse:
+                action()
+        finally:
+            rows.note(step, LOAD, round(os.getloadavg()[0], 1))
+            rows.note(step, PAUSE, round(pulse.longest_s(), 3))
     except (LewmError, OSError, ValueError, KeyError) as error:
         rows.true(step, 'the step was taken', False, f'{type(error).__name__}: {error}')
         for later in STEPS[STEPS.index(step) + 1:]:
@@ -103,7 +118,9 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('out/zoo'))
     parser.add_argument('--fresh', action='store_true', help='take every step anew')
     parser.add_argument('--live', action='store_true', help='take the live steps anew')
-    parser.add_argument('--offline', action='store_true', help='end with the model')
+    parser.add_argument('--until', choices=STEPS, default=STEPS[-1], help='the last step')
+    parser.add_argument('--tries', type=int, default=1, help='of live steps that failed while the '
+                        'machine was too busy; the table has the last one (%(default)s)')
     parser.add_argument('--short', action='store_true', help='for tests: fewer seconds and steps')
     options = parser.parse_args(args)
     handle_signals()
@@ -120,7 +137,8 @@ def main(args: list[str] | None = None) -> int:
             rows.forget(LIVE)
         if options.short:
             robot = replace(robot, record_s=_SHORT_RECORD_STEPS * robot.control_dt_s / robot.pace)
-        walk(robot, folders, rows, SHORT if options.short else Lengths(), not options.offline)
+        walk(robot, folders, rows, SHORT if options.short else Lengths(), options.until,
+             options.tries)
     except LewmError as error:
         print(f'walk: {error}', file=sys.stderr)
         return 1
