@@ -9,7 +9,8 @@ from lewm_model import resources
 from lewm_model.errors import ConfigError
 
 PROFILE = 'config/dds/fastdds_large_messages.xml'
-_NEW, _OLD = 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'
+VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+_NEW, _OLD = VARIABLES
 _WITH_OLD_NAME = ('humble', 'iron', 'jazzy')   # newer ones warn about it
 _FILES_IN_CWD = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 
@@ -30,7 +31,7 @@ def transport_environment(choice: str, environment: Mapping[str, str], cwd: Path
     if choice == 'none':
         return {}
     if choice == 'auto':
-        chosen = (any(environment.get(name) for name in (_NEW, _OLD))
+        chosen = (any(environment.get(name) for name in VARIABLES)
                   or any((cwd / name).exists() for name in _FILES_IN_CWD))
         if chosen or not rmw.startswith('rmw_fastrtps'):
             return {}
