@@ -40,6 +40,7 @@ class Live:
         self._goal, self._lengths = goal, lengths
         self._pace = robot.pace
         self._limit_s = rest.stop_limit_s(robot.control_dt_s) / self._pace
+        self._begin_s = time.monotonic()   # of the present step
         self._others = others     # in other namespaces: what happens here must not reach them
 
     def take(self, step: str) -> None:
@@ -47,11 +48,16 @@ class Live:
         if step == 'drive':
             for other in self._others:
                 other.go()
-        begin_s = time.monotonic()
+        begin_s = self._begin_s = time.monotonic()
         getattr(self, step)()
         for other in self._others if step not in ('shadow', 'drive') else ():
             self.rows.at_least(step, 'the other robot in TRACKING, share of the time',
                                other.tracking_share(begin_s), 0.95)
+
+    def driver_pause_s(self) -> float:
+        """Return by how much the driver was late in this step, by when it told of its body."""
+        gaps = np.diff([seconds for seconds, *_ in self.ears.truth if seconds > self._begin_s])
+        return float(gaps.max() - np.median(gaps)) if len(gaps) else 0.0
 
     def go(self) -> None:
         """Drive, without judging anything."""

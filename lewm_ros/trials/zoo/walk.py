@@ -70,8 +70,16 @@ def _disturbed(rows: Rows, step: str) -> bool:
     return not rows.finished(step) and (rows.value(step, PAUSE) or 0.0) > _PAUSE_S
 
 
-def _take(step: str, action: Callable[[], None], rows: Rows) -> bool:
-    """Take a step; tell whether the next one makes sense."""
+def _take(step: str, action: Callable[[], None], rows: Rows,
+          pause_s: Callable[[], float] = float) -> bool:
+    """Take a step; tell whether the next one makes sense.
+
+    Args:
+        step: Its name.
+        action: What it does.
+        rows: Get its checks.
+        pause_s: Tells how long another process was kept waiting meanwhile [s].
+    """
     pulse = Pulse()
     try:
         try:
@@ -79,7 +87,7 @@ def _take(step: str, action: Callable[[], None], rows: Rows) -> bool:
                 action()
         finally:
             rows.note(step, LOAD, round(os.getloadavg()[0], 1))
-            rows.note(step, PAUSE, round(pulse.longest_s(), 3))
+            rows.note(step, PAUSE, round(max(pulse.longest_s(), pause_s()), 3))
     except (LewmError, OSError, ValueError, KeyError) as error:
         rows.true(step, 'the step was taken', False, f'{type(error).__name__}: {error}')
         for later in STEPS[STEPS.index(step) + 1:]:
@@ -105,7 +113,8 @@ def _live(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> No
                     'require_enable': True, **robot.parameters.get('command_node', {})}})
             lives.append(Live(robot, ears, nodes, rows, folders.goal, lengths, tuple(lives)))
         for step in LIVE:
-            if not _take(step, lambda step=step: lives[-1].take(step), rows):
+            if not _take(step, lambda step=step: lives[-1].take(step), rows,
+                         lives[-1].driver_pause_s):
                 return
         for live in lives:
             live.nodes.end()
