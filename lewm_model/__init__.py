@@ -1,7 +1,7 @@
 """LeWorldModel: model, data, training and planning, without ROS and without a simulator.
 
 Everything public is loaded on first use, so light processes (the command node, the simulator)
-can import `lewm_model.types` or `lewm_model.images` without paying for torch.
+can import `lewm_model.types` or `lewm_model.images.decode` without paying for torch.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ _HOMES = {
     'PlanConfig': 'config',
     'TrainConfig': 'config',
     'DataConfig': 'config',
-    'Bundle': 'bundle',
+    'Bundle': 'bundles.bundle',
     'Policy': 'planning.policy',
     'Observation': 'types',
     'Context': 'types',

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lewm_model.errors import ConfigError
-from lewm_model.tiles import Crop, MAX_CAMERAS, parse_crop, WHOLE
+from lewm_model.images.tiles import Crop, MAX_CAMERAS, parse_crop, WHOLE
 
 IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)

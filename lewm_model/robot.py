@@ -22,6 +22,7 @@ from lewm_model.cameras import (  # types with their own name: also for those wh
 )
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
+from lewm_model.images.tiles import Crop, parse_crop, WHOLE
 from lewm_model.motion_limits import motion_limits
 from lewm_model.quantities import Quantity
 from lewm_model.robot_commands import (  # noqa: F401 - read from here by everybody
@@ -40,7 +41,6 @@ from lewm_model.robot_commands import (  # noqa: F401 - read from here by everyb
     TWIST_STAMPED,
 )
 from lewm_model.state_kinds import base_quantities, joint_quantities, read_state_kinds
-from lewm_model.tiles import Crop, parse_crop, WHOLE
 import numpy as np
 
 ODOMETRY = 'nav_msgs/msg/Odometry'

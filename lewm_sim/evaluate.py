@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import math
 from typing import Any
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError, DatasetError

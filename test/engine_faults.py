@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.types import Context
 
 

@@ -18,8 +18,8 @@ import sys
 import tempfile
 from types import SimpleNamespace
 
+from lewm_model.bundles.released import write_released
 from lewm_model.config import ModelConfig, PlanConfig
-from lewm_model.released import write_released
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch

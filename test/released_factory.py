@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lewm_model.released import write_released
+from lewm_model.bundles.released import write_released
 from nano import tiny_bundle
 
 FACTS = {'action_mean': [0.1, -0.2], 'action_std': [1.5, 0.5], 'control_dt_s': 0.1,

@@ -10,7 +10,7 @@ from lewm_model.analysis import parts, sections
 from lewm_model.analysis.parts import Size
 from lewm_model.analysis.report import look_up, render_html, show, to_document
 from lewm_model.analysis.run import analyse
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import BundleError, ConfigError, DatasetError, MissingPackageError
 from lewm_model.held_out import HeldOut

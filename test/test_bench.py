@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 from lewm_model.errors import ConfigError
-from lewm_sim.bench._memory import memory_of_mib
-from lewm_sim.bench.report import Group, Report
-from lewm_sim.bench.side_by_side import Measured, ratio, side_by_side, Variant
 from lewm_sim.commands.bench import kinds
 import numpy as np
 import pytest
+
+from bench._memory import memory_of_mib
+from bench.report import Group, Report
+from bench.side_by_side import Measured, ratio, side_by_side, Variant
 
 
 class FakeClock:

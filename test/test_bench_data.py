@@ -4,11 +4,12 @@ from argparse import Namespace
 
 import h5py
 from lewm_model.errors import DatasetError
-from lewm_sim.bench import data as bench
-from lewm_sim.bench.side_by_side import Variant
 import numpy as np
 import pytest
 import torch
+
+from bench import data as bench
+from bench.side_by_side import Variant
 
 
 def test_layouts_and_sizes_are_compared_on_the_same_clips(tmp_path):

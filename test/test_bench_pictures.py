@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip('mujoco')
 
-from lewm_sim.bench import pictures  # noqa: E402
+from bench import pictures  # noqa: E402
 
 
 def test_both_ways_show_the_same_and_latents_are_compared_in_order():

@@ -12,9 +12,16 @@ from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.robot import RobotDescription
 from lewm_model.sigreg import SigReg
-from lewm_sim.bench._loops import our_loop, Subject
-from lewm_sim.bench._own_process import OwnProcess
-from lewm_sim.bench._plain_loop import (
+from lewm_sim.cli import main
+from nano import SIZES, tiny_bundle
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from bench._loops import our_loop, Subject
+from bench._own_process import OwnProcess
+from bench._plain_loop import (
     Batches,
     broadcast_sigreg,
     DenseSamples,
@@ -22,12 +29,6 @@ from lewm_sim.bench._plain_loop import (
     PlainLoop,
     write_chunked,
 )
-from lewm_sim.cli import main
-from nano import SIZES, tiny_bundle
-import numpy as np
-import pytest
-import torch
-import yaml
 
 CONFIG = TrainConfig(batch_size=8, sigreg_projections=16, precision='fp32', learning_rate=1e-3)
 

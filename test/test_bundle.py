@@ -12,10 +12,11 @@ import sys
 import tempfile
 import time
 
-from lewm_model import Bundle, weights as weight_files
-from lewm_model.bundle import PRIOR_FILE, SETTINGS_FILE, WEIGHTS_FILE
+from lewm_model import Bundle
+from lewm_model.bundles import weights as weight_files
+from lewm_model.bundles.bundle import PRIOR_FILE, SETTINGS_FILE, WEIGHTS_FILE
 from lewm_model.errors import BundleError
-from lewm_model.planning.prior import PriorConfig
+from lewm_model.prior import PriorConfig
 from nano import tiny_bundle
 import numpy as np
 import pytest

@@ -7,8 +7,8 @@ pytestmark = pytest.mark.ros
 
 from bag_factory import robot  # noqa: E402
 import cv2  # noqa: E402
-from lewm_model.images import resize_square  # noqa: E402
-from lewm_model.view import CameraView, View  # noqa: E402
+from lewm_model.images.decode import resize_square  # noqa: E402
+from lewm_model.images.view import CameraView, View  # noqa: E402
 from lewm_ros.node.camera_input import CameraInput  # noqa: E402
 from lewm_ros.node.entities import Entities  # noqa: E402
 from lewm_ros.node.guard import Guard  # noqa: E402

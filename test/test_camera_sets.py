@@ -7,10 +7,10 @@ from lewm_model.config import DataConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.shards import open_data
 from lewm_model.errors import ConfigError, DatasetError
+from lewm_model.images.tiles import WHOLE
+from lewm_model.images.view import CameraView, View
 from lewm_model.ingest.ingest import ingest
 from lewm_model.robot import RobotDescription
-from lewm_model.tiles import WHOLE
-from lewm_model.view import CameraView, View
 import numpy as np
 import pytest
 

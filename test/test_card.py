@@ -1,6 +1,6 @@
 """The card says what the bundle recorded, and nothing else."""
 
-from lewm_model.card import CARD_FILE, render_card, write_card
+from lewm_model.bundles.card import CARD_FILE, render_card, write_card
 from lewm_model.errors import BundleError
 from nano import tiny_bundle
 import pytest

@@ -5,15 +5,15 @@ import logging
 import time
 
 from engine_models import alive_bundle, PLAN_2
+from lewm_model import cuda_graph
 from lewm_model.config import PlanConfig
-from lewm_model.engines import cuda_graph
-from lewm_model.engines.cuda_graph import CapturedByShape, CapturedFunction
-from lewm_model.engines.cuda_graph_engine import CudaGraphEngine
-from lewm_model.engines.cuda_graph_solver import GraphedSolver
+from lewm_model.cuda_graph import CapturedByShape, CapturedFunction
+from lewm_model.engines.nvidia.cuda_graph_engine import CudaGraphEngine
 from lewm_model.engines.parity import check_parity
 from lewm_model.engines.registry import make_engine
 from lewm_model.errors import EngineError, PlanningError, ShapeError
 from lewm_model.planning.candidates import Candidates
+from lewm_model.planning.graphed import GraphedSolver
 from lewm_model.planning.objectives import all_steps_distance
 from lewm_model.planning.policy import Policy
 from lewm_model.planning.registry import make_solver

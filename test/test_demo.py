@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model.images import write_image  # noqa: E402
+from lewm_model.images.decode import write_image  # noqa: E402
 from lewm_ros.trials import report, video  # noqa: E402
 from lewm_ros.trials.goal_set import GoalPicture  # noqa: E402
 from lewm_ros.trials.record import Frame, GoalResult, Record  # noqa: E402

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from lewm_model.errors import ConfigError
-from lewm_model.images import write_image
+from lewm_model.images.decode import write_image
 from lewm_ros.trials.goal_set import GoalSet, Judge
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from lewm_model.data.describe_data import alignments, describe_data_set
 from lewm_model.data.episode_video import draw_episode, write_episode_video
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
-from lewm_model.images import read_image
+from lewm_model.images.decode import read_image
 from lewm_sim.cli import main
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """Names of devices: what is refused, and with which advice."""
 
 from lewm_model import devices
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.devices import check_device
 from lewm_model.errors import ConfigError
 from lewm_model.training.distributed import joined_processes

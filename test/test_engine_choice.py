@@ -8,10 +8,10 @@ import logging
 
 from engine_faults import Faulty
 from engine_models import alive_bundle, PLAN_2
-from lewm_model.engines import auto, registry
+from lewm_model.engines import choose, registry
 from lewm_model.engines.parity import ParityLimits
 from lewm_model.engines.registry import Backend, BACKENDS, make_engine
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import EngineError, MissingPackageError
 import pytest
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.usefixtures('own_cache')
 def few_backends(monkeypatch):
     """Only the reference and the backends that a test adds."""
     monkeypatch.setattr(registry, 'BACKENDS', {'torch': BACKENDS['torch']})
-    monkeypatch.setattr(auto, 'BACKENDS', registry.BACKENDS)
+    monkeypatch.setattr(choose, 'BACKENDS', registry.BACKENDS)
     seconds = {'torch': 3.0}
-    monkeypatch.setattr(auto, 'plan_seconds', lambda engine, *rest: (
+    monkeypatch.setattr(choose, 'plan_seconds', lambda engine, *rest: (
         seconds[engine.name].pop(0) if isinstance(seconds[engine.name], list)
         else seconds[engine.name]))
 
@@ -79,7 +79,7 @@ def test_auto_remembers_and_still_checks(few_backends, monkeypatch, own_cache, c
     [remembered] = own_cache.glob('fastest/*.json')
     assert json.loads(remembered.read_text())['backend'] == 'quick:fp32'
     with monkeypatch.context() as patch:
-        patch.setattr(auto, '_build_all', None)   # would be called
+        patch.setattr(choose, '_build_all', None)   # would be called
         assert make_engine('auto', bundle).name == 'quick'
     assert len(built) == 2
     registry.BACKENDS['quick'] = Backend(
@@ -116,7 +116,7 @@ def test_auto_measures_again_when_limits_or_precisions_change(few_backends, monk
     bundle = alive_bundle()
     make_engine('auto', bundle)
     with monkeypatch.context() as patch:
-        patch.setattr(auto, 'LIMITS', {**auto.LIMITS, 'fp32': ParityLimits(1e-3, 0.9, 1)})
+        patch.setattr(choose, 'LIMITS', {**choose.LIMITS, 'fp32': ParityLimits(1e-3, 0.9, 1)})
         make_engine('auto', bundle)
     assert len(list(own_cache.glob('fastest/*.json'))) == 2
     registry.BACKENDS['quick'] = replace(registry.BACKENDS['quick'], precisions=('fp32', 'bf16'))
@@ -152,14 +152,14 @@ def test_auto_survives_an_engine_that_fails_after_its_check(few_backends, own_ca
     """It counts as infinitely slow."""
     few_backends('quick', 1.0, named('quick'))
     few_backends('flaky', 0.1, named('flaky'))
-    kept = auto.plan_seconds
+    kept = choose.plan_seconds
 
     def seconds(engine, *rest):
         if engine.name == 'flaky':
             raise EngineError('it failed')
         return kept(engine, *rest)
 
-    auto.plan_seconds = seconds   # few_backends restores it
+    choose.plan_seconds = seconds   # few_backends restores it
     assert make_engine('auto', alive_bundle()).name == 'quick'
 
 
@@ -177,7 +177,7 @@ def test_plan_seconds_measures_a_plan(monkeypatch):
             return super().rollout(context, blocks)
 
     ticks = iter([0, 1, 10, 12, 20, 25])   # 1 s to encode, 2 s to roll out, 5 s for the answer
-    monkeypatch.setattr(auto.time, 'process_time', lambda: next(ticks))
-    monkeypatch.setattr(auto.torch, 'get_num_threads', lambda: 1)
-    assert auto.plan_seconds(Clocked(alive_bundle()), alive_bundle(), PLAN_2) == 1 + 2 * 2 + 5
+    monkeypatch.setattr(choose.time, 'process_time', lambda: next(ticks))
+    monkeypatch.setattr(choose.torch, 'get_num_threads', lambda: 1)
+    assert choose.plan_seconds(Clocked(alive_bundle()), alive_bundle(), PLAN_2) == 1 + 2 * 2 + 5
     assert calls == ['encode', PLAN_2.num_candidates, 1]

@@ -4,9 +4,9 @@ import hashlib
 import json
 
 from engine_models import alive_bundle, PLAN_2
-from lewm_model.engines import export_files as module, onnx_export
-from lewm_model.engines.export_files import export_files, ExportedFiles
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.onnx import export_files as module, export_graphs as onnx_export
+from lewm_model.engines.onnx.export_files import export_files, ExportedFiles
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import ConfigError, EngineError, MissingPackageError
 from lewm_model.planning.objectives import make_objective
 from lewm_model.types import Context, Goal

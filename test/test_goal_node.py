@@ -14,7 +14,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from lewm_model.view import CameraView, View  # noqa: E402
+from lewm_model.images.view import CameraView, View  # noqa: E402
 from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402

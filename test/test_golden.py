@@ -4,7 +4,7 @@ import importlib.util
 import json
 from types import SimpleNamespace
 
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.objectives import last_step_distance
 from lewm_model.planning.sampling import SamplingSolver

@@ -4,10 +4,10 @@ from episode_sets import episode, write_set
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import BundleError, ConfigError, DatasetError, TrainingError
 from lewm_model.held_out import HeldOut
+from lewm_model.images.view import CameraView, View
 from lewm_model.training.divide import divide_episodes, list_trained
 from lewm_model.training.prior import train_prior
 from lewm_model.training.run import Recipe, train_bundle, TrainConfig
-from lewm_model.view import CameraView, View
 from lewm_sim.evaluate import evaluate
 from lewm_sim.goals import write_goals
 from nano import PLAN, SIZES, tiny_bundle
@@ -164,7 +164,7 @@ def test_a_run_does_not_go_on_with_other_data(data, tmp_path):
 
 def test_a_prior_knows_the_data_it_was_made_with(data):
     """Its digests stand beside its errors."""
-    from lewm_model.planning.prior import PriorConfig
+    from lewm_model.prior import PriorConfig
     from lewm_model.training.prior import PriorTrainConfig
     bundle = trained_on(data)
     _, measured = train_prior(bundle, data, PriorConfig(hidden_dim=8, hidden_layers=1),

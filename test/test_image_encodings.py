@@ -3,7 +3,7 @@
 import array
 
 from lewm_model.errors import ImageError
-from lewm_model.image_encodings import (
+from lewm_model.images.encodings import (
     DEPTH_ENCODINGS,
     ENCODINGS,
     is_mosaic,

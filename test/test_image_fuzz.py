@@ -13,8 +13,8 @@ import sys
 
 import cv2
 from lewm_model.errors import ImageError
-from lewm_model.image_encodings import DEPTH_ENCODINGS, ENCODINGS
-from lewm_model.images import square_from_compressed, square_from_raw
+from lewm_model.images.decode import square_from_compressed, square_from_raw
+from lewm_model.images.encodings import DEPTH_ENCODINGS, ENCODINGS
 import numpy as np
 
 _EXTRA_BYTES = 1_500_000_000  # above what the libraries take; a broken claim asks for far more

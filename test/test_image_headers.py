@@ -5,8 +5,8 @@ import zlib
 
 import cv2
 from lewm_model.errors import ImageError
-from lewm_model.image_headers import MAX_PIXELS, MAX_SCANS, PictureHeader, read_header
-from lewm_model.images import decode_compressed
+from lewm_model.images.decode import decode_compressed
+from lewm_model.images.headers import MAX_PIXELS, MAX_SCANS, PictureHeader, read_header
 import numpy as np
 import pytest
 

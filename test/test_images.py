@@ -1,6 +1,6 @@
 import cv2
 from lewm_model.errors import ImageError
-from lewm_model.images import (
+from lewm_model.images.decode import (
     decode_compressed,
     read_image,
     resize_square,

@@ -90,7 +90,7 @@ def test_the_check_of_rooms_is_not_too_strict():
 def test_imports_make_no_circle(package):
     """No module of a package reaches itself through what it imports, early or late."""
     graph = import_graph(package)
-    assert sum(map(len, graph.values())) > len(graph), 'the graph has hardly any arrows'
+    assert sum(map(len, graph.values())) > len(graph) / 2, 'the graph has hardly any arrows'
     assert not circle(graph)
 
 

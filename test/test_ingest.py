@@ -17,9 +17,10 @@ from lewm_model.errors import DatasetError
 from lewm_model.ingest import convert_bag
 from lewm_model.ingest.ingest import ingest
 from lewm_model.ingest.scratch import scratch_folder
-from lewm_sim.bench._camera_bag import write_camera_bag
 import numpy as np
 import pytest
+
+from bench._camera_bag import write_camera_bag
 
 HERE = Path(__file__).parent
 
@@ -323,7 +324,7 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path):
     for frames in (900, 9000):
         bag = write_camera_bag(tmp_path / f'bag_{frames}', frames, joint_rate_hz=30, width=64,
                                height=48)
-        done = subprocess.run([sys.executable, '-m', 'lewm_sim.bench._one_ingest', bag,
+        done = subprocess.run([sys.executable, '-m', 'bench._one_ingest', bag,
                                tmp_path / 'set.h5', '224'], cwd=HERE.parent, check=True,
                               capture_output=True, text=True)
         peaks.append(json.loads(done.stdout))

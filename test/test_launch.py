@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.launch, pytest.mark.ros, pytest.mark.sim]
 from launch import LaunchDescription, LaunchService  # noqa: E402
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
-from lewm_model.images import write_image  # noqa: E402
+from lewm_model.images.decode import write_image  # noqa: E402
 from lewm_ros.msg import ControllerState  # noqa: E402
 from lewm_ros.startup.options import SystemOptions  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402

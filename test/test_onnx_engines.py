@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 from engine_models import alive_bundle, PLAN_2, planned_blocks, with_prior
-from lewm_model.engines import machine, onnx_engine, openvino_graph, registry, trial
+from lewm_model.engines import machine, registry, trial
+from lewm_model.engines.onnx import onnx_engine, openvino_graph
 from lewm_model.engines.parity import check_parity, measure_parity
 from lewm_model.engines.registry import make_engine
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import EngineError, MissingPackageError, ShapeError
 from lewm_model.types import Context
 from nano import SIZES
@@ -165,7 +166,7 @@ def test_a_missing_package_is_named_with_its_extra(package, monkeypatch, own_cac
         make_engine(package, alive_bundle(), PLAN_2)
     monkeypatch.setattr(registry, 'BACKENDS', {
         name: registry.BACKENDS[name] for name in ('torch', package)})
-    monkeypatch.setattr('lewm_model.engines.auto.BACKENDS', registry.BACKENDS)
+    monkeypatch.setattr('lewm_model.engines.choose.BACKENDS', registry.BACKENDS)
     assert make_engine('auto', alive_bundle(), PLAN_2).name == 'torch'
 
 
@@ -253,7 +254,7 @@ def test_openvino_is_tried_outside_once(own_cache, monkeypatch):
         monkeypatch.setattr(trial, '_run', None)   # remembered: not tried again
     monkeypatch.setattr(registry, 'BACKENDS', {'torch': registry.BACKENDS['torch'], 'openvino':
                         registry.Backend(registry.BACKENDS['openvino'].build, ('fp32',))})
-    monkeypatch.setattr('lewm_model.engines.auto.BACKENDS', registry.BACKENDS)
+    monkeypatch.setattr('lewm_model.engines.choose.BACKENDS', registry.BACKENDS)
     assert make_engine('auto', bundle, PLAN_2).name == 'torch'
 
 

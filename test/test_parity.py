@@ -8,7 +8,7 @@ from engine_faults import Faulty
 from engine_models import alive_bundle, PLAN_2
 from lewm_model.engines.parity import check_parity, measure_parity
 from lewm_model.engines.parity_cases import make_cases
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import EngineError
 from lewm_model.planning.objectives import make_objective
 from nano import tiny_bundle

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model.view import CameraView, View  # noqa: E402
+from lewm_model.images.view import CameraView, View  # noqa: E402
 from lewm_ros.msg import Goal, PlanStatus, Reason  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402

@@ -6,7 +6,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from engine_models import alive_bundle  # noqa: E402
-from lewm_model.images import resize_square  # noqa: E402
+from lewm_model.images.decode import resize_square  # noqa: E402
 from lewm_model.planning.policy import Policy  # noqa: E402
 from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402

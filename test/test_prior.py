@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 from engine_models import with_prior
 from lewm_model import Bundle, Policy, resources
-from lewm_model.bundle import PRIOR_FILE, SETTINGS_FILE
+from lewm_model.bundles.bundle import PRIOR_FILE, SETTINGS_FILE
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, DatasetError, PlanningError
 from lewm_model.planning.objectives import all_steps_distance
-from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.planning.prior_solver import PriorSolver
+from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.training.prior import fit, Hindsight, judge, PriorTrainConfig, train_prior
 from lewm_model.types import Context, Goal, Observation
 from nano import PLAN, tiny_bundle

@@ -5,8 +5,8 @@ import shlex
 
 import h5py
 from lewm_model import Bundle, LeWorldModel, ModelConfig, PlanConfig
+from lewm_model.bundles.released import write_released
 from lewm_model.errors import BundleError, DatasetError
-from lewm_model.released import write_released
 from lewm_sim.cli import main
 from nano import SIZES, tiny_bundle
 import numpy as np

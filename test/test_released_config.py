@@ -3,8 +3,8 @@
 import json
 
 from lewm_model import Bundle, ModelConfig
+from lewm_model.bundles.released_config import parse_config, render_config
 from lewm_model.errors import BundleError
-from lewm_model.released_config import parse_config, render_config
 import pytest
 from released_factory import FACTS, small_release
 

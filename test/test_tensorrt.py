@@ -8,13 +8,14 @@ import sys
 import types
 
 from engine_models import alive_bundle, PLAN_2
-from lewm_model.engines import registry, tensorrt_module
+from lewm_model.engines import registry
+from lewm_model.engines.nvidia import tensorrt_module
+from lewm_model.engines.nvidia.tensorrt_engine import TensorRtEngine
+from lewm_model.engines.nvidia.tensorrt_module import import_tensorrt
+from lewm_model.engines.nvidia.tensorrt_run import TensorRtGraph
 from lewm_model.engines.parity import check_parity
 from lewm_model.engines.registry import BACKENDS, build_checked, make_engine
-from lewm_model.engines.tensorrt_engine import TensorRtEngine
-from lewm_model.engines.tensorrt_module import import_tensorrt
-from lewm_model.engines.tensorrt_run import TensorRtGraph
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import EngineError, MissingPackageError, ShapeError
 from lewm_model.types import Context
 from nano import SIZES
@@ -177,7 +178,7 @@ def no_gpu_needed(monkeypatch):
     """Let torch's calls that need a GPU do nothing; return what waited for what."""
     from contextlib import nullcontext
 
-    from lewm_model.engines import tensorrt_run
+    from lewm_model.engines.nvidia import tensorrt_run
     waited = []
     own, present = FakeStream(waited), FakeStream(waited)
     monkeypatch.setattr(tensorrt_run.torch.cuda, 'device', nullcontext)

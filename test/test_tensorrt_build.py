@@ -6,10 +6,10 @@ import logging
 import types
 
 from engine_models import alive_bundle, PLAN_2
-from lewm_model.engines import tensorrt_engine, tensorrt_module
-from lewm_model.engines.tensorrt_build import build_engine
-from lewm_model.engines.tensorrt_cache import engine_path
-from lewm_model.engines.tensorrt_engine import engine_facts, onnx_files, prebuild
+from lewm_model.engines.nvidia import tensorrt_engine, tensorrt_module
+from lewm_model.engines.nvidia.tensorrt_build import build_engine
+from lewm_model.engines.nvidia.tensorrt_cache import engine_path
+from lewm_model.engines.nvidia.tensorrt_engine import engine_facts, onnx_files, prebuild
 from lewm_model.errors import EngineError
 from lewm_sim.cli import main
 from nano import SIZES
@@ -86,7 +86,7 @@ def test_every_graph_builds_in_every_precision(rtx, exported, precision, caplog)
 
 def test_progress_is_logged_while_building(rtx, exported, monkeypatch, caplog):
     """With the step, and of how many."""
-    monkeypatch.setattr('lewm_model.engines.tensorrt_build._SECONDS_PER_LINE', 0.0)
+    monkeypatch.setattr('lewm_model.engines.nvidia.tensorrt_build._SECONDS_PER_LINE', 0.0)
     with caplog.at_level(logging.INFO):
         build_engine(rtx, exported['fp16']['encode'], candidates=16, target='sm89')
     assert 'building encode-fp16: ' in caplog.text
@@ -99,7 +99,7 @@ def test_a_gpu_that_cannot_be_built_for_is_an_error(rtx, exported):
         build_engine(rtx, exported['fp16']['encode'], candidates=16, target='sm90')
     classic = types.SimpleNamespace(__name__='tensorrt', __version__='10.3.0')
     with pytest.raises(EngineError, match='builds for the GPU it runs on only, not for sm89'):
-        from lewm_model.engines.tensorrt_build import _aim
+        from lewm_model.engines.nvidia.tensorrt_build import _aim
         _aim(classic, None, 'sm89')
 
 
@@ -119,7 +119,7 @@ def test_without_a_gpu_loading_is_an_error_with_the_reason(rtx, exported, monkey
         def __enter__(self): ...
         def __exit__(self, *_): ...
 
-    from lewm_model.engines import tensorrt_run
+    from lewm_model.engines.nvidia import tensorrt_run
     monkeypatch.setattr(tensorrt_run.torch.cuda, 'device', Nothing)
     monkeypatch.setattr(tensorrt_run.torch.cuda, 'Stream', Nothing)
     data = build_engine(rtx, exported['fp16']['encode'], candidates=16, target='sm89')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
-from lewm_model.engines.tensorrt_cache import engine_path, obtain, read_engine
+from lewm_model.engines.nvidia.tensorrt_cache import engine_path, obtain, read_engine
 from lewm_model.errors import EngineError
 import pytest
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import subprocess
 import sys
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.robot import RobotDescription
 from lewm_model.training import lambda_search

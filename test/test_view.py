@@ -5,9 +5,17 @@ from dataclasses import replace
 from lewm_model import Bundle
 from lewm_model.cameras import Camera
 from lewm_model.errors import BundleError, ConfigError, ImageError
-from lewm_model.images import resize_square
-from lewm_model.tiles import cropped, goal_sheet, join, parse_crop, Tile, tiles_of, WHOLE
-from lewm_model.view import CameraView, goal_square, View
+from lewm_model.images.decode import resize_square
+from lewm_model.images.tiles import (
+    cropped,
+    goal_sheet,
+    join,
+    parse_crop,
+    Tile,
+    tiles_of,
+    WHOLE,
+)
+from lewm_model.images.view import CameraView, goal_square, View
 from nano import tiny_bundle
 import numpy as np
 import pytest

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model import images  # noqa: E402
 from lewm_model.errors import ImageError, LewmError, ShapeError  # noqa: E402
+from lewm_model.images import decode  # noqa: E402
 from lewm_model.types import ActionChunk  # noqa: E402
 from lewm_ros import msg  # noqa: E402
 from lewm_ros.wire.checks import MessageError  # noqa: E402
@@ -133,7 +133,7 @@ def raw_message(encoding: str, height: int, width: int) -> Image:
     return message
 
 
-@pytest.mark.parametrize('encoding', [name for name in images.ENCODINGS
+@pytest.mark.parametrize('encoding', [name for name in decode.ENCODINGS
                                       if name not in ('nv12', 'nv21', 'nv24')])
 def test_cv_bridge_and_our_decoder_agree(encoding):
     """Where a distribution brings cv_bridge, both give the same picture for what both know."""
@@ -148,15 +148,15 @@ def test_cv_bridge_and_our_decoder_agree(encoding):
     np.testing.assert_array_equal(theirs, image_to_rgb(message))
 
 
-@pytest.mark.parametrize('encoding', images.ENCODINGS)
+@pytest.mark.parametrize('encoding', decode.ENCODINGS)
 def test_every_encoding_comes_through_the_wire(encoding):
     """All fields reach the decoder, byte order and step among them."""
     message = raw_message(encoding, 6, 8)
-    expected = images.to_rgb(encoding, 6, 8, message.step, bool(message.is_bigendian),
+    expected = decode.to_rgb(encoding, 6, 8, message.step, bool(message.is_bigendian),
                              bytes(message.data))
     np.testing.assert_array_equal(image_to_rgb(over_the_wire(message)), expected)
     np.testing.assert_array_equal(image_to_rgb(over_the_wire(message), size=4),
-                                  images.resize_square(expected, 4))
+                                  decode.resize_square(expected, 4))
 
 
 def test_colours_of_nameless_channels_come_from_the_robot_description():
@@ -218,7 +218,7 @@ def test_the_live_camera_looks_like_the_recorded_one(tmp_path, compressed):
 
     online = image_to_observation(deserialize_message(raw, kind), size=50).rgb
     np.testing.assert_array_equal(online, offline)
-    assert np.abs(online.astype(int) - images.resize_square(view, 50)).mean() < 3
+    assert np.abs(online.astype(int) - decode.resize_square(view, 50)).mean() < 3
 
 
 def test_joints_come_in_the_asked_order():

@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model import images  # noqa: E402
 from lewm_model.errors import ImageError  # noqa: E402
+from lewm_model.images import decode  # noqa: E402
 from lewm_ros.wire.goals import msg_to_goal, picture_goal_to_msg, picture_hash  # noqa: E402
 from lewm_ros.wire.reports import (  # noqa: E402
     GoalSource,
@@ -33,7 +33,7 @@ def test_goal_gets_the_size_of_the_frames():
     """The hash is of what was sent; the model sees what ingest would have made of it."""
     message = picture_goal_to_msg(RGB, stamp_ns=3)
     np.testing.assert_array_equal(msg_to_goal(message, 4).rgb,
-                                  images.resize_square(RGB, 4))
+                                  decode.resize_square(RGB, 4))
 
 
 def test_goal_whose_pixels_were_changed_is_refused():

@@ -14,11 +14,11 @@ from dataclasses import replace
 import time
 
 from lewm_model import LeWorldModel, ModelConfig, PlanConfig, resources
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.engines.parity import measure_parity
 from lewm_model.engines.parity_cases import make_cases
 from lewm_model.engines.registry import BACKENDS
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import LewmError
 from lewm_model.preprocess import FrameTransform
 from lewm_model.types import Context

@@ -22,7 +22,7 @@ from typing import Any
 from lewm_model.data.columns import content_ids, episode_table, file_columns
 from lewm_model.data.rows import import_h5py, open_rows, Rows, unreadable
 from lewm_model.errors import ConfigError, DatasetError, LewmError
-from lewm_model.view import View
+from lewm_model.images.view import View
 import numpy as np
 
 __all__ = ['EpisodeFile', 'FORMAT', 'FORMAT_VERSION', 'import_h5py']

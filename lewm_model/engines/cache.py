@@ -15,7 +15,7 @@ import tempfile
 from typing import Any
 
 from lewm_model import __version__
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import EngineError
 
 FORMAT_VERSION = 2   # of the graphs: raise it when they change what they compute or are called

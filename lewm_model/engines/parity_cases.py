@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import math
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.planning.candidates import Candidates
 from lewm_model.types import Context, Goal
 import numpy as np

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from importlib import import_module
 import logging
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.machine import has_native_bf16
 from lewm_model.engines.parity import check_parity
 from lewm_model.engines.parity_cases import Cases
-from lewm_model.engines.torch_engine import TorchEngine
+from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import ConfigError, EngineError
 from lewm_model.planning.protocols import Engine
 import torch
@@ -46,16 +46,16 @@ def _lazy(module: str, name: str) -> Callable[[Bundle, PlanConfig, str], Engine]
 BACKENDS: dict[str, Backend] = {
     REFERENCE: Backend(lambda bundle, config, precision: TorchEngine(bundle), ('fp32',),
                        ('cpu', 'cuda')),
-    'torch-tuned': Backend(_lazy('torch_tuned', 'TunedTorchEngine'), ('bf16', 'fp32'),
+    'torch-tuned': Backend(_lazy('torch.tuned', 'TunedTorchEngine'), ('bf16', 'fp32'),
                            ('cpu', 'cuda')),
-    'cuda-graph': Backend(_lazy('cuda_graph_engine', 'CudaGraphEngine'), ('bf16', 'fp32'),
+    'cuda-graph': Backend(_lazy('nvidia.cuda_graph_engine', 'CudaGraphEngine'), ('bf16', 'fp32'),
                           ('cuda',)),
-    'cuda-graph-compiled': Backend(_lazy('cuda_graph_engine', 'compiled_engine'),
+    'cuda-graph-compiled': Backend(_lazy('nvidia.cuda_graph_engine', 'compiled_engine'),
                                    ('bf16', 'fp32'), ('cuda',)),
-    'tensorrt': Backend(_lazy('tensorrt_engine', 'TensorRtEngine'), ('fp16', 'bf16', 'fp32'),
-                        ('cuda',)),
-    'onnxruntime': Backend(_lazy('onnxruntime_engine', 'OnnxRuntimeEngine'), ('fp32',)),
-    'openvino': Backend(_lazy('openvino_engine', 'OpenVinoEngine'), ('bf16', 'fp32')),
+    'tensorrt': Backend(_lazy('nvidia.tensorrt_engine', 'TensorRtEngine'),
+                        ('fp16', 'bf16', 'fp32'), ('cuda',)),
+    'onnxruntime': Backend(_lazy('onnx.onnxruntime_engine', 'OnnxRuntimeEngine'), ('fp32',)),
+    'openvino': Backend(_lazy('onnx.openvino_engine', 'OpenVinoEngine'), ('bf16', 'fp32')),
 }
 
 
@@ -75,7 +75,7 @@ def make_engine(backend: str, bundle: Bundle, config: PlanConfig | None = None) 
     """
     config = config or bundle.plan_config
     if backend == AUTO:
-        from lewm_model.engines.auto import fastest_engine  # it builds on this module
+        from lewm_model.engines.choose import fastest_engine  # it builds on this module
         return fastest_engine(bundle, config)
     name, precisions = _parse(backend)
     device = next(bundle.model.parameters()).device

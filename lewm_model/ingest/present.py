@@ -11,10 +11,10 @@ from typing import Any
 from lewm_model import __version__
 from lewm_model.config import DataConfig
 from lewm_model.errors import DatasetError
+from lewm_model.images.tiles import WHOLE
 from lewm_model.ingest.convert_bag import read_attribute, REPORT, SETTINGS
 from lewm_model.ingest.report import BagReport
 from lewm_model.robot import RobotDescription
-from lewm_model.tiles import WHOLE
 import numpy as np
 
 _log = logging.getLogger(__name__)

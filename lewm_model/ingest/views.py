@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import logging
 from pathlib import Path
 
+from lewm_model.images.view import View
 from lewm_model.ingest.convert_bag import read_attribute, VIEW
 from lewm_model.ingest.report import BagReport
 from lewm_model.ingest.scratch import Scratch
-from lewm_model.view import View
 
 _log = logging.getLogger(__name__)
 

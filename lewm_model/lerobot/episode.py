@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lewm_model.bags.files import sha256_of
 from lewm_model.errors import DatasetError, ImageError
-from lewm_model.images import resize_square, square_from_compressed
+from lewm_model.images.decode import resize_square, square_from_compressed
 from lewm_model.ingest.convert_bag import read_attribute
 from lewm_model.ingest.set_writer import Columns, SetWriter
 from lewm_model.lerobot.files import LeRobotFolder

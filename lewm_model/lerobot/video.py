@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.errors import DatasetError, MissingPackageError
-from lewm_model.image_headers import MAX_PIXELS
+from lewm_model.images.headers import MAX_PIXELS
 import numpy as np
 
 _TOLERANCE = 0.25    # of a frame: nearer to this frame than to any other

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import make_engine
 from lewm_model.errors import BundleError, EngineFailure, PlanningError, ShapeError

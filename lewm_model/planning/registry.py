@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.engines.cuda_graph_engine import CudaGraphEngine
-from lewm_model.engines.cuda_graph_solver import GraphedSolver
+from lewm_model.engines.nvidia.cuda_graph_engine import CudaGraphEngine
 from lewm_model.errors import BundleError
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.gradient import GradientSolver, ModelDynamics
+from lewm_model.planning.graphed import GraphedSolver
 from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.prior_solver import PriorSolver
 from lewm_model.planning.protocols import Dynamics, Solver

@@ -15,6 +15,7 @@ from typing import Any
 
 from lewm_model.bags.bag import Bag, header_stamp_ns
 from lewm_model.errors import BagError
+from lewm_model.images.tiles import Crop, WHOLE
 from lewm_model.recordings.clock_checks import check_receipts
 from lewm_model.recordings.commands import ActionReader, EXECUTED_TYPE
 from lewm_model.recordings.episode_marks import (  # also for those who write bags
@@ -41,7 +42,6 @@ from lewm_model.robot import (
     JOINT_STATE,
     RobotDescription,
 )
-from lewm_model.tiles import Crop, WHOLE
 import numpy as np
 
 JOINT_STATE_TYPE = JOINT_STATE

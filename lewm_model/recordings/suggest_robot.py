@@ -9,6 +9,7 @@ from typing import Any
 
 from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
+from lewm_model.images.tiles import MAX_CAMERAS
 from lewm_model.recordings.command_choice import (
     ALL_TYPES,
     choose_commands,
@@ -31,7 +32,6 @@ from lewm_model.robot import (
     RobotDescription,
     SPEEDS,
 )
-from lewm_model.tiles import MAX_CAMERAS
 import numpy as np
 import yaml
 

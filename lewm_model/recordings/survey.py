@@ -9,7 +9,7 @@ from typing import Any
 
 from lewm_model.bags.bag import Bag, header_stamp_ns
 from lewm_model.errors import BagError, ImageError
-from lewm_model.image_headers import read_header
+from lewm_model.images.headers import read_header
 from lewm_model.recordings.conflict import PublisherConflict
 from lewm_model.recordings.episode_marks import EPISODE_TOPIC, EPISODE_TYPE
 from lewm_model.robot import COMPRESSED_IMAGE, IMAGE_TYPES, JOINT_STATE

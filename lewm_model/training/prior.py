@@ -13,13 +13,13 @@ import math
 import time
 from typing import Any
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import Config, require
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import DatasetError, TrainingError
 from lewm_model.held_out import HeldOut
-from lewm_model.planning.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.training.stop import watch_for_stop
 import numpy as np
 import torch

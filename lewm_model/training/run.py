@@ -10,8 +10,8 @@ import platform
 from typing import Any
 
 from lewm_model import __version__
-from lewm_model.bundle import Bundle
-from lewm_model.card import CURVES_FILE, write_card
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.bundles.card import CURVES_FILE, write_card
 from lewm_model.config import load_yaml, ModelConfig, PlanConfig, TrainConfig
 from lewm_model.data.clips import ClipLoader, Clips, divide_clips
 from lewm_model.data.episodes import EpisodeFile

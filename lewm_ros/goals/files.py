@@ -12,8 +12,8 @@ from pathlib import Path
 import stat
 from urllib.parse import unquote, urlsplit
 
-from lewm_model import images
 from lewm_model.errors import ImageError
+from lewm_model.images import decode
 import numpy as np
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
@@ -64,7 +64,7 @@ def read_picture(path: Path) -> np.ndarray:
     if len(content) > MAX_BYTES:
         raise ImageError(f'goal file {str(path)!r} has more than {MAX_BYTES} bytes')
     try:
-        return images.decode_compressed(content, path.suffix)
+        return decode.decode_compressed(content, path.suffix)
     except ImageError as error:
         raise ImageError(f'goal file {str(path)!r}: {error}') from error
 

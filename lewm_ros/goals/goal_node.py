@@ -8,8 +8,8 @@ import sys
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from lewm_model.errors import ImageError, LewmError
+from lewm_model.images.tiles import goal_sheet
 from lewm_model.robot import RobotDescription
-from lewm_model.tiles import goal_sheet
 from lewm_ros.goals.capture import Capture, patience_s
 from lewm_ros.goals.files import read_allowed, read_picture
 from lewm_ros.goals.shape import GoalShape

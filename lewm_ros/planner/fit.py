@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import BundleError
 from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription

@@ -8,7 +8,7 @@ import gc
 import time
 
 from lewm_model import resources
-from lewm_model.bundle import Bundle
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.planning.policy import Policy
 from lewm_model.robot import RobotDescription

@@ -21,7 +21,7 @@ import time
 
 from lewm_model import resources
 from lewm_model.errors import LewmError
-from lewm_model.images import write_image
+from lewm_model.images.decode import write_image
 from lewm_model.robot import RobotDescription
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate, own_node
 from lewm_ros.startup.processes import Child, stop

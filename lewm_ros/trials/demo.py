@@ -13,8 +13,9 @@ from pathlib import Path
 import sys
 import time
 
-from lewm_model import images, resources
+from lewm_model import resources
 from lewm_model.errors import LewmError
+from lewm_model.images.decode import read_image
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
 from lewm_ros.startup.system import system, SystemOptions
 from lewm_ros.trials import report
@@ -92,7 +93,7 @@ def _pursue(client: DemoClient, judge: Judge, view: DemoView, goal: GoalPicture,
                                                client.report.goal_distance,
                                                client.report.plan_ms))
     result = GoalResult(
-        picture=goal, goal_rgb=images.read_image(goal.file), start_rgb=start_rgb,
+        picture=goal, goal_rgb=read_image(goal.file), start_rgb=start_rgb,
         final_rgb=client.rgb, start_errors=start_errors, final_errors=judge.errors(client.qpos),
         reached=pursued.reached, seconds=pursued.seconds,
         goal_distance=client.report.goal_distance)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lewm_model.bundle import Bundle
-from lewm_model.view import CameraView, View
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.images.view import CameraView, View
 
 
 def with_view(bundle: Path, width: int, height: int, folder: Path) -> Path:

@@ -12,8 +12,8 @@ import importlib
 from typing import Any
 
 from lewm_model.errors import ConfigError, ImageError
-from lewm_model.image_headers import read_header
-from lewm_model.images import decode_compressed, to_rgb
+from lewm_model.images.decode import decode_compressed, to_rgb
+from lewm_model.images.headers import read_header
 from lewm_ros.wire.stamps import header
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from lewm_model import images
 from lewm_model.errors import ImageError
+from lewm_model.images import decode
 from lewm_ros import msg as interfaces
 from lewm_ros.wire import checks
 from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image
@@ -70,7 +70,7 @@ def msg_to_goal(message: interfaces.Goal, size: int | None = None) -> GoalReques
         if picture_hash(rgb) != bytes(message.sha256):
             raise ImageError(f'goal {message.goal_id!r}: the pixels do not match their SHA-256; '
                              f'publish the goal again')
-        return GoalRequest(rgb=rgb if size is None else images.resize_square(rgb, size), **common)
+        return GoalRequest(rgb=rgb if size is None else decode.resize_square(rgb, size), **common)
     names = checks.names(message.names, 'names')
     if not names:
         raise checks.MessageError('names must have at least one quantity for a PROBE goal')

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from lewm_model import images
 from lewm_model.errors import ImageError
+from lewm_model.images import decode
 from lewm_model.robot import COMPRESSED_IMAGE
 from lewm_model.types import Observation
 from lewm_ros.wire.stamps import header, header_stamp_ns
@@ -40,8 +40,8 @@ def image_to_rgb(message: Image | CompressedImage, size: int | None = None,
         ImageError: If the encoding is unknown or the data does not fit the header.
     """
     if isinstance(message, CompressedImage):
-        return images.square_from_compressed(message.data, message.format, size=size)
-    return images.square_from_raw(message.encoding, message.height, message.width, message.step,
+        return decode.square_from_compressed(message.data, message.format, size=size)
+    return decode.square_from_raw(message.encoding, message.height, message.width, message.step,
                                   bool(message.is_bigendian), memoryview(message.data), size=size,
                                   assume_encoding=assume_encoding)
 

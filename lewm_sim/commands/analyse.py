@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from lewm_model.analysis.run import analyse
     from lewm_model.analysis.sections import glance_rows
-    from lewm_model.bundle import Bundle
+    from lewm_model.bundles.bundle import Bundle
     from lewm_model.errors import ConfigError
     from lewm_model.held_out import HeldOut
     from lewm_model.resources import find_named
@@ -118,7 +118,7 @@ def _save(bundle, folder: Path, document: dict) -> None:
     """Put the summary and the calibration under `metrics: analysis:` of the bundle."""
     from dataclasses import replace
 
-    from lewm_model.card import write_card
+    from lewm_model.bundles.card import write_card
     found = {**document['summary'], 'surprise': document['surprise']['calibration']}
     bundle = replace(bundle, metrics={**bundle.metrics, 'analysis': found})
     bundle.save(folder)

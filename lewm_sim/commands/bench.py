@@ -6,21 +6,37 @@ import argparse
 import ast
 from importlib import import_module
 from pathlib import Path
+import sys
 
-import lewm_sim.bench
+from lewm_model import resources
+from lewm_model.errors import ConfigError
 
 _NO_KINDS = ('report', 'side_by_side')
 
 
 def kinds() -> dict[str, str]:
-    """Map each benchmark to its one line of help."""
+    """Map each benchmark to its one line of help.
+
+    Raises:
+        ConfigError: If this is no checkout: benchmarks are not installed.
+    """
     helps = {}
-    for folder in lewm_sim.bench.__path__:
-        for path in sorted(Path(folder).glob('[!_]*.py')):
-            if path.stem not in _NO_KINDS:
-                text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
-                helps[path.stem] = text.partition('\n')[0].replace('%', '%%')
+    for path in sorted(_folder().glob('[!_]*.py')):
+        if path.stem not in _NO_KINDS:
+            text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
+            helps[path.stem] = text.partition('\n')[0].replace('%', '%%')
     return helps
+
+
+def _folder() -> Path:
+    """Return `bench/` of the checkout and make it importable, also for processes started here."""
+    for root in [*resources.roots(), Path.cwd()]:
+        if (root / 'bench' / 'side_by_side.py').is_file():
+            if str(root) not in sys.path:
+                sys.path.append(str(root))
+            return root / 'bench'
+    raise ConfigError('benchmarks are not installed, they are in the folder bench of a checkout; '
+                      'clone the repository and run `lewm bench` in its folder')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         subparser = subparsers.add_parser(kind, help=help_line, description=help_line)
         subparser.add_argument('--out', type=Path, default=Path('out/bench'),
                                help='folder of KIND.json and KIND.png (%(default)s)')
-        module = import_module(f'lewm_sim.bench.{kind}')
+        module = import_module(f'bench.{kind}')
         module.add_arguments(subparser)
         subparser.set_defaults(run_benchmark=module.run)
 

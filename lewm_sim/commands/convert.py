@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lewm_model.bundle import Bundle
+    from lewm_model.bundles.bundle import Bundle
 
 _FACTS = ('action_mean', 'action_std', 'stats_from', 'robot', 'action_names', 'action_min',
           'action_max', 'control_dt_s', 'goal_tolerance', 'frameskip', 'task')
@@ -51,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert in the direction that the options name."""
-    from lewm_model.bundle import Bundle
-    from lewm_model.card import write_card
+    from lewm_model.bundles.bundle import Bundle
+    from lewm_model.bundles.card import write_card
+    from lewm_model.bundles.released import write_released
     from lewm_model.config import PlanConfig
     from lewm_model.errors import ConfigError
-    from lewm_model.released import write_released
     from lewm_model.resources import find_named
 
     facts = {name: value for name in _FACTS if (value := getattr(args, name)) is not None}

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, write JSON."""
-    from lewm_model.bundle import Bundle
-    from lewm_model.card import evaluation_table, write_card
+    from lewm_model.bundles.bundle import Bundle
+    from lewm_model.bundles.card import evaluation_table, write_card
     from lewm_model.config import PlanConfig
     from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named

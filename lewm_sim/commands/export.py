@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lewm_model.bundle import Bundle
+    from lewm_model.bundles.bundle import Bundle
     from lewm_model.config import PlanConfig
 
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Export, check and describe."""
     from dataclasses import replace
 
-    from lewm_model.bundle import Bundle
+    from lewm_model.bundles.bundle import Bundle
     from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prebuild(bundle: Bundle, config: PlanConfig, args: argparse.Namespace) -> int:
-    from lewm_model.engines.tensorrt_engine import prebuild
+    from lewm_model.engines.nvidia.tensorrt_engine import prebuild
 
     for path in prebuild(bundle, config, args.precision, args.target):
         print(f'{path}: {path.stat().st_size / 1e6:.1f} MB')
@@ -65,7 +65,7 @@ def _prebuild(bundle: Bundle, config: PlanConfig, args: argparse.Namespace) -> i
 
 
 def _export_onnx(bundle: Bundle, config: PlanConfig, args: argparse.Namespace) -> int:
-    from lewm_model.engines.export_files import export_files, INFO_FILE
+    from lewm_model.engines.onnx.export_files import export_files, INFO_FILE
 
     info = export_files(bundle, args.out, config, args.frame_size)
     for name, facts in info['files'].items():

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the pictures and their true poses."""
-    from lewm_model.bundle import Bundle
+    from lewm_model.bundles.bundle import Bundle
     from lewm_model.resources import find_named
     from lewm_sim.goals import write_goals
 

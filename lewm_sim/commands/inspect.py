@@ -12,7 +12,7 @@ from lewm_model.data.episode_video import write_episode_video
 from lewm_model.data.shards import open_data
 from lewm_model.describe_robot import describe_robot
 from lewm_model.errors import ConfigError, LewmError
-from lewm_model.images import write_image
+from lewm_model.images.decode import write_image
 from lewm_model.recordings.describe_bag import describe_survey
 from lewm_model.recordings.suggest_robot import suggest_from
 from lewm_model.recordings.survey import survey_bag

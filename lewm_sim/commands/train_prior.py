@@ -20,8 +20,8 @@ def run(args: argparse.Namespace) -> int:
     """Train with a progress bar, write the bundle and its card."""
     from dataclasses import replace
 
-    from lewm_model.bundle import Bundle
-    from lewm_model.card import write_card
+    from lewm_model.bundles.bundle import Bundle
+    from lewm_model.bundles.card import write_card
     from lewm_model.resources import find_named
     from lewm_model.training.prior import PriorProgress, PriorTrainConfig, train_prior
     import torch

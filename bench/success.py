@@ -1,0 +1,152 @@
+"""One plan at equal success: the smallest budget of each planner that does as well."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+import importlib.util
+import logging
+from typing import Any
+
+from lewm_model import resources
+from lewm_model.config import PlanConfig
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.engines.registry import AUTO, REFERENCE
+from lewm_model.errors import EngineError
+from lewm_model.held_out import HeldOut
+from lewm_model.planning.policy import Policy
+from lewm_model.types import Observation
+from lewm_sim.evaluate import run_policy, sample_pairs, Score, score
+from lewm_sim.tasks import load_task
+from lewm_sim.world import World
+import torch
+from tqdm import tqdm
+
+from bench._peer import NAME, Peer
+from bench._subject import Subject
+from bench.report import Group, Report
+from bench.side_by_side import Measured, side_by_side, Variant
+
+_LOG = logging.getLogger(__name__)
+REFERENCE_BUDGET = PlanConfig()      # 300 x 30 x 5, independent noise, last step, whole horizon
+# Candidates x iterations of the searches; starts x steps of the gradient.
+_SEARCHES = ((100, 5), (64, 3), (32, 3), (16, 3))
+_DESCENTS = ((16, 10), (4, 10))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One planner at one budget."""
+
+    name: str
+    config: PlanConfig
+    backend: str
+    scores: tuple[Score, ...]     # one per tolerance of the task
+
+    def as_good_as(self, other: Judged) -> bool:
+        """Whether no success rate lies below the 95 % interval of the other's."""
+        return all(mine.reached >= theirs.reached_interval[0] and
+                   mine.final >= theirs.final_interval[0]
+                   for mine, theirs in zip(self.scores, other.scores, strict=True))
+
+    def facts(self) -> dict[str, Any]:
+        """Return success in per cent by tolerance: any step, last step."""
+        return {f'{item.tolerance_rad:g} rad': f'{100 * item.reached:.0f} / {100 * item.final:.0f}'
+                for item in self.scores}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('--model', default='reacher-nano')
+    parser.add_argument('--data', required=True, help='data set (HDF5) the bundle was made from')
+    parser.add_argument('--episodes', type=int, default=50, help='held-out pairs (%(default)s)')
+    parser.add_argument('--seed', type=int, default=42)
+    parser.add_argument('--backend', default=AUTO, help='engine of our planners (%(default)s)')
+    parser.add_argument('--threads', type=int, default=1, help='of torch, for all (%(default)s)')
+    parser.add_argument('--rounds', type=int, default=10, help='of timing (%(default)s)')
+
+
+def run(args: argparse.Namespace) -> Report:
+    """Judge every planner on the same pairs, then time them in turns."""
+    torch.set_num_threads(args.threads)
+    subject = Subject.load(args.model)
+    planners = {f'reference budget, {REFERENCE}': (REFERENCE_BUDGET, REFERENCE)}
+    planners.update({name: (config, args.backend) for name, config in _planners(
+        has_prior=subject.bundle.prior is not None).items()})
+    judged = _judge(args, subject, planners)
+    measured = _time(args, subject, judged)
+    reference = judged[0]
+    good = [item for item in judged[1:] if item.as_good_as(reference)]
+    notes: dict[str, Any] = {'success': f'% of {args.episodes} pairs, any step / last step'}
+    notes.update({item.name: ', '.join(f'{tolerance}: {rates}' for tolerance, rates
+                                       in item.facts().items()) for item in judged})
+    if good:
+        fastest = min(good, key=lambda item: measured[item.name].median_s)
+        notes['fastest that is as good'] = fastest.name
+    return Report('success', (Group(f'{args.model}: one plan at equal success, backend '
+                                    f'{args.backend}, {args.threads} threads',
+                                    tuple(measured.values()), 'plan', notes),))
+
+
+def _planners(has_prior: bool) -> dict[str, PlanConfig]:
+    """Return the shipped planner settings at shrinking budgets, by name."""
+    found = {}
+    for path in sorted(resources.find('config/plan').glob('*.yaml')):
+        config = PlanConfig.from_yaml(path)
+        if 'prior' in (config.solver, config.initial):
+            if has_prior:
+                found[path.stem] = config
+            continue
+        for count, iterations in _DESCENTS if config.solver == 'gradient' else _SEARCHES:
+            elites = 2 if config.solver == 'gradient' else max(3, count // 10)
+            found[f'{path.stem} {count} x {iterations}'] = replace(
+                config, num_candidates=count, iterations=iterations, num_elites=elites,
+                keep_elites=min(config.keep_elites, elites))
+    return found
+
+
+def _judge(args: argparse.Namespace, subject: Subject,
+           planners: dict[str, tuple[PlanConfig, str]]) -> list[Judged]:
+    data = EpisodeFile.open(args.data)
+    task = load_task(subject.bundle.task)
+    held_out = HeldOut(subject.bundle, data).held_out
+    pairs = sample_pairs(data, held_out, count=args.episodes, goal_offset=25, seed=args.seed)
+    world = World(task, data.pixels.shape[1])
+    judged = []
+    with tqdm(total=len(planners) * len(pairs), unit='pair') as bar:
+        for name, (config, backend) in planners.items():
+            bar.set_postfix_str(name)
+            try:
+                policy = Policy(subject.bundle, config, backend=backend)
+            except EngineError as error:
+                _LOG.warning('%s is left out: %s', name, error)
+                bar.update(len(pairs))
+                continue
+            trials = []
+            for pair in pairs:
+                trials.append(run_policy(policy, world, pair, budget=50))
+                bar.update()
+            judged.append(Judged(name, config, backend, tuple(
+                score(name, trials, tolerance) for tolerance in task.tolerances)))
+    world.close()
+    return judged
+
+
+def _time(args: argparse.Namespace, subject: Subject, judged: list[Judged]
+          ) -> dict[str, Measured]:
+    """Time one plan of each, on one frame and goal, in turns."""
+    variants = {}
+    if importlib.util.find_spec('stable_worldmodel'):
+        peer = Peer(subject.bundle, subject.frame, subject.goal_frame)
+        variants[f'{NAME}, reference budget'] = Variant(lambda: peer.plan(REFERENCE_BUDGET))
+    for item in judged:
+        variants[item.name] = Variant(_planner(subject, item), facts=item.facts())
+    return side_by_side(variants, rounds=args.rounds, warmup=1)
+
+
+def _planner(subject: Subject, judged: Judged) -> Callable[[], object]:
+    policy = Policy(subject.bundle, judged.config, backend=judged.backend)
+    policy.set_goal_image(subject.goal_frame)
+    policy.observe(Observation(stamp_ns=0, rgb=subject.frame))
+    return lambda: policy.plan(0)

@@ -1,0 +1,1 @@
+"""What ships: weights with all that belongs to them, their card, and published checkpoints."""

@@ -1,0 +1,1 @@
+"""The two functions that every engine runs, as graphs of plain operations."""

@@ -1,0 +1,1 @@
+"""The graphs as ONNX files, and the runtimes that run them on a CPU."""

@@ -1,0 +1,1 @@
+"""The model in PyTorch, as it is and tuned."""
