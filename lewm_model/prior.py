@@ -6,7 +6,7 @@ instead, and what it measured, is in docs/planning.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lewm_model.config import Config, require
@@ -72,37 +72,45 @@ class InverseDynamicsPrior(nn.Module):
 
 
 def imagine(prior: InverseDynamicsPrior, rollout: Rollout, latents: Tensor, past_blocks: Tensor,
-            goal: Tensor, horizon: int, committed: Tensor | None = None
+            goals: Tensor, horizon: int, committed: Sequence[Tensor | None] | None = None
             ) -> tuple[Tensor, Tensor]:
     """Let the prior act in the world model for T blocks, on the model's own predictions.
 
-    It does so T times side by side: attempt n is told to arrive after n blocks, and from then on
-    to be back after one. An attempt in too great a hurry is one that does not get there.
+    For each of B robots it does so T times side by side: attempt n is told to arrive after n
+    blocks, and from then on to be back after one. An attempt in too great a hurry is one that
+    does not get there.
 
     Args:
         prior: What acts.
         rollout: Predicts the latent after a block: latents (S, L, D), past blocks (S, L-1, K*A)
             and one block (S, 1, K*A) give (S, 1, D).
-        latents: What was seen, (1, L, D), oldest first.
-        past_blocks: The executed blocks between, (1, L-1, K*A).
-        goal: (D,).
+        latents: What was seen, oldest first: (1, L, D) of a single robot, or (B*T, L, D), T equal
+            rows per robot.
+        past_blocks: The executed blocks between, (1 or B*T, L-1, K*A).
+        goals: (B, D).
         horizon: T.
-        committed: First d actions, (d, A) normalised, which can no longer be changed.
+        committed: Per robot the first d actions, (d, A) normalised, which can no longer be
+            changed, or None.
 
     Returns:
-        The blocks of each attempt (T, T, K*A), and the latents they lead to (T, T, D).
+        The blocks of each attempt (B, T, T, K*A), and the latents they lead to (B, T, T, D).
     """
-    seen = latents.shape[1]
-    fixed = past_blocks.new_zeros(0) if committed is None else committed.flatten()
-    latents = latents.expand(horizon, -1, -1)
-    blocks = past_blocks.expand(horizon, -1, -1)
-    goals = goal.expand(horizon, -1)
-    arrival = torch.arange(1, horizon + 1, device=latents.device)    # [blocks]
+    seen, robots = latents.shape[1], len(goals)
+    latents = latents.expand(robots * horizon, -1, -1)
+    blocks = past_blocks.expand(robots * horizon, -1, -1)
+    fixed = [None if rows is None else rows.flatten() for rows in committed or [None] * robots]
+    wanted = goals.repeat_interleave(horizon, dim=0)
+    arrival = torch.arange(1, horizon + 1, device=latents.device).repeat(robots)    # [blocks]
     for elapsed in range(horizon):
         left = (arrival - elapsed).clamp(min=1) * prior.frameskip
-        block = prior(latents[:, -1], goals, left)
-        part, fixed = fixed[:block.shape[1]], fixed[block.shape[1]:]
-        block = torch.cat([part.expand(len(block), -1), block[:, len(part):]], dim=1)[:, None]
+        block = prior(latents[:, -1], wanted, left)
+        first = elapsed * block.shape[1]
+        for robot, rows in enumerate(fixed):
+            if rows is not None and len(rows) > first:
+                part = rows[first:first + block.shape[1]]
+                block[robot * horizon:(robot + 1) * horizon, :len(part)] = part
+        block = block[:, None]
         latents = torch.cat([latents, rollout(latents, blocks, block)], dim=1)
         blocks = torch.cat([blocks, block], dim=1)
-    return blocks[:, seen - 1:], latents[:, seen:]
+    return (blocks[:, seen - 1:].unflatten(0, (robots, horizon)),
+            latents[:, seen:].unflatten(0, (robots, horizon)))

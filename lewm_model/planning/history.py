@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+import copy
 
 from lewm_model.errors import PlanningError
 from lewm_model.types import Context
@@ -39,6 +40,12 @@ class History:
         """Forget everything."""
         self._latents.clear()
         self._actions.clear()
+
+    def empty(self) -> History:
+        """Return a history of the same kind that remembers nothing."""
+        other = copy.copy(self)
+        other._latents, other._actions = deque(), deque(maxlen=_MOST_ACTIONS)
+        return other
 
     @property
     def newest(self) -> tuple[int, Tensor] | None:

@@ -5,22 +5,35 @@ The same object drives the offline evaluation and the planner node.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+import copy
+from dataclasses import dataclass, replace
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import make_engine
 from lewm_model.errors import BundleError, EngineFailure, PlanningError, ShapeError
 from lewm_model.planning.history import History
+from lewm_model.planning.protocols import Solver
 from lewm_model.planning.registry import make_solver
-from lewm_model.types import ActionChunk, Goal, Observation, Plan
+from lewm_model.types import ActionChunk, Context, Goal, Observation, Plan
 import numpy as np
 import torch
 from torch import Tensor
 
 _MOST_DEVIATIONS = 10.0   # normalised actions beyond it are far outside any data: cut off
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one plan is to be made from."""
+
+    context: Context
+    goal: Goal
+    initial_mean: Tensor | None          # (T, K*A) normalised
+    committed: np.ndarray | None         # (d, A) robot units
+    committed_rows: Tensor | None        # the same, normalised
 
 
 class Policy:
@@ -89,7 +102,11 @@ class Policy:
             PlanningError: If its stamp is not newer than the last one's.
             EngineFailure: If the engine raises, or the latent is not finite.
         """
-        self._history.observe(observation.stamp_ns, self._encode(observation.rgb))
+        self.observe_latent(observation.stamp_ns, self._encode(observation.rgb))
+
+    def observe_latent(self, stamp_ns: int, latent: Tensor) -> None:
+        """Take a frame that was encoded elsewhere, (D,), into the history; see `observe`."""
+        self._history.observe(stamp_ns, latent)
 
     def executed(self, stamp_ns: int, action: np.ndarray) -> None:
         """Tell what the robot really did from `stamp_ns` on: (A,) in robot units."""
@@ -129,6 +146,16 @@ class Policy:
             EngineFailure: If the engine raises, or no finite plan was found.
             ShapeError: If `committed` does not fit the horizon.
         """
+        request = self.request(now_ns, committed, rest)
+        with self._failures():
+            plan = self._solver.solve(request.context, request.goal,
+                                      initial_mean=request.initial_mean,
+                                      committed=request.committed_rows)
+        return self.accept(request, plan)
+
+    def request(self, now_ns: int, committed: np.ndarray | None = None,
+                rest: np.ndarray | None = None) -> Request:
+        """Say what a solver needs to know; the first half of `plan`, which see."""
         if self._goal is None:
             raise PlanningError('no goal is set')
         context = self._history.context()
@@ -136,21 +163,33 @@ class Policy:
         if stamp_ns > now_ns + round(self.bundle.control_dt_s * 1e9):
             raise PlanningError(f'the newest frame is {(stamp_ns - now_ns) / 1e9:.3f} s in the '
                                 f'future; do camera and planner use the same clock?')
-        initial, rows = self._warm_start(stamp_ns, rest), self._committed_rows(committed)
+        return Request(context, self._goal, self._warm_start(stamp_ns, rest), committed,
+                       self._committed_rows(committed))
+
+    def accept(self, request: Request, plan: Plan) -> ActionChunk:
+        """Turn a solver's plan into actions and remember it; the second half of `plan`."""
         with self._failures():
-            plan = self._solver.solve(context, self._goal, initial_mean=initial, committed=rows)
             if not plan.blocks.isfinite().all():
                 raise PlanningError('the plan is not finite')
+        stamp_ns = request.context.stamps_ns[-1]
         self.last_plan, self._plan_stamp_ns = plan, stamp_ns
         self._sequence += 1
         rows = plan.blocks.reshape(-1, self._action_dim).cpu().numpy()    # (T*K, A)
         actions = np.clip(self.bundle.action_normalizer.denormalize(rows),
                           self.bundle.action_min, self.bundle.action_max)
-        if committed is not None:
-            actions[:len(committed)] = committed   # as given, not as the model sees them
+        if request.committed is not None:   # as given, not as the model sees them
+            actions[:len(request.committed)] = request.committed
         return ActionChunk(stamp_ns=stamp_ns, dt_s=self.bundle.control_dt_s, actions=actions,
                            epoch=self.epoch, sequence=self._sequence,
                            observation_stamp_ns=stamp_ns)
+
+    def twin(self) -> Policy:
+        """Return a policy for another robot of the same kind: same engine and solver, no past."""
+        other = copy.copy(self)
+        other._history = self._history.empty()
+        other.epoch = 0
+        other.reset()
+        return other
 
     @property
     def steps_per_plan(self) -> int:
@@ -163,6 +202,26 @@ class Policy:
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self._device)
+
+    @property
+    def solver(self) -> Solver:
+        """What searches; several policies may share one."""
+        return self._solver
+
+    def encode_all(self, frames: Sequence[np.ndarray]) -> list[Tensor]:
+        """Encode frames uint8 (H, W, 3) of one size to latents (D,), together if that works.
+
+        Raises:
+            EngineFailure: If the engine raises, or a latent is not finite.
+        """
+        together = getattr(self._engine, 'encode_batch', None)
+        if together is None or len(frames) == 1:
+            return [self._encode(frame) for frame in frames]
+        with self._failures():
+            latents = together(np.stack(frames))
+            if not latents.isfinite().all():
+                raise PlanningError('the latent of a frame is not finite')
+        return list(latents)
 
     def _encode(self, rgb: np.ndarray) -> Tensor:
         with self._failures():

@@ -15,6 +15,7 @@ import time
 from lewm_model.config import PlanConfig
 from lewm_model.errors import PlanningError, ShapeError
 from lewm_model.planning.candidates import Candidates
+from lewm_model.planning.contexts import join_contexts, solve_all
 from lewm_model.planning.protocols import Dynamics, Objective, Solver
 from lewm_model.planning.refit import make_refit
 from lewm_model.types import Context, Goal, Plan
@@ -74,7 +75,7 @@ class SamplingSolver:
         config, robots = self._config, range(len(contexts))
         committed = committed or [None] * len(contexts)
         means = self._initial(contexts, goals, initial_means or [None] * len(contexts), committed)
-        joined = _join(contexts, config.num_candidates)
+        joined = join_contexts(contexts, config.num_candidates)
         stds = torch.full_like(means, config.sample_std)
         best, best_costs = means.clone(), torch.full_like(means[:, 0, 0], torch.inf)
         start_costs = [float('nan')] * len(contexts)
@@ -100,7 +101,7 @@ class SamplingSolver:
                 stds[robot] = stds[robot].lerp(std, 1 - config.momentum).clamp(min=config.min_std)
             iterations += 1
         answers = self._candidates.constrain(means[:, None], committed)
-        final = self._costs(_join(contexts, 1), goals, answers)
+        final = self._costs(join_contexts(contexts, 1), goals, answers)
         plans = []
         for robot in robots:
             blocks, cost = answers[robot, 0], final[robot][0].item()
@@ -117,8 +118,8 @@ class SamplingSolver:
         """Return where the search starts, (B, T, K*A)."""
         shape, device = self._candidates.shape, contexts[0].latents.device
         if self._start is not None:
-            given = [self._start.solve(context, goal, committed=rows).blocks for
-                     context, goal, rows in zip(contexts, goals, committed, strict=True)]
+            given = [plan.blocks for plan in solve_all(self._start, contexts, goals,
+                                                       committed=committed)]
         for mean in given:
             if mean is not None and mean.shape != shape:
                 raise ShapeError(f'initial_mean must be {shape}, got {tuple(mean.shape)}')
@@ -153,18 +154,3 @@ class SamplingSolver:
         """Return what is a candidate again in the next iteration."""
         kept = elites[:self._config.keep_elites]
         return torch.cat([best[None], kept[1:]]) if self._config.answer == 'best' else kept
-
-
-def _join(contexts: Sequence[Context], candidates: int) -> Context:
-    """Return one context for all candidates of all robots; a single robot's stays as it is."""
-    if len(contexts) == 1:
-        return contexts[0]
-    lengths = {context.latents.shape[1] for context in contexts}
-    if len(lengths) > 1:
-        raise ShapeError(f'robots planned for together need equally many context frames, got '
-                         f'{sorted(lengths)}')
-    return Context(
-        latents=torch.cat([c.latents for c in contexts]).repeat_interleave(candidates, dim=0),
-        past_blocks=torch.cat([c.past_blocks for c in contexts]).repeat_interleave(
-            candidates, dim=0),
-        stamps_ns=contexts[0].stamps_ns)

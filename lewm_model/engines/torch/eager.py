@@ -31,6 +31,12 @@ class TorchEngine:
         return self._model.encode(self._transform(frame)[None, None])[0, 0]
 
     @torch.inference_mode()
+    def encode_batch(self, rgb: np.ndarray) -> Tensor:
+        """Encode raw frames of one size, uint8 (N, H, W, 3), to latents (N, D)."""
+        frames = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
+        return self._model.encode(self._transform(frames)[None])[0]
+
+    @torch.inference_mode()
     def rollout(self, context: Context, blocks: Tensor) -> Tensor:
         """Predict the latents of every candidate, (S, T, K*A) -> (S, T, D)."""
         return self._model.rollout(context.latents, context.past_blocks, blocks)

@@ -1,0 +1,82 @@
+"""One model drives many robots in step: frames encoded, and plans searched, in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.config import PlanConfig
+from lewm_model.errors import EngineFailure, PlanningError
+from lewm_model.planning.contexts import solve_all
+from lewm_model.planning.policy import Policy
+from lewm_model.types import ActionChunk, Goal
+import numpy as np
+
+
+class Fleet:
+    """As many robots as have a goal, each with a `Policy` of its own, on one engine.
+
+    With one robot it does exactly what that policy does. With several the random numbers of a
+    search are divided among them, so that a robot's plans depend on how many there are.
+
+    Args:
+        bundle: The model and what belongs to it.
+        plan_config: Planner settings; the bundle's recommendation when None.
+        backend: Name of the engine, see `engines.registry`.
+
+    Attributes:
+        policies: Of the robots, in the order of the goals.
+    """
+
+    def __init__(self, bundle: Bundle, plan_config: PlanConfig | None = None, *,
+                 backend: str = 'torch') -> None:
+        self._lead = Policy(bundle, plan_config, backend=backend)
+        self._spare = [self._lead]
+        self.policies: list[Policy] = []
+
+    @property
+    def backend(self) -> str:
+        """What runs the model, in one line."""
+        return self._lead.backend
+
+    @property
+    def config(self) -> PlanConfig:
+        """The planner settings."""
+        return self._lead.config
+
+    @property
+    def steps_per_plan(self) -> int:
+        """Control steps executed before replanning."""
+        return self._lead.steps_per_plan
+
+    def set_goals(self, frames: Sequence[np.ndarray]) -> None:
+        """Begin anew with one robot per goal picture; all histories are empty."""
+        while len(self._spare) < len(frames):
+            self._spare.append(self._lead.twin())
+        self.policies = self._spare[:len(frames)]
+        for policy, latent, frame in zip(self.policies, self._lead.encode_all(frames), frames,
+                                         strict=True):
+            policy.reset()
+            policy.set_goal(Goal(latent=latent, image=frame))
+
+    def observe(self, stamp_ns: int, frames: Sequence[np.ndarray]) -> None:
+        """Encode one frame of each robot, taken at the same time, into its history."""
+        for policy, latent in zip(self.policies, self._lead.encode_all(frames), strict=True):
+            policy.observe_latent(stamp_ns, latent)
+
+    def executed(self, stamp_ns: int, actions: Sequence[np.ndarray]) -> None:
+        """Tell what each robot really did from `stamp_ns` on, (A,) in robot units each."""
+        for policy, action in zip(self.policies, actions, strict=True):
+            policy.executed(stamp_ns, action)
+
+    def plan(self, now_ns: int) -> list[ActionChunk]:
+        """Plan for all robots; see `Policy.plan`."""
+        requests = [policy.request(now_ns) for policy in self.policies]
+        try:
+            plans = solve_all(self._lead.solver, [one.context for one in requests],
+                              [one.goal for one in requests],
+                              initial_means=[one.initial_mean for one in requests])
+        except PlanningError as error:
+            raise EngineFailure(f'engine {self.backend}: {error}') from error
+        return [policy.accept(request, plan) for policy, request, plan
+                in zip(self.policies, requests, plans, strict=True)]
