@@ -176,6 +176,8 @@ class TrainConfig(Config):
     sigreg_knots: int = 17           # equally spaced from the first to the last; the code's
     sigreg_first_knot: float = 0.0   # range is [0, 3], the paper's appendix says [0.2, 4], which
     sigreg_last_knot: float = 3.0    # changes the scale of SIGReg: search the weight again
+    decoder_weight: float = 0.0      # of an auxiliary decoder that paints the frames from their
+    #                                  latents; 0: none, as the paper; try 1 where a probe is lost
     validation_split: float = 0.1    # share held out
     split: str = 'episodes'          # hold out 'episodes', by hash of their id; 'starts', all
     #                                  episodes that begin alike together; or 'clips', at random
@@ -220,8 +222,9 @@ class TrainConfig(Config):
         for name in ('learning_rate', 'grad_clip', 'checkpoint_minutes'):
             require(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
                    getattr(self, name))
-        for name in ('weight_decay', 'sigreg_weight', 'norm_batches', 'unhealthy_checks',
-                     'grace_steps', 'collapse_std', 'collapse_sigreg', 'blind_action_effect'):
+        for name in ('weight_decay', 'sigreg_weight', 'decoder_weight', 'norm_batches',
+                     'unhealthy_checks', 'grace_steps', 'collapse_std', 'collapse_sigreg',
+                     'blind_action_effect'):
             require(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
                    getattr(self, name))
         require(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)

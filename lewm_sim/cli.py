@@ -20,6 +20,7 @@ import traceback
 
 from lewm_model import __version__
 from lewm_model.errors import LewmError
+from lewm_model.idle_threads import let_idle_threads_sleep
 import lewm_sim.commands
 
 USAGE_ERROR = 2  # also for every LewmError: something a person can put right
@@ -60,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     debug = '--debug' in argv or os.environ.get('LEWM_DEBUG', '0') not in ('', '0')
     argv = [word for word in argv if word != '--debug']  # so that it may stand anywhere
+    let_idle_threads_sleep()   # before the command imports torch
     try:
         chosen = next((word for word in argv if not word.startswith('-')), None)
         args = build_parser(chosen).parse_args(argv)

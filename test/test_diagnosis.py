@@ -85,12 +85,26 @@ def test_it_can_be_turned_off():
     assert 'wrist (R2 0.10)' in diagnose(checks(*5 * [bad]), off, STEPS)
 
 
-def test_partial_collapse_is_a_warning():
-    """One factor lost, for ever: it is named, the run goes on."""
-    seen = checks(*5 * [{'probes': {'shoulder': 0.99, 'wrist': 0.15}}])
+def test_a_lost_quantity_is_named_with_what_helps():
+    """One factor lost, for ever: it is named, what is not lost is not, and the run goes on."""
+    seen = checks(*5 * [{'probes': {'shoulder': 0.99, 'block angle': 0.15}}])
     warning = diagnose(seen, CONFIG, STEPS)
-    assert 'wrist (R2 0.15)' in warning
-    assert 'shoulder' not in warning
+    assert warning.startswith('lost? block angle (R2 0.15) can hardly be read')
+    for words in ('cover more of the picture', 'larger pictures', 'decoder_weight 1', 'more steps',
+                  'sigreg_weight (0.1;'):
+        assert words in warning
+    assert 'shoulder' not in warning and 'rising' not in warning
+    on = dataclasses.replace(CONFIG, decoder_weight=1.0)
+    assert 'decoder' not in diagnose(seen, on, STEPS)
+
+
+def test_what_is_still_coming_is_given_time():
+    """R2 0.1, 0.2, 0.3 in the first half: more steps; in the second half all the help is said."""
+    seen = checks(*({'probes': {'turn': value}} for value in (0.1, 0.2, 0.3)))
+    assert diagnose(seen, CONFIG, STEPS).endswith('(lost_probe=0.5); more steps may bring it')
+    assert 'turn (R2 0.30, rising)' in diagnose(seen, CONFIG, STEPS)
+    assert 'What has helped' in diagnose(seen, CONFIG, 2000)
+    assert 'What has helped' in diagnose(checks(*3 * [{'probes': {'turn': 0.1}}]), CONFIG, STEPS)
 
 
 def test_checks_of_an_older_version_are_not_judged_on_what_they_lack():

@@ -67,7 +67,7 @@ def test_torchrun_gives_the_model_of_one_process(files, tmp_path):
                        '--nproc-per-node', '2')
     assert code == 0, said
     assert said.count('bundle written') == said.count('step 6: held out') == 1
-    for word in ('gates 0.', 'action effect', 'clips/s', 'min left', 'warning: partial collapse?'):
+    for word in ('gates 0.', 'action effect', 'clips/s', 'min left', 'warning: lost? '):
         assert word in said
     one, two = scalars(tmp_path / 'one-run'), scalars(tmp_path / 'two-run')
     assert len(one['training/prediction']) == 6

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 from typing import Any
 
 from lewm_model.config import TrainConfig
 from lewm_model.errors import TrainingError
+
+RISES = 0.05   # of R2 from one check to the next: more than two looks at one model differ
 
 
 def diagnose(checks: Sequence[dict[str, Any]], config: TrainConfig, steps: int) -> str | None:
     """Judge a run by its latest health checks.
 
     Only checks after warm-up and `config.grace_steps` count, and only `config.unhealthy_checks`
-    bad ones in a row stop a run. BatchNorm's running statistics lag behind weights that move
-    fast: held-out SIGReg alone was five times that of a full collapse in a perfectly healthy run.
-    So SIGReg has to be bad in training as well.
+    bad ones in a row stop a run. SIGReg has to be bad in training as well: with the running
+    averages of BatchNorm (`norm_batches: 0`) held-out SIGReg alone was five times that of a full
+    collapse in a perfectly healthy run.
 
     Args:
         checks: What was measured so far, oldest first, with its `step` and, as
@@ -42,7 +45,7 @@ def diagnose(checks: Sequence[dict[str, Any]], config: TrainConfig, steps: int) 
                     f'stopped at step {recent[-1]["step"]}: {findings[-1]} It was so at the last '
                     f'{len(recent)} health checks (unhealthy_checks; 0 never stops a run). '
                     f'Earlier checkpoints are kept; other settings need another run folder.')
-    return _partial_collapse(judged[-1], config)
+    return _lost(judged, config, steps)
 
 
 def _collapsed(check: dict[str, Any], config: TrainConfig) -> str:
@@ -79,12 +82,24 @@ def _blind(check: dict[str, Any], config: TrainConfig) -> str:
             f'learning_rate ({config.learning_rate:g}).')
 
 
-def _partial_collapse(check: dict[str, Any], config: TrainConfig) -> str | None:
+def _lost(judged: Sequence[dict[str, Any]], config: TrainConfig, steps: int) -> str | None:
+    """Name the quantities that a linear readout does not find, and what helps."""
+    check = judged[-1]
     probes = check.get('probes') or {}
     lost = {name: value for name, value in probes.items() if value < config.lost_probe}
     if not lost:
         return None
-    listed = ', '.join(f'{name} (R2 {value:.2f})' for name, value in lost.items())
-    return (f'partial collapse? {listed} can hardly be read out of the latents '
-            f'(lost_probe={config.lost_probe}); if it stays so, the moving part may cover too few '
-            f'pixels, or sigreg_weight ({config.sigreg_weight:g}) is too small')
+    before = (judged[-2].get('probes') or {}) if len(judged) > 1 else {}
+    rising = [name for name, value in lost.items() if value > before.get(name, math.inf) + RISES]
+    listed = ', '.join(f'{name} (R2 {value:.2f}{", rising" if name in rising else ""})'
+                       for name, value in lost.items())
+    said = (f'lost? {listed} can hardly be read out of the latents (lost_probe='
+            f'{config.lost_probe:g})')
+    if len(rising) == len(lost) and check['step'] < 0.5 * steps:
+        return f'{said}; more steps may bring {"it" if len(lost) == 1 else "them"}'
+    helps = ['let the part cover more of the picture (a crop, a nearer camera, larger parts)',
+             'train on larger pictures (image_size)', 'take more steps',
+             f'another sigreg_weight ({config.sigreg_weight:g}; each keeps other parts)']
+    if not config.decoder_weight:
+        helps.insert(2, 'add the auxiliary decoder (decoder_weight 1; it is off)')
+    return f'{said}. What has helped where it stayed so: {"; ".join(helps)}'

@@ -29,6 +29,7 @@ from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
 from lewm_model.training.health import Health
 from lewm_model.training.optimizer import make_optimizer
+from lewm_model.training.picture_term import PictureTerm
 from lewm_model.training.stop import StopRequest, watch_for_stop
 from lewm_model.world_model import LeWorldModel
 import numpy as np
@@ -44,6 +45,7 @@ class Progress:
     batch_size: int                # clips per step, over all processes
     prediction: float = math.nan   # training loss parts of the last step
     sigreg: float = math.nan
+    pictures: float | None = None  # of the auxiliary decoder, where one is trained along
     grad_norm: float = math.nan
     learning_rate: float = 0.0
     clips_per_s: float = 0.0
@@ -62,7 +64,8 @@ class Progress:
     def log(self) -> None:
         """Remember the last step's losses."""
         self.losses.append({'step': self.step, 'prediction': self.prediction,
-                            'sigreg': self.sigreg, 'grad_norm': self.grad_norm})
+                            'sigreg': self.sigreg, 'grad_norm': self.grad_norm,
+                            **({} if self.pictures is None else {'pictures': self.pictures})})
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,8 @@ class _Run:
         self._config, self._clips, self._transform = config, clips, transform
         self._checkpoints, self._device = checkpoints, device
         self._optimizer = make_optimizer(self.model, config)
+        self._picture_term = (PictureTerm(model_config.latent_dim, config, device, group)
+                              if config.decoder_weight else None)
         self._sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
                               first_knot=config.sigreg_first_knot,
                               last_knot=config.sigreg_last_knot,
@@ -200,17 +205,26 @@ class _Run:
         prediction = (predicted.float() - latents[:, 1:]).square().mean()
         gaussianity = self._sigreg(latents, self._directions)
         loss = prediction + config.sigreg_weight * gaussianity
+        reported = [prediction.detach()]
+        if self._picture_term:
+            with self._autocast:
+                pictures = self._picture_term.loss(latents, batch.frames)
+            loss = loss + config.decoder_weight * pictures
+            reported.append(pictures.detach())
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         group.average_gradients(self.model)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
-        stop = prediction.new_tensor(float(self._stop.wanted))
-        prediction, stop = group.mean(torch.stack([prediction.detach(), stop])).tolist()
-        progress.prediction, progress.sigreg = prediction, gaussianity.item()
+        reported.append(prediction.new_tensor(float(self._stop.wanted)))
+        progress.prediction, *more, stop = group.mean(torch.stack(reported)).tolist()
+        progress.sigreg = gaussianity.item()
+        progress.pictures = more[0] if more else None
         self.stopped = stop > 0         # the same in all processes, so that all stop at this step
         progress.grad_norm = grad_norm.item()
         _require_finite(progress)
         self._optimizer.step()
+        if self._picture_term:
+            self._picture_term.step(progress.learning_rate)
         progress.step += 1
         done_now = progress.step - self._first_step
         progress.clips_per_s = done_now * config.batch_size / (time.monotonic() - self._started)
@@ -259,6 +273,7 @@ class _Run:
             'clips': self._clips.position, 'rng': torch.get_rng_state(),
             'directions': self._directions.get_state(), 'losses': self.progress.losses,
             'checks': self.progress.checks, 'best': self._best, 'seconds': self.seconds,
+            **({'pictures': self._picture_term.state_dict()} if self._picture_term else {}),
         }, keep=self._config.keep_checkpoints, best=best)
         self._saved_at = time.monotonic()
 
@@ -275,6 +290,8 @@ class _Run:
         require_same_run(self._identity, state['identity'], self._checkpoints)
         self.model.load_state_dict(state['model'])
         self._optimizer.load_state_dict(state['optimizer'])
+        if self._picture_term:
+            self._picture_term.load_state_dict(state['pictures'])
         self._clips.restore(state['clips'])
         torch.set_rng_state(state['rng'])
         self._directions.set_state(state['directions'])
@@ -303,7 +320,7 @@ def use_bf16(precision: str, device: str) -> bool:
 
 def _require_finite(progress: Progress) -> None:
     values = {'prediction': progress.prediction, 'sigreg': progress.sigreg,
-              'gradient norm': progress.grad_norm}
+              'gradient norm': progress.grad_norm, 'pictures': progress.pictures or 0.0}
     broken = [name for name, value in values.items() if not math.isfinite(value)]
     if broken:
         raise TrainingError(f'{", ".join(broken)} became NaN or infinite at step {progress.step}; '

@@ -159,6 +159,8 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
             'training_clips': trained.training_clips, 'batch_size': recipe.train.batch_size,
             'steps': result.progress.step, 'seed': recipe.train.seed,
             'sigreg_weight': recipe.train.sigreg_weight,
+            **({'decoder_weight': recipe.train.decoder_weight} if recipe.train.decoder_weight
+               else {}),
             **_held_out(recipe.train), 'action_support': _support(data.action),
             **trained.provenance,
             'training_minutes': round(result.seconds / 60, 1),

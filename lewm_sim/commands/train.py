@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, help='clips per step, over all processes, '
                         "instead of the recipe's")
     parser.add_argument('--sigreg-weight', type=float, help="lambda, instead of the recipe's")
+    parser.add_argument('--decoder-weight', type=float, help='of an auxiliary decoder, which '
+                        'keeps parts of the scene that are lost without (0: none)')
     parser.add_argument('--seed', type=int, help="seed, instead of the recipe's")
     parser.add_argument('--search-lambda', action='store_true',
                         help='find a --sigreg-weight in a few short runs (--steps each, '
@@ -60,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         require_robot(data)
     recipe = Recipe.from_yaml(find_named('config/train', args.config, '.yaml'),
                               steps=args.steps, batch_size=args.batch_size, seed=args.seed,
-                              sigreg_weight=args.sigreg_weight)
+                              sigreg_weight=args.sigreg_weight,
+                              decoder_weight=args.decoder_weight)
     run_folder = args.run or Path('runs') / args.out.name
     with joined_processes(args.device) as (group, device):
         if args.search_lambda:
@@ -116,9 +119,11 @@ def _screen(folder: Path, board: SummaryWriter | None, every: int, is_main: bool
                 bar.write(_check_line(progress))
             if progress.warning:
                 bar.write(f'warning: {progress.warning}')
+            painted = ('' if progress.pictures is None else
+                       f', unpainted {progress.pictures:.2f}')
             bar.set_postfix_str(f'prediction {progress.prediction:.4f}, SIGReg '
-                                f'{progress.sigreg:.2f}{looked}, {progress.clips_per_s:.0f} '
-                                f'clips/s', refresh=False)
+                                f'{progress.sigreg:.2f}{painted}{looked}, '
+                                f'{progress.clips_per_s:.0f} clips/s', refresh=False)
             try:
                 if board:
                     _write(board, progress, every)
@@ -167,6 +172,8 @@ def _write(board: SummaryWriter, progress: Progress, every: int) -> None:
     if progress.step % every == 0:
         for name in ('prediction', 'sigreg', 'grad_norm', 'learning_rate', 'clips_per_s'):
             board.add_scalar(f'training/{name}', getattr(progress, name), progress.step)
+        if progress.pictures is not None:
+            board.add_scalar('training/pictures', progress.pictures, progress.step)
         board.add_scalar('training/remaining_minutes', progress.remaining_s / 60, progress.step)
     if progress.health:
         for field in fields(progress.health):
