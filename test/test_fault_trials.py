@@ -9,6 +9,7 @@ pytest.importorskip('rclpy')
 
 from lewm_ros.trials.faults import report  # noqa: E402
 from lewm_ros.trials.faults.__main__ import main  # noqa: E402
+from lewm_ros.trials.faults.delays import worst_s  # noqa: E402
 from lewm_ros.trials.faults.injections import FAULTS  # noqa: E402
 from lewm_ros.trials.faults.results import Results  # noqa: E402
 from lewm_ros.trials.faults.trial import Outcome  # noqa: E402
@@ -101,6 +102,14 @@ def test_a_row_is_kept_only_if_every_trial_is(change, kept, tmp_path):
     results.add('planner_killed', bad)
     report.write(tmp_path, tmp_path / 'page.md')
     assert ('**no**' in (tmp_path / 'page.md').read_text()) is not kept
+
+
+def test_the_machine_s_own_delays_are_those_that_touch_the_trial():
+    """Lines are (woke, late): one ended before, one lies within, one began after, one is torn."""
+    notes = '1.0 0.2\n2.5 0.7\n9.0 0.5\n2.'
+    assert worst_s(notes, 2.0, 3.0) == 0.7
+    assert worst_s(notes, 1.5, 1.7) == 0.0
+    assert worst_s('', 0.0, 9.0) == 0.0
 
 
 def test_every_fault_says_what_it_is():

@@ -25,9 +25,10 @@ class Scene:
         self.now_s = 100.0
         self.said: list[tuple[float, np.ndarray]] = []
 
-    def command(self, action, *, at_rest=False, stamp_ns=0) -> None:
+    def command(self, action, *, at_rest=False, stamp_ns=0, stopping=False) -> None:
         self.overhear(action)
-        self.word.hear_command_of_node(np.array(action, float), at_rest, stamp_ns, self.now_s)
+        self.word.hear_command_of_node(np.array(action, float), stamp_ns, self.now_s,
+                                       stopping=stopping, at_rest=at_rest)
 
     def overhear(self, action) -> None:
         """Let a command come by on the robot's topic."""
@@ -114,7 +115,8 @@ def test_it_never_speaks_while_the_command_node_lives(signs):
 @pytest.mark.parametrize('ending', [
     lambda scene: scene.command([0.0, 0.0]),
     lambda scene: scene.command([0.0, 0.0], at_rest=True),
-    lambda scene: (scene.command(FAST, stamp_ns=7), scene.word.hear_report_of_node(True, 7)),
+    lambda scene: (scene.command(FAST, stamp_ns=7, stopping=True),
+                   scene.word.hear_report_of_node(True, 7)),
     lambda scene: None])
 def test_a_node_that_said_standstill_may_be_silent(ending):
     """Deactivated, ended cleanly, or never moved: the guard has nothing to say."""
@@ -132,6 +134,26 @@ def test_a_report_from_before_the_command_does_not_count_as_standstill():
     scene.word.hear_report_of_node(True, 7)
     scene.run(0.5)
     assert scene.word.phase is GuardPhase.SPEAKING
+
+
+@pytest.mark.parametrize('late_ns', [1, 49_999_999])
+def test_a_report_from_within_the_control_step_of_a_command_does_not_count_either(late_ns):
+    """A command of a plan is stamped with the start of its step, and sent up to 0.05 s later."""
+    scene = Scene()
+    scene.command(FAST, stamp_ns=8)
+    scene.word.hear_report_of_node(True, 8 + late_ns)
+    scene.run(0.5)
+    assert scene.word.phase is GuardPhase.SPEAKING
+
+
+def test_a_node_that_dies_between_a_command_and_its_report_was_not_at_rest():
+    """The robot has the speed; that `executed_command` never came changes nothing."""
+    scene = Scene()
+    scene.command([0.0, 0.0], at_rest=True, stopping=True)
+    scene.overhear(FAST)
+    scene.run(0.5)
+    assert scene.word.phase is GuardPhase.SPEAKING
+    assert scene.commands()[-1] == [0.0, 0.0]
 
 
 def test_it_yields_at_once_when_the_command_node_commands_again():

@@ -4,7 +4,16 @@ from pathlib import Path
 
 from lewm_model import resources
 from lewm_model.errors import ConfigError
-from lewm_ros.startup.transport import PROFILE, transport_environment
+from lewm_ros.startup.options import SystemOptions
+from lewm_ros.startup.system import system
+from lewm_ros.startup.transport import (
+    PROFILE,
+    transport_environment,
+    Transports,
+    UDP,
+    UDP_LOCALHOST,
+    unblocked_environment,
+)
 import pytest
 
 FAST = 'rmw_fastrtps_cpp'
@@ -54,3 +63,27 @@ def test_none_and_a_file_are_taken_at_their_word(tmp_path):
 def test_the_profile_ships():
     """It is a file of this repository."""
     assert Path(resources.find(PROFILE)).read_text().startswith('<?xml')
+
+
+def test_nodes_that_stop_the_robot_share_no_memory(tmp_path):
+    """Within LOCALHOST rmw would choose the transports itself, so the profile says it all."""
+    name = 'FASTDDS_DEFAULT_PROFILES_FILE'
+    assert unblocked_environment('auto', {}, tmp_path, FAST) == {name: str(resources.find(UDP))}
+    here = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    assert unblocked_environment('auto', here, tmp_path, FAST) == {
+        name: str(resources.find(UDP_LOCALHOST)),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT'}
+    for chosen in ({name: '/mine.xml'}, {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'},
+                   {**here, 'ROS_STATIC_PEERS': '10.0.0.2'}):
+        assert unblocked_environment('auto', chosen, tmp_path, FAST) == {}
+    assert unblocked_environment('none', {}, tmp_path, FAST) == {}
+    assert unblocked_environment('auto', {}, tmp_path, 'rmw_cyclonedds_cpp') == {}
+
+
+def test_command_node_and_guard_are_those_nodes():
+    """And the nodes that read cameras are not among them."""
+    transports = Transports({'pictures': '1'}, {'unblocked': '1'})
+    found = {spec.executable: transports.of(spec) for spec in system(SystemOptions(sim=True))}
+    assert found == {'command_node': {'unblocked': '1'}, 'guard_node': {'unblocked': '1'},
+                     'planner_node': {'pictures': '1'}, 'goal_node': {'pictures': '1'},
+                     'sim_node': {}}

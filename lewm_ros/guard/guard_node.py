@@ -82,8 +82,9 @@ class GuardNode(Node):
         self._publish_state()
 
     def _on_executed(self, message: ExecutedCommand) -> None:
-        action, at_rest, stamp_ns = guard_state.msg_to_heard(message, self._robot.names)
-        self._word.hear_command_of_node(action, at_rest, stamp_ns, self._steady_s())
+        action, stamp_ns, stopping, at_rest = guard_state.msg_to_heard(message, self._robot.names)
+        self._word.hear_command_of_node(action, stamp_ns, self._steady_s(), stopping=stopping,
+                                        at_rest=at_rest)
         self._show()
 
     def _on_state(self, message: ControllerState) -> None:

@@ -80,17 +80,20 @@ class LastWord:
             'the command node fell silent in motion: the guard stops the robot',
             self._standstill.note)))
 
-    def hear_command_of_node(self, action: np.ndarray, at_rest: bool, stamp_ns: int,
-                             steady_s: float) -> None:
+    def hear_command_of_node(self, action: np.ndarray, stamp_ns: int, steady_s: float, *,
+                             stopping: bool, at_rest: bool) -> None:
         """Take what the command node told the robot (A,).
 
         Args:
             action: Robot units.
-            at_rest: It was told to stand still.
             stamp_ns: Node clock; only compared with that of reports.
             steady_s: Now.
+            stopping: It is part of a stop, and was sent at its stamp; others may be sent up to
+                a control step after theirs.
+            at_rest: It was told to stand still.
         """
-        self._last, self._last_s, self._stamp_ns = action, steady_s, stamp_ns
+        self._last, self._last_s = action, steady_s
+        self._stamp_ns = stamp_ns + (0 if stopping else self._robot.control_dt_ns)
         self._moving = not (at_rest or self._speeds and not action.any())
         self._alive()
 
@@ -106,13 +109,18 @@ class LastWord:
         """Take a command from one of the robot's topics: `values` for these `places` of (A,).
 
         The command node's own come while it is no longer silent than it ever is; what comes
-        later, and is not what this guard said, is somebody else's.
+        later, and is not what this guard said, is somebody else's. A node that dies between a
+        speed and its `executed_command` was not at rest, whatever it said before.
         """
         if any(np.array_equal(values, own[places]) for own in self._said):
             return
         if self.phase is not GuardPhase.WAITING and (
                 self._silence_s > 0.5 * self._silence_limit_s):
             self.phase, self._moving = GuardPhase.TAKEN_OVER, False
+        elif self._speeds and self._last is not None:
+            self._last = self._last.copy()
+            self._last[places] = values
+            self._moving = bool(self._last.any())
 
     def measure(self, positions: np.ndarray, steady_s: float) -> None:
         """Take measured joint positions (A,), [rad] or [m]."""

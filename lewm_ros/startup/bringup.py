@@ -27,7 +27,7 @@ from lewm_ros.startup.lifecycle import LifecycleClient, TRANSITION_S
 from lewm_ros.startup.options import default_text, SystemOptions
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec, supervisor, system
-from lewm_ros.startup.transport import transport_environment
+from lewm_ros.startup.transport import Transports
 import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
@@ -91,8 +91,8 @@ class Bringup:
         self._chosen = params_file.write_chosen(self.nodes, self.log_folder)
         self._environment = {**os.environ, 'PYTHONUNBUFFERED': '1',
                              'ROS_LOG_DIR': str(self.log_folder / 'ros')}
-        self._pictures = transport_environment(self._dds_profile, os.environ, Path.cwd(),
-                                               get_rmw_implementation_identifier())
+        self._transports = Transports.here(self._dds_profile,
+                                           get_rmw_implementation_identifier())
         try:
             for node in self.nodes:
                 self._start(node)
@@ -115,7 +115,7 @@ class Bringup:
         self.children[name] = Child(
             name, [sys.executable, '-m', node.module, *node.ros_arguments(*files)],
             self.log_folder / (f'{name}.log' if count == 1 else f'{name}_{count}.log'),
-            {**self._environment, **(self._pictures if node.reads_camera else {})})
+            {**self._environment, **self._transports.of(node)})
 
     def check(self) -> None:
         """Raise SystemDown if any node has ended."""

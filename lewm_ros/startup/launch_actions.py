@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-import os
 from pathlib import Path
 import shutil
 import tempfile
@@ -29,7 +28,7 @@ from lewm_ros.node.run_node import REFUSED
 from lewm_ros.startup import params_file
 from lewm_ros.startup.options import default_text, SystemOptions
 from lewm_ros.startup.system import NodeSpec, supervisor, system
-from lewm_ros.startup.transport import transport_environment
+from lewm_ros.startup.transport import Transports
 from rclpy.utilities import get_rmw_implementation_identifier
 
 Given = dict[str, str]
@@ -81,21 +80,20 @@ def _actions(options: SystemOptions, given: set[str]) -> list[Action]:
     folder = Path(tempfile.mkdtemp(prefix='lewm_ros_launch_'))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     chosen = params_file.write_chosen(specs, folder)
-    pictures = transport_environment(options.dds_profile, os.environ, Path.cwd(),
-                                     get_rmw_implementation_identifier())
-    return [_node(spec, options, chosen.get(spec.executable), pictures)
+    transports = Transports.here(options.dds_profile, get_rmw_implementation_identifier())
+    return [_node(spec, options, chosen.get(spec.executable), transports)
             for spec in (*specs, *filter(None, [watching]))]
 
 
 def _node(spec: NodeSpec, options: SystemOptions, chosen: Path | None,
-          pictures: dict[str, str]) -> Node:
+          transports: Transports) -> Node:
     files = [ParameterFile(spec.params_file, allow_substs=True)] if spec.params_file else []
     return Node(
         package='lewm_ros', executable=spec.executable, name=spec.executable,
         namespace=spec.namespace, output='screen', ros_arguments=spec.own_arguments(),
         parameters=files + ([str(chosen)] if chosen else []),
         remappings=[tuple(rule.rsplit(':=', 1)) for rule in spec.remappings],
-        additional_env={'PYTHONUNBUFFERED': '1', **(pictures if spec.reads_camera else {})},
+        additional_env={'PYTHONUNBUFFERED': '1', **transports.of(spec)},
         respawn=spec.respawn, respawn_delay=options.respawn_delay,
         on_exit=lambda event, context: _ended(event, context, spec))
 

@@ -35,6 +35,7 @@ class NodeSpec:
     respawn: bool = False              # started again when it died
     survived_s: float = 0.0            # the others go on this long after its end
     reads_camera: bool = False         # pictures reach it over the middleware
+    stops_robot: bool = False          # no other process may keep it waiting
     log_level: str = 'info'
     remappings: tuple[str, ...] = ()   # 'from:=to'; the first that fits counts
     params_file: str = ''              # wins over `parameters`, except for those in `chosen`
@@ -114,9 +115,9 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
         # On a real robot a person has to enable motion; the simulated one can hurt nobody.
         nodes.append(node(
             'command/command_node', {**common, 'robot': robot, 'require_enable': not options.sim},
-            lifecycle=True, essential=True, survived_s=_GUARD_NEEDS_S))
+            lifecycle=True, essential=True, survived_s=_GUARD_NEEDS_S, stops_robot=True))
         # Not essential: it is there for the case that the command node is not.
-        nodes.append(node('guard/guard_node', {**common, 'robot': robot}))
+        nodes.append(node('guard/guard_node', {**common, 'robot': robot}, stops_robot=True))
     if options.source == 'planner':
         nodes += [
             # Not essential: without it the command node must live on and stop the robot.

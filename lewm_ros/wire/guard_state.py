@@ -12,11 +12,13 @@ from lewm_ros.wire.stamps import header, header_stamp_ns
 import numpy as np
 
 
-def msg_to_heard(message: ExecutedCommand, names: Sequence[str]) -> tuple[np.ndarray, bool, int]:
-    """Return (command float64 (A,), at rest, stamp_ns) of what the command node told the robot.
+def msg_to_heard(message: ExecutedCommand, names: Sequence[str]
+                 ) -> tuple[np.ndarray, int, bool, bool]:
+    """Return what the command node told the robot.
 
-    It is at rest when it was told to stand still and the limits let it: a step of a stop whose
-    command is the one that was asked for.
+    That is (command float64 (A,), stamp_ns, part of a stop, at rest). It is at rest when it was
+    told to stand still and the limits let it: a step of a stop whose command is the one that was
+    asked for.
 
     Raises:
         ShapeError: If it is for other joints, or not finite.
@@ -29,7 +31,7 @@ def msg_to_heard(message: ExecutedCommand, names: Sequence[str]) -> tuple[np.nda
                          f'[{", ".join(names)}], got {executed.tolist()} for '
                          f'[{", ".join(message.names)}]')
     stop = message.overridden and message.state != CommandState.HOLD
-    return executed, bool(stop and (executed == requested).all()), header_stamp_ns(message)
+    return executed, header_stamp_ns(message), stop, bool(stop and (executed == requested).all())
 
 
 def msg_to_rest(message: ControllerState) -> tuple[bool, int]:

@@ -13,18 +13,23 @@ one ended. Exit status 0 means that every trial kept the limits.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+import os
 from pathlib import Path
 import random
 import sys
+import time
 
 from lewm_model.errors import LewmError
 from lewm_ros.startup.bringup import handle_signals, isolate, own_node
+from lewm_ros.startup.transport import Transports
 from lewm_ros.trials.faults import report
 from lewm_ros.trials.faults.injections import FAULTS
 from lewm_ros.trials.faults.results import Results
-from lewm_ros.trials.faults.rig import Rig, RigError
+from lewm_ros.trials.faults.rig import Rig
 from lewm_ros.trials.faults.setup import ARMS, prepare
 from lewm_ros.trials.faults.trial import Outcome, run_trial
+from rclpy.utilities import get_rmw_implementation_identifier
 
 _STARTS = 3       # of the system, in vain and in a row, before the run is given up
 
@@ -46,7 +51,11 @@ def main(args: list[str] | None = None) -> int:
         if options.again:
             results.drop(options.rows or list(FAULTS))
         isolate()
-        run(options, results)
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+        transports = Transports.here('auto', get_rmw_implementation_identifier())
+        os.environ.update(transports.unblocked)   # nobody may keep this process waiting either
+        run(options, results, lambda *parts: Rig(*parts, environment=environment,
+                                                 transports=transports))
     except LewmError as error:
         print(f'faults: {error}', file=sys.stderr)
         return 1
@@ -59,22 +68,24 @@ def main(args: list[str] | None = None) -> int:
     return 1 if broken else 0
 
 
-def run(options: argparse.Namespace, results: Results) -> None:
+def run(options: argparse.Namespace, results: Results, make_rig: Callable[..., Rig]) -> None:
     """Run what is missing of the rows; start the system anew where a trial left it broken."""
     arm = prepare(options.arm, options.out / options.arm)
+    end_s = time.monotonic() + 60 * options.minutes
     chance = random.Random(options.seed + sum(map(len, FAULTS)) * results.count())
     with own_node('faults') as (node, executor):
         rig: Rig | None = None
         try:
             failures = 0
-            while (name := _next_row(options, results)) and failures < _STARTS:
+            while (name := _next_row(options, results)) and failures < _STARTS and (
+                    time.monotonic() < end_s):
                 if rig is None:
-                    rig = Rig(node, executor, arm, options.out / options.arm)
+                    rig = make_rig(node, executor, arm, options.out / options.arm)
                 outcome = None
                 try:
                     rig.start()
                     outcome = run_trial(rig, FAULTS[name], chance)
-                except RigError as error:     # that was no trial
+                except LewmError as error:     # that was no trial
                     print(f'{name}: the system is started again: {error}', flush=True)
                     failures += 1
                 else:
@@ -88,6 +99,7 @@ def run(options: argparse.Namespace, results: Results) -> None:
         finally:
             if rig is not None:
                 rig.stop()
+                rig.close()
 
 
 def _next_row(options: argparse.Namespace, results: Results) -> str | None:
@@ -101,8 +113,11 @@ def _tell(name: str, number: int, of: int, outcome: Outcome) -> None:
     back = 'never' if outcome.recovery_s is None else f'{outcome.recovery_s:.1f} s'
     print(f'{name:32} {number:3}/{of}  rest {rest}  past limit {outcome.over_limit:.3g}, slew '
           f'{outcome.over_slew:.3g}  back {back} by {outcome.by}  '
+          f'late {outcome.late_s:.3f} '
           f'{"" if outcome.drove_on is None else f"drove on: {outcome.drove_on}"} '
           f'{outcome.note}', flush=True)
+    if not report.Row.of(name, [outcome]).kept:
+        print(*outcome.events, sep='\n    ', flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
                         help=f'of {", ".join(FAULTS)} (all)')
     parser.add_argument('--arm', choices=ARMS, default='velocity')
     parser.add_argument('--trials', type=int, default=20, help='of each row (%(default)s)')
+    parser.add_argument('--minutes', type=float, default=float('inf'),
+                        help='begin no trial later than this; the next run goes on')
     parser.add_argument('--again', action='store_true', help='forget earlier trials of the rows')
     parser.add_argument('--seed', type=int, default=0, help='of the moments of the faults')
     parser.add_argument('--out', type=Path, default=Path('out/faults'))

@@ -23,7 +23,7 @@ class Results:
 
     def outcomes(self, row: str) -> list[Outcome]:
         """Return the trials of a row."""
-        return [Outcome(**trial) for trial in self._rows.get(row, [])]
+        return [Outcome.from_json(trial) for trial in self._rows.get(row, [])]
 
     def add(self, row: str, outcome: Outcome) -> None:
         """Keep an outcome."""

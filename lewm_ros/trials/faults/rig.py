@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 import itertools
-import os
 from pathlib import Path
 import signal
 import sys
@@ -17,6 +17,8 @@ from lewm_ros.srv import ResetSim, SetGoal
 from lewm_ros.startup.lifecycle import LifecycleClient
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec
+from lewm_ros.startup.transport import Transports
+from lewm_ros.trials.faults.delays import Delays
 from lewm_ros.trials.faults.orders import Orders, VARIABLE
 from lewm_ros.trials.faults.setup import Arm, START, system_of
 from lewm_ros.trials.faults.watch import Watch
@@ -33,10 +35,12 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 GOAL_EVERY_S = 1.2      # a new picture before the last one is reached, so that the arm moves on
+ENABLED = 'enabled'
 MOVING = 0.3            # of a joint, before a fault [rad/s]
 _START_S = 150.0    # a cold start on a busy machine
 _NUMBERS = itertools.count()    # of the logs
 _REST_PATIENCE_S = 6.0
+_EVENTS = 200
 
 
 class RigError(LewmError):
@@ -51,9 +55,12 @@ class Rig:
         executor: Spins it.
         arm: Which robot.
         out: Folder of logs and recordings.
+        environment: Of the processes.
+        transports: Of the processes.
     """
 
-    def __init__(self, node: Node, executor: Executor, arm: Arm, out: Path) -> None:
+    def __init__(self, node: Node, executor: Executor, arm: Arm, out: Path, *,
+                 environment: Mapping[str, str], transports: Transports) -> None:
         self.node, self.arm = node, arm
         self.robot = RobotInterface(arm.description)
         self.orders = Orders(out / 'orders')
@@ -62,14 +69,17 @@ class Rig:
         self.reason = 'silent'
         self.guard: GuardPhase | None = None
         self.report: PlanStatus | None = None
+        self.events: deque[tuple[float, str]] = deque(maxlen=_EVENTS)   # (steady time, what)
         self.children: dict[str, Child] = {}
         self.names: dict[str, str] = {}         # executable -> its node's name now
         self._executor, self._out = executor, out
+        self._environment, self._transports = environment, transports
         self._clients: dict[str, Any] = {}
         self._lifecycles: dict[str, LifecycleClient] = {}
         self._goal_s = 0.0
         self._owned: list[Any] = []
         self._goals = itertools.cycle(sorted(arm.goals.glob('*.png')))
+        self.delays = Delays(out / 'delays.log')
         self.e_stop_pub = node.create_publisher(Bool, 'e_stop', qos.LATCHED)
         deep = QoSProfile(depth=200)
         [(command_topic, command_type)] = self.robot.outputs
@@ -107,6 +117,7 @@ class Rig:
 
     def close(self) -> None:
         """Let go of this process's ears and hands."""
+        self.delays.close()
         for entity in self._owned:
             self.node.destroy_subscription(entity)
         for client in self._clients.values():
@@ -168,8 +179,8 @@ class Rig:
         self.names[spec.executable] = name
         arguments = spec.ros_arguments()
         arguments[arguments.index(f'__node:={spec.executable}')] = f'__node:={name}'
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1',
-                       VARIABLE: str((self._out / 'orders').absolute())}
+        environment = {**self._environment, VARIABLE: str((self._out / 'orders').absolute()),
+                       **self._transports.of(spec)}
         self.children[spec.executable] = Child(
             name, [sys.executable, '-m', self.arm.modules.get(spec.executable, spec.module),
                    *arguments], self._out / f'{number:03d}_{name}.log', environment)
@@ -219,6 +230,12 @@ class Rig:
             raise RigError(f'{error}; command node: {self.reason}; planner: '
                            f'{self.report.reason.text if self.report else "silent"}') from error
 
+    def await_motion(self, timeout_s: float) -> None:
+        """Wait until the arm moves, or in vain."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self.moving() and time.monotonic() < deadline_s:
+            self.spin_once()
+
     def rest_after(self, since_s: float) -> float | None:
         """Wait for rest; return how long after `since_s` it began, or None if it never did."""
         deadline_s = time.monotonic() + _REST_PATIENCE_S
@@ -237,7 +254,7 @@ class Rig:
 
     def enable(self) -> str:
         """Allow motion; return what had to be done for it."""
-        done = 'enabled'
+        done = ENABLED
         name = self.names['command_node']
         if self.state is CommandState.FAULT:
             self.call(Trigger, f'{name}/clear_fault', Trigger.Request())
@@ -293,11 +310,15 @@ class Rig:
         self.watch.add_command(time.monotonic(), command)
 
     def _on_state(self, message: ControllerState) -> None:
-        self.state = CommandState(message.state)
+        state, self.state = self.state, CommandState(message.state)
         self.reason = f'{self.state.name} {message.reason.text}'.strip()
+        if self.state is not state:
+            self.events.append((time.monotonic(), self.reason))
 
     def _on_guard(self, message: GuardState) -> None:
-        self.guard = GuardPhase(message.phase)
+        phase, self.guard = self.guard, GuardPhase(message.phase)
+        if self.guard is not phase:
+            self.events.append((time.monotonic(), f'guard {self.guard.name}'))
 
     def _on_status(self, message: PlanStatus) -> None:
         self.report = message

@@ -66,15 +66,16 @@ def prepare(name: str, out: Path) -> Arm:
 def system_of(arm: Arm, out: Path) -> tuple[NodeSpec, ...]:
     """Return the nodes: those of the demo and the recorder.
 
-    The drive repeats the last command for ever, and joint states come at 100 Hz.
+    The drive repeats the last command for ever, and joint states come at 100 Hz. The simulator
+    stands for hardware, so no process of ours may keep it waiting.
     """
     options = SystemOptions(sim=True, robot=str(arm.robot_file), bundle=str(arm.bundle),
                             goal_root=str(arm.goals), record=True,
                             root=str(out / 'recordings'))
     changes: dict[str, dict[str, Any]] = {
         'sim_node': {'command_timeout_s': 0.0, 'joint_rate_hz': 100.0}}
-    return tuple(replace(node, parameters={**node.parameters,
-                                           **changes.get(node.executable, {})})
+    return tuple(replace(node, stops_robot=node.stops_robot or node.executable == 'sim_node',
+                         parameters={**node.parameters, **changes.get(node.executable, {})})
                  for node in system(options))
 
 

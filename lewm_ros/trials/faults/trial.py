@@ -9,10 +9,11 @@ import time
 
 from lewm_model.errors import LewmError
 from lewm_ros.trials.faults.injections import Fault
-from lewm_ros.trials.faults.rig import Rig
+from lewm_ros.trials.faults.rig import ENABLED, Rig
 from lewm_ros.wire.reports import CommandState
 
 _SILENT_S = 2.0          # a planner that says nothing for so long will not come back by itself
+_AGAIN_S = 1.5           # and with motion during a fault that is no reason to stop
 _DRIVE_S = 30.0          # patience with motion before the fault
 _RECOVERY_S = 30.0       # and after it
 
@@ -30,11 +31,18 @@ class Outcome:
     note: str = ''
     load: float = 0.0               # of the machine, last minute
     nice: int = 0                   # of our processes
+    late_s: float = 0.0             # worst delay of a plain process, from the fault to rest
+    events: tuple[str, ...] = ()    # what command node and guard said: seconds after `since`, what
 
     def to_json(self) -> dict:
         """Return plain values."""
         return {key: round(value, 4) if isinstance(value, float) else value
                 for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: dict) -> Outcome:
+        """Return the outcome of plain values."""
+        return cls(**{**values, 'events': tuple(values.get('events', ()))})
 
 
 def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
@@ -52,12 +60,15 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
     drove_on = None
     if not fault.stops:
         rig.spin(fault.hold_s)
+        rig.await_motion(_AGAIN_S)     # the e-stop is to stop a robot that moves, if it does
         drove_on = rig.state is CommandState.TRACKING
         since_s = time.monotonic()
         rig.press_e_stop(True)
     elif fault.inject.__name__ == 'second_heartbeat':
         since_s = begin_s + 0.3      # it paused the planner then
     rest_s = rig.rest_after(since_s)
+    late_s = rig.delays.worst_s(begin_s, time.monotonic() if rest_s is None else since_s + rest_s)
+    events = tuple(f'{at_s - since_s:.2f} {what}' for at_s, what in rig.events if at_s >= begin_s)
     note, by, recovery_s = '', 'nothing', None
     undone_s = time.monotonic()
     try:
@@ -69,7 +80,7 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
         note = str(error)
     jump = rig.watch.jump(begin_s)
     return Outcome(rest_s, jump.over_limit, jump.over_slew, drove_on, recovery_s, by, note,
-                   os.getloadavg()[0], os.getpriority(os.PRIO_PROCESS, 0))
+                   os.getloadavg()[0], os.getpriority(os.PRIO_PROCESS, 0), late_s, events)
 
 
 def _recover(rig: Rig, *, pressed: bool) -> str:
@@ -78,7 +89,8 @@ def _recover(rig: Rig, *, pressed: bool) -> str:
     if pressed:
         rig.press_e_stop(False)
         rig.spin(0.2)
-        rig.enable()      # of an e-stop that was meant, so it does not count
+        if rig.enable() != ENABLED:     # after an e-stop, which was meant, that does not count
+            done.append('fault cleared')
     rig.spin(0.5)
     if rig.lifecycle_state('planner_node') != 'active':
         rig.activate('planner_node')

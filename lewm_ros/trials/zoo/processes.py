@@ -15,7 +15,7 @@ from lewm_ros.startup.lifecycle import LifecycleClient
 from lewm_ros.startup.options import SystemOptions
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec, system
-from lewm_ros.startup.transport import transport_environment
+from lewm_ros.startup.transport import Transports
 from lewm_ros.trials.zoo.description import ZooRobot
 from lewm_ros.trials.zoo.ears import Ears, TrialError
 from rclpy.utilities import get_rmw_implementation_identifier
@@ -105,8 +105,8 @@ class Nodes:
         # Our simulator is the driver's part.
         self.specs = {spec.executable: spec for spec in system(chosen)
                       if spec.room != 'simulation'}
-        self._pictures = transport_environment(chosen.dds_profile, os.environ, Path.cwd(),
-                                               get_rmw_implementation_identifier())
+        self._transports = Transports.here(chosen.dds_profile,
+                                           get_rmw_implementation_identifier())
 
     def name(self, executable: str) -> str:
         """Return the name of the process of a node."""
@@ -120,7 +120,7 @@ class Nodes:
             arguments = replace(spec, parameters={**spec.parameters, **given}).ros_arguments(
                 *filter(None, [spec.params_file]))
             self.processes.start(self.name(spec.executable), '-m', spec.module, *arguments,
-                                 environment=self._pictures if spec.reads_camera else {})
+                                 environment=self._transports.of(spec))
         for spec in specs:
             if spec.lifecycle:
                 self._activate(spec)

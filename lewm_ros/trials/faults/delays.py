@@ -1,0 +1,61 @@
+"""How late the machine itself was: a plain process that sleeps, and notes when it woke late.
+
+    python -m lewm_ros.trials.faults.delays
+
+It runs beside a trial, at the priority of the trial. A robot that rests too late while this
+process was late as well says more about the machine than about the nodes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+import sys
+import time
+
+from lewm_ros.startup.processes import Child, stop
+
+PERIOD_S = 0.005
+_NOTED_S = 0.005       # shorter delays are not written down
+
+
+class Delays:
+    """Starts the process and reads what it noted.
+
+    Args:
+        log: Its file; overwritten.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._child = Child('delays', [sys.executable, '-u', '-m', __name__], log)
+
+    def worst_s(self, since_s: float, until_s: float) -> float:
+        """Return the longest delay that touches an interval of the steady clock [s]."""
+        return worst_s(self._log.read_text(encoding='ascii'), since_s, until_s)
+
+    def close(self) -> None:
+        """End the process."""
+        stop([self._child])
+
+
+def worst_s(notes: str, since_s: float, until_s: float) -> float:
+    """Return the longest of the delays in these notes that touches an interval [s]."""
+    pairs = (map(float, line.split()) for line in notes.splitlines() if line.count(' ') == 1)
+    return max((late for woke, late in pairs if woke >= since_s and woke - late <= until_s),
+               default=0.0)
+
+
+def main() -> None:
+    """Write a line for every delay, until the end."""
+    due_s = time.monotonic()
+    while True:
+        due_s += PERIOD_S
+        time.sleep(max(due_s - time.monotonic(), 0.0))
+        now_s = time.monotonic()
+        if now_s - due_s > _NOTED_S:
+            print(f'{now_s:.4f} {now_s - due_s:.4f}')
+            due_s = now_s
+
+
+if __name__ == '__main__':
+    main()
