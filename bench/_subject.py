@@ -8,7 +8,7 @@ import logging
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import ModelConfig, PlanConfig
-from lewm_model.engines.registry import make_engine
+from lewm_model.engines.choose import make_engine
 from lewm_model.errors import LewmError
 from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_solver

@@ -96,7 +96,7 @@ def _speed(camera: tuple[int, int, int], views: list[np.ndarray],
 
 def _latents(bundle, views: list[np.ndarray], args: argparse.Namespace) -> Group:
     """Compare what the model makes of the same poses, seen in several ways."""
-    from lewm_model.engines.registry import make_engine
+    from lewm_model.engines.choose import make_engine
     import torch
 
     engine, size = make_engine('torch', bundle), bundle.model_config.image_size

@@ -10,12 +10,12 @@ import logging
 from typing import Any
 
 from lewm_model import resources
+from lewm_model.assemble import make_policy
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.engines.registry import AUTO, REFERENCE
 from lewm_model.errors import EngineError
 from lewm_model.held_out import HeldOut
-from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_sim.evaluate import run_policy, sample_pairs, Score, score
 from lewm_sim.tasks import load_task
@@ -118,7 +118,7 @@ def _judge(args: argparse.Namespace, subject: Subject,
         for name, (config, backend) in planners.items():
             bar.set_postfix_str(name)
             try:
-                policy = Policy(subject.bundle, config, backend=backend)
+                policy = make_policy(subject.bundle, config, backend=backend)
             except EngineError as error:
                 _LOG.warning('%s is left out: %s', name, error)
                 bar.update(len(pairs))
@@ -146,7 +146,7 @@ def _time(args: argparse.Namespace, subject: Subject, judged: list[Judged]
 
 
 def _planner(subject: Subject, judged: Judged) -> Callable[[], object]:
-    policy = Policy(subject.bundle, judged.config, backend=judged.backend)
+    policy = make_policy(subject.bundle, judged.config, backend=judged.backend)
     policy.set_goal_image(subject.goal_frame)
     policy.observe(Observation(stamp_ns=0, rgb=subject.frame))
     return lambda: policy.plan(0)

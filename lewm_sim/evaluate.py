@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import math
 from typing import Any
 
+from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
@@ -203,7 +204,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
     task = load_task(bundle.task)
     world = World(task, data.pixels.shape[1])
     pairs = sample_pairs(data, episodes, count=count, goal_offset=goal_offset, seed=seed)
-    policy = Policy(bundle, plan_config, backend=backend)
+    policy = make_policy(bundle, plan_config, backend=backend)
     rng = np.random.default_rng(seed)
     trials: dict[str, list[Trial]] = {'planner': [], 'random': []}
     for pair in pairs:

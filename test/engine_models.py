@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from lewm_model import Bundle, LeWorldModel, ModelConfig
+from lewm_model.assemble import make_policy
 from lewm_model.config import PlanConfig
-from lewm_model.planning.policy import Policy
 from lewm_model.prior import PriorConfig
 from lewm_model.types import Observation
 from nano import PLAN, SIZES, tiny_bundle
@@ -33,7 +33,7 @@ def alive_bundle(sizes: ModelConfig = SIZES, seed: int = 0, **changes) -> Bundle
 def planned_blocks(backend: str, bundle: Bundle | None = None,
                    config: PlanConfig | None = None) -> torch.Tensor:
     """Plan once from a dark frame to a bright one on a backend, (T, K*A)."""
-    policy = Policy(bundle or alive_bundle(), config, backend=backend)
+    policy = make_policy(bundle or alive_bundle(), config, backend=backend)
     policy.set_goal_image(np.full((64, 64, 3), 200, np.uint8))
     policy.observe(Observation(stamp_ns=1, rgb=np.full((64, 64, 3), 20, np.uint8)))
     policy.plan(1)

@@ -10,11 +10,11 @@ from pathlib import Path
 import sys
 import time
 
-from lewm_model.planning import policy
+from lewm_model import assemble
 from lewm_ros.planner import planner_node
 
 _FILE = Path(os.environ['LEWM_TEST_FAULT'])
-_make_engine = policy.make_engine
+_make_engine = assemble.make_engine
 planner_node._JOIN_S = 0.5
 
 
@@ -51,5 +51,5 @@ def _make(backend, bundle, config=None):
 
 
 if __name__ == '__main__':
-    policy.make_engine = _make
+    assemble.make_engine = _make
     sys.exit(planner_node.main())

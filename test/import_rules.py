@@ -131,3 +131,24 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
         return []
 
     return next((found for name in sorted(graph) if (found := walk(name, []))), [])
+
+
+# The floors of lewm_model, from the ground up: a room may use those before it. What lies at the
+# root of the package is base and lies below the rooms but one, which it needs; three files there
+# have floors of their own.
+FLOORS = ('errors', 'images', '', 'bags', 'recordings', 'data', 'ingest', 'lerobot', 'bundles',
+          'planning', 'engines', 'held_out', 'assemble', 'training', 'analysis')
+
+
+def model_room(module: str) -> str:
+    """Return the room of a module of lewm_model; '' for the base."""
+    parts = module.split('.')[1:]
+    return parts[0] if len(parts) > 1 or parts and parts[0] in FLOORS else ''
+
+
+def arrows_up(graph: dict[str, set[str]]) -> set[tuple[str, str]]:
+    """Return the imports of lewm_model that lead from a room to one that is not below it."""
+    return {(module, other) for module, others in graph.items() if module != 'lewm_model'
+            for other in others
+            if (room := model_room(module)) != (used := model_room(other))
+            and FLOORS.index(used) > FLOORS.index(room)}

@@ -183,14 +183,14 @@ def test_an_older_bundle_checks_nothing_and_sees_as_before():
 
 def test_the_live_square_has_the_size_of_the_stored_frames():
     """Frames of 16 px were enlarged for a model of 64 px: live, the latent is the same."""
-    from lewm_model.planning.policy import Policy
+    from lewm_model.assemble import make_policy
     from lewm_model.types import Observation
     from nano import tiny_bundle
 
     bundle = tiny_bundle(view=View(16, (CameraView(640, 480),)))
     live = Sight(robot(), bundle.frame_px, bundle.view).observation((rgb_to_image(PICTURE, 5),))
     stored = resize_square(PICTURE, 16)          # as ingest stores it
-    policy, latents = Policy(bundle), []
+    policy, latents = make_policy(bundle), []
     for rgb in (live.rgb, stored, resize_square(PICTURE, 64)):
         policy.reset()
         policy.observe(Observation(stamp_ns=5, rgb=rgb))

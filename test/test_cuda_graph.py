@@ -6,16 +6,16 @@ import time
 
 from engine_models import alive_bundle, PLAN_2
 from lewm_model import cuda_graph
+from lewm_model.assemble import make_policy
 from lewm_model.config import PlanConfig
 from lewm_model.cuda_graph import CapturedByShape, CapturedFunction
+from lewm_model.engines.choose import make_engine
 from lewm_model.engines.nvidia.cuda_graph_engine import CudaGraphEngine
 from lewm_model.engines.parity import check_parity
-from lewm_model.engines.registry import make_engine
 from lewm_model.errors import EngineError, PlanningError, ShapeError
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.graphed import GraphedSolver
 from lewm_model.planning.objectives import all_steps_distance
-from lewm_model.planning.policy import Policy
 from lewm_model.planning.registry import make_solver
 from lewm_model.planning.sampling import SamplingSolver
 from lewm_model.types import Context, Goal, Observation, Plan
@@ -218,8 +218,8 @@ def test_a_policy_plans_on_it_as_on_eager(monkeypatch):
     make = {'torch': make_engine, 'captured': lambda name, bundle, config: CudaGraphEngine(
         bundle, config, 'fp32')}
     for name in make:
-        monkeypatch.setattr('lewm_model.planning.policy.make_engine', make[name])
-        policy = Policy(alive_bundle())
+        monkeypatch.setattr('lewm_model.assemble.make_engine', make[name])
+        policy = make_policy(alive_bundle())
         policy.set_goal_image(np.full((64, 64, 3), 200, np.uint8))
         for stamp in range(1, 4):
             policy.observe(Observation(stamp_ns=stamp * 50_000_000,

@@ -3,7 +3,8 @@
 from lewm_model import devices
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.devices import check_device
-from lewm_model.errors import ConfigError
+from lewm_model.engines.registry import check_possible
+from lewm_model.errors import ConfigError, EngineError
 from lewm_model.training.distributed import joined_processes
 import pytest
 import torch
@@ -24,7 +25,7 @@ def test_a_cpu_is_always_there():
 
 def test_a_name_that_is_none_is_refused():
     """With the names that are some."""
-    with pytest.raises(ConfigError, match=r"device must be cpu, cuda, cuda:1, \.\.\., got 'gpu'"):
+    with pytest.raises(ConfigError, match=r"device must be cpu, cuda, .*, got 'gpu'"):
         check_device('gpu')
 
 
@@ -50,3 +51,21 @@ def test_bundles_and_training_ask_first(monkeypatch, tmp_path):
         Bundle.load(tmp_path / 'missing', device='cuda')
     with pytest.raises(ConfigError, match='got .gpu.'), joined_processes('gpu'):
         pass
+
+
+@pytest.mark.parametrize('name', ['xpu', 'mps', 'meta'])
+def test_what_this_pytorch_cannot_use_is_refused_in_one_line(name):
+    """A CPU build has none of these; the message gives PyTorch's own reason and the fix."""
+    with pytest.raises(ConfigError, match=f"device '{name}' does not work.*; use device cpu") as e:
+        check_device(name)
+    assert '\n' not in str(e.value)
+
+
+def test_eager_and_tuned_torch_run_wherever_torch_runs():
+    """A graph of another library cannot; bf16 only where a device says that it has it."""
+    for name in ('torch', 'torch-tuned'):
+        check_possible(name, 'fp32', torch.device('mps'))
+    with pytest.raises(EngineError, match='openvino runs on cpu, the model is on mps'):
+        check_possible('openvino', 'fp32', torch.device('mps'))
+    with pytest.raises(EngineError, match='has no bf16 instructions'):
+        check_possible('torch-tuned', 'bf16', torch.device('mps'))

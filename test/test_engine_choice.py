@@ -9,8 +9,9 @@ import logging
 from engine_faults import Faulty
 from engine_models import alive_bundle, PLAN_2
 from lewm_model.engines import choose, registry
+from lewm_model.engines.choose import make_engine
 from lewm_model.engines.parity import ParityLimits
-from lewm_model.engines.registry import Backend, BACKENDS, make_engine
+from lewm_model.engines.registry import Backend, BACKENDS
 from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import EngineError, MissingPackageError
 import pytest

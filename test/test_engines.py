@@ -7,11 +7,11 @@ import logging
 
 from engine_models import alive_bundle, EQUAL_WIDTHS, PLAN_2, planned_blocks
 from lewm_model.engines import machine, registry
+from lewm_model.engines.choose import make_engine
 from lewm_model.engines.graphs.encode import EncodeGraph, FrameResizer
 from lewm_model.engines.graphs.linear import linear_factory
 from lewm_model.engines.graphs.rollout import RolloutGraph
 from lewm_model.engines.parity import check_parity
-from lewm_model.engines.registry import make_engine
 from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.engines.torch.tuned import TunedTorchEngine
 from lewm_model.errors import ConfigError, EngineError, ShapeError

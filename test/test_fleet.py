@@ -1,7 +1,7 @@
 """Many robots on one engine: each has its own past, and plans as it would alone."""
 
 from engine_models import with_prior
-from lewm_model import Policy
+from lewm_model.assemble import make_policy
 from lewm_model.planning.fleet import Fleet
 from lewm_model.types import Observation
 from nano import PLAN, tiny_bundle
@@ -32,7 +32,7 @@ def drive(fleet, plans=2, seed=0):
 def test_a_fleet_of_one_is_a_policy(change):
     """The same plans, bit by bit, with history and warm start."""
     bundle = with_prior(tiny_bundle(plan_config=PLAN.__class__(**{**PLAN.to_dict(), **change})))
-    fleet, policy = Fleet(bundle), Policy(bundle)
+    fleet, policy = Fleet(make_policy(bundle)), make_policy(bundle)
     goal, = frames(1, 9)
     fleet.set_goals([goal])
     alone = []
@@ -50,11 +50,11 @@ def test_robots_that_do_not_search_plan_as_each_would_alone():
     """The prior needs no random numbers: a robot's plan does not depend on its neighbours."""
     bundle = with_prior(tiny_bundle(plan_config=PLAN.__class__(
         **{**PLAN.to_dict(), 'solver': 'prior', 'history': 2})))
-    goals, fleet = frames(4, 9), Fleet(bundle)
+    goals, fleet = frames(4, 9), Fleet(make_policy(bundle))
     fleet.set_goals(goals)
     together = drive(fleet)
     for robot in range(4):
-        policy = Policy(bundle)
+        policy = make_policy(bundle)
         policy.set_goal_image(goals[robot])
         for plan in range(2):
             policy.observe(Observation(plan * 5 * STEP_NS, frames(4, plan)[robot]))
@@ -67,7 +67,7 @@ def test_robots_that_do_not_search_plan_as_each_would_alone():
 def test_robots_share_no_past_and_a_new_goal_begins_anew():
     """Other goals give other plans; after `set_goals` nothing of the last run is left."""
     bundle = tiny_bundle()
-    fleet = Fleet(bundle)
+    fleet = Fleet(make_policy(bundle))
     fleet.set_goals(frames(3, 9))
     first = drive(fleet)
     assert len({policy.goal_distance for policy in fleet.policies}) == 3
@@ -76,6 +76,6 @@ def test_robots_share_no_past_and_a_new_goal_begins_anew():
     assert len(fleet.policies) == 2
     assert all(policy.last_plan is None and policy.goal_distance is None
                for policy in fleet.policies)
-    again = Fleet(bundle)
+    again = Fleet(make_policy(bundle))
     again.set_goals(frames(3, 9))
     np.testing.assert_array_equal(drive(again), first)

@@ -1,11 +1,11 @@
 """Planning by gradient, on a toy world with a known optimum and on a real model."""
 
+from lewm_model.assemble import make_policy
 from lewm_model.config import PlanConfig
 from lewm_model.errors import PlanningError
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.gradient import GradientSolver, ModelDynamics
 from lewm_model.planning.objectives import last_step_distance
-from lewm_model.planning.policy import Policy
 from lewm_model.types import Context, Goal, Observation
 from nano import PLAN, tiny_bundle
 import numpy as np
@@ -71,7 +71,7 @@ def test_it_plans_with_a_real_model_and_leaves_its_weights_alone():
     frame, goal = rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
     plans = []
     for _ in range(2):
-        policy = Policy(bundle, PlanConfig(**{**PLAN.to_dict(), 'solver': 'gradient',
+        policy = make_policy(bundle, PlanConfig(**{**PLAN.to_dict(), 'solver': 'gradient',
                                               'iterations': 5, 'free_blocks': None}))
         policy.set_goal_image(goal)
         policy.observe(Observation(stamp_ns=0, rgb=frame))

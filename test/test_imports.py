@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from import_rules import (
+    arrows_up,
     circle,
+    FLOORS,
     FORBIDDEN,
     import_graph,
     loaded_by,
+    model_room,
     room_violations,
     ROOT,
     sources,
@@ -52,6 +55,27 @@ def test_no_room_of_lewm_ros_imports_another():
                                  (ROOT / 'lewm_ros' / path).read_text(encoding='utf-8')))}
     assert not wrong
     assert [str(path) for path in modules if len(path.parts) == 1] == ['__init__.py']
+
+
+def test_rooms_of_lewm_model_stand_on_the_rooms_below():
+    """Images at the ground, analysis on top: no import leads up, so rooms make no circle."""
+    graph = import_graph('lewm_model')
+    assert {model_room(name) for name in graph} - {''} >= set(FLOORS) - {''}
+    assert not arrows_up(graph)
+
+
+@pytest.mark.parametrize('module, other', [
+    ('lewm_model.planning.policy', 'lewm_model.engines.registry'),
+    ('lewm_model.bundles.card', 'lewm_model.analysis.sections'),
+    ('lewm_model.world_model', 'lewm_model.data.clips'),
+    ('lewm_model.training.run', 'lewm_model.analysis.probes'),
+    ('lewm_model.engines.torch.eager', 'lewm_model.held_out'),
+    ('lewm_model.images.decode', 'lewm_model.robot'),
+])
+def test_the_check_of_floors_can_fail(module, other):
+    """A way up is seen, the same way down is none."""
+    assert arrows_up({module: {other}}) == {(module, other)}
+    assert not arrows_up({other: {module}})
 
 
 @pytest.mark.parametrize('room, line', [

@@ -9,9 +9,9 @@ import sys
 
 from engine_models import alive_bundle, PLAN_2, planned_blocks, with_prior
 from lewm_model.engines import machine, registry, trial
+from lewm_model.engines.choose import make_engine
 from lewm_model.engines.onnx import onnx_engine, openvino_graph
 from lewm_model.engines.parity import check_parity, measure_parity
-from lewm_model.engines.registry import make_engine
 from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import EngineError, MissingPackageError, ShapeError
 from lewm_model.types import Context
@@ -263,7 +263,7 @@ def test_ctrl_c_after_openvino_is_only_an_interrupt():
     pytest.importorskip('openvino')
     script = ('import os, signal\n'
               'from nano import tiny_bundle\n'
-              'from lewm_model.engines.registry import make_engine\n'
+              'from lewm_model.engines.choose import make_engine\n'
               'bundle = tiny_bundle()\n'
               "engine = make_engine('openvino:fp32', bundle, bundle.plan_config)\n"
               'del engine\n'

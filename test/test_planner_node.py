@@ -6,8 +6,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from engine_models import alive_bundle  # noqa: E402
+from lewm_model.assemble import make_policy  # noqa: E402
 from lewm_model.images.decode import resize_square  # noqa: E402
-from lewm_model.planning.policy import Policy  # noqa: E402
 from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import no_goal_to_msg, picture_goal_to_msg  # noqa: E402
@@ -119,7 +119,7 @@ def test_stale_frames_and_a_scene_reset_withdraw_the_plan(graph, tmp_path):
 def test_large_frames_and_goals_are_squared_as_ingest_squares_them(graph, tmp_path):
     """The distance is that of the pictures a data set would hold, not of any other resizing."""
     frame, goal = np.random.default_rng(0).integers(0, 256, (2, 150, 200, 3), np.uint8)
-    policy = Policy(tiny_bundle())
+    policy = make_policy(tiny_bundle())
 
     def distance(*pictures):
         ends = [policy.set_goal_image(picture).latent for picture in pictures]

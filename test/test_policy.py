@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lewm_model import Policy
+from lewm_model.assemble import make_policy
 from lewm_model.errors import BundleError, ConfigError, EngineFailure, PlanningError, ShapeError
 from lewm_model.types import Observation
 from nano import PLAN, tiny_bundle
@@ -20,7 +20,7 @@ def frame(value, seed=0):
 
 @pytest.fixture
 def policy():
-    made = Policy(tiny_bundle())
+    made = make_policy(tiny_bundle())
     made.set_goal_image(frame(200, seed=1), goal_id='there')
     made.observe(Observation(stamp_ns=0, rgb=frame(10)))
     return made
@@ -51,7 +51,7 @@ def test_chunks_are_numbered_and_goals_open_a_new_epoch(policy):
 
 def test_a_new_policy_gives_the_same_plans(policy):
     """Same bundle, seed, frames and goal: the same actions."""
-    again = Policy(tiny_bundle())
+    again = make_policy(tiny_bundle())
     again.set_goal_image(frame(200, seed=1))
     again.observe(Observation(stamp_ns=0, rgb=frame(10)))
     np.testing.assert_array_equal(policy.plan(0).actions, again.plan(0).actions)
@@ -63,7 +63,7 @@ def test_the_last_plan_warms_the_next_one_shifted_by_what_was_executed(policy):
     With no spread to sample and one iteration, the solver returns its start.
     """
     frozen = dataclasses.replace(PLAN, sample_std=1e-9, iterations=1)
-    policy = Policy(tiny_bundle(), frozen)
+    policy = make_policy(tiny_bundle(), frozen)
     policy.set_goal_image(frame(200))
     policy.observe(Observation(stamp_ns=0, rgb=frame(10)))
     policy.plan(0)
@@ -115,7 +115,7 @@ def test_a_model_that_went_nan_gives_an_error_not_a_chunk():
     bundle = tiny_bundle()
     with torch.no_grad():
         bundle.model.pred_proj.net[3].bias.fill_(float('nan'))
-    policy = Policy(bundle)
+    policy = make_policy(bundle)
     policy.set_goal_image(frame(9))
     policy.observe(Observation(stamp_ns=0, rgb=frame(10)))
     with pytest.raises(EngineFailure, match='finite cost'):
@@ -136,7 +136,7 @@ def test_longer_history_uses_executed_actions():
     config = dataclasses.replace(PLAN, history=2)
     costs = []
     for speed in (0.0, 2.0):
-        policy = Policy(tiny_bundle(), config)
+        policy = make_policy(tiny_bundle(), config)
         torch.manual_seed(1)
         with torch.no_grad():  # untrained gates are 0 and ignore actions; open them
             for parameter in policy.bundle.model.predictor.parameters():
@@ -149,13 +149,13 @@ def test_longer_history_uses_executed_actions():
         costs.append(policy.last_plan.start_cost)   # of the same (zero) actions
     assert costs[0] != pytest.approx(costs[1], rel=1e-3)
     with pytest.raises(BundleError, match='longer than the 3 frames'):
-        Policy(tiny_bundle(), dataclasses.replace(PLAN, history=4))
+        make_policy(tiny_bundle(), dataclasses.replace(PLAN, history=4))
 
 
 def test_an_unknown_backend_is_an_error():
     """The message lists the known ones."""
     with pytest.raises(ConfigError, match="backend must be one of torch.*got 'tpu'"):
-        Policy(tiny_bundle(), backend='tpu')
+        make_policy(tiny_bundle(), backend='tpu')
 
 
 @pytest.mark.parametrize('error', [
@@ -195,7 +195,7 @@ def still_gripper():
 
 def test_a_joint_that_never_moved_stays_at_its_one_value(monkeypatch):
     """It is imagined where the data had it, committed rows say where it is, then it is held."""
-    policy = Policy(still_gripper())
+    policy = make_policy(still_gripper())
     policy.set_goal_image(frame(200))
     policy.observe(Observation(stamp_ns=0, rgb=frame(10)))
     imagined = []
@@ -213,7 +213,7 @@ def test_a_joint_that_never_moved_stays_at_its_one_value(monkeypatch):
 def test_a_search_for_positions_begins_at_rest(warm):
     """Not at the mean of the data: without spread to sample the robot stays where it is."""
     bundle = still_gripper()
-    policy = Policy(bundle, dataclasses.replace(PLAN, sample_std=1e-9, iterations=1))
+    policy = make_policy(bundle, dataclasses.replace(PLAN, sample_std=1e-9, iterations=1))
     policy.set_goal_image(frame(200))
     policy.observe(Observation(stamp_ns=0, rgb=frame(10)))
     rest = np.array([1.1, 0.3], np.float32)

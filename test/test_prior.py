@@ -5,7 +5,8 @@ import hashlib
 from types import SimpleNamespace
 
 from engine_models import with_prior
-from lewm_model import Bundle, Policy, resources
+from lewm_model import Bundle, resources
+from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import PRIOR_FILE, SETTINGS_FILE
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, DatasetError, PlanningError
@@ -253,7 +254,7 @@ def test_a_missing_or_truncated_prior_is_an_error(folder):
 
 
 def policy(bundle, **settings):
-    made = Policy(bundle, dataclasses.replace(PLAN, **settings))
+    made = make_policy(bundle, dataclasses.replace(PLAN, **settings))
     rng = np.random.default_rng(0)
     made.set_goal_image(rng.integers(0, 255, (64, 64, 3)).astype(np.uint8))
     made.observe(Observation(stamp_ns=0, rgb=rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)))
@@ -290,7 +291,7 @@ def test_a_planner_that_needs_a_prior_says_so():
     """Both ways of using one are refused for a bundle without, with the command that adds it."""
     for settings in ({'solver': 'prior'}, {'initial': 'prior'}):
         with pytest.raises(BundleError, match='add one with `lewm train-prior`'):
-            Policy(tiny_bundle(), dataclasses.replace(PLAN, **settings))
+            make_policy(tiny_bundle(), dataclasses.replace(PLAN, **settings))
 
 
 def test_unknown_solvers_and_starts_are_refused():

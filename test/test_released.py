@@ -4,7 +4,7 @@ import pickle
 import shlex
 
 import h5py
-from lewm_model import Bundle, LeWorldModel, ModelConfig, PlanConfig
+from lewm_model import Bundle, LeWorldModel, load_released, ModelConfig, PlanConfig
 from lewm_model.bundles.released import write_released
 from lewm_model.errors import BundleError, DatasetError
 from lewm_sim.cli import main
@@ -37,7 +37,7 @@ def test_a_model_of_the_published_size_loads_under_both_names(tmp_path, transfor
     folder = write_released(model, tmp_path / 'paper', transformers=transformers)
     weights = torch.load(folder / 'weights.pt', weights_only=True)
     assert len(weights) == 303 and block in weights
-    bundle = Bundle.from_released(folder, **FACTS)
+    bundle = load_released(folder, **FACTS)
     assert bundle.provenance['parameters'] == 18_034_478
     assert not bundle.model.training
     for name, value in model.state_dict().items():
@@ -46,13 +46,13 @@ def test_a_model_of_the_published_size_loads_under_both_names(tmp_path, transfor
 
 def test_what_a_release_does_not_say_is_given_or_has_the_default_of_the_releases(released):
     """Statistics as given; limits of +-1, frameskip 5 and the reference's planner by default."""
-    bundle = Bundle.from_released(released, **FACTS)
+    bundle = load_released(released, **FACTS)
     np.testing.assert_array_equal(bundle.action_normalizer.std, np.float32([1.5, 0.5]))
     assert bundle.action_names == ('action_0', 'action_1')
     assert (bundle.action_min.tolist(), bundle.action_max.tolist()) == ([-1, -1], [1, 1])
     assert bundle.plan_config == PlanConfig()
     assert bundle.model_config.frameskip == 5
-    robot = Bundle.from_released(released, robot='sim_reacher', action_mean=[0, 0],
+    robot = load_released(released, robot='sim_reacher', action_mean=[0, 0],
                                  action_std=[1, 1], action_max=[1.5, 1.5], goal_tolerance=1.0)
     assert (robot.robot, robot.control_dt_s) == ('sim_reacher', 0.05)
     assert robot.action_names == ('shoulder', 'wrist')
@@ -63,7 +63,7 @@ def test_bundle_to_release_to_bundle_is_the_identity(tmp_path):
     """Weights, id and settings come back, in memory and on disk."""
     ours = Bundle.load(tiny_bundle().save(tmp_path / 'ours'))
     folder = write_released(ours.model, tmp_path / 'released')
-    theirs = Bundle.from_released(
+    theirs = load_released(
         folder, action_mean=ours.action_normalizer.mean, action_std=ours.action_normalizer.std,
         robot='sim_reacher', task=ours.task, goal_tolerance=ours.goal_tolerance,
         plan_config=ours.plan_config, provenance=ours.provenance)
@@ -96,7 +96,7 @@ def test_weights_that_do_not_fit_are_refused(released, change, message):
     """Missing, extra, misshapen, broken, doubled and wrapped tensors are each named."""
     edit_weights(released, change)
     with pytest.raises(BundleError, match=message):
-        Bundle.from_released(released, **FACTS)
+        load_released(released, **FACTS)
 
 
 def test_half_precision_weights_are_read_as_float32(released):
@@ -104,7 +104,7 @@ def test_half_precision_weights_are_read_as_float32(released):
     edit_weights(released, lambda weights: {
         name: value.bfloat16() if value.is_floating_point() else value
         for name, value in weights.items()})
-    model = Bundle.from_released(released, **FACTS).model
+    model = load_released(released, **FACTS).model
     assert model.predictor.pos_embedding.dtype == torch.float32
 
 
@@ -122,11 +122,11 @@ def test_a_pickled_object_is_refused_and_not_run(released, capsys):
                  lambda path: path.write_bytes(pickle.dumps(Bomb(), protocol=2))):
         save(released / 'weights.pt')
         with pytest.raises(BundleError, match=r'pickled Python object.*refused.*state_dict\(\)'):
-            Bundle.from_released(released, **FACTS)
+            load_released(released, **FACTS)
     (released / 'weights.pt').rename(released / 'lejepa_object.ckpt')
     for path in (released, released / 'lejepa_object.ckpt'):
         with pytest.raises(BundleError, match=r'lejepa_object\.ckpt is a pickled Python object'):
-            Bundle.from_released(path, **FACTS)
+            load_released(path, **FACTS)
     assert 'bomb' not in capsys.readouterr().out
 
 
@@ -146,16 +146,16 @@ def test_a_folder_that_is_no_release_says_what_it_lacks(released, prepare, messa
     """Incomplete, truncated and ambiguous folders are each named."""
     prepare(released)
     with pytest.raises(BundleError, match=message):
-        Bundle.from_released(released, **FACTS)
+        load_released(released, **FACTS)
 
 
 def test_paths_that_name_a_release(released):
     """A folder, a folder with one epoch of a training run, or that file."""
     (released / 'weights.pt').rename(released / 'weights_epoch_9.pt')
     for path in (released, str(released), released / 'weights_epoch_9.pt'):
-        assert Bundle.from_released(path, **FACTS).provenance['released_as'] == 'released'
+        assert load_released(path, **FACTS).provenance['released_as'] == 'released'
     with pytest.raises(BundleError, match=r'does not exist; download config\.json'):
-        Bundle.from_released('quentinll/lewm-pusht', **FACTS)
+        load_released('quentinll/lewm-pusht', **FACTS)
 
 
 @pytest.mark.parametrize('left_out', FACTS)
@@ -163,17 +163,17 @@ def test_a_fact_that_nobody_gave_is_asked_for(released, left_out):
     """The message names it and the ways to give it."""
     facts = {name: value for name, value in FACTS.items() if name != left_out}
     with pytest.raises(BundleError, match=rf'does not say: {left_out} \(.*stats_from'):
-        Bundle.from_released(released, **facts)
+        load_released(released, **facts)
 
 
 def test_facts_that_do_not_fit_the_model_are_refused(released):
     """Statistics of another number of actions, or another frameskip, contradict the weights."""
     with pytest.raises(BundleError, match=r'must be 15 \(frameskip 5 times 3 actions'):
-        Bundle.from_released(released, **{**FACTS, 'action_mean': [0, 0, 0]})
+        load_released(released, **{**FACTS, 'action_mean': [0, 0, 0]})
     with pytest.raises(BundleError, match=r'actions\.std has 3 entries'):
-        Bundle.from_released(released, **{**FACTS, 'action_std': [1, 1, 1]})
+        load_released(released, **{**FACTS, 'action_std': [1, 1, 1]})
     with pytest.raises(BundleError, match=r'must be 8 \(frameskip 4 times 2 actions'):
-        Bundle.from_released(released, **FACTS, frameskip=4)
+        load_released(released, **FACTS, frameskip=4)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def data(tmp_path):
 def test_a_data_set_gives_statistics_and_the_goal_tolerance(released, data):
     """Mean and sample std of the rows without NaN; the median distance of neighbouring frames."""
     path, rows = data
-    bundle = Bundle.from_released(released, stats_from=path, control_dt_s=0.1)
+    bundle = load_released(released, stats_from=path, control_dt_s=0.1)
     np.testing.assert_allclose(bundle.action_normalizer.mean, rows.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(bundle.action_normalizer.std, rows.std(axis=0, ddof=1), rtol=1e-5)
     with h5py.File(path) as file:
@@ -214,7 +214,7 @@ def test_a_data_set_without_usable_actions_is_refused(released, data, actions, m
         if actions is not None:
             file['action'] = actions
     with pytest.raises(DatasetError, match=message):
-        Bundle.from_released(released, stats_from=data[0], control_dt_s=0.1)
+        load_released(released, stats_from=data[0], control_dt_s=0.1)
 
 
 def test_a_model_that_the_reference_cannot_build_is_not_written(tmp_path):

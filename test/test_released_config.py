@@ -2,7 +2,7 @@
 
 import json
 
-from lewm_model import Bundle, ModelConfig
+from lewm_model import load_released, ModelConfig
 from lewm_model.bundles.released_config import parse_config, render_config
 from lewm_model.errors import BundleError
 import pytest
@@ -72,7 +72,7 @@ def test_a_config_that_is_unknown_or_contradicts_itself_or_the_weights_is_refuse
     """Each field is known, of the right type, and agrees with the others and with the weights."""
     edit_config(released, lambda tree: (tree[node] if node else tree).update(change))
     with pytest.raises(BundleError, match=message):
-        Bundle.from_released(released, **FACTS)
+        load_released(released, **FACTS)
 
 
 @pytest.mark.parametrize('node, field', [
@@ -82,7 +82,7 @@ def test_a_field_without_a_default_in_the_reference_is_required(released, node, 
     """Nothing is guessed."""
     edit_config(released, lambda tree: tree[node].pop(field))
     with pytest.raises(BundleError, match=rf'{node}\.{field} (is missing|must be a mapping)'):
-        Bundle.from_released(released, **FACTS)
+        load_released(released, **FACTS)
 
 
 def test_an_early_config_that_says_scale_is_read():
@@ -96,5 +96,5 @@ def test_a_target_is_never_imported(released):
     """A module that a `_target_` names is not loaded, wherever it stands."""
     import sys
     edit_config(released, lambda tree: tree['encoder'].update(_target_='antigravity.vit_hf'))
-    Bundle.from_released(released, **FACTS)
+    load_released(released, **FACTS)
     assert 'antigravity' not in sys.modules

@@ -9,12 +9,13 @@ import types
 
 from engine_models import alive_bundle, PLAN_2
 from lewm_model.engines import registry
+from lewm_model.engines.choose import make_engine
 from lewm_model.engines.nvidia import tensorrt_module
 from lewm_model.engines.nvidia.tensorrt_engine import TensorRtEngine
 from lewm_model.engines.nvidia.tensorrt_module import import_tensorrt
 from lewm_model.engines.nvidia.tensorrt_run import TensorRtGraph
 from lewm_model.engines.parity import check_parity
-from lewm_model.engines.registry import BACKENDS, build_checked, make_engine
+from lewm_model.engines.registry import BACKENDS, build_checked
 from lewm_model.engines.torch.eager import TorchEngine
 from lewm_model.errors import EngineError, MissingPackageError, ShapeError
 from lewm_model.types import Context

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lewm_model.bundles.questions import QUESTIONS
+
 Cell = str
 Table = tuple[str, list[str], list[list[Cell]]]     # caption, header, rows
 
@@ -34,32 +36,6 @@ CAUTION = ('Values of the paper stand beside ours for orientation. Tasks, pictur
            'and data differ, so a difference says nothing about who is better.')
 GLANCE = ('At a glance', ['question', 'answer', 'here', 'paper'])
 
-# key of the summary -> question, what the number is, the paper's value
-_QUESTIONS = {
-    'state_r_linear_worst': ('Is the state of the robot in one latent?',
-                             'linear r, worst quantity', '.902 (Push-T block angle)'),
-    'state_r_mlp_worst': ('', 'MLP r, worst quantity', '.990 (Push-T block angle)'),
-    'velocity_r_one_frame': ('And its velocity, which no single picture shows?',
-                             'MLP r, best one, one frame', '.386 (Cube joint velocity)'),
-    'velocity_r_several_frames': ('', 'MLP r, worst one, several frames', '–'),
-    'teleport_surprise': ('Does the impossible surprise it?',
-                          'surprise at a teleport (1 = ordinary)', '–'),
-    'teleport_p': ('', 'p', 'below .01, three tasks'),
-    'teleport_alarms': ('', 'teleports above the alarm threshold', '–'),
-    'colour_surprise': ('Does a mere change of colour?', 'surprise (1 = ordinary)', '–'),
-    'colour_p': ('', 'p', 'not significant on Cube'),
-    'straightness': ('Is smooth motion straight in latent space?', 'mean cosine',
-                     'about .6 (Push-T)'),
-    'useful_seconds': ('How far ahead does imagining beat "nothing moves"?',
-                       'seconds, as far as tested', '–'),
-    'flat_from_share': ('At what distance does the cost become flat?',
-                        'share of the distances that occur, first quantity to do so', '–'),
-    'components_for_95': ('How many directions do latents use?',
-                          'principal components for 95 % of the variance', '–'),
-    'decoder_explained': ('Is the picture still in the latent?',
-                          'share of pixel variance decoded', '–'),
-}
-
 _PAPER_PROBES = [
     ('Push-T agent location', '.052', '.974', '.004', '.998'),
     ('Push-T block location', '.029', '.986', '.001', '.999'),
@@ -84,7 +60,7 @@ def published() -> dict[str, Any]:
     """Return the paper's values as the report shows them, for the JSON."""
     names = ('quantity', 'linear_mse', 'linear_r', 'mlp_mse', 'mlp_r')
     return {'source': 'LeWorldModel, arXiv 2603.19312, LeWM', 'caution': CAUTION,
-            'summary': {key: paper for key, (_, _, paper) in _QUESTIONS.items() if paper != '–'},
+            'summary': {key: paper for key, (_, _, paper) in QUESTIONS.items() if paper != '–'},
             'probes': [dict(zip(names, row, strict=True)) for row in _PAPER_PROBES]}
 
 
@@ -130,7 +106,7 @@ def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
 def glance_rows(document: dict[str, Any]) -> list[list[Cell]]:
     """Return the overview, as far as it was measured."""
     return [[question, answer, Key(f'summary/{key}'), Published(paper)]
-            for key, (question, answer, paper) in _QUESTIONS.items() if key in document['summary']]
+            for key, (question, answer, paper) in QUESTIONS.items() if key in document['summary']]
 
 
 def _probes(part: dict[str, Any]) -> list[Table]:

@@ -263,22 +263,6 @@ class Bundle:
             return bundle
         return replace(bundle, prior=_load_prior(bundle, folder, settings['prior']).to(device))
 
-    @classmethod
-    def from_released(cls, path: str | Path, **facts: Any) -> Bundle:
-        """Make a bundle of a checkpoint as LeWorldModel's authors publish it.
-
-        Args:
-            path: Folder with `config.json` and `weights.pt`.
-            facts: What these do not say: action_mean, action_std, control_dt_s and more, see
-                `lewm_model.bundles.released.load_released`.
-
-        Raises:
-            BundleError: If a file is unsafe, incomplete or contradicts another, or a fact is
-                missing.
-        """
-        from lewm_model.bundles.released import load_released  # it builds on this module
-        return load_released(path, **facts)
-
 
 def _require_filled(build: Callable[[], nn.Module], path: Path) -> None:
     """Refuse sizes that no weights file here can fill, before memory is taken for them."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lewm_model.analysis.sections import glance_rows
 from lewm_model.bundles.bundle import Bundle
+from lewm_model.bundles.questions import QUESTIONS
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.errors import BundleError
 
@@ -82,8 +82,8 @@ def evaluation_table(evaluation: dict[str, Any]) -> list[str]:
 
 def analysis_table(analysis: dict[str, Any]) -> list[str]:
     """Return the lines of Markdown tables of what `lewm analyse --save` recorded."""
-    rows = [(question, answer, _number(analysis[key.rpartition('/')[2]]), paper)
-            for question, answer, key, paper in glance_rows({'summary': analysis})]
+    rows = [(question, answer, _number(analysis[key]), paper)
+            for key, (question, answer, paper) in QUESTIONS.items() if key in analysis]
     lines = ['From `lewm analyse` on held-out episodes; values of the paper for orientation, its '
              'tasks and models differ.', '',
              *_table(('question', 'answer', 'here', 'paper'), rows)]

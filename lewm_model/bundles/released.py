@@ -19,7 +19,7 @@ from lewm_model.bundles.bundle import Bundle, SETTINGS_FILE
 from lewm_model.bundles.released_config import parse_config, render_config
 from lewm_model.bundles.weights import fill_strictly
 from lewm_model.config import PlanConfig
-from lewm_model.data.release_facts import read_facts, step_distance
+from lewm_model.data.release_facts import neighbouring_frames, read_facts
 from lewm_model.errors import BundleError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.robot import RobotDescription
@@ -104,7 +104,8 @@ def load_released(path: str | Path, *, action_mean: Sequence[float] | None = Non
     model = _read_model(config_path, weights_path, action_dim, frameskip)
     transform = FrameTransform(model.config.image_size)
     if 'goal_tolerance' not in facts:
-        facts['goal_tolerance'] = step_distance(stats_from, model, transform)
+        facts['goal_tolerance'] = _step_distance(
+            neighbouring_frames(stats_from), model, transform)
 
     def array(name: str, default: float = np.nan) -> np.ndarray:
         return np.array(facts.get(name, [default] * action_dim), dtype=np.float32, ndmin=1)
@@ -123,6 +124,14 @@ def load_released(path: str | Path, *, action_mean: Sequence[float] | None = Non
                     'parameters': sum(value.numel() for value in model.parameters()),
                     **(provenance or {})},
         model_id=_sha256(to_safetensors(model.state_dict()))[:12])   # what a saved bundle has
+
+
+@torch.inference_mode()
+def _step_distance(frames: np.ndarray, model: LeWorldModel, transform: FrameTransform) -> float:
+    """Return the median squared latent distance of pairs of frames, uint8 (N, 2, H, W, 3)."""
+    latents = torch.cat([model.encode(transform(torch.from_numpy(pair))[None])
+                         for pair in frames])                           # (N, 2, D)
+    return (latents[:, 0] - latents[:, 1]).square().sum(dim=-1).median().item()
 
 
 def write_released(model: LeWorldModel, folder: str | Path, *, transformers: int = 4) -> Path:

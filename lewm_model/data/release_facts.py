@@ -11,10 +11,8 @@ from typing import Any
 
 from lewm_model.data.rows import import_h5py, require_filters, unreadable
 from lewm_model.errors import DatasetError
-from lewm_model.preprocess import ActionNormalizer, FrameTransform
-from lewm_model.world_model import LeWorldModel
+from lewm_model.preprocess import ActionNormalizer
 import numpy as np
-import torch
 
 _RECORDED = ('action_names', 'action_min', 'action_max', 'control_dt_s', 'robot', 'task')
 
@@ -38,16 +36,12 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     return {**facts, 'action_mean': normalizer.mean, 'action_std': normalizer.std}
 
 
-@torch.inference_mode()
-def step_distance(path: str | Path, model: LeWorldModel, transform: FrameTransform, *,
-                  pairs: int = 256, seed: int = 0) -> float:
-    """Measure the median squared latent distance of frames one control step apart.
+def neighbouring_frames(path: str | Path, *, pairs: int = 256, seed: int = 0) -> np.ndarray:
+    """Return frames one control step apart, uint8 (N, 2, H, W, 3).
 
     Args:
         path: The data set.
-        model: In eval mode.
-        transform: That of the model.
-        pairs: How many pairs of frames are drawn; all of them if there are fewer.
+        pairs: How many pairs are drawn; all of them if there are fewer.
         seed: Of the choice.
 
     Raises:
@@ -64,13 +58,10 @@ def step_distance(path: str | Path, model: LeWorldModel, transform: FrameTransfo
                                                     replace=False)
         require_filters(Path(path), file['pixels'])   # public files are compressed with Blosc
         try:
-            frames = np.stack([file['pixels'][first:first + 2] for first in chosen])
+            return np.stack([file['pixels'][first:first + 2] for first in chosen])
         except OSError as error:
             raise DatasetError(f'the pixels of {path} cannot be read: {error}; get the file '
                                f'again, or give goal_tolerance') from error
-    latents = torch.cat([model.encode(transform(torch.from_numpy(pair))[None])
-                         for pair in frames])                           # (N, 2, D)
-    return (latents[:, 0] - latents[:, 1]).square().sum(dim=-1).median().item()
 
 
 def _open(path: str | Path, *columns: str) -> Any:

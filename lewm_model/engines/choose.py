@@ -1,4 +1,4 @@
-"""Find the fastest backend that agrees with the model, on this machine, and remember it."""
+"""Make the engine that was asked for; `auto` finds the fastest one here and remembers it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lewm_model.engines.cache import cache_folder, fingerprint, write_note
 from lewm_model.engines.machine import machine_facts
 from lewm_model.engines.parity import LIMITS, ParityError
 from lewm_model.engines.parity_cases import make_cases
-from lewm_model.engines.registry import BACKENDS, build_checked, check_possible, make_engine
+from lewm_model.engines.registry import AUTO, BACKENDS, build_checked, check_possible, named_engine
 from lewm_model.engines.trial import TrialCrash
 from lewm_model.errors import EngineError, LewmError, MissingPackageError
 from lewm_model.planning.protocols import Engine
@@ -31,6 +31,26 @@ _TOLERANCE = 1.1           # a choice counts if no other is faster by more, in h
 _LOG = logging.getLogger(__name__)
 # Reasons to go without a backend that hold the next time, too; others, as a full disk, may not.
 _LASTING = (MissingPackageError, ParityError, TrialCrash)
+
+
+def make_engine(backend: str, bundle: Bundle, config: PlanConfig | None = None) -> Engine:
+    """Build the backend called `backend` for a bundle and check that it computes the model.
+
+    Args:
+        backend: A name; a name and a precision, as 'openvino:bf16'; or 'auto', the fastest here.
+        bundle: The model.
+        config: Planner settings; the bundle's recommendation when None.
+
+    Raises:
+        ConfigError: If there is no backend or precision of that name.
+        MissingPackageError: If the backend's package is not installed.
+        EngineError: If the machine lacks the precision, the backend cannot run the model, or
+            does not agree with eager fp32. 'auto' raises none of these but falls back to torch.
+    """
+    config = config or bundle.plan_config
+    if backend == AUTO:
+        return fastest_engine(bundle, config)
+    return named_engine(backend, bundle, config)
 
 
 def fastest_engine(bundle: Bundle, config: PlanConfig) -> Engine:
@@ -47,7 +67,7 @@ def fastest_engine(bundle: Bundle, config: PlanConfig) -> Engine:
     path = cache_folder() / 'fastest' / f'{key}.json'
     if (chosen := _remembered(path)) is not None:
         try:
-            engine = make_engine(chosen, bundle, config)
+            engine = named_engine(chosen, bundle, config)
         except LewmError as error:
             _LOG.warning('backend auto: the remembered %s does not work any more (%s); measuring '
                          'again', chosen, error)
@@ -140,8 +160,8 @@ def _seconds(call: Callable[[], object], device: torch.device) -> float:
     clock = time.process_time if alone else time.perf_counter
     started = clock()
     call()
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+    if device.type != 'cpu':
+        torch.accelerator.synchronize(device)
     return clock() - started
 
 

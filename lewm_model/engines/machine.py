@@ -15,6 +15,9 @@ def has_native_bf16(device: torch.device) -> bool:
     """Say whether the device multiplies bf16 matrices in hardware."""
     if device.type == 'cuda':
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != 'cpu':   # xpu can tell; what cannot is taken to have none
+        module = getattr(torch, device.type, None)
+        return bool(getattr(module, 'is_bf16_supported', lambda: False)())
     return bool(_BF16_FLAGS & _cpu_facts()[1])
 
 

@@ -32,7 +32,7 @@ class Backend:
 
     build: Callable[[Bundle, PlanConfig, str], Engine]
     precisions: tuple[str, ...]          # the first that the machine has and that agrees is used
-    devices: tuple[str, ...] = ('cpu',)  # torch device types
+    devices: tuple[str, ...] = ('cpu',)  # torch device types; (): wherever torch runs
 
 
 def _lazy(module: str, name: str) -> Callable[[Bundle, PlanConfig, str], Engine]:
@@ -44,10 +44,8 @@ def _lazy(module: str, name: str) -> Callable[[Bundle, PlanConfig, str], Engine]
 
 
 BACKENDS: dict[str, Backend] = {
-    REFERENCE: Backend(lambda bundle, config, precision: TorchEngine(bundle), ('fp32',),
-                       ('cpu', 'cuda')),
-    'torch-tuned': Backend(_lazy('torch.tuned', 'TunedTorchEngine'), ('bf16', 'fp32'),
-                           ('cpu', 'cuda')),
+    REFERENCE: Backend(lambda bundle, config, precision: TorchEngine(bundle), ('fp32',), ()),
+    'torch-tuned': Backend(_lazy('torch.tuned', 'TunedTorchEngine'), ('bf16', 'fp32'), ()),
     'cuda-graph': Backend(_lazy('nvidia.cuda_graph_engine', 'CudaGraphEngine'), ('bf16', 'fp32'),
                           ('cuda',)),
     'cuda-graph-compiled': Backend(_lazy('nvidia.cuda_graph_engine', 'compiled_engine'),
@@ -59,24 +57,20 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
-def make_engine(backend: str, bundle: Bundle, config: PlanConfig | None = None) -> Engine:
+def named_engine(backend: str, bundle: Bundle, config: PlanConfig) -> Engine:
     """Build the backend called `backend` for a bundle and check that it computes the model.
 
     Args:
-        backend: A name; a name and a precision, as 'openvino:bf16'; or 'auto', the fastest here.
+        backend: A name, or a name and a precision, as 'openvino:bf16'.
         bundle: The model.
-        config: Planner settings; the bundle's recommendation when None.
+        config: Planner settings.
 
     Raises:
         ConfigError: If there is no backend or precision of that name.
         MissingPackageError: If the backend's package is not installed.
         EngineError: If the machine lacks the precision, the backend cannot run the model, or
-            does not agree with eager fp32. 'auto' raises none of these but falls back to torch.
+            does not agree with eager fp32.
     """
-    config = config or bundle.plan_config
-    if backend == AUTO:
-        from lewm_model.engines.choose import fastest_engine  # it builds on this module
-        return fastest_engine(bundle, config)
     name, precisions = _parse(backend)
     device = next(bundle.model.parameters()).device
     problems = []
@@ -125,7 +119,7 @@ def check_possible(name: str, precision: str, device: torch.device) -> None:
         EngineError: If the backend has no such device, or the device not the precision.
     """
     spec = BACKENDS[name]
-    if device.type not in spec.devices:
+    if spec.devices and device.type not in spec.devices:
         raise EngineError(f'backend {name} runs on {" or ".join(spec.devices)}, the model is on '
                           f'{device}')
     if precision == 'bf16' and not has_native_bf16(device):

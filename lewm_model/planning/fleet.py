@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import EngineFailure, PlanningError
 from lewm_model.planning.contexts import solve_all
@@ -20,17 +19,14 @@ class Fleet:
     search are divided among them, so that a robot's plans depend on how many there are.
 
     Args:
-        bundle: The model and what belongs to it.
-        plan_config: Planner settings; the bundle's recommendation when None.
-        backend: Name of the engine, see `engines.registry`.
+        lead: The policy of the first robot; the others share its model and engine.
 
     Attributes:
         policies: Of the robots, in the order of the goals.
     """
 
-    def __init__(self, bundle: Bundle, plan_config: PlanConfig | None = None, *,
-                 backend: str = 'torch') -> None:
-        self._lead = Policy(bundle, plan_config, backend=backend)
+    def __init__(self, lead: Policy) -> None:
+        self._lead = lead
         self._spare = [self._lead]
         self.policies: list[Policy] = []
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.engines.registry import make_engine
 from lewm_model.errors import BundleError, EngineFailure, PlanningError, ShapeError
 from lewm_model.planning.history import History
-from lewm_model.planning.protocols import Solver
+from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_solver
 from lewm_model.types import ActionChunk, Context, Goal, Observation, Plan
 import numpy as np
@@ -41,15 +40,16 @@ class Policy:
 
     Args:
         bundle: The model and what belongs to it.
+        engine: Runs the model, built for these settings; `lewm_model.assemble.make_policy`
+            makes both.
         plan_config: Planner settings; the bundle's recommendation when None.
-        backend: Name of the engine, see `engines.registry`.
 
     Attributes:
         backend: What runs the model, in one line.
     """
 
-    def __init__(self, bundle: Bundle, plan_config: PlanConfig | None = None, *,
-                 backend: str = 'torch') -> None:
+    def __init__(self, bundle: Bundle, engine: Engine,
+                 plan_config: PlanConfig | None = None) -> None:
         config = plan_config or bundle.plan_config
         sizes = bundle.model_config
         if config.history > sizes.history:
@@ -59,7 +59,7 @@ class Policy:
         self.config = config
         self.epoch = 0
         self.last_plan: Plan | None = None
-        self._engine = make_engine(backend, bundle, config)
+        self._engine = engine
         self.backend = self._engine.describe()   # asked once: a dead device cannot answer
         self._device = next(bundle.model.parameters()).device
         self._solver = make_solver(config, bundle, self._engine)

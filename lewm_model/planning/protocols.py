@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lewm_model.types import Context, Goal, Plan
 import numpy as np
@@ -41,6 +41,16 @@ class Engine(Dynamics, Protocol):
 
     def describe(self) -> str:
         """Say in one line what runs, for logs."""
+        ...
+
+
+@runtime_checkable
+class Capturable(Protocol):
+    """Dynamics whose kernels do not depend on values, so that a whole search can be captured."""
+
+    @property
+    def uncaptured(self) -> Dynamics:
+        """The rollout without a graph of its own, to be part of a larger one."""
         ...
 
 

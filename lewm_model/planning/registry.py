@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.engines.nvidia.cuda_graph_engine import CudaGraphEngine
 from lewm_model.errors import BundleError
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.gradient import GradientSolver, ModelDynamics
 from lewm_model.planning.graphed import GraphedSolver
 from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.prior_solver import PriorSolver
-from lewm_model.planning.protocols import Dynamics, Solver
+from lewm_model.planning.protocols import Capturable, Dynamics, Solver
 from lewm_model.planning.sampling import SamplingSolver
 import torch
 from torch import Tensor
@@ -35,7 +34,7 @@ def make_solver(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solve
     start = _prior(config, bundle, dynamics) if config.initial == 'prior' else None
     if config.solver == 'gradient':
         return GradientSolver(config, ModelDynamics(bundle.model), objective, candidates, start)
-    if isinstance(dynamics, CudaGraphEngine):
+    if isinstance(dynamics, Capturable):
         return GraphedSolver(config, dynamics.uncaptured, objective, candidates, generator, start)
     return SamplingSolver(config, dynamics, objective, candidates, start)
 

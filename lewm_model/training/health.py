@@ -100,7 +100,8 @@ def straightness(points: Tensor) -> float:
 
 def ridge_probe(latents: Tensor, targets: Tensor, strength: float = 1e-3) -> float:
     """Fit targets (N, n) linearly from latents (N, D) on even rows; R2 on odd rows."""
-    inputs = torch.cat([latents, torch.ones(len(latents), 1)], dim=1).double().cpu()
+    latents = latents.cpu().double()   # mps has no float64
+    inputs = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
     targets = targets.double().cpu()
     fit_x, fit_y, test_x, test_y = inputs[::2], targets[::2], inputs[1::2], targets[1::2]
     gram = fit_x.T @ fit_x / len(fit_x) + strength * torch.eye(fit_x.shape[1]).double()

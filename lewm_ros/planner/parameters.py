@@ -27,7 +27,8 @@ class PlannerParameters:
     image_decoder: str = parameter(
         'ours', 'what decodes pictures: ours, as for training data, or cv_bridge where it is '
         'installed', choices=DECODERS, when='unconfigured')
-    device: str = parameter('cpu', 'where the model runs: cpu, cuda, cuda:1', when='unconfigured')
+    device: str = parameter('cpu', 'where the model runs: cpu, cuda, cuda:1, mps, xpu',
+                            when='unconfigured')
     num_threads: int = parameter(
         1, 'threads of torch on the CPU; small models gain nothing from more', low=1, high=256,
         when='unconfigured')

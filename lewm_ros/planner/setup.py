@@ -8,6 +8,7 @@ import gc
 import time
 
 from lewm_model import resources
+from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.planning.policy import Policy
@@ -57,7 +58,7 @@ def prepare(settings: PlannerParameters) -> Prepared:
     robot = RobotDescription.from_yaml(settings.robot or bundle.robot)
     bundle, notes = fit_bundle(bundle, robot)
     sight = Sight(robot, bundle.frame_px, bundle.view, decoder_named(settings.image_decoder))
-    policy = Policy(bundle, plan_config(bundle, settings), backend=settings.backend)
+    policy = make_policy(bundle, plan_config(bundle, settings), backend=settings.backend)
     return Prepared(policy=policy, robot=robot, sight=sight,
                     recommended=recommended(bundle, settings),
                     first_latency_s=warm_up(policy), notes=tuple(notes))

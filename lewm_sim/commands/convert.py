@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert in the direction that the options name."""
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
-    from lewm_model.bundles.released import write_released
+    from lewm_model.bundles.released import load_released, write_released
     from lewm_model.config import PlanConfig
     from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError('--transformers goes with --to-released; reading knows both names')
     if args.out.is_dir() and any(args.out.iterdir()):
         raise ConfigError(f'{args.out} is not empty; name a new folder')
-    bundle = Bundle.from_released(args.source, **facts,
-                                  provenance={'commands': [args.command_line]})
+    bundle = load_released(args.source, **facts,
+                           provenance={'commands': [args.command_line]})
     write_card(bundle, bundle.save(args.out))
     config = bundle.model_config
     print(f'bundle written to {args.out} (model {bundle.model_id}): {config.image_size} px, '

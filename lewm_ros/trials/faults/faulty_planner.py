@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from lewm_model.engines import registry
+from lewm_model import assemble
 from lewm_ros.trials.faults.orders import Orders
 
 ORDERS = ('raise', 'hang', 'nan')
@@ -21,7 +21,7 @@ _LOOK_S = 0.01      # how often a hanging engine looks whether it may go on
 
 def plant(orders: Orders) -> None:
     """Let every engine that is made from now on obey `orders`."""
-    make = registry.make_engine
+    make = assemble.make_engine
 
     def make_engine(*arguments: Any, **options: Any) -> Any:
         engine = make(*arguments, **options)
@@ -29,7 +29,7 @@ def plant(orders: Orders) -> None:
             setattr(engine, name, _faulty(getattr(engine, name), orders))
         return engine
 
-    registry.make_engine = make_engine
+    assemble.make_engine = make_engine
 
 
 def _faulty(method, orders: Orders):
