@@ -194,5 +194,5 @@ def test_the_command_writes_the_report_and_saves_the_threshold(data_path, tmp_pa
     assert after.metrics['training'] == {'a': 1} and after.model_id == before.model_id
     assert after.metrics['analysis']['surprise'] == document['surprise']['calibration']
     assert after.metrics['analysis']['surprise']['threshold'] > 1
-    assert 'teleports above the alarm threshold' in capsys.readouterr().out
+    assert 'share of teleports above nearly all ordinary surprise' in capsys.readouterr().out
     assert (tmp_path / 'report/analysis.html').stat().st_size > 20_000

@@ -17,7 +17,8 @@ def test_the_card_shows_the_analysis_that_was_saved():
     assert '| mean cosine | 0.161 | about .6 (Push-T) |' in card
     assert '| principal components for 95 % of the variance | 33 | – |' in card
     assert '| p | – | not significant on Cube |' in card
-    assert 'above 11.3 is an alarm: the 0.999 quantile of 10500 ordinary steps' in card
+    assert 'The 0.999 quantile of ordinary surprise is 11.3, over 10500 steps of held-out' in card
+    assert 'Nothing acts on it.' in card and 'alarm' not in card
     assert 'teleport' not in card      # not recorded, so not claimed
 
 

@@ -4,8 +4,9 @@
     python tools/measure_beside.py [--seconds 10] [--waits asleep default] [--out FILE.json]
 
 Each process trains the `nano` recipe on random frames in memory, two threads each. The rate is
-that of the middle of the run, when both are at work. A fair share beside one equal process is a
-half of the rate alone. Give it the machine for itself.
+that of the time when both are at work. A fair share beside one equal process is a half of the
+rate alone; the processor time of a step says what spinning costs, also on a machine that others
+use.
 """
 
 from __future__ import annotations
@@ -42,18 +43,19 @@ def main() -> int:
     found = []
     for wait in options.waits:
         for neighbour in options.neighbours:
-            rates = measure([wait, *([] if neighbour == 'none' else [neighbour])], options)
-            found.append({'wait': wait, 'neighbour': neighbour, 'steps_per_s': rates})
-            print(f'{wait:12} beside {neighbour:12} '
-                  + ', '.join(f'{rate:.2f}' for rate in rates) + ' steps/s', flush=True)
+            runs = measure([wait, *([] if neighbour == 'none' else [neighbour])], options)
+            found.append({'wait': wait, 'neighbour': neighbour, 'processes': runs})
+            print(f'{wait:12} beside {neighbour:12} ' + ';  '.join(
+                f'{run["steps_per_s"]:6.2f} steps/s, {run["cpu_s_per_step"]:.3f} CPU s a step'
+                for run in runs), flush=True)
     if options.out:
         options.out.write_text(json.dumps({'seconds': options.seconds, 'threads': options.threads,
                                            'cores': os.cpu_count(), 'runs': found}, indent=1))
     return 0
 
 
-def measure(waits: list[str], options: argparse.Namespace) -> list[float]:
-    """Train in one process for each of `waits` at once; return their steps per second."""
+def measure(waits: list[str], options: argparse.Namespace) -> list[dict[str, float]]:
+    """Train in one process for each of `waits` at once; return what each of them measured."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / f'{number}') for number in range(len(waits))]
         plan = {'files': files, 'seconds': options.seconds}
@@ -66,7 +68,7 @@ def measure(waits: list[str], options: argparse.Namespace) -> list[float]:
                  json.dumps({**plan, 'number': number})], cwd=ROOT,
                 env={**clean, **WAITS[wait], 'PYTHONPATH': os.pathsep.join(
                     [str(ROOT), os.environ.get('PYTHONPATH', '')])}, stdout=subprocess.PIPE))
-        return [float(process.communicate()[0]) for process in processes]
+        return [json.loads(process.communicate()[0]) for process in processes]
 
 
 def train_until(plan: dict, threads: int) -> None:
@@ -84,19 +86,22 @@ def train_until(plan: dict, threads: int) -> None:
                               checkpoint_every=10 ** 6, steps=10 ** 6)
     files = [Path(file) for file in plan['files']]
     done = [file.with_suffix('.done') for file in files]
-    started, first, rate = None, 0, []
+    started, cpu, first, measured = None, 0.0, 0, {}
 
     def look(progress: Progress) -> None:
-        nonlocal started, first
+        nonlocal started, cpu, first
         if progress.step == 3:                      # warm
             files[plan['number']].touch()
         if started is None and all(file.exists() for file in files):
-            started, first = time.monotonic(), progress.step
-        if started is not None and not rate and time.monotonic() - started > plan['seconds']:
-            rate.append((progress.step - first) / (time.monotonic() - started))
+            started, cpu, first = time.monotonic(), time.process_time(), progress.step
+        elapsed_s = 0 if started is None else time.monotonic() - started
+        if not measured and elapsed_s > plan['seconds']:
+            steps = progress.step - first
+            measured.update(steps_per_s=steps / elapsed_s,
+                            cpu_s_per_step=(time.process_time() - cpu) / max(1, steps))
             done[plan['number']].touch()
-        if rate and all(file.exists() for file in done):   # until then the others need company
-            print(rate[0], flush=True)
+        if measured and all(file.exists() for file in done):   # the others still need company
+            print(json.dumps(measured), flush=True)
             os._exit(0)
 
     rng = np.random.default_rng(0)

@@ -64,7 +64,8 @@ def plot_surprise(curves: dict[str, np.ndarray], perturbed_frame: int, block_s: 
         axes.plot(times, values.mean(axis=0), color=COLOURS[name], marker='o', markersize=3,
                   label=name)
     axes.axvline(perturbed_frame * block_s, color='grey', linewidth=0.8, linestyle=':')
-    axes.axhline(threshold, color='black', linewidth=0.8, linestyle='--', label='alarm')
+    axes.axhline(threshold, color='black', linewidth=0.8, linestyle='--',
+                 label='nearly all ordinary surprise')
     axes.set(xlabel='time [s]', ylabel='surprise (1 = ordinary)', yscale='log')
     axes.legend(fontsize=8)
     return png(figure)

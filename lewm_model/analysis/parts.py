@@ -183,8 +183,8 @@ def _surprise(desk: Desk) -> Found:
                 'versions': versions}
     shown = slice(made.perturbed_frame - 2, made.perturbed_frame + 3)
     return numbers, [
-        ('Mean surprise, with the middle 80 % of the trajectories; dotted: the event, dashed: the '
-         'alarm threshold.',
+        ('Mean surprise, with the middle 80 % of the trajectories; dotted: the event, dashed: '
+         f'the {calibration.quantile:g} quantile of ordinary surprise.',
          figures.plot_surprise(curves, made.perturbed_frame, desk.block_s,
                                calibration.threshold)),
         ('One trajectory around the event.',

@@ -124,8 +124,8 @@ def _surprise(part: dict[str, Any]) -> list[Table]:
     place = 'surprise/calibration'
     tables = [('Calibration on held-out episodes', ['what', 'value'], [
         ['mean squared one-step error (surprise 1)', Key(f'{place}/mean_error')],
-        ['alarm threshold', Key(f'{place}/threshold')],
-        ['quantile of ordinary surprise', Key(f'{place}/quantile')],
+        ['a high quantile of ordinary surprise', Key(f'{place}/threshold')],
+        ['which quantile that is', Key(f'{place}/quantile')],
         ['frames', Key(f'{place}/samples')]])]
     if 'versions' in part:
         rows = []
@@ -136,8 +136,8 @@ def _surprise(part: dict[str, Any]) -> list[Table]:
                          Key(f'{base}/above_threshold'), *tested])
         tables.append((f'At frame {part["perturbed_frame"]} of {part["trajectories"]} simulated '
                        'trajectories; paired t-test against "unperturbed", two-sided',
-                       ['version', 'what happens', 'surprise', 'share above alarm', 't', 'p'],
-                       rows))
+                       ['version', 'what happens', 'surprise', 'share above that quantile', 't',
+                        'p'], rows))
     return tables
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-QUANTILE = 0.999      # of held-out surprise: a false alarm per 1000 model steps
+QUANTILE = 0.999      # of held-out surprise: one ordinary model step in 1000 is above it
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Calibration:
     """What surprise is ordinary, from held-out episodes."""
 
     mean_error: float    # mean squared error of one-step prediction; surprise is relative to it
-    threshold: float     # surprise above this is an alarm
-    quantile: float      # of held-out surprise that the threshold is
+    threshold: float     # a high quantile of held-out surprise; nothing acts on it
+    quantile: float      # which one
     samples: int         # frames it was measured on
 
 
@@ -73,7 +73,7 @@ def prediction_errors(model: LeWorldModel, latents: Tensor, blocks: Tensor) -> T
 
 
 def calibrate(errors: Tensor, quantile: float = QUANTILE) -> Calibration:
-    """Derive the scale and the alarm threshold from held-out errors of any shape."""
+    """Derive the scale and a high quantile from held-out errors of any shape."""
     mean = errors.mean().item()
     surprises = (errors.flatten() / mean).double()
     return Calibration(mean_error=mean, threshold=surprises.quantile(quantile).item(),

@@ -89,10 +89,10 @@ def analysis_table(analysis: dict[str, Any]) -> list[str]:
              *_table(('question', 'answer', 'here', 'paper'), rows)]
     surprise = analysis.get('surprise')
     if surprise:
-        lines += [f'Surprise (1 is ordinary) above {_number(surprise["threshold"])} is an alarm: '
-                  f'the {_number(surprise["quantile"])} quantile of '
-                  f'{surprise["samples"]} ordinary steps, in units of their mean squared error '
-                  f'{_number(surprise["mean_error"])}.', '']
+        lines += [f'The {surprise["quantile"]:g} quantile of ordinary surprise is '
+                  f'{_number(surprise["threshold"])}, over {surprise["samples"]} steps of '
+                  f'held-out episodes, in units of their mean squared error '
+                  f'{_number(surprise["mean_error"])}. Nothing acts on it.', '']
     return lines
 
 

@@ -16,7 +16,7 @@ QUESTIONS = {
     'teleport_surprise': ('Does the impossible surprise it?',
                           'surprise at a teleport (1 = ordinary)', '–'),
     'teleport_p': ('', 'p', 'below .01, three tasks'),
-    'teleport_alarms': ('', 'teleports above the alarm threshold', '–'),
+    'teleport_alarms': ('', 'share of teleports above nearly all ordinary surprise', '–'),
     'colour_surprise': ('Does a mere change of colour?', 'surprise (1 = ordinary)', '–'),
     'colour_p': ('', 'p', 'not significant on Cube'),
     'straightness': ('Is smooth motion straight in latent space?', 'mean cosine',
@@ -25,6 +25,8 @@ QUESTIONS = {
                        'seconds, as far as tested', '–'),
     'flat_from_share': ('At what distance does the cost become flat?',
                         'share of the distances that occur, first quantity to do so', '–'),
+    'flat_from_rad': ('At what distance does the cost become flat?',   # of bundles from before
+                      'rad, first joint to do so', '–'),
     'components_for_95': ('How many directions do latents use?',
                           'principal components for 95 % of the variance', '–'),
     'decoder_explained': ('Is the picture still in the latent?',

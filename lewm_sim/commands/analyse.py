@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='seconds instead of minutes: shows that it works, not what is known')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
     parser.add_argument('--save', action='store_true',
-                        help='record the summary and the surprise threshold in the bundle')
+                        help='record the summary and how much surprise is ordinary in the bundle')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     if args.save and (args.quick or (args.only and 'surprise' not in args.only)):
-        raise ConfigError('--save records the surprise threshold: it needs the part surprise, '
+        raise ConfigError('--save records how much surprise is ordinary: it needs the part surprise, '
                           'and not --quick')
     torch.set_num_threads(args.threads)
     prepare_folder(args.out)
