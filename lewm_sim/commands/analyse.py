@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     if args.save and (args.quick or (args.only and 'surprise' not in args.only)):
-        raise ConfigError('--save records how much surprise is ordinary: it needs the part surprise, '
-                          'and not --quick')
+        raise ConfigError('--save records how much surprise is ordinary: it needs the part '
+                          'surprise, and not --quick')
     torch.set_num_threads(args.threads)
     prepare_folder(args.out)
     folder = find_named('models', args.bundle)
