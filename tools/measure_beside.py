@@ -58,7 +58,7 @@ def measure(waits: list[str], options: argparse.Namespace) -> list[dict[str, flo
     """Train in one process for each of `waits` at once; return what each of them measured."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / f'{number}') for number in range(len(waits))]
-        plan = {'files': files, 'seconds': options.seconds}
+        plan = {'files': files, 'seconds': options.seconds, 'parent': os.getpid()}
         processes = []
         for number, wait in enumerate(waits):
             clean = {name: value for name, value in os.environ.items() if name not in (
@@ -90,6 +90,8 @@ def train_until(plan: dict, threads: int) -> None:
 
     def look(progress: Progress) -> None:
         nonlocal started, cpu, first
+        if os.getppid() != plan['parent']:          # who started this has gone
+            os._exit(1)
         if progress.step == 3:                      # warm
             files[plan['number']].touch()
         if started is None and all(file.exists() for file in files):
