@@ -39,11 +39,15 @@ def together(folder, size=2, **options):
                    for path in sorted(folder.glob('rank_*.pt'))]
 
 
-def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joint_batch(tmp_path):
-    """Prediction, SIGReg, every gradient and BatchNorm's statistics, within 1e-5 in fp32."""
+@pytest.mark.parametrize('decoder_weight', [0.0, 1.0])
+def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joint_batch(
+        tmp_path, decoder_weight):
+    """Prediction, SIGReg, pictures, every gradient, BatchNorm's statistics, to 1e-5 in fp32."""
     (tmp_path / 'one').mkdir()
-    alone, gradients, _ = run(tmp_path / 'one', Group(), norm_batches=0)
-    _, (first, second) = together(tmp_path / 'two', norm_batches=0)
+    options = {'norm_batches': 0, 'decoder_weight': decoder_weight}
+    alone, gradients, _ = run(tmp_path / 'one', Group(), **options)
+    _, (first, second) = together(tmp_path / 'two', **options)
+    assert ('pictures' in first['losses'][0]) == bool(decoder_weight)
     for name, value in alone.progress.losses[0].items():
         assert first['losses'][0][name] == pytest.approx(value, abs=1e-5), name
     assert gradients.keys() == first['gradients'].keys()

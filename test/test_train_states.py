@@ -5,6 +5,7 @@ import logging
 
 import h5py
 from lewm_model.config import PlanConfig, TrainConfig
+from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.quantities import Quantity, to_json
@@ -42,11 +43,14 @@ def path(tmp_path):
     return tmp_path / 'drone.h5'
 
 
+def trained(path, folder):
+    return train_bundle(EpisodeFile.open(path), RECIPE, run_folder=folder / 'run',
+                        bundle_folder=folder / 'bundle', commands=[],
+                        report=lambda progress: None)
+
+
 def probes(path, folder):
-    bundle = train_bundle(EpisodeFile.open(path), RECIPE, run_folder=folder / 'run',
-                          bundle_folder=folder / 'bundle', commands=[],
-                          report=lambda progress: None)
-    return bundle.metrics['training']['probes']
+    return trained(path, folder).metrics['training']['probes']
 
 
 def test_a_robot_with_more_actions_than_states_is_trained_and_probed_by_state(
@@ -67,3 +71,15 @@ def test_what_only_a_simulator_knows_is_probed_during_training(path, tmp_path):
             Quantity('block x', 'position'), Quantity('yaw', 'angle'),
             Quantity('block turn', 'quaternion')])
     assert list(probes(path, tmp_path)) == ['x', 'block x', 'yaw', 'block turn']
+
+
+def test_the_planner_is_told_what_training_has_shown_not_what_was_held_out(path, tmp_path):
+    """An action of 9 in every held-out episode is no support for plans."""
+    data = EpisodeFile.open(path)
+    _, held_out = split_episodes(data.ep_id, RECIPE.train.validation_split)
+    with h5py.File(path, 'a') as file:
+        actions = file['action'][()]
+        actions[data.ep_offset[held_out]] = 9
+        file['action'][...] = actions
+    support = trained(path, tmp_path).provenance['action_support']
+    assert len(held_out) and max(support['high']) < 1 and min(support['low']) > -1

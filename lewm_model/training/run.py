@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 import logging
 from pathlib import Path
@@ -67,6 +67,7 @@ class TrainedOn:
     transform: FrameTransform
     training_clips: int
     held_out_episodes: int
+    action_support: dict[str, list[float]]   # what training has shown, robot units
     provenance: dict[str, Any]     # digests of data and robot, marks of what was trained on
 
 
@@ -103,6 +104,7 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
         check=_health_check(data, validation, transform, recipe.train, device),
         report=report, device=device, group=group, source=fingerprint.identity())
     return TrainedOn(result, normalizer, transform, len(training), len(held_out),
+                     _support(data, kept),
                      {**fingerprint.identity(), **list_trained(fingerprint, kept)})
 
 
@@ -161,7 +163,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
             'sigreg_weight': recipe.train.sigreg_weight,
             **({'decoder_weight': recipe.train.decoder_weight} if recipe.train.decoder_weight
                else {}),
-            **_held_out(recipe.train), 'action_support': _support(data.action),
+            **_held_out(recipe.train), 'action_support': trained.action_support,
             **trained.provenance,
             'training_minutes': round(result.seconds / 60, 1),
             'processes': group.size, 'cpu_threads': torch.get_num_threads(), 'device': device,
@@ -175,8 +177,10 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
     return bundle
 
 
-def _support(actions: np.ndarray) -> dict[str, list[float]]:
-    """Return what the data has shown, robot units: beyond it the model only extrapolates."""
+def _support(data: EpisodeFile, kept: Sequence[int]) -> dict[str, list[float]]:
+    """Return what training has shown: beyond it the model only extrapolates, robot units."""
+    actions = np.concatenate([data.action[first:first + length] for first, length in
+                              zip(data.ep_offset[kept], data.ep_len[kept], strict=True)])
     return {'low': np.nanmin(actions, axis=0).tolist(),
             'high': np.nanmax(actions, axis=0).tolist()}
 
