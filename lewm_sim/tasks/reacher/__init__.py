@@ -1,0 +1,1 @@
+"""A two-link arm whose goal is a picture of its own pose."""
