@@ -12,5 +12,6 @@ setup(
     packages=[*find_packages(include=['lewm_model*', 'lewm_sim*']), *SHARED],
     package_dir=SHARED,
     options={'build': {'build_base': '.setup/pip-build'}},  # colcon's build folder is `build`
-    package_data={'lewm_sim.tasks': ['*.xml'], **{package: ['**/*'] for package in SHARED}},
+    package_data={'lewm_sim.tasks': ['*/*.xml', '*/*.yaml'],
+                  **{package: ['**/*'] for package in SHARED}},
 )

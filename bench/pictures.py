@@ -39,14 +39,13 @@ def run(args: argparse.Namespace) -> Report:
     """
     from lewm_model.bundles.bundle import Bundle
     from lewm_sim.tasks import load_task
-    from lewm_sim.world import World
     import torch
 
     bundle = Bundle.load(resources.find_named('models', args.bundle))
-    world = World(load_task(bundle.task), _VIEW_SIZE)
+    world = load_task(bundle.task).make_world(_VIEW_SIZE)
     views = []
     for seed in range(args.pictures):
-        world.reset(seed=seed)
+        world.start(np.random.default_rng(seed))
         views.append(world.render().copy())
     world.close()
     threads = cv2.getNumThreads(), torch.get_num_threads()

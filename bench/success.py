@@ -19,7 +19,6 @@ from lewm_model.held_out import HeldOut
 from lewm_model.types import Observation
 from lewm_sim.evaluate import run_policy, sample_pairs, Score, score
 from lewm_sim.tasks import load_task
-from lewm_sim.world import World
 import torch
 from tqdm import tqdm
 
@@ -52,7 +51,7 @@ class Judged:
 
     def facts(self) -> dict[str, Any]:
         """Return success in per cent by tolerance: any step, last step."""
-        return {f'{item.tolerance_rad:g} rad': f'{100 * item.reached:.0f} / {100 * item.final:.0f}'
+        return {item.tolerance: f'{100 * item.reached:.0f} / {100 * item.final:.0f}'
                 for item in self.scores}
 
 
@@ -111,8 +110,9 @@ def _judge(args: argparse.Namespace, subject: Subject,
     data = EpisodeFile.open(args.data)
     task = load_task(subject.bundle.task)
     held_out = HeldOut(subject.bundle, data).held_out
-    pairs = sample_pairs(data, held_out, count=args.episodes, goal_offset=25, seed=args.seed)
-    world = World(task, data.pixels.shape[1])
+    world = task.make_world(data.pixels.shape[1])
+    pairs = sample_pairs(data, held_out, task, world, count=args.episodes,
+                         goal_offset=task.facts.goal_offset, seed=args.seed)
     judged = []
     with tqdm(total=len(planners) * len(pairs), unit='pair') as bar:
         for name, (config, backend) in planners.items():
@@ -125,10 +125,10 @@ def _judge(args: argparse.Namespace, subject: Subject,
                 continue
             trials = []
             for pair in pairs:
-                trials.append(run_policy(policy, world, pair, budget=50))
+                trials.append(run_policy(policy, task, world, pair, task.facts.budget))
                 bar.update()
             judged.append(Judged(name, config, backend, tuple(
-                score(name, trials, tolerance) for tolerance in task.tolerances)))
+                score(name, trials, tolerance) for tolerance in task.facts.all_tolerances())))
     world.close()
     return judged
 

@@ -1,4 +1,4 @@
-"""Record exploration of a simulated task as rosbag2 bags, faster than real time, without ROS.
+"""Record episodes of a simulated task as rosbag2 bags, faster than real time, without ROS.
 
 Topics, types and stamps are those of the running system, so that one ingest serves simulated and
 real recordings. One bag folder per episode, a pure function of (settings, episode index).
@@ -16,7 +16,6 @@ import shutil
 from lewm_model.bags.interfaces import import_rosbags
 from lewm_model.config import Config
 from lewm_model.errors import BagError, ConfigError, SimulationError
-from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_jobs
 from lewm_sim.tasks import load_task
 import numpy as np
@@ -34,9 +33,10 @@ class CollectConfig(Config):
     steps: int = 60              # actions per episode, one frame more
     image_size: int = 64         # square [px]
     seed: int = 0                # episode i draws from (seed, i)
+    policy: str = 'random'       # who acts, see the task's `policies`
 
     def __post_init__(self) -> None:
-        load_task(self.task)
+        load_task(self.task).policy(self.policy, np.random.default_rng(0))
         for name, least in (('steps', 1), ('image_size', 8), ('seed', 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f'CollectConfig.{name} must be at least {least}, '
@@ -144,13 +144,10 @@ class EpisodeRecorder:
     """Records single episodes; keeps one simulated world."""
 
     def __init__(self, config: CollectConfig, out: Path) -> None:
-        from lewm_sim.world import World
-
         self._config = config
         self._out = out
         self._task = load_task(config.task)
-        self._robot = RobotDescription.from_yaml(self._task.robot)
-        self._world = World(self._task, image_size=config.image_size)
+        self._world = self._task.make_world(config.image_size)
 
     def close(self) -> None:
         """Free the renderer."""
@@ -163,26 +160,27 @@ class EpisodeRecorder:
         """
         from lewm_sim.episode_bag import EpisodeBag
 
-        config, world = self._config, self._world
+        config, task, world = self._config, self._task, self._world
         rng = np.random.default_rng([config.seed, index])
-        world.reset(qpos=self._task.sample_qpos(rng))
-        commands = self._task.explore(rng, config.steps)
+        world.start(rng)
+        act = task.policy(config.policy, rng)
         # Sim time runs on over the set, with a pause in between: no stamp occurs twice, none is 0.
-        dt_ns = self._robot.control_dt_ns
+        dt_ns = task.robot.control_dt_ns
         start_ns = 1_000_000_000 + index * ((config.steps + 1) * dt_ns + 1_000_000_000)
         unfinished = self._out / _UNFINISHED / _name(index)
         unfinished.parent.mkdir(exist_ok=True)
-        with EpisodeBag(unfinished, self._robot, world) as bag:
-            bag.begin(start_ns, episode_id=_name(index), index=index, task=self._task.name,
-                      metadata={**config.to_dict(), 'robot': self._robot.robot,
-                                'start_qpos': world.joint_positions.tolist()})
+        with EpisodeBag(unfinished, task.robot, world, task.quantities) as bag:
+            bag.begin(start_ns, episode_id=_name(index), index=index, task=task.name,
+                      metadata={**config.to_dict(), 'robot': task.robot.robot,
+                                'start_state': world.state().tolist()})
             for step in range(config.steps + 1):
                 stamp_ns = start_ns + step * dt_ns
                 bag.observe(stamp_ns)
                 if step < config.steps:
-                    bag.execute(stamp_ns, commands[step])
-                    world.apply(commands[step])
-                    world.advance(self._task.control_dt_s)
+                    action = act(world.truth())
+                    bag.execute(stamp_ns, action)
+                    world.apply(action)
+                    world.advance(task.control_dt_s)
         final = self._out / _name(index)
         os.replace(unfinished, final)
         return final

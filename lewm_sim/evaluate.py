@@ -17,11 +17,11 @@ from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.errors import ConfigError, DatasetError
+from lewm_model.errors import ConfigError, DatasetError, LewmError
 from lewm_model.held_out import HeldOut
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
-from lewm_sim.tasks import load_task
+from lewm_sim.tasks import load_task, Outcome, Task, Tolerance
 from lewm_sim.world import World
 import numpy as np
 
@@ -32,8 +32,8 @@ class Pair:
 
     episode: int               # index in the data set
     row: int                   # of the start, within the episode
-    start_qpos: np.ndarray     # (P,) [rad]
-    goal_qpos: np.ndarray      # (P,) [rad]
+    start: np.ndarray          # (n,) whole state of the simulator, velocities included
+    goal: np.ndarray           # (q,) truth of the goal
     start_rgb: np.ndarray      # uint8 (H, W, 3), as recorded
     goal_rgb: np.ndarray       # uint8 (H, W, 3), as recorded
 
@@ -44,39 +44,44 @@ class Trial:
 
     episode: int
     row: int
-    distances_rad: list[float]    # largest joint error at each of the budget + 1 instants
+    outcomes: list[Outcome]       # at each of the budget + 1 instants
     plan_seconds: list[float]     # one per plan
 
-    def reached(self, tolerance_rad: float) -> bool:
+    def reached(self, tolerance: Tolerance) -> bool:
         """Tell whether any step was within the tolerance: the reference's rule."""
-        return min(self.distances_rad) < tolerance_rad
+        return any(outcome.solved(tolerance) for outcome in self.outcomes)
 
-    def holds(self, tolerance_rad: float) -> bool:
+    def holds(self, tolerance: Tolerance) -> bool:
         """Tell whether the last step was within the tolerance."""
-        return self.distances_rad[-1] < tolerance_rad
+        return self.outcomes[-1].solved(tolerance)
 
-    def solved_at_start(self, tolerance_rad: float) -> bool:
+    def solved_at_start(self, tolerance: Tolerance) -> bool:
         """Tell whether there was nothing to do."""
-        return self.distances_rad[0] < tolerance_rad
+        return self.outcomes[0].solved(tolerance)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; every error over time."""
+        return {'episode': self.episode, 'row': self.row, 'plan_seconds': self.plan_seconds,
+                'errors': {name: [outcome.errors[name] for outcome in self.outcomes]
+                           for name in self.outcomes[0].errors}}
 
 
-def sample_pairs(data: EpisodeFile, episodes: Sequence[int], *, count: int, goal_offset: int,
-                 seed: int) -> list[Pair]:
+def sample_pairs(data: EpisodeFile, episodes: Sequence[int], task: Task, world: World, *,
+                 count: int, goal_offset: int, seed: int) -> list[Pair]:
     """Draw pairs without replacement over all rows of `episodes` that leave room for the goal.
 
     Args:
-        data: With the column `qpos`, the simulator's joint positions.
+        data: With states that the task understands, see `Task.recorded_state`.
         episodes: The held-out ones.
+        task: What is measured of a goal.
+        world: Is put into the goals to measure them.
         count: Pairs wanted.
         goal_offset: Control steps from start to goal.
         seed: Of the draw.
 
     Raises:
-        DatasetError: If there are fewer than `count` valid rows, or no `qpos`.
+        DatasetError: If there are fewer than `count` valid rows, or no states.
     """
-    if 'qpos' not in data.columns:
-        raise DatasetError(f'{data.path} has no column qpos, so the simulator cannot be put into '
-                           f'its states; it has {", ".join(data.columns)}')
     rows = [(int(episode), row) for episode in episodes
             for row in range(int(data.ep_len[episode]) - goal_offset)]
     if len(rows) < count:
@@ -88,18 +93,23 @@ def sample_pairs(data: EpisodeFile, episodes: Sequence[int], *, count: int, goal
     for episode, row in (rows[index] for index in sorted(chosen)):
         start = int(data.ep_offset[episode]) + row
         goal = start + goal_offset
-        pairs.append(Pair(episode, row, data.columns['qpos'][start], data.columns['qpos'][goal],
-                          np.array(data.pixels[start]), np.array(data.pixels[goal])))
+        try:
+            world.reset(task.recorded_state(world, data.columns, goal))
+            state = task.recorded_state(world, data.columns, start)
+        except LewmError as error:
+            raise DatasetError(f'{data.path}: {error}') from error
+        pairs.append(Pair(episode, row, state, world.truth(), np.array(data.pixels[start]),
+                          np.array(data.pixels[goal])))
     return pairs
 
 
-def run_policy(policy: Policy, world: World, pair: Pair, budget: int) -> Trial:
+def run_policy(policy: Policy, task: Task, world: World, pair: Pair, budget: int) -> Trial:
     """Plan and act for `budget` control steps."""
-    dt_ns = round(world.task.control_dt_s * 1e9)
+    dt_ns = round(task.control_dt_s * 1e9)
     policy.reset()
     policy.set_goal_image(pair.goal_rgb)
-    world.reset(qpos=pair.start_qpos)
-    distances = [float(world.task.distance(world.joint_positions, pair.goal_qpos))]
+    world.reset(pair.start)
+    outcomes = [task.outcome(world.truth(), pair.goal)]
     plan_seconds: list[float] = []
     actions: list[np.ndarray] = []
     for step in range(budget):
@@ -113,20 +123,22 @@ def run_policy(policy: Policy, world: World, pair: Pair, budget: int) -> Trial:
         action = actions.pop(0)
         world.apply(action)
         policy.executed(step * dt_ns, action)
-        world.advance(world.task.control_dt_s)
-        distances.append(float(world.task.distance(world.joint_positions, pair.goal_qpos)))
-    return Trial(pair.episode, pair.row, distances, plan_seconds)
+        world.advance(task.control_dt_s)
+        outcomes.append(task.outcome(world.truth(), pair.goal))
+    return Trial(pair.episode, pair.row, outcomes, plan_seconds)
 
 
-def run_random(world: World, pair: Pair, budget: int, rng: np.random.Generator) -> Trial:
-    """Act with the task's exploration: the floor a planner has to beat."""
-    world.reset(qpos=pair.start_qpos)
-    distances = [float(world.task.distance(world.joint_positions, pair.goal_qpos))]
-    for action in world.task.explore(rng, budget):
-        world.apply(action)
-        world.advance(world.task.control_dt_s)
-        distances.append(float(world.task.distance(world.joint_positions, pair.goal_qpos)))
-    return Trial(pair.episode, pair.row, distances, [])
+def run_random(task: Task, world: World, pair: Pair, budget: int, rng: np.random.Generator
+               ) -> Trial:
+    """Act with the task's random policy: the floor a planner has to beat."""
+    world.reset(pair.start)
+    outcomes = [task.outcome(world.truth(), pair.goal)]
+    act = task.policy('random', rng)
+    for _ in range(budget):
+        world.apply(act(world.truth()))
+        world.advance(task.control_dt_s)
+        outcomes.append(task.outcome(world.truth(), pair.goal))
+    return Trial(pair.episode, pair.row, outcomes, [])
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -145,7 +157,7 @@ class Score:
     """Success of one policy at one tolerance; rates in [0, 1] with 95 % intervals."""
 
     policy: str
-    tolerance_rad: float
+    tolerance: str                          # as people read it, such as '0.05 rad'
     pairs: int
     reached: float                          # any step: the reference's rule
     reached_interval: tuple[float, float]
@@ -160,13 +172,13 @@ class Score:
                 'final_interval': list(self.final_interval)}
 
 
-def score(policy: str, trials: Sequence[Trial], tolerance_rad: float) -> Score:
+def score(policy: str, trials: Sequence[Trial], tolerance: Tolerance) -> Score:
     """Count successes of `trials`."""
     count = len(trials)
-    reached = sum(trial.reached(tolerance_rad) for trial in trials)
-    final = sum(trial.holds(tolerance_rad) for trial in trials)
-    started = sum(trial.solved_at_start(tolerance_rad) for trial in trials)
-    return Score(policy, tolerance_rad, count, reached / count, wilson_interval(reached, count),
+    reached = sum(trial.reached(tolerance) for trial in trials)
+    final = sum(trial.holds(tolerance) for trial in trials)
+    started = sum(trial.solved_at_start(tolerance) for trial in trials)
+    return Score(policy, str(tolerance), count, reached / count, wilson_interval(reached, count),
                  final / count, wilson_interval(final, count), started / count)
 
 
@@ -202,14 +214,15 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
                           f'drive the robot')
     episodes = HeldOut(bundle, data, new_data=new_data).held_out
     task = load_task(bundle.task)
-    world = World(task, data.pixels.shape[1])
-    pairs = sample_pairs(data, episodes, count=count, goal_offset=goal_offset, seed=seed)
+    world = task.make_world(data.pixels.shape[1])
+    pairs = sample_pairs(data, episodes, task, world, count=count, goal_offset=goal_offset,
+                         seed=seed)
     policy = make_policy(bundle, plan_config, backend=backend)
     rng = np.random.default_rng(seed)
     trials: dict[str, list[Trial]] = {'planner': [], 'random': []}
     for pair in pairs:
-        trials['planner'].append(run_policy(policy, world, pair, budget))
-        trials['random'].append(run_random(world, pair, budget, rng))
+        trials['planner'].append(run_policy(policy, task, world, pair, budget))
+        trials['random'].append(run_random(task, world, pair, budget, rng))
         report()
     world.close()
     seconds = np.concatenate([trial.plan_seconds for trial in trials['planner']])
@@ -220,6 +233,6 @@ def evaluate(bundle: Bundle, data: EpisodeFile, plan_config: PlanConfig | None =
         'plan_seconds_median': float(np.median(seconds)),
         'plan_seconds_p95': float(np.quantile(seconds, 0.95)),
         'scores': [score(name, trials[name], tolerance).to_dict()
-                   for name in trials for tolerance in task.tolerances],
-        'trials': {name: [asdict(trial) for trial in runs] for name, runs in trials.items()},
+                   for name in trials for tolerance in task.facts.all_tolerances()],
+        'trials': {name: [trial.to_dict() for trial in runs] for name, runs in trials.items()},
     }

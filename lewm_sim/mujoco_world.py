@@ -1,15 +1,16 @@
-"""One simulated robot: reset, command, advance, render, read. Deterministic, no ROS, no torch."""
+"""A world in MuJoCo: the whole state, steps, pictures. It never names a joint, the task does."""
 
 from __future__ import annotations
 
 import os
+from typing import Protocol
 
 # Rendering off screen; must be chosen before mujoco is imported. A user's choice wins.
 os.environ.setdefault('MUJOCO_GL', 'egl')
 
 import cv2  # noqa: E402
 from lewm_model.errors import SimulationError  # noqa: E402
-from lewm_sim.tasks import Task  # noqa: E402
+from lewm_sim.world import Sensed  # noqa: E402
 import mujoco  # noqa: E402
 import numpy as np  # noqa: E402
 
@@ -17,131 +18,195 @@ import numpy as np  # noqa: E402
 # without it a joint has to move a whole pixel (0.08 rad at 64 px) before anything changes.
 _SUPERSAMPLED_SIZE = 448
 _MAX_SUPERSAMPLING = 4
-# Joint limits are soft springs: a recorded pose may lie a little behind them [rad].
-_LIMIT_SLACK_RAD = 0.05
+# Joint limits are soft springs: a recorded pose may lie a little behind them [rad] or [m].
+_LIMIT_SLACK = 0.05
+# Time, positions, velocities, activations, plugins; then what a task may keep or move itself.
+_WHOLE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS | mujoco.mjtState.mjSTATE_EQ_ACTIVE
+             | mujoco.mjtState.mjSTATE_MOCAP_POS | mujoco.mjtState.mjSTATE_MOCAP_QUAT
+             | mujoco.mjtState.mjSTATE_USERDATA)
+# MuJoCo answers these by starting over from the scene's home state, which nobody would notice.
+_DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL,
+             mujoco.mjtWarning.mjWARN_BADQACC)
 
 
-class World:
-    """MuJoCo behind the few verbs a robot needs.
+class Scene(Protocol):
+    """What a world asks its task (`lewm_sim.tasks.MujocoTask`)."""
+
+    name: str
+    camera: str
+    action_names: tuple[str, ...]
+
+    def build(self) -> mujoco.MjModel:
+        """Return the compiled scene."""
+
+    def start(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Move fresh data into a start state."""
+
+    def rest(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Set the command of standing still."""
+
+    def command(self, model: mujoco.MjModel, data: mujoco.MjData, action: np.ndarray) -> None:
+        """Turn an action into controls."""
+
+    def sensed(self, model: mujoco.MjModel, data: mujoco.MjData) -> Sensed:
+        """Read the robot's sensors."""
+
+    def truth(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+        """Measure the task's quantities."""
+
+
+class MujocoWorld:
+    """MuJoCo behind the verbs of `World`; deterministic.
+
+    Attributes:
+        model: The scene; events that cannot happen may change its colours.
+        data: The simulation.
 
     Args:
-        task: Scene and facts, from `lewm_sim.tasks.load_task`.
+        scene: The task.
         image_size: Height and width of rendered frames [px].
     """
 
-    def __init__(self, task: Task, image_size: int = 64) -> None:
-        self.task = task
+    def __init__(self, scene: Scene, image_size: int = 64) -> None:
         self.image_size = image_size
-        self._model = mujoco.MjModel.from_xml_path(str(task.mjcf))
-        limit = self._model.vis.global_.offwidth
+        self._scene = scene
+        self.model = scene.build()
+        limit = self.model.vis.global_.offwidth
         if not 8 <= image_size <= limit:
             raise SimulationError(f'image_size must be in [8, {limit}], got {image_size}')
         self._supersampling = max(1, min(_MAX_SUPERSAMPLING, _SUPERSAMPLED_SIZE // image_size))
-        self._data = mujoco.MjData(self._model)
-        self._joints = [self._model.joint(name).qposadr[0] for name in task.joint_names]
-        self._dofs = [self._model.joint(name).dofadr[0] for name in task.joint_names]
-        self._actuators = [self._model.actuator(name).id for name in task.joint_names]
+        self.data = mujoco.MjData(self.model)
+        self._other = mujoco.MjData(self.model)   # to look at a state without going there
+        self._size = mujoco.mj_stateSize(self.model, _WHOLE)
         self._renderer: mujoco.Renderer | None = None
         self._origin_s = 0.0  # time keeps running over resets
-        self.reset(seed=0)
+        self.start(np.random.default_rng(0))
 
-    def reset(self, *, seed: int | None = None, qpos: np.ndarray | None = None) -> None:
-        """Stand still at `qpos`, or at a start drawn with `seed`; time keeps running.
+    def start(self, rng: np.random.Generator) -> None:
+        """Begin anew in a start state, see `World`."""
+        now_s = self.time_s
+        mujoco.mj_resetData(self.model, self.data)
+        self._scene.start(self.model, self.data, rng)
+        self._settle(now_s)
 
-        Args:
-            seed: For the task's start distribution, used when `qpos` is None.
-            qpos: Joint positions, (P,) [rad].
+    def reset(self, state: np.ndarray) -> None:
+        """Go on from a whole state, see `World`."""
+        state = np.asarray(state, dtype=np.float64)
+        if state.shape != (self._size,) or not np.isfinite(state).all():
+            raise SimulationError(f'a state of task {self._scene.name!r} is {self._size} finite '
+                                  f'numbers (as in the column sim_state), got {state.size}: '
+                                  f'{np.array2string(state, threshold=8)}')
+        mujoco.mj_resetData(self.model, self._other)
+        mujoco.mj_setState(self.model, self._other, state, _WHOLE)
+        self._check_ranges(self._other.qpos)
+        now_s = self.time_s
+        mujoco.mj_resetData(self.model, self.data)
+        mujoco.mj_setState(self.model, self.data, state, _WHOLE)
+        self._settle(now_s)
+
+    def _settle(self, now_s: float) -> None:
+        """Compute what follows from the state; `now_s` is the time that goes on."""
+        mujoco.mj_forward(self.model, self.data)
+        self._scene.rest(self.model, self.data)
+        self._origin_s = now_s - self.data.time
+
+    def _check_ranges(self, qpos: np.ndarray) -> None:
+        kinds = self.model.jnt_type
+        scalar = (kinds == mujoco.mjtJoint.mjJNT_SLIDE) | (kinds == mujoco.mjtJoint.mjJNT_HINGE)
+        for number in np.flatnonzero(scalar & (self.model.jnt_limited != 0)).tolist():
+            low, high = self.model.jnt_range[number]
+            value = qpos[self.model.jnt_qposadr[number]]
+            if not low - _LIMIT_SLACK <= value <= high + _LIMIT_SLACK:
+                unit = 'rad' if kinds[number] == mujoco.mjtJoint.mjJNT_HINGE else 'm'
+                raise SimulationError(
+                    f'the position of joint {self.model.joint(number).name!r} must be in '
+                    f'[{low:.4f}, {high:.4f}] {unit}, got {value:.4f}')
+
+    def state(self) -> np.ndarray:
+        """Return the whole state, see `World`."""
+        state = np.empty(self._size)
+        mujoco.mj_getState(self.model, self.data, state, _WHOLE)
+        return state
+
+    def state_at(self, qpos: np.ndarray, qvel: np.ndarray | None = None) -> np.ndarray:
+        """Return the state at generalized positions (nq,) and velocities (nv,); None: at rest.
 
         Raises:
-            SimulationError: If `qpos` has the wrong length, is not finite or is out of range.
+            SimulationError: If there are too few or too many numbers.
         """
-        if qpos is None:
-            qpos = self.task.sample_qpos(np.random.default_rng(seed))
-        qpos = np.asarray(qpos, dtype=np.float64)
-        self._check_qpos(qpos)
-        self._origin_s = self.time_s
-        mujoco.mj_resetData(self._model, self._data)
-        self._data.qpos[self._joints] = qpos
-        mujoco.mj_forward(self._model, self._data)
+        for name, values, length in (('qpos', qpos, self.model.nq), ('qvel', qvel, self.model.nv)):
+            if values is not None and np.shape(values) != (length,):
+                raise SimulationError(f'{name} of task {self._scene.name!r} must be {length} '
+                                      f'numbers, got {np.shape(values)}')
+        mujoco.mj_resetData(self.model, self._other)
+        self._other.qpos[:] = qpos
+        self._other.qvel[:] = 0.0 if qvel is None else qvel
+        state = np.empty(self._size)
+        mujoco.mj_getState(self.model, self._other, state, _WHOLE)
+        return state
 
-    def _check_qpos(self, qpos: np.ndarray) -> None:
-        names = self.task.joint_names
-        if qpos.shape != (len(names),) or not np.isfinite(qpos).all():
-            raise SimulationError(f'qpos must be {len(names)} finite numbers ({", ".join(names)})'
-                                  f', got {qpos.tolist()}')
-        for name, value in zip(names, qpos, strict=True):
-            joint = self._model.joint(name)
-            if self._model.jnt_limited[joint.id]:
-                low, high = joint.range
-                if not low - _LIMIT_SLACK_RAD <= value <= high + _LIMIT_SLACK_RAD:
-                    raise SimulationError(f'qpos of joint {name!r} must be in '
-                                          f'[{low:.4f}, {high:.4f}] rad, got {value:.4f}')
-
-    def apply(self, command: np.ndarray) -> None:
-        """Set joint velocities, (A,) [rad/s]; held until changed, clipped to the limits.
-
-        Raises:
-            SimulationError: If the command has the wrong length or is not finite.
-        """
-        command = np.asarray(command, dtype=np.float64)
-        if command.shape != (len(self._actuators),) or not np.isfinite(command).all():
-            raise SimulationError(f'command must be {len(self._actuators)} finite numbers, '
-                                  f'got {command.tolist()}')
-        self._data.ctrl[self._actuators] = np.clip(
-            command, self.task.min_command, self.task.max_command)
+    def apply(self, action: np.ndarray) -> None:
+        """Begin an action, see `World`."""
+        action, length = np.asarray(action, dtype=np.float64), len(self._scene.action_names)
+        if action.shape != (length,) or not np.isfinite(action).all():
+            raise SimulationError(f'an action must be {length} finite numbers '
+                                  f'({", ".join(self._scene.action_names)}), '
+                                  f'got {action.tolist()}')
+        self._scene.command(self.model, self.data, action)
 
     def advance(self, seconds: float) -> None:
-        """Run the physics for `seconds`, rounded to whole physics steps."""
-        steps = round(seconds / self._model.opt.timestep)
-        mujoco.mj_step(self._model, self._data, nstep=steps)
-        if not np.isfinite(self._data.qpos).all():
-            raise SimulationError('the simulation diverged (joint positions are not finite)')
+        """Run the physics, see `World`."""
+        steps = round(seconds / self.timestep_s)
+        mujoco.mj_step(self.model, self.data, nstep=steps)
+        if not np.isfinite(self.data.qpos).all() or any(
+                self.data.warning[kind].number for kind in _DIVERGED):
+            raise SimulationError(f'the simulation of task {self._scene.name!r} diverged; make '
+                                  f'its timestep or its forces smaller')
 
     def render(self) -> np.ndarray:
-        """Return what the camera sees, uint8 (H, W, 3).
-
-        Raises:
-            SimulationError: If no off-screen renderer can be started.
-        """
+        """Return what the camera sees, see `World`."""
         if self._renderer is None:
             size = self.image_size * self._supersampling
             try:
-                self._renderer = mujoco.Renderer(self._model, size, size)
+                self._renderer = mujoco.Renderer(self.model, size, size)
             except Exception as error:  # mujoco raises many kinds here
                 raise SimulationError(
                     f'cannot render with MUJOCO_GL={os.environ["MUJOCO_GL"]}: {error}; on '
                     f'Debian or Ubuntu install libegl1 libegl-mesa0 libgl1-mesa-dri') from error
-        self._renderer.update_scene(self._data, camera=self.task.camera)
+        self._renderer.update_scene(self.data, camera=self._scene.camera)
         frame = self._renderer.render()
         if self._supersampling == 1:
             return frame
         return cv2.resize(frame, (self.image_size, self.image_size),
                           interpolation=cv2.INTER_AREA)
 
+    def sensed(self) -> Sensed:
+        """Return what the robot measures, see `World`."""
+        return self._scene.sensed(self.model, self.data)
+
+    def truth(self) -> np.ndarray:
+        """Return the values of the task's quantities, see `World`.
+
+        Measured on a copy: after a step, poses in `data` are those of one physics step before.
+        """
+        mujoco.mj_setState(self.model, self._other, self.state(), _WHOLE)
+        mujoco.mj_forward(self.model, self._other)
+        return np.asarray(self._scene.truth(self.model, self._other), dtype=np.float64)
+
     @property
     def time_s(self) -> float:
         """Simulated time since construction [s]; never jumps back."""
-        return self._origin_s + self._data.time
+        return self._origin_s + self.data.time
 
     @property
     def timestep_s(self) -> float:
         """Physics step [s]."""
-        return self._model.opt.timestep
-
-    @property
-    def joint_positions(self) -> np.ndarray:
-        """Joint positions, (P,) [rad]."""
-        return self._data.qpos[self._joints].copy()
-
-    @property
-    def joint_velocities(self) -> np.ndarray:
-        """Joint velocities, (P,) [rad/s]."""
-        return self._data.qvel[self._dofs].copy()
+        return self.model.opt.timestep
 
     @property
     def camera_fovy_rad(self) -> float:
         """Vertical field of view of the camera [rad]."""
-        return float(np.deg2rad(self._model.camera(self.task.camera).fovy[0]))
+        return float(np.deg2rad(self.model.camera(self._scene.camera).fovy[0]))
 
     def close(self) -> None:
         """Free the renderer; the world can be rendered again later."""

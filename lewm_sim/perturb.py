@@ -1,7 +1,7 @@
-"""What an analysis needs from the simulator: impossible events, and positions of the tip.
+"""What an analysis needs from the simulator: impossible events, and the truth about states.
 
-Each trajectory exists in three versions with the same actions: unperturbed, with one link in
-another colour from the middle on, and with the robot teleported to a random pose in the middle.
+Each trajectory exists in several versions with the same actions: unperturbed, and one for each
+impossible event of the task, which happens in the middle.
 """
 
 from __future__ import annotations
@@ -9,50 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lewm_model.analysis.surprise import PerturbedTrajectories
-from lewm_model.errors import SimulationError
-from lewm_sim.tasks import Task
+from lewm_sim.tasks import Act, Task
 from lewm_sim.world import World
-import mujoco
 import numpy as np
 
-TIP = 'tip'    # geom whose position is probed, where a scene has one
-
-
-class PerturbedWorld(World):
-    """A world in which the impossible can be done."""
-
-    def moving_materials(self) -> list[str]:
-        """Return the materials of everything that moves, nearest to the base first."""
-        names = []
-        for geom in range(self._model.ngeom):
-            material = self._model.geom_matid[geom]
-            moves = self._model.body_weldid[self._model.geom_bodyid[geom]] != 0
-            if moves and material >= 0:
-                names.append(self._model.material(material).name)
-        return list(dict.fromkeys(names))
-
-    def paint(self, material: str, rgba: np.ndarray) -> None:
-        """Give everything of one material another colour."""
-        self._model.material(material).rgba = rgba
-
-    def colour(self, material: str) -> np.ndarray:
-        """Return the colour of a material, rgba in [0, 1]."""
-        return self._model.material(material).rgba.copy()
-
-    def positions(self, qpos: np.ndarray) -> dict[str, np.ndarray]:
-        """Return where the tip is for joint positions (N, P): `tip position`, (N, n) [m].
-
-        Coordinates that never change are left out; scenes without a geom `tip` give nothing.
-        """
-        geom = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_GEOM, TIP)
-        if geom < 0:
-            return {}
-        found = np.empty((len(qpos), 3))
-        for row, pose in enumerate(qpos):
-            self._data.qpos[self._joints] = pose
-            mujoco.mj_kinematics(self._model, self._data)
-            found[row] = self._data.geom_xpos[geom]
-        return {'tip position': found[:, found.std(axis=0) > 1e-6]}
+UNPERTURBED = 'unperturbed'
 
 
 class TaskSimulator:
@@ -70,8 +31,20 @@ class TaskSimulator:
         self._seed = seed
 
     def positions(self, qpos: np.ndarray) -> dict[str, np.ndarray]:
-        """Return further quantities for joint positions (N, P)."""
-        return PerturbedWorld(self._task, self._image_size).positions(qpos)
+        """Return positions of rows that only have qpos (N, nq), by what they are of.
+
+        For sets that were recorded before the truth was; what never changes is left out.
+        """
+        world = self._task.make_world(self._image_size)
+        truths = np.empty((len(qpos), len(world.truth())))
+        for row in range(len(qpos)):
+            world.reset(self._task.recorded_state(world, {'qpos': qpos}, row))
+            truths[row] = world.truth()
+        groups: dict[str, list[np.ndarray]] = {}
+        for one, values in zip(self._task.quantities, truths.T, strict=True):
+            if one.kind == 'position' and values.std() > 1e-6:
+                groups.setdefault(f'{one.of or one.name} position', []).append(values)
+        return {name: np.stack(columns, axis=1) for name, columns in groups.items()}
 
     def trajectories(self, count: int, blocks: int, progress: Callable[[int, int], None]
                      ) -> PerturbedTrajectories:
@@ -88,56 +61,60 @@ def perturbed_trajectories(task: Task, image_size: int, *, count: int, blocks: i
     """Simulate all versions.
 
     Args:
-        task: Starts and exploration come from it.
+        task: Starts, the random policy and the impossible events come from it.
         image_size: Of the frames [px].
         count: N, trajectories.
-        blocks: Model steps of each; the perturbation shows at frame `blocks // 2`.
+        blocks: Model steps of each; an event shows at frame `blocks // 2`.
         frameskip: K, control steps per model step.
-        seed: Of starts, exploration and teleports.
+        seed: Of starts, actions and events.
         progress: Told after every trajectory.
 
     Returns:
-        Versions `unperturbed`, `colour` and `teleport`.
+        The version `unperturbed` and one for each of `Task.impossible`.
 
     Raises:
-        SimulationError: If nothing that moves has a material, so that it could change colour.
+        SimulationError: If an event cannot be done in this scene.
     """
-    world = PerturbedWorld(task, image_size)
-    materials = world.moving_materials()
-    if not materials:
-        raise SimulationError(f'no moving geom of task {task.name!r} has a material, so none can '
-                              f'change its colour; give one in {task.mjcf.name}')
-    middle, painted = blocks // 2, materials[0]
-    original = world.colour(painted)
-    other = original[[1, 2, 0, 3]]     # the hue turned by a third
+    world, events, middle = task.make_world(image_size), task.impossible(), blocks // 2
     shape = (count, blocks + 1, image_size, image_size, 3)
-    frames = {name: np.empty(shape, np.uint8) for name in ('unperturbed', 'colour', 'teleport')}
-    actions = np.empty((count, blocks * frameskip, len(task.min_command)), np.float32)
-
-    def follow(number: int, first: int, versions: dict[str, np.ndarray | None]) -> None:
-        """Act from frame `first` on, and film it once per version in that version's colour."""
-        for frame in range(first, blocks + 1):
-            for version, rgba in versions.items():
-                world.paint(painted, original if rgba is None or frame < middle else rgba)
-                frames[version][number, frame] = world.render()
-            for action in actions[number, frame * frameskip:(frame + 1) * frameskip]:
-                world.apply(action)
-                world.advance(task.control_dt_s)
-
+    frames = {name: np.empty(shape, np.uint8) for name in (UNPERTURBED, *events)}
+    actions = np.empty((count, blocks * frameskip, len(task.action_names)), np.float32)
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        start, elsewhere = task.sample_qpos(rng), task.sample_qpos(rng)
-        actions[number] = task.explore(rng, blocks * frameskip)
-        world.reset(qpos=start)
-        follow(number, 0, {'unperturbed': None, 'colour': other})
-        world.reset(qpos=elsewhere)
-        follow(number, middle, {'teleport': None})
-        frames['teleport'][number, :middle] = frames['unperturbed'][number, :middle]
+        world.start(rng)
+        start = world.state()
+        world.start(rng)
+        elsewhere = world.state()
+        actions[number] = _draw(task.policy('random', rng), world, blocks * frameskip)
+
+        def film(version: str, first: int, number: int = number) -> None:
+            for frame in range(first, blocks + 1):
+                frames[version][number, frame] = world.render()
+                for action in actions[number, frame * frameskip:(frame + 1) * frameskip]:
+                    world.apply(action)
+                    world.advance(task.control_dt_s)
+
+        world.reset(start)
+        film(UNPERTURBED, 0)
+        for name, event in events.items():
+            world.reset(start)
+            for action in actions[number, :middle * frameskip]:
+                world.apply(action)
+                world.advance(task.control_dt_s)
+            undo = event.happen(world, elsewhere)
+            film(name, middle)
+            if undo is not None:
+                undo()
+            frames[name][number, :middle] = frames[UNPERTURBED][number, :middle]
         progress(number + 1, count)
     world.close()
     return PerturbedTrajectories(
         frames=frames, actions=actions, perturbed_frame=middle,
-        descriptions={
-            'unperturbed': 'nothing happens',
-            'colour': f'"{painted}" is of another colour from the middle on',
-            'teleport': 'the robot is suddenly in a random pose, and goes on from there'})
+        descriptions={UNPERTURBED: 'nothing happens',
+                      **{name: event.text for name, event in events.items()}})
+
+
+def _draw(act: Act, world: World, steps: int) -> np.ndarray:
+    """Return actions of a policy that does not look, (steps, A)."""
+    truth = world.truth()
+    return np.array([act(truth) for _ in range(steps)])

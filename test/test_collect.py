@@ -21,7 +21,6 @@ pytestmark = pytest.mark.sim
 
 from lewm_sim.collect import collect, CollectConfig, EpisodeRecorder  # noqa: E402
 from lewm_sim.tasks import load_task  # noqa: E402
-from lewm_sim.world import World  # noqa: E402
 
 CONFIG = CollectConfig(steps=24, image_size=32, seed=7)
 ROBOT = RobotDescription.from_yaml('sim_reacher')
@@ -51,7 +50,8 @@ def test_bags_have_the_topics_and_types_of_the_running_system(recorded):
         '/episode_info': ('lewm_ros/msg/EpisodeInfo', 1),
         '/executed_command': ('lewm_ros/msg/ExecutedCommand', 24),
         '/image': ('sensor_msgs/msg/Image', 25),
-        '/joint_states': ('sensor_msgs/msg/JointState', 25)}
+        '/joint_states': ('sensor_msgs/msg/JointState', 25),
+        '/truth/state': ('lewm_ros/msg/SimState', 25)}
     text = describe_bag(recorded / 'episode_000001')
     assert "episode 'episode_000001' (index 1), task 'reacher', RECORDING" in text
     assert 'seed 7' in text
@@ -67,11 +67,12 @@ def test_recorded_commands_reproduce_the_recorded_motion(recorded):
     out = recorded.parent / 'replay.h5'
     ingest([recorded], ROBOT, out, DataConfig(image_size=32), force=True)
     file = EpisodeFile.open(out)
-    world = World(load_task('reacher'), image_size=32)
+    world = load_task('reacher').make_world(32)
     for offset, length in zip(file.ep_offset, file.ep_len, strict=True):
-        world.reset(qpos=file.columns['qpos'][offset])
+        world.reset(file.columns['sim_state'][offset])
         for row in range(offset, offset + length):
-            np.testing.assert_allclose(world.joint_positions, file.columns['qpos'][row], atol=1e-5)
+            np.testing.assert_allclose(world.sensed().positions, file.columns['qpos'][row],
+                                       atol=1e-5)
             assert np.abs(world.render().astype(int) - file.pixels[row]).max() <= 8
             if row < offset + length - 1:
                 world.apply(file.action[row])

@@ -19,6 +19,7 @@ from lewm_ros.trials import report, video  # noqa: E402
 from lewm_ros.trials.goal_set import GoalPicture  # noqa: E402
 from lewm_ros.trials.record import Frame, GoalResult, Record  # noqa: E402
 from lewm_ros.trials.view import DemoView  # noqa: E402
+from lewm_sim.tasks import load_task, Outcome  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -26,6 +27,7 @@ from ros_helpers import free_domain, ROOT  # noqa: E402
 import yaml  # noqa: E402
 
 NODES = 5
+TOLERANCE = load_task('reacher').facts.demo_tolerance()
 
 
 def picture(value: int) -> np.ndarray:
@@ -34,9 +36,10 @@ def picture(value: int) -> np.ndarray:
 
 def result(reached: bool) -> GoalResult:
     return GoalResult(
-        picture=GoalPicture(Path('g.png'), np.array([0.5, 1.0]), episode='e3', row=9),
+        picture=GoalPicture(Path('g.png'), np.array([0.5, 1.0, 0.0, 0.1]), episode='e3', row=9),
         goal_rgb=picture(90), start_rgb=picture(10), final_rgb=picture(80),
-        start_errors=np.array([1.0, 2.0]), final_errors=np.array([0.05, 0.02]),
+        start=Outcome({'shoulder': 1.0, 'wrist': 2.0}),
+        final=Outcome({'shoulder': 0.05, 'wrist': 0.02}),
         reached=reached, seconds=1.25, goal_distance=0.25)
 
 
@@ -55,7 +58,7 @@ def test_the_summary_counts_and_measures(tmp_path):
     assert summary['control_rate_hz'] == 20.0  # the pause of 4.9 s was no tracking
     assert summary['limits_hit'] == {'clipped': 3, 'slewed': 4}
     assert (summary['plans_late'], summary['deadline_misses']) == (2, 1)
-    assert summary['goals'][0]['final_errors_rad'] == [0.05, 0.02]
+    assert summary['goals'][0]['final_errors'] == {'shoulder': 0.05, 'wrist': 0.02}
     assert summary['versions']['numpy'] == np.__version__
     assert set(report.DEFINITIONS) - {'success'} <= set(summary)
 
@@ -76,9 +79,11 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
     import av
 
     frames = [Frame(stamp_ns=50_000_000 * k, rgb=picture(40 + 10 * k), goal=k // 5,
-                    errors=np.array([0.3, 0.2]), goal_distance=1.0 / (k + 1), plan_ms=100.0)
+                    outcome=Outcome({'shoulder': 0.3, 'wrist': 0.2}),
+                    goal_distance=1.0 / (k + 1), plan_ms=100.0)
               for k in range(10)]
-    files = video.write([result(True), result(False)], Record(frames=frames), tmp_path)
+    files = video.write([result(True), result(False)], Record(frames=frames), tmp_path,
+                        TOLERANCE)
     assert [file.name for file in files] == ['demo.png', 'demo.mp4']
     with av.open(str(tmp_path / 'demo.mp4')) as container:
         stream = container.streams.video[0]
@@ -93,7 +98,7 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
 
 def test_the_contact_sheet_shows_start_goal_and_final_picture():
     """The three pictures of the first goal are where a reader looks for them."""
-    sheet = np.asarray(video.contact_sheet([result(True)]))
+    sheet = np.asarray(video.contact_sheet([result(True)], TOLERANCE))
     middle = 90 + 75
     assert [sheet[middle, x, 0] for x in (115, 275, 435)] == [10, 90, 80]
 
@@ -101,8 +106,8 @@ def test_the_contact_sheet_shows_start_goal_and_final_picture():
 def test_without_a_terminal_progress_is_plain_lines():
     """No cursor control, one line per event, with the numbers a person wants."""
     text = io.StringIO()
-    with DemoView(('shoulder', 'wrist'), 10, 0.1, Console(file=text)) as view:
-        view.progress(0, 0.5, np.array([0.4, 0.05]), 2.5, 98.0)
+    with DemoView(10, TOLERANCE, Console(file=text)) as view:
+        view.progress(0, 0.5, Outcome({'shoulder': 0.4, 'wrist': 0.05}), 2.5, 98.0)
         view.finished(0, result(True), 98.0)
     first, second = text.getvalue().splitlines()
     assert first.startswith('goal 1/10')

@@ -1,6 +1,6 @@
 from bag_factory import robot
 from lewm_model.errors import ConfigError
-from lewm_ros.simulation.motor_drive import Drive, drive_of, PositionDrive
+from lewm_ros.simulation.motor_drive import Drive, drive_of, HoldingDrive, PositionDrive
 import numpy as np
 import pytest
 
@@ -11,11 +11,12 @@ def test_the_newest_command_is_obeyed_until_it_times_out():
     """A command counts up to its timeout, then each joint ramps down at its own rate."""
     drive = Drive(STOP_RATE, timeout_s=0.2)
     drive.receive(np.array([1.0, -1.0]), now_s=5.0)
-    np.testing.assert_allclose(drive.output(5.19, 0.01), [1.0, -1.0])
+    np.testing.assert_allclose(drive.output(5.0, 0.01), [1.0, -1.0])
+    assert drive.output(5.19, 0.01) is None     # the last one goes on
     np.testing.assert_allclose(drive.output(5.21, 0.01), [0.9, -0.8])
-    for k in range(20):
-        last = drive.output(5.22 + 0.01 * k, 0.01)
-    np.testing.assert_array_equal(last, [0.0, 0.0])
+    ramp = [drive.output(5.22 + 0.01 * k, 0.01) for k in range(20)]
+    np.testing.assert_array_equal([output for output in ramp if output is not None][-1], [0, 0])
+    assert ramp[-1] is None     # it stands: there is nothing to say
 
 
 def test_without_a_timeout_a_command_counts_for_ever():
@@ -32,9 +33,10 @@ def test_a_reset_stands_still_at_once_and_the_caller_cannot_change_the_command()
     drive.receive(command, now_s=0.0)
     command[:] = 9.0
     drive.output(0.0, 0.01)[:] = 9.0
+    drive.receive(np.array([1.0, 1.0]), now_s=0.0)
     np.testing.assert_array_equal(drive.output(0.0, 0.01), [1.0, 1.0])
     drive.clear()
-    np.testing.assert_array_equal(drive.output(0.0, 0.01), [0.0, 0.0])
+    assert drive.output(0.0, 0.01) is None
     assert not drive.timed_out(100.0)
 
 
@@ -53,10 +55,25 @@ def test_a_position_drive_goes_where_it_was_told_and_stays():
     np.testing.assert_array_equal(drive.output(1e6, 0.01, place + 1), [0.0, 0.0])
 
 
-def test_the_interface_chooses_the_drive_and_efforts_have_none():
-    """The message says which interfaces there are."""
-    speed = np.array([2.0, 2.0])
-    assert isinstance(drive_of(robot(interface='joint_velocity'), speed, 0.2), Drive)
-    assert isinstance(drive_of(robot(interface='joint_position'), speed, 0.2), PositionDrive)
-    with pytest.raises(ConfigError, match='drives joint_velocity and joint_position'):
-        drive_of(robot(interface='joint_effort'), speed, 0.2)
+def test_a_holding_drive_says_every_command_once():
+    """Two equal commands are two actions, as of a target relative to where the robot is."""
+    drive = HoldingDrive()
+    for _ in range(2):
+        drive.receive(np.array([0.5, 0.5]), now_s=0.0)
+        np.testing.assert_array_equal(drive.output(0.0, 0.01), [0.5, 0.5])
+        assert drive.output(0.01, 0.01) is None
+    assert not drive.timed_out(1e6)
+
+
+def test_the_interface_chooses_the_drive():
+    """A scene takes its own interface; joints that take speeds can be behind position servos."""
+    speeds, places, efforts = (robot(interface=f'joint_{name}')
+                               for name in ('velocity', 'position', 'effort'))
+    assert isinstance(drive_of(speeds, speeds, 0.2), Drive)
+    assert isinstance(drive_of(efforts, efforts, 0.2), Drive)
+    assert isinstance(drive_of(places, places, 0.2), HoldingDrive)
+    assert isinstance(drive_of(places, speeds, 0.2), PositionDrive)
+    with pytest.raises(ConfigError, match='has interface joint_effort, the scene takes joint_vel'):
+        drive_of(efforts, speeds, 0.2)
+    with pytest.raises(ConfigError, match='is commanded by shoulder, wrist, the scene by a, b'):
+        drive_of(speeds, robot(joint_names=['a', 'b']), 0.2)

@@ -47,10 +47,13 @@ def executed(path) -> np.ndarray:
 def test_an_episode_is_what_collect_would_have_drawn(recordings):
     """Start and commands of episode i come from (seed, i); every command was executed."""
     task = load_task('reacher')
+    world = task.make_world()
     assert len(recordings) == 2
     for number, path in enumerate(recordings):
         rng = np.random.default_rng([0, number])
-        start, commands = task.sample_qpos(rng), task.explore(rng, STEPS)
+        world.start(rng)
+        act, truth = task.policy('random', rng), world.truth()
+        start, commands = world.sensed().positions, [act(truth) for _ in range(STEPS)]
         with Bag(path) as bag:
             marks = [bag.decode(raw, 'lewm_ros/msg/EpisodeInfo')
                      for _, _, raw in bag.raw_messages('/episode_info')]

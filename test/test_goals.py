@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import cv2
 from lewm_model.data.clips import split_episodes
 from lewm_model.errors import DatasetError
-from lewm_sim.goals import choose_chain, FARTHEST_RAD, NEAREST_RAD, write_goals
+from lewm_sim.goals import choose_chain, write_goals
+from lewm_sim.tasks import load_task
 from nano import tiny_bundle
 import numpy as np
 import pytest
@@ -26,19 +27,25 @@ def test_goals_are_held_out_frames_with_their_true_pose(tmp_path):
     path = write_goals(bundle, data, tmp_path, count=6, seed=3)
     content = yaml.safe_load(path.read_text())
     held_out = {names[index] for index in split_episodes(names, 0.1)[1]}
-    previous = content['start']['qpos']
+    task = load_task('reacher')
+    own, (nearest, farthest) = task.facts.tolerance(), task.facts.goal_chain
+    previous = content['start']['state'][1:3]
+    assert content['start']['state'][3:] == [0, 0]    # no velocities in the file: at rest
     for goal in content['goals']:
         assert goal['episode'] in held_out
         row = names.index(goal['episode']) * 20 + goal['row']
         picture = cv2.cvtColor(cv2.imread(str(tmp_path / goal['file'])), cv2.COLOR_BGR2RGB)
         np.testing.assert_array_equal(picture, data.pixels[row])
-        np.testing.assert_allclose(goal['qpos'], data.columns['qpos'][row], atol=1e-5)
-        assert NEAREST_RAD < np.abs(np.subtract(goal['qpos'], previous)).max() < FARTHEST_RAD
-        previous = goal['qpos']
+        here = [goal['truth'][name] for name in ('shoulder', 'wrist')]
+        np.testing.assert_allclose(here, data.columns['qpos'][row], atol=1e-5)
+        apart = task.outcome(np.array([*here, 0, 0]), np.array([*previous, 0, 0])).distance(own)
+        assert nearest < apart < farthest
+        previous = here
     assert len(content['goals']) == 6
 
 
 def test_a_chain_that_breaks_off_is_an_error():
     """Two poses far apart cannot follow each other."""
     with pytest.raises(DatasetError, match='only 1 of 3 goal frames'):
-        choose_chain(np.array([[0.0, 0.0], [9.0, 9.0]]), 3, np.random.default_rng(0))
+        choose_chain(load_task('reacher'), np.array([[0.0, 0.0, 0, 0], [9.0, 9.0, 0, 0]]), 3,
+                     np.random.default_rng(0))

@@ -40,10 +40,10 @@ def test_the_commands_lead_from_nothing_to_a_judged_bundle(tmp_path, monkeypatch
         ['lewm', 'collect'], ['lewm', 'ingest'], ['lewm', 'train']]
     result = json.loads((tmp_path / 'result.json').read_text())
     assert result['pairs'] == 2
-    assert {(row['policy'], row['tolerance_rad']) for row in result['scores']} == {
+    assert {(row['policy'], row['tolerance']) for row in result['scores']} == {
         (policy, tolerance) for policy in ('planner', 'random')
-        for tolerance in (0.05, 0.1, 0.15)}
-    assert len(result['trials']['planner'][0]['distances_rad']) == 51
+        for tolerance in ('0.05 rad', '0.1 rad', '0.15 rad')}
+    assert len(result['trials']['planner'][0]['errors']['wrist']) == 51
     card = (tmp_path / 'models' / 'arm' / 'README.md').read_text()
     assert '## Results' in card and 'curves.png' in card
     assert (tmp_path / 'models' / 'arm' / 'goals' / 'goal_01.png').stat().st_size > 100

@@ -187,7 +187,7 @@ def test_pip_install_gives_a_working_command(pip_environment, tmp_path):
 def test_pip_install_brings_the_shipped_files(pip_environment, tmp_path):
     """Robots, tasks, messages and models are found inside the installed package."""
     code = ('from lewm_model import resources\n'
-            'for name in ("config/robots/sim_reacher.yaml", "config/tasks/reacher.yaml",'
+            'for name in ("config/robots/sim_reacher.yaml", "config/robots/diff_drive.yaml",'
             ' "msg/PlanStatus.msg", "srv/SetGoal.srv"): print(resources.find(name))')
     done = _run(pip_environment / 'bin' / 'python', '-c', code, cwd=tmp_path)
     found = done.stdout.split()

@@ -1,12 +1,10 @@
 """Impossible events happen exactly as described, and nothing else changes."""
 
-from dataclasses import replace
-from pathlib import Path
+import shutil
 
 from lewm_model.errors import SimulationError
-from lewm_sim.perturb import perturbed_trajectories, PerturbedWorld, TaskSimulator
+from lewm_sim.perturb import perturbed_trajectories, TaskSimulator
 from lewm_sim.tasks import load_task
-from lewm_sim.world import World
 import numpy as np
 import pytest
 
@@ -43,10 +41,14 @@ def test_a_colour_change_keeps_pose_and_brightness(made):
 def test_unperturbed_is_what_the_world_does(made):
     """Start and actions, played in a fresh world, give the same pictures."""
     task = load_task('reacher')
-    world, rng = World(task, 64), np.random.default_rng([3, 1])
-    start, elsewhere = task.sample_qpos(rng), task.sample_qpos(rng)
-    for version, first, qpos in (('unperturbed', 0, start), ('teleport', MIDDLE, elsewhere)):
-        world.reset(qpos=qpos)
+    world, rng = task.make_world(64), np.random.default_rng([3, 1])
+    states = []
+    for _ in range(2):
+        world.start(rng)
+        states.append(world.state())
+    for version, first, state in zip(('unperturbed', 'teleport'), (0, MIDDLE), states,
+                                     strict=True):
+        world.reset(state)
         for frame in range(first, 5):
             np.testing.assert_array_equal(made.frames[version][1, frame], world.render())
             for action in made.actions[1, frame * 5:(frame + 1) * 5]:
@@ -56,22 +58,22 @@ def test_unperturbed_is_what_the_world_does(made):
 
 
 def test_the_tip_is_where_geometry_puts_it():
-    """Two links of 0.12 m; the height never changes and is left out."""
+    """Two links of 0.12 m; what only has joint positions gets its truth from the scene."""
     poses = np.array([[0, 0], [np.pi / 2, 0], [0, np.pi / 2], [np.pi, 0]])
     found = TaskSimulator(load_task('reacher'), 64, 5).positions(poses)
     np.testing.assert_allclose(found['tip position'],
                                [[0.24, 0], [0, 0.24], [0.12, 0.12], [-0.24, 0]], atol=1e-9)
 
 
-def test_a_scene_without_colours_or_tip_is_handled(tmp_path):
-    """No tip: nothing to probe; no material on what moves: a clear error."""
-    task = load_task('reacher')
-    bare = tmp_path / 'bare.xml'
-    text = Path(task.mjcf).read_text()
+def test_a_scene_without_colours_is_handled(tmp_path, monkeypatch):
+    """No material on what moves: a clear error."""
+    shipped = load_task('reacher')
+    text = (shipped.folder / 'scene.xml').read_text()
     for name in ('upper', 'lower', 'tip'):
         text = text.replace(f' material="{name}"/>', '/>')
-    bare.write_text(text.replace('geom name="tip"', 'geom name="end"'))
-    plain = replace(task, mjcf=bare)
-    assert PerturbedWorld(plain, 64).positions(np.zeros((2, 2))) == {}
-    with pytest.raises(SimulationError, match="no moving geom of task 'reacher' has a material"):
-        perturbed_trajectories(plain, 64, count=1, blocks=2, frameskip=5, seed=0)
+    folder = tmp_path / 'bare'
+    shutil.copytree(shipped.folder, folder)
+    (folder / 'scene.xml').write_text(text)
+    monkeypatch.setenv('LEWM_TASKS', str(tmp_path))
+    with pytest.raises(SimulationError, match="no moving geom of task 'bare' has a material"):
+        perturbed_trajectories(load_task('bare'), 64, count=1, blocks=2, frameskip=5, seed=0)

@@ -5,12 +5,13 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
+from lewm_ros.msg import SimState  # noqa: E402
 from lewm_ros.node.run_node import REFUSED  # noqa: E402
 from lewm_ros.srv import ResetSim  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
-from lewm_ros.wire.motion import msg_to_positions  # noqa: E402
 from lewm_ros.wire.pictures import image_to_rgb  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns  # noqa: E402
+from lewm_ros.wire.truth import msg_to_truth, TRUTH_TOPIC  # noqa: E402
 import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
@@ -32,19 +33,22 @@ class Rig:
         self.images = graph.collect(Image, 'image', qos.SENSOR)
         self.info = graph.collect(CameraInfo, 'camera_info', qos.SENSOR)
         self.joints = graph.collect(JointState, 'joint_states', qos.SENSOR)
-        self.truth = graph.collect(JointState, 'truth/joint_states', qos.RECORD)
+        self.truth = graph.collect(SimState, TRUTH_TOPIC, qos.RECORD)
         self.command = graph.node.create_publisher(Float64MultiArray, COMMANDS, qos.LATEST)
         self.process = graph.spawn('lewm_ros.simulation.sim_node', parameters=parameters)
         graph.wait_for(lambda: self.truth, 'the first truth', timeout_s=30.0)
         if 'robot' not in parameters:
             graph.wait_for(self.command.get_subscription_count, 'the command reader')
 
-    def reset(self, **request) -> ResetSim.Response:
+    def reset(self, qpos=None, **request) -> ResetSim.Response:
+        """Reset; `qpos` is a state at rest."""
+        if qpos is not None:
+            request['state'] = [0.0, *qpos, *[0.0] * len(qpos)]
         return self.graph.call(ResetSim, '/sim_node/reset', ResetSim.Request(**request))
 
     @property
     def qpos(self) -> np.ndarray:
-        return msg_to_positions(self.truth[-1][1], NAMES)
+        return msg_to_truth(self.truth[-1][1]).values[:len(NAMES)]
 
     def after(self, stamp_ns: int) -> None:
         """Wait until the truth is newer than `stamp_ns`."""
@@ -122,7 +126,7 @@ def test_commands_that_are_not_commands_are_refused(rig):
 
 
 @pytest.mark.parametrize(('request_', 'words'), [
-    ({'qpos': [0.0]}, '2 finite numbers'),
+    ({'qpos': [0.0]}, '5 finite numbers'),
     ({'qpos': [0.0, 9.0]}, 'wrist'),
 ])
 def test_a_reset_that_makes_no_sense_is_refused(rig, request_, words):

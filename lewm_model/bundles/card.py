@@ -68,7 +68,7 @@ def evaluation_table(evaluation: dict[str, Any]) -> list[str]:
     def rate(row: dict[str, Any], key: str) -> str:
         low, high = row[f'{key}_interval']
         return f'{100 * row[key]:.0f} % ({100 * low:.0f}-{100 * high:.0f})'
-    rows = [(row['policy'], f'{row["tolerance_rad"]:.2f} rad', rate(row, 'reached'),
+    rows = [(row['policy'], _tolerance(row), rate(row, 'reached'),
              rate(row, 'final'), f'{100 * row["solved_at_start"]:.0f} %')
             for row in evaluation['scores']]
     return [f'{evaluation["pairs"]} held-out pairs {evaluation["goal_offset"]} control steps '
@@ -78,6 +78,11 @@ def evaluation_table(evaluation: dict[str, Any]) -> list[str]:
             *_table(('policy', 'tolerance', 'reached', 'at the end', 'solved at the start'), rows),
             f'One plan took {evaluation["plan_seconds_median"]:.3f} s (median) on '
             f'{evaluation["threads"]} CPU thread(s).', '']
+
+
+def _tolerance(row: dict[str, Any]) -> str:
+    """Return the tolerance of a score; bundles before there were units have radians."""
+    return row['tolerance'] if 'tolerance' in row else f'{row["tolerance_rad"]:.2f} rad'
 
 
 def analysis_table(analysis: dict[str, Any]) -> list[str]:

@@ -93,7 +93,7 @@ def _common_columns(sources: Sequence[_Source], extend_first: bool) -> Columns:
             raise DatasetError(
                 f'{first.path} has the column {", ".join(lacking)}, which '
                 f'{source.episodes["ep_source"][0].decode()} does not give (a robot that reports '
-                f'no velocities, perhaps); ingest it into another file')
+                f'no velocities, or a simulator no truth, perhaps); ingest it into another file')
         for name in lacking:
             del common[name]
         different = [f'{name} {kind} there, {source.rows[name]} here'

@@ -9,19 +9,30 @@ from pathlib import Path
 from lewm_model.bags.bag import Bag
 from lewm_model.bags.files import recorded_files, sha256_of
 from lewm_model.config import DataConfig
+from lewm_model.data.measured_states import TRUTH as TRUTH_QUANTITIES
 from lewm_model.data.rows import import_h5py, unreadable
 from lewm_model.errors import BagError, DatasetError, LewmError, MissingPackageError
-from lewm_model.ingest.episode_writer import EpisodeTable, robot_attributes, row_columns
+from lewm_model.ingest.episode_writer import (
+    EpisodeTable,
+    robot_attributes,
+    row_columns,
+    SIM_STATE,
+    TRUTH,
+)
 from lewm_model.ingest.report import BagReport
 from lewm_model.ingest.set_writer import SetWriter
+from lewm_model.quantities import to_json
 from lewm_model.recordings.pictures import PictureReader
 from lewm_model.recordings.streams import read_streams, Streams
 from lewm_model.recordings.synchronize import synchronize, Synchronized
+from lewm_model.recordings.truth import TRUTH_TOPIC
 from lewm_model.robot import RobotDescription
 import numpy as np
 
 REPORT = 'ingest_report'        # attributes of every file that ingest writes
 SETTINGS = 'ingest_settings'
+_TRUTH_MISSING = (f'some frames have no {TRUTH_TOPIC} of their stamp, so the set gets no columns '
+                  f'{SIM_STATE} and {TRUTH} from this bag')
 VIEW = 'view'                   # attribute: number, shape and crop of the cameras
 
 
@@ -123,16 +134,22 @@ def _write(part: Path, bag: Bag, streams: Streams, synchronized: Synchronized,
     """Write the part; return the report with what was found on reading the frames."""
     episodes, table = synchronized.episodes, EpisodeTable()
     known = all(np.isfinite(episode.velocities).all() for episode in episodes)
+    truths = [streams.truth and streams.truth.at(episode.stamps_ns) for episode in episodes]
+    told = all(truth is not None for truth in truths)
+    missing = () if told or streams.truth is None else (_TRUTH_MISSING,)
     frames = np.concatenate([episode.frames for episode in episodes])
     pictures, written = PictureReader(bag, streams, config.image_size), 0
     with SetWriter(part, np.array(report.lengths), config.image_size,
-                   row_columns(robot, with_velocities=known)) as writer:
+                   row_columns(robot, with_velocities=known, truth=(
+                       tuple(values.shape[1] for values in truths[0]) if told else None)
+                   )) as writer:
         start = 0
-        for number, episode in enumerate(episodes):
+        for number, (episode, truth) in enumerate(zip(episodes, truths, strict=True)):
             writer.write(start, {
                 'action': episode.actions, 'proprio': episode.positions,
                 'qpos': episode.positions, 'stamp_ns': episode.stamps_ns,
-                **({'qvel': episode.velocities} if known else {})})
+                **({'qvel': episode.velocities} if known else {}),
+                **(dict(zip((SIM_STATE, TRUTH), truth, strict=True)) if told else {})})
             table.add(f'{report.bag}/{number}', report.bag, report.sha256, episode.stamps_ns)
             start += len(episode.stamps_ns)
         for row, square in pictures.squares(frames):
@@ -141,8 +158,10 @@ def _write(part: Path, bag: Bag, streams: Streams, synchronized: Synchronized,
         if written < len(frames) or fingerprint(bag.path) != before:
             raise BagError(f'{bag.path} changed while it was read; ingest it when recording has '
                            f'ended')
-        report = replace(report, notes=_notes(bag, synchronized))
+        report = replace(report, notes=_notes(bag, synchronized) + missing)
         writer.write_episodes(table.columns())
+        if told:
+            writer.set_attributes({TRUTH_QUANTITIES: to_json(streams.truth.quantities)})
         writer.set_attributes({**robot_attributes(robot), VIEW: pictures.view.to_json(),
                                SETTINGS: settings, REPORT: json.dumps(report.to_dict())})
     return report

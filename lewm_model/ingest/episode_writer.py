@@ -13,6 +13,8 @@ from lewm_model.quantities import to_json
 from lewm_model.robot import RobotDescription
 import numpy as np
 
+SIM_STATE, TRUTH = 'sim_state', 'truth'   # columns of simulated sets
+
 
 @dataclass(frozen=True, eq=False)
 class Episode:
@@ -82,12 +84,21 @@ class EpisodeTable:
                 'ep_first_ns': stamps[:, 0], 'ep_last_ns': stamps[:, 1]}
 
 
-def row_columns(robot: RobotDescription, *, with_velocities: bool = True) -> Columns:
-    """Name the columns with one entry per row, besides the pixels."""
+def row_columns(robot: RobotDescription, *, with_velocities: bool = True,
+                truth: tuple[int, int] | None = None) -> Columns:
+    """Name the columns with one entry per row, besides the pixels.
+
+    Args:
+        robot: Actions and states.
+        with_velocities: Whether there are any.
+        truth: Of a simulator: numbers in a whole state, and in what its task measures.
+    """
     actions, states = robot.action_dim, len(robot.state_names)
     return {'action': ((actions,), np.float32), 'proprio': ((states,), np.float32),
             'qpos': ((states,), np.float64),
             **({'qvel': ((states,), np.float64)} if with_velocities else {}),
+            **({SIM_STATE: ((truth[0],), np.float64), TRUTH: ((truth[1],), np.float64)}
+               if truth else {}),
             'stamp_ns': ((), np.int64)}
 
 

@@ -18,6 +18,7 @@ from lewm_model.bags.bag import find_bags
 from lewm_model.bags.interfaces import import_rosbags
 from lewm_model.config import DataConfig
 from lewm_model.data.episodes import import_h5py
+from lewm_model.data.measured_states import TRUTH as TRUTH_QUANTITIES
 from lewm_model.errors import DatasetError, LewmError
 from lewm_model.ingest.concatenate import concatenate
 from lewm_model.ingest.convert_bag import (
@@ -160,7 +161,7 @@ def _join(out: Path, scratch: Scratch, report: IngestReport, facts: dict[str, An
         commands = {name: _joined(read_attribute(out, name) if report.before else '', text)
                     for name, text in provenance.items()}
         concatenate(scratch.whole, sources, {
-            **facts, **commands,
+            **facts, **_truth(sources), **commands,
             REPORT: json.dumps([bag.to_dict() for bag in report.bags])},
             extend_first=bool(report.before))
         os.replace(scratch.whole, out)
@@ -168,6 +169,22 @@ def _join(out: Path, scratch: Scratch, report: IngestReport, facts: dict[str, An
     unfinished = scratch.folder / 'report.json'
     unfinished.write_text(json.dumps(report.to_dict(), indent=1), encoding='utf-8')
     os.replace(unfinished, report_path(out))
+
+
+def _truth(sources: list[Path]) -> dict[str, str]:
+    """Return the attribute that says what the truth is, if all sources have one.
+
+    Raises:
+        DatasetError: If they measured different quantities.
+    """
+    said = {source: read_attribute(source, TRUTH_QUANTITIES) for source in sources}
+    first = said[sources[0]]
+    for source, text in said.items():
+        if first and text and text != first:
+            raise DatasetError(f'{source} and {sources[0]} have a truth of different quantities: '
+                               f'{text} and {first}; the task changed in between, ingest them '
+                               f'into different files')
+    return {TRUTH_QUANTITIES: first} if all(said.values()) else {}
 
 
 def _joined(before: str, now: str) -> str:

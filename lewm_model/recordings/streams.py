@@ -35,6 +35,7 @@ from lewm_model.recordings.stream_checks import (
     find_topic,
 )
 from lewm_model.recordings.timeline import clock_runs, zero_among_others
+from lewm_model.recordings.truth import Truth, TRUTH_TOPIC, TRUTH_TYPE, TruthReader
 from lewm_model.robot import (
     CommandTopic,
     HEADERLESS,
@@ -94,6 +95,7 @@ class Streams:
     crop: Crop = WHOLE               # of the pictures of the first camera
     others: tuple[CameraFrames, ...] = ()   # the further cameras
     notes: tuple[str, ...] = ()      # what was not as it should be, with numbers
+    truth: Truth | None = None       # of a simulated scene
 
     def split(self) -> tuple[Streams, ...]:
         """Return one object for each run of the clock, in order."""
@@ -135,8 +137,9 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
     marks = {(topic.name, topic.type) for topic in bag.topics
              if (topic.name.strip('/'), topic.type) in (
                  (namespace + EPISODE_TOPIC, EPISODE_TYPE),
-                 (namespace + RESET_TOPIC, RESET_TYPE))}
-    states = StateReader(robot)
+                 (namespace + RESET_TOPIC, RESET_TYPE),
+                 (namespace + TRUTH_TOPIC, TRUTH_TYPE))}
+    states, truth = StateReader(robot), TruthReader()
     readers = {role: ActionReader(robot, one.command) for role, one in roles.items()
                if one.command}
     add = {'state': states.add, **{role: reader.add for role, reader in readers.items()}}
@@ -162,7 +165,9 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
         message = None if is_image else decode(topic, kind, raw)
         if message is None and not is_image:
             continue
-        if role is None:
+        if kind == TRUTH_TYPE:
+            truth.add(_stamp(bag, topic, raw), message)
+        elif role is None:
             events.append((position, _stamp(bag, topic, raw),
                            message if kind == EPISODE_TYPE else None))
         elif is_image or add[role](message):
@@ -179,8 +184,11 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
     for role, reader in readers.items():
         reader.check(str(bag.path), roles[role].topic, max_bad_share)
     streams = _assemble(bag, robot, roles, seen, events, states, readers, max_bad_share)
-    return replace(streams, notes=streams.notes + tuple(
-        f'{topic}: {len(errors)} damaged messages left out' for topic, errors in damaged.items()))
+    notes = [f'{topic}: {len(errors)} damaged messages left out'
+             for topic, errors in damaged.items()]
+    if truth.problem:
+        notes.append(f'{namespace}{TRUTH_TOPIC} is not used: {truth.problem}')
+    return replace(streams, truth=truth.truth(), notes=(*streams.notes, *notes))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The simulated motor drivers: what the joints do under the newest command, or without one."""
+"""The simulated motor drivers: what reaches the scene of the newest command, or without one."""
 
 from __future__ import annotations
 
@@ -30,19 +30,31 @@ class Drive:
         """Forget the command and stand still at once, as after a reset."""
         self._output = np.zeros_like(self._stop_rate)
         self._received_s: float | None = None
+        self._fresh = False
 
     def receive(self, action: np.ndarray, now_s: float) -> None:
         """Take a new command, (A,), that arrived at `now_s`."""
         self._output = np.asarray(action, np.float64).copy()
         self._received_s = now_s
+        self._fresh = True
 
     def output(self, now_s: float, dt_s: float, positions: np.ndarray | None = None
-               ) -> np.ndarray:
-        """Return the speed of the joints in the coming `dt_s`, (A,); `positions` are not used."""
+               ) -> np.ndarray | None:
+        """Return the command that begins now, (A,); None: the last one goes on.
+
+        Args:
+            now_s: Simulated time [s].
+            dt_s: Until the next call [s].
+            positions: Not used.
+        """
         if self.timed_out(now_s):
+            if not self._output.any():
+                return None
             step = self._stop_rate * dt_s
-            self._output -= np.clip(self._output, -step, step)
-        return self._output.copy()
+            self._output = self._output - np.clip(self._output, -step, step)
+            self._fresh = True
+        fresh, self._fresh = self._fresh, False
+        return self._output.copy() if fresh else None
 
     def timed_out(self, now_s: float) -> bool:
         """Tell whether the newest command is too old to count."""
@@ -50,10 +62,36 @@ class Drive:
                 and now_s - self._received_s > self._timeout_s)
 
 
-class PositionDrive:
-    """Follows the newest position command with a speed limit, and holds it for ever.
+class HoldingDrive:
+    """Hands every command on once; what was commanded last counts for ever.
 
-    So do position controllers: what was commanded last is where they go, however old it is.
+    So do position controllers.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the command."""
+        self._command: np.ndarray | None = None
+
+    def receive(self, action: np.ndarray, now_s: float) -> None:
+        """Take a new command, (A,)."""
+        self._command = np.asarray(action, np.float64).copy()
+
+    def output(self, now_s: float, dt_s: float, positions: np.ndarray | None = None
+               ) -> np.ndarray | None:
+        """Return the command if it is new, (A,), see `Drive.output`."""
+        command, self._command = self._command, None
+        return command
+
+    def timed_out(self, now_s: float) -> bool:
+        """Tell that no command is ever too old."""
+        return False
+
+
+class PositionDrive:
+    """Follows the newest position command on joints that take speeds, and holds it for ever.
 
     Args:
         max_speed: (A,) [unit/s].
@@ -83,21 +121,27 @@ class PositionDrive:
         return False
 
 
-def drive_of(robot: RobotDescription, max_speed: np.ndarray, timeout_s: float
-             ) -> Drive | PositionDrive:
-    """Return the drive of a robot, by its interface.
+def drive_of(robot: RobotDescription, own: RobotDescription, timeout_s: float
+             ) -> Drive | HoldingDrive | PositionDrive:
+    """Return the drive of a robot in a scene that was made for another description of it.
 
     Args:
-        robot: Commanded by joint velocities or positions.
-        max_speed: What its motors can do, (A,) [unit/s].
-        timeout_s: Of velocity commands, see `Drive`.
+        robot: How it is commanded here.
+        own: How the scene takes commands: the description of its task.
+        timeout_s: Of speeds and forces, see `Drive`.
 
     Raises:
         ConfigError: If the simulator cannot drive such a robot.
     """
-    if robot.interface == 'joint_velocity':
-        return Drive(robot.stop_rate, timeout_s)
-    if robot.interface == 'joint_position':
-        return PositionDrive(max_speed)
-    raise ConfigError(f'the simulator drives joint_velocity and joint_position, robot '
-                      f'{robot.robot!r} has interface {robot.interface}; choose another robot')
+    if robot.joint_names != own.joint_names:
+        raise ConfigError(f'robot {robot.robot!r} is commanded by {", ".join(robot.joint_names)}, '
+                          f'the scene by {", ".join(own.joint_names)}; use robot {own.robot!r}')
+    if robot.interface == own.interface:
+        return (HoldingDrive() if robot.interface == 'joint_position'
+                else Drive(robot.stop_rate, timeout_s))
+    # The servos of position control are simulated, on the positions of the joints themselves.
+    if (robot.interface, own.interface) == ('joint_position', 'joint_velocity') and (
+            own.state_names == own.joint_names):
+        return PositionDrive(own.max_command)
+    raise ConfigError(f'robot {robot.robot!r} has interface {robot.interface}, the scene takes '
+                      f'{own.interface}; use robot {own.robot!r}')

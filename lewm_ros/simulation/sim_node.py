@@ -2,7 +2,7 @@
 
 One thread does everything: physics, rendering and the ROS callbacks between two ticks, so the
 world needs no lock and a reset falls between two physics steps. Simulated time never jumps
-back, not even over a reset. `truth/joint_states` is for evaluation only; nothing that drives
+back, not even over a reset. `truth/state` is for judges and recordings only; nothing that drives
 the robot may listen to it.
 """
 
@@ -14,7 +14,8 @@ import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import ConfigError, LewmError
-from lewm_model.robot import RobotDescription
+from lewm_model.robot import ODOMETRY, RobotDescription
+from lewm_ros.msg import SimState
 from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.guard import Guard
 from lewm_ros.node.interrupt import Interrupt
@@ -29,8 +30,9 @@ from lewm_ros.wire.pictures import camera_info_to_msg, rgb_to_image
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header, ns_to_stamp
 from lewm_ros.wire.status import diagnostics_to_msg
+from lewm_ros.wire.truth import odometry_to_msg, SimTruth, truth_to_msg, TRUTH_TOPIC
 from lewm_sim.tasks import load_task
-from lewm_sim.world import World
+from nav_msgs.msg import Odometry
 import numpy as np
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -47,7 +49,7 @@ _START_NS = _NS
 class SimParameters:
     """Settings of the simulated robot."""
 
-    task: str = parameter('reacher', 'what is simulated, see `config/tasks`', read_only=True)
+    task: str = parameter('reacher', 'what is simulated, see docs/tasks.md', read_only=True)
     robot: str = parameter('', 'robot description, name or file; empty: the one of the task',
                            read_only=True)
     image_size: int = parameter(64, 'height and width of the camera picture [px]',
@@ -74,31 +76,30 @@ class SimNode(Node):
         self.guard = Guard(self.get_logger())   # takes what is refused: for log and diagnostics
         settings = NodeParameters(self, SimParameters).values
         self.task = load_task(settings.task)
-        self._interface = RobotInterface(
-            RobotDescription.from_yaml(settings.robot or self.task.robot))
-        robot = self._interface.robot
-        if robot.joint_names != self.task.joint_names:
-            raise ConfigError(f'robot {robot.robot!r} has joints {", ".join(robot.joint_names)}, '
-                              f'task {self.task.name!r} has {", ".join(self.task.joint_names)}; '
-                              f'use robot {self.task.robot!r}')
-        self._world = World(self.task, settings.image_size)
-        self._world.reset(seed=settings.seed)
+        robot = RobotDescription.from_yaml(settings.robot or self.task.robot_file)
+        self._interface = RobotInterface(robot)
+        self._drive = drive_of(robot, self.task.robot, settings.command_timeout_s)
+        own = self.task.robot
+        if robot.state_names != own.state_names:
+            raise ConfigError(f'robot {robot.robot!r} reports {", ".join(robot.state_names)}, '
+                              f'task {self.task.name!r} has {", ".join(own.state_names)}; use '
+                              f'robot {own.robot!r}')
+        self._world = self.task.make_world(settings.image_size)
+        self._world.start(np.random.default_rng(settings.seed))
         self._world.render()  # a machine that cannot render should say so now
-        self._drive = drive_of(robot, self.task.max_command, settings.command_timeout_s)
         self._tick_ns = round(_NS / settings.clock_rate_hz)
         self._image_ticks = self._ticks_in('control_dt_s', robot.control_dt_s)
         self._joint_ticks = self._ticks_in('1 / joint_rate_hz', 1 / settings.joint_rate_hz)
-        if self._tick_ns % round(self._world.timestep_s * _NS):
-            raise ConfigError(f'clock_rate_hz {settings.clock_rate_hz} does not give whole '
-                              f'physics steps of {self._world.timestep_s} s')
+        self._step_ticks = self._ticks_of_step(robot.control_dt_s)
         self.pacer = Pacer(self._tick_ns / _NS, settings.real_time_factor)
         self._ticks = 0
         self._clock_pub = self.create_publisher(Clock, '/clock', qos.IMAGE)
         self._image_pub = self.create_publisher(Image, robot.image_topic, qos.IMAGE)
         self._info_pub = (self.create_publisher(CameraInfo, robot.camera_info_topic, qos.IMAGE)
                           if robot.camera_info_topic else None)
-        self._joint_pub = self.create_publisher(JointState, robot.joint_state_topic, qos.SENSOR)
-        self._truth_pub = self.create_publisher(JointState, 'truth/joint_states', qos.RECORD)
+        kind = Odometry if robot.state_type == ODOMETRY else JointState
+        self._state_pub = self.create_publisher(kind, robot.joint_state_topic, qos.SENSOR)
+        self._truth_pub = self.create_publisher(SimState, TRUTH_TOPIC, qos.RECORD)
         self._reset_pub = self.create_publisher(Header, 'scene_reset', qos.RECORD)
         self._diagnostics_pub = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
         self._command = self._rest()   # joints of several topics, put together
@@ -120,16 +121,18 @@ class SimNode(Node):
         if self._ticks % self._image_ticks == 0:
             self._publish_camera(stamp_ns)
         if self._ticks % self._joint_ticks == 0:
-            self._joint_pub.publish(self._joints(stamp_ns))
+            self._state_pub.publish(self._state(stamp_ns))
         if self._ticks * self._tick_ns % _NS == 0:
             self._publish_diagnostics()
 
     def advance(self) -> None:
         """Let the world run for one tick under the newest command."""
-        stamp_ns = self.stamp_ns
-        self._world.apply(self._drive.output(stamp_ns / _NS, self._tick_ns / _NS,
-                                             self._world.joint_positions))
-        self._world.advance(self._tick_ns / _NS)
+        command = self._drive.output(self.stamp_ns / _NS, self._tick_ns / _NS,
+                                     self._world.sensed().positions)
+        if command is not None:
+            self._world.apply(command)
+        if (self._ticks + 1) % self._step_ticks == 0:
+            self._world.advance(self._step_ticks * self._tick_ns / _NS)
         self._ticks += 1
         self.pacer.tick()
 
@@ -144,10 +147,23 @@ class SimNode(Node):
                               f'{self._tick_ns / _NS:g} s; change clock_rate_hz')
         return ticks
 
-    def _joints(self, stamp_ns: int) -> JointState:
-        return joints_to_msg(stamp_ns, self.task.joint_names,
-                                         self._world.joint_positions,
-                                         self._world.joint_velocities)
+    def _ticks_of_step(self, control_dt_s: float) -> int:
+        """Return how many ticks the world makes at once: one, or what its time step needs."""
+        step_ns = round(self._world.timestep_s * _NS)
+        ticks = max(1, round(step_ns / self._tick_ns))
+        control_ns = round(control_dt_s * _NS)
+        if (ticks * self._tick_ns) % step_ns or control_ns % (ticks * self._tick_ns):
+            raise ConfigError(f'clock_rate_hz gives ticks of {self._tick_ns / _NS:g} s, which do '
+                              f'not fit to steps of the simulation of '
+                              f'{self._world.timestep_s:g} s and of control of '
+                              f'{control_dt_s:g} s')
+        return ticks
+
+    def _state(self, stamp_ns: int) -> JointState | Odometry:
+        robot, sensed = self._interface.robot, self._world.sensed()
+        if robot.state_type == ODOMETRY:
+            return odometry_to_msg(stamp_ns, sensed.positions, sensed.velocities)
+        return joints_to_msg(stamp_ns, robot.state_names, sensed.positions, sensed.velocities)
 
     def _publish_camera(self, stamp_ns: int) -> None:
         rgb = self._world.render()
@@ -156,7 +172,8 @@ class SimNode(Node):
             self._info_pub.publish(camera_info_to_msg(
                 stamp_ns, CAMERA_FRAME, height=rgb.shape[0], width=rgb.shape[1],
                 fovy_rad=self._world.camera_fovy_rad))
-        self._truth_pub.publish(self._joints(stamp_ns))
+        self._truth_pub.publish(truth_to_msg(SimTruth(
+            stamp_ns, self._world.state(), self.task.quantities, self._world.truth())))
 
     def _publish_diagnostics(self) -> None:
         achieved = self.pacer.achieved()
@@ -179,15 +196,19 @@ class SimNode(Node):
         self._drive.receive(self._command.copy(), self.stamp_ns / _NS)
 
     def _rest(self) -> np.ndarray:
-        """Return the command (A,) to stand still now."""
-        positions = self._world.joint_positions
-        return (positions if self._interface.robot.interface == 'joint_position'
-                else np.zeros_like(positions))
+        """Return the command (A,) to stand still now, for joints that were not commanded yet."""
+        robot = self._interface.robot
+        sensed = dict(zip(robot.state_names, self._world.sensed().positions, strict=True))
+        positions = robot.interface == 'joint_position'
+        return np.array([sensed.get(name, 0.0) if positions else 0.0
+                         for name in robot.joint_names])
 
     def _on_reset(self, request: ResetSim.Request, response: ResetSim.Response):
         try:
-            qpos = np.array(request.qpos) if len(request.qpos) else None
-            self._world.reset(seed=request.seed, qpos=qpos)
+            if len(request.state):
+                self._world.reset(np.array(request.state))
+            else:
+                self._world.start(np.random.default_rng(request.seed))
         except LewmError as error:
             self.guard.note('reset refused', error)
             response.success, response.message = False, str(error)
@@ -195,8 +216,10 @@ class SimNode(Node):
         self._drive.clear()
         self._command = self._rest()
         self._reset_pub.publish(header(self.stamp_ns))
-        positions = ', '.join(f'{value:.3f}' for value in self._world.joint_positions)
-        response.success, response.message = True, f'joints at {positions} rad'
+        response.success, response.message = True, ', '.join(
+            f'{one.name} {" ".join(f"{value:.3f}" for value in values)} {one.unit}'.strip()
+            for one, values in zip(self.task.quantities, self.task.named(
+                self._world.truth()).values(), strict=True))
         response.sim_time = ns_to_stamp(self.stamp_ns)
         return response
 

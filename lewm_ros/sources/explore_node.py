@@ -47,7 +47,7 @@ class ExploreParameters:
     robot: str = parameter('', 'robot description, name or file; empty: the one of the task',
                            read_only=True)
     task: str = parameter('reacher', 'whose start states and exploration are drawn, see '
-                          '`config/tasks`', read_only=True)
+                          'docs/tasks.md', read_only=True)
     episodes: int = parameter(10, 'how many to record', low=1, high=1_000_000, read_only=True)
     steps: int = parameter(60, 'control steps per episode', low=1, high=100_000, read_only=True)
     first: int = parameter(0, 'number of the first episode; to go on with an earlier run',
@@ -63,14 +63,16 @@ class ExploreNode(PlainNode):
         super().__init__('explore_node', **kwargs)
         self._settings = NodeParameters(self, ExploreParameters).values
         self._task = load_task(self._settings.task)
-        robot = RobotDescription.from_yaml(self._settings.robot or self._task.robot)
+        robot = RobotDescription.from_yaml(self._settings.robot or self._task.robot_file)
         self._robot = robot
-        if robot.joint_names != self._task.joint_names:
-            raise ConfigError(f'robot {robot.robot!r} has joints {", ".join(robot.joint_names)}, '
-                              f'task {self._task.name!r} has '
-                              f'{", ".join(self._task.joint_names)}; use {self._task.robot!r}')
+        own = self._task.robot
+        if (robot.joint_names, robot.interface) != (own.joint_names, own.interface):
+            raise ConfigError(f'robot {robot.robot!r} takes {robot.interface} of '
+                              f'{", ".join(robot.joint_names)}, task {self._task.name!r} '
+                              f'{own.interface} of {", ".join(own.joint_names)}; use '
+                              f'{own.robot!r}')
         self._interface = RobotInterface(robot)
-        self._interface.require('joint_velocity', 'random motion of a simulated task')
+        self._world = self._task.make_world()   # only to draw start states
         self._dt_ns = robot.control_dt_ns
         self._number = self._settings.first                   # of the episode being recorded
         self._motion: tuple[int, np.ndarray] | None = None    # (stamp of row 0, commands (N, A))
@@ -127,13 +129,15 @@ class ExploreNode(PlainNode):
         """Record one episode; return how many of its commands were executed as planned."""
         settings, task = self._settings, self._task
         rng = np.random.default_rng([settings.seed, number])
-        qpos = task.sample_qpos(rng)
-        commands = task.explore(rng, settings.steps)
-        reset = await self._call('reset', ResetSim.Request(qpos=qpos.tolist()))
+        self._world.start(rng)
+        state, truth = self._world.state().tolist(), self._world.truth()
+        act = task.policy('random', rng)    # it never looks, so it can be asked beforehand
+        commands = np.array([act(truth) for _ in range(settings.steps)])
+        reset = await self._call('reset', ResetSim.Request(state=state))
         await self._frame(stamp_to_ns(reset.sim_time))
         await self._begin(StartEpisode.Request(task=task.name, metadata_json=json.dumps(
             {'source': 'explore_node', 'seed': settings.seed, 'number': number,
-             'steps': settings.steps, 'start_qpos': qpos.tolist()})))
+             'steps': settings.steps, 'start_state': state})))
         newest_ns = await self._frame(0)
         self._source.withdraw()
         self._executed.clear()

@@ -97,7 +97,7 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
         options: What a person chose, or the defaults.
         chosen: Names of the options that a person gave, which win over `options.params_file`.
     """
-    robot = options.robot or load_task(options.task).robot
+    robot = options.robot or load_task(options.task).robot_file
     common = {'use_sim_time': options.sim_time}
     rules = _remappings(options)
 

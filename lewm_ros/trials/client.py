@@ -9,20 +9,21 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import LewmError
-from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus
+from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus, SimState
 from lewm_ros.srv import ResetSim, SetGoal
 from lewm_ros.startup.bringup import Bringup, own_node
 from lewm_ros.trials.record import Frame, Record
 from lewm_ros.wire import qos
-from lewm_ros.wire.motion import msg_to_positions
 from lewm_ros.wire.pictures import image_to_rgb
 from lewm_ros.wire.reports import CommandState, PlanReport, PlanState
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
 from lewm_ros.wire.status import msg_to_plan_report
+from lewm_ros.wire.truth import msg_to_truth, TRUTH_TOPIC
+from lewm_sim.tasks import Outcome, Task
 import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image
 
 
 class DemoError(LewmError):
@@ -35,21 +36,21 @@ class DemoClient:
     Args:
         node: Owner; its namespace is the system's.
         executor: Spun while waiting.
-        joint_names: Order of joint positions.
+        task: What is simulated.
         check: Called while waiting; raises when a process ended.
     """
 
-    def __init__(self, node: Node, executor: Executor, joint_names: tuple[str, ...],
+    def __init__(self, node: Node, executor: Executor, task: Task,
                  check: Callable[[], None]) -> None:
         self.record = Record()
-        self.qpos: np.ndarray | None = None   # newest true joint positions, (P,) [rad]
-        self.qpos_stamp_ns = 0
+        self.truth: np.ndarray | None = None   # newest truth, (q,)
+        self.truth_stamp_ns = 0
         self.rgb: np.ndarray | None = None    # newest picture
         self.rgb_stamp_ns = 0
         self.report: PlanReport | None = None
         self.fault_since_s: float | None = None   # steady clock; None: the planner is well
         self._executor = executor
-        self._joint_names = joint_names
+        self._task = task
         self._check = check
         self._pictures: dict[int, np.ndarray] = {}
         self._open_chunks: dict[int, tuple[int, int]] = {}  # seq -> (committed, frame stamp)
@@ -57,7 +58,7 @@ class DemoClient:
         self._set_goal = node.create_client(SetGoal, 'goal_node/set_goal')
         for kind, topic, callback, profile in (
                 (Image, 'image', self._on_image, qos.SENSOR),
-                (JointState, 'truth/joint_states', self._on_truth, qos.RECORD),
+                (SimState, TRUTH_TOPIC, self._on_truth, qos.RECORD),
                 (PlanStatus, 'plan_status', self._on_status, qos.RECORD),
                 (ActionChunk, 'action_chunk', self._on_chunk, qos.RECORD),
                 (ExecutedCommand, 'executed_command', self._on_executed, qos.RECORD),
@@ -75,14 +76,14 @@ class DemoClient:
     def wait_for_data(self, timeout_s: float) -> None:
         """Wait until camera, truth and planner have been heard; raises DemoError."""
         for name, value in (('image', lambda: self.rgb), ('plan_status', lambda: self.report),
-                            ('truth/joint_states', lambda: self.qpos)):
+                            (TRUTH_TOPIC, lambda: self.truth)):
             self._wait(lambda value=value: value() is not None, name, timeout_s)
 
-    def reset(self, qpos: np.ndarray) -> None:
-        """Put the robot at `qpos`, (P,) [rad], and wait until camera and truth show it."""
-        answer = self._call(self._reset, ResetSim.Request(qpos=qpos.tolist()))
+    def reset(self, state: np.ndarray) -> None:
+        """Put the scene into a state, (n,), and wait until camera and truth show it."""
+        answer = self._call(self._reset, ResetSim.Request(state=state.tolist()))
         reset_ns = stamp_to_ns(answer.sim_time)
-        self._wait(lambda: self.rgb_stamp_ns > reset_ns and self.qpos_stamp_ns > reset_ns,
+        self._wait(lambda: self.rgb_stamp_ns > reset_ns and self.truth_stamp_ns > reset_ns,
                    'picture and truth after the reset', 10.0)
 
     def set_goal(self, picture: Path) -> str:
@@ -106,15 +107,15 @@ class DemoClient:
             raise DemoError(f'{client.srv_name}: {future.result().message}')
         return future.result()
 
-    def note_frame(self, goal: int, errors: np.ndarray) -> None:
+    def note_frame(self, goal: int, outcome: Outcome) -> None:
         """Keep the newest truth with its picture, once, as soon as both have arrived."""
-        rgb = self._pictures.pop(self.qpos_stamp_ns, None)
+        rgb = self._pictures.pop(self.truth_stamp_ns, None)
         if rgb is None:
             return
-        self.record.frames.append(Frame(self.qpos_stamp_ns, rgb, goal, errors,
+        self.record.frames.append(Frame(self.truth_stamp_ns, rgb, goal, outcome,
                                         self.report.goal_distance, self.report.plan_ms))
         self._pictures = {stamp_ns: picture for stamp_ns, picture in self._pictures.items()
-                          if stamp_ns > self.qpos_stamp_ns}
+                          if stamp_ns > self.truth_stamp_ns}
 
     # Ears ------------------------------------------------------------------------------------
 
@@ -123,9 +124,13 @@ class DemoClient:
         self.rgb_stamp_ns = header_stamp_ns(message)
         self._pictures[self.rgb_stamp_ns] = self.rgb
 
-    def _on_truth(self, message: JointState) -> None:
-        self.qpos = msg_to_positions(message, self._joint_names).astype(float)
-        self.qpos_stamp_ns = header_stamp_ns(message)
+    def _on_truth(self, message: SimState) -> None:
+        told = msg_to_truth(message)
+        if told.quantities != self._task.quantities:
+            raise DemoError(f'{TRUTH_TOPIC} tells {", ".join(one.name for one in told.quantities)}'
+                            f'; task {self._task.name!r} has '
+                            f'{", ".join(one.name for one in self._task.quantities)}')
+        self.truth, self.truth_stamp_ns = told.values, told.stamp_ns
 
     def _on_status(self, message: PlanStatus) -> None:
         self.report = msg_to_plan_report(message)
@@ -166,15 +171,15 @@ class DemoClient:
 
 
 @contextmanager
-def connected(running: Bringup, name: str, joint_names: tuple[str, ...], start_qpos: np.ndarray
+def connected(running: Bringup, name: str, task: Task, start: np.ndarray
               ) -> Iterator[DemoClient]:
-    """Activate a system that was brought up; yield its client with the robot at the start.
+    """Activate a system that was brought up; yield its client with the scene at the start.
 
     Args:
         running: The processes, started and not configured yet.
         name: Of this process's node.
-        joint_names: Order of joint positions.
-        start_qpos: Joint positions (P,) [rad].
+        task: What is simulated.
+        start: State of the simulator, (n,).
 
     Yields:
         The client; its record stays readable after the `with` block.
@@ -184,8 +189,8 @@ def connected(running: Bringup, name: str, joint_names: tuple[str, ...], start_q
         DemoError: Something stayed silent.
     """
     with own_node(name) as (node, executor):
-        client = DemoClient(node, executor, joint_names, running.check)
+        client = DemoClient(node, executor, task, running.check)
         running.activate(node, executor)
         client.wait_for_data(timeout_s=10.0)
-        client.reset(start_qpos)
+        client.reset(start)
         yield client

@@ -25,7 +25,6 @@ from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import GoalResult
 from lewm_ros.trials.view import DemoView
 from lewm_sim.tasks import load_task
-import numpy as np
 
 _NEEDED = 0.9          # share of goals that must be reached
 
@@ -43,7 +42,8 @@ def main(args: list[str] | None = None) -> int:
         pictures = [options.out / 'summary.json']
         if not options.no_video:
             from lewm_ros.trials import video  # slow to import, and not always wanted
-            pictures += video.write(results, record, options.out)
+            pictures += video.write(results, record, options.out,
+                                    load_task(options.task).facts.demo_tolerance())
     except LewmError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
@@ -59,42 +59,42 @@ def run(options: argparse.Namespace):
     task = load_task(options.task)
     bundle = resources.find_named('models', options.bundle)
     goal_folder = (options.goals or bundle / 'goals').resolve()
-    goal_set = GoalSet.load(goal_folder)
-    judge = Judge.for_task(task.name, task.joint_names, options.dwell)
+    goal_set = GoalSet.load(goal_folder, task)
+    judge = Judge(task, options.dwell)
     isolate()
     nodes = system(SystemOptions(sim=True, task=task.name, bundle=str(bundle.resolve()),
                                  goal_root=str(goal_folder)))
     log_folder = options.out / 'log'
     with (Bringup(nodes, log_folder) as running,
-          DemoView(task.joint_names, len(goal_set.goals), judge.tolerance_rad) as view):
+          DemoView(len(goal_set.goals), judge.tolerance) as view):
         view.say(f'starting {len(nodes)} nodes; their logs: {log_folder}')
-        with connected(running, 'demo', task.joint_names, goal_set.start_qpos) as client:
+        with connected(running, 'demo', task, goal_set.start) as client:
             view.say(f'the robot listens; {len(goal_set.goals)} goals, each within '
-                     f'{judge.tolerance_rad:g} rad for {options.dwell:g} s')
+                     f'{judge.tolerance} for {options.dwell:g} s')
             results = []
             for number, goal in enumerate(goal_set.goals):
                 if options.reset:
-                    client.reset(goal_set.start_qpos)
+                    client.reset(goal_set.start)
                 results.append(_pursue(client, judge, view, goal, number, options.time_limit))
-    facts = {'task': task.name, 'bundle': bundle.name, 'tolerance_rad': judge.tolerance_rad,
-             'dwell_s': options.dwell, 'time_limit_s': options.time_limit,
-             'reset_for_each_goal': options.reset}
+    facts = {'task': task.name, 'bundle': bundle.name, 'tolerance': dict(judge.tolerance.limits),
+             'units': dict(judge.tolerance.units), 'dwell_s': options.dwell,
+             'time_limit_s': options.time_limit, 'reset_for_each_goal': options.reset}
     return results, client.record, facts
 
 
 def _pursue(client: DemoClient, judge: Judge, view: DemoView, goal: GoalPicture, number: int,
             time_limit_s: float) -> GoalResult:
     """Make one picture the goal, and watch until the robot is there or time is up."""
-    judge.start(goal.qpos)
-    start_rgb, start_errors = client.rgb, judge.errors(client.qpos)
+    judge.start(goal.truth)
+    start_rgb, start = client.rgb, judge.outcome(client.truth)
     pursued = pursue(
         client, judge, goal, number=number, time_limit_s=time_limit_s,
-        on_truth=lambda seconds: view.progress(number, seconds, judge.errors(client.qpos),
+        on_truth=lambda seconds: view.progress(number, seconds, judge.outcome(client.truth),
                                                client.report.goal_distance,
                                                client.report.plan_ms))
     result = GoalResult(
         picture=goal, goal_rgb=read_image(goal.file), start_rgb=start_rgb,
-        final_rgb=client.rgb, start_errors=start_errors, final_errors=judge.errors(client.qpos),
+        final_rgb=client.rgb, start=start, final=judge.outcome(client.truth),
         reached=pursued.reached, seconds=pursued.seconds,
         goal_distance=client.report.goal_distance)
     view.finished(number, result, client.report.plan_ms)
@@ -112,12 +112,18 @@ def _conclude(summary: dict, files: list[Path]) -> int:
     for file in files:
         print(f'  {file}')
     if successes < needed:
-        missed = [f'{number + 1} (off by {np.round(goal["final_errors_rad"], 2).tolist()} rad)'
+        missed = [f'{number + 1} ({_off(goal["final_errors"], summary["units"])})'
                   for number, goal in enumerate(summary['goals']) if not goal['reached']]
         print(f'demo: at least {needed} of {episodes} goals were expected; missed: '
               f'{", ".join(missed)}', file=sys.stderr)
         return 1
     return 0
+
+
+def _off(errors: dict[str, float], units: dict[str, str]) -> str:
+    """Return what is missing to a goal, such as 'shoulder off by 0.12 rad'."""
+    return ', '.join(f'{name} off by {error:.2f} {units[name]}'.strip()
+                     for name, error in errors.items())
 
 
 def _parser() -> argparse.ArgumentParser:

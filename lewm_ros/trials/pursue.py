@@ -38,19 +38,19 @@ def pursue(client: DemoClient, judge: Judge, goal: GoalPicture, *, number: int,
     Raises:
         DemoError: If the simulator is silent, or the planner reports a fault that lasts.
     """
-    judge.start(goal.qpos)
+    judge.start(goal.truth)
     client.set_goal(goal.file)
-    started_ns = seen_ns = client.qpos_stamp_ns
+    started_ns = seen_ns = client.truth_stamp_ns
     heard_s = time.monotonic()
     reached = False
     while not reached and seen_ns - started_ns < time_limit_s * 1e9:
         client.spin()
         on_spin()
-        if client.qpos_stamp_ns != seen_ns:
-            seen_ns, heard_s = client.qpos_stamp_ns, time.monotonic()
-            reached = judge.reached(seen_ns, client.qpos)
+        if client.truth_stamp_ns != seen_ns:
+            seen_ns, heard_s = client.truth_stamp_ns, time.monotonic()
+            reached = judge.reached(seen_ns, client.truth)
             on_truth((seen_ns - started_ns) / 1e9)
-        client.note_frame(number, judge.errors(client.qpos))
+        client.note_frame(number, judge.outcome(client.truth))
         if time.monotonic() - heard_s > _SILENCE_S:
             raise DemoError(f'the simulator was silent for {_SILENCE_S:g} s')
         if client.fault_since_s and time.monotonic() - client.fault_since_s > _FAULT_S:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lewm_ros.trials.goal_set import GoalPicture
+from lewm_sim.tasks import Outcome
 import numpy as np
 
 
@@ -16,7 +17,7 @@ class Frame:
     stamp_ns: int
     rgb: np.ndarray              # uint8 (H, W, 3)
     goal: int                    # number of the goal pursued, from 0; -1 before the first
-    errors: np.ndarray           # (P,) [rad]
+    outcome: Outcome             # how far from the goal
     goal_distance: float         # squared latent distance
     plan_ms: float
 
@@ -45,8 +46,8 @@ class GoalResult:
     goal_rgb: np.ndarray         # uint8 (H, W, 3)
     start_rgb: np.ndarray
     final_rgb: np.ndarray
-    start_errors: np.ndarray     # (P,) [rad]
-    final_errors: np.ndarray
+    start: Outcome               # how far from the goal
+    final: Outcome
     reached: bool
     seconds: float               # simulated, until reached or given up
     goal_distance: float         # squared latent distance at the end
@@ -54,8 +55,11 @@ class GoalResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {'file': self.picture.file.name, 'episode': self.picture.episode,
-                'row': self.picture.row, 'qpos': self.picture.qpos.round(4).tolist(),
+                'row': self.picture.row, 'truth': self.picture.truth.round(4).tolist(),
                 'reached': self.reached, 'seconds': round(self.seconds, 3),
-                'start_errors_rad': self.start_errors.round(4).tolist(),
-                'final_errors_rad': self.final_errors.round(4).tolist(),
+                'start_errors': _rounded(self.start), 'final_errors': _rounded(self.final),
                 'latent_distance': round(float(self.goal_distance), 5)}
+
+
+def _rounded(outcome: Outcome) -> dict[str, float]:
+    return {name: round(float(error), 4) for name, error in outcome.errors.items()}

@@ -15,8 +15,8 @@ import numpy as np
 
 _PACKAGES = ('ros-kilted-rclpy', 'torch', 'mujoco', 'numpy')
 DEFINITIONS = {
-    'success': 'every joint within tolerance_rad of the goal for dwell_s, by the true joint '
-               'positions; joints that turn without end modulo 2 pi, no other wrapping',
+    'success': 'every error below its limit in `tolerance` for dwell_s, by the truth of the '
+               'simulator; the rule of the task, as in evaluations',
     'plan_ms': 'encoding and solving, one value per chunk, steady clock',
     'camera_to_command_ms': 'from the capture of a frame to the first command that the plan made '
                             'on it decided (its first row after the committed ones), simulated '

@@ -22,7 +22,6 @@ import time
 from lewm_model import resources
 from lewm_model.errors import LewmError
 from lewm_model.figure import new_figure
-from lewm_model.robot import RobotDescription
 from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions
@@ -189,15 +188,15 @@ def soak(options: argparse.Namespace,
     task = load_task(options.task)
     bundle = resources.find_named('models', options.bundle)
     goals = (options.goals or bundle / 'goals').resolve()
-    goal_set = GoalSet.load(goals)
-    judge = Judge.for_task(task.name, task.joint_names, options.dwell)
+    goal_set = GoalSet.load(goals, task)
+    judge = Judge(task, options.dwell)
     if options.image_size:    # the planner refuses what the bundle was not trained on
         bundle = with_view(bundle, *map(int, options.image_size.split('x')),
                            options.out / 'bundle')
     isolate()
     samples, reached = Samples(), []
     with (Bringup(nodes_of(options, bundle, goals), options.out / 'log') as running,
-          connected(running, 'soak', task.joint_names, goal_set.start_qpos) as client):
+          connected(running, 'soak', task, goal_set.start) as client):
         pids = {name: child.pid for name, child in running.children.items()}
         begin_s = time.monotonic()
         elapsed_s = kept_s = 0.0
@@ -250,7 +249,7 @@ def main(args: list[str] | None = None) -> int:
                         help="of the camera [px], such as 640x480 (the task's own)")
     options = parser.parse_args(args)
     handle_signals()
-    control_dt_s = RobotDescription.from_yaml(load_task(options.task).robot).control_dt_s
+    control_dt_s = load_task(options.task).control_dt_s
     summary: dict = {}
 
     def keep(record: Record, samples: Samples, reached: list[bool]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import cv2
 from lewm_ros.trials.record import Frame, GoalResult, Record
+from lewm_sim.tasks import Tolerance
 from matplotlib import font_manager
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -24,14 +25,15 @@ _PANEL_X = 985                 # the numbers right of the views
 _CURVE = (110, 575, 1240, 680)  # left, top, right, bottom of the cost curve
 
 
-def write(results: list[GoalResult], record: Record, folder: Path) -> list[Path]:
+def write(results: list[GoalResult], record: Record, folder: Path, tolerance: Tolerance
+          ) -> list[Path]:
     """Write `demo.png` and, if there are frames, `demo.mp4`; return what was written."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / 'demo.png']
-    contact_sheet(results).save(files[0])
+    contact_sheet(results, tolerance).save(files[0])
     if record.frames:
         files.append(folder / 'demo.mp4')
-        write_film(film(results, record.frames), files[1])
+        write_film(film(results, record.frames, tolerance), files[1])
     return files
 
 
@@ -47,7 +49,8 @@ def write_film(pictures: Iterator[np.ndarray], path: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def film(results: list[GoalResult], frames: list[Frame]) -> Iterator[np.ndarray]:
+def film(results: list[GoalResult], frames: list[Frame], tolerance: Tolerance
+         ) -> Iterator[np.ndarray]:
     """Draw one picture per frame, and more at the end of a goal, uint8 (H, W, 3)."""
     curve = _Curve(frames)
     last = {frame.goal: index for index, frame in enumerate(frames)}
@@ -63,7 +66,7 @@ def film(results: list[GoalResult], frames: list[Frame]) -> Iterator[np.ndarray]
         picture.paste(_enlarged(frame.rgb, _VIEW), _CAMERA_AT)
         draw = ImageDraw.Draw(picture)
         _frame_around(draw, _CAMERA_AT, _GREEN if done else _LINE)
-        _numbers(draw, frame, done)
+        _numbers(draw, frame, tolerance, done)
         seconds = (frame.stamp_ns - frames[0].stamp_ns) / 1e9
         draw.text((1240, 60), f'{seconds:.1f} s', _GREY, _font(22), anchor='rs')
         drawn = curve.draw(np.asarray(picture).copy(), index)
@@ -71,7 +74,7 @@ def film(results: list[GoalResult], frames: list[Frame]) -> Iterator[np.ndarray]
             yield drawn
 
 
-def contact_sheet(results: list[GoalResult]) -> Image.Image:
+def contact_sheet(results: list[GoalResult], tolerance: Tolerance) -> Image.Image:
     """Draw start, goal and final picture of every goal, two goals to a row."""
     side, gap, text = 150, 10, 170
     cell = (3 * (side + gap) + text, side + 30)
@@ -95,8 +98,8 @@ def contact_sheet(results: list[GoalResult]) -> Image.Image:
         word, colour = ('reached', _GREEN) if result.reached else ('missed', _RED)
         draw.text((x, y + 8), f'{number + 1}  {word}', colour, _font(18, True))
         draw.text((x, y + 38), f'after {result.seconds:.2f} s', _INK, _font(15))
-        draw.text((x, y + 66), f'off by {result.final_errors.max():.3f} rad', _INK, _font(15))
-        draw.text((x, y + 88), f'from {result.start_errors.max():.2f} rad', _GREY, _font(15))
+        draw.text((x, y + 66), f'off by {tolerance.text(result.final.errors)}', _INK, _font(15))
+        draw.text((x, y + 88), f'from {tolerance.text(result.start.errors, 2)}', _GREY, _font(15))
         draw.text((x, y + 116), f'latent {result.goal_distance:.3f}', _GREY, _font(15))
     return sheet
 
@@ -152,9 +155,9 @@ def _background(results: list[GoalResult], goal: int) -> Image.Image:
     return picture
 
 
-def _numbers(draw: ImageDraw.ImageDraw, frame: Frame, done: bool) -> None:
-    y = 100
-    for name, value in (('largest joint error', f'{frame.errors.max():.3f} rad'),
+def _numbers(draw: ImageDraw.ImageDraw, frame: Frame, tolerance: Tolerance, done: bool) -> None:
+    y, errors = 100, frame.outcome.errors
+    for name, value in ((f'largest error: {tolerance.worst(errors)}', tolerance.text(errors)),
                         ('latent distance', f'{frame.goal_distance:.3f}'),
                         ('planning takes', f'{frame.plan_ms:.0f} ms')):
         draw.text((_PANEL_X, y), name, _GREY, _font(18))

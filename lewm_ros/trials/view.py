@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import sys
 import time
 
 from lewm_ros.trials.record import GoalResult
-import numpy as np
+from lewm_sim.tasks import Outcome, Tolerance
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -21,18 +20,16 @@ class DemoView:
     """Shows progress; use it as a context manager.
 
     Args:
-        joint_names: For the head of the table.
         goals: How many there are.
-        tolerance_rad: Joint errors below it are green.
+        tolerance: Errors below their limit are green.
         console: Where to write; standard output when None.
     """
 
-    def __init__(self, joint_names: Sequence[str], goals: int, tolerance_rad: float,
+    def __init__(self, goals: int, tolerance: Tolerance,
                  console: Console | None = None) -> None:
         self._console = console or Console(file=sys.stdout, highlight=False)
-        self._joint_names = joint_names
         self._goals = goals
-        self._tolerance_rad = tolerance_rad
+        self._tolerance = tolerance
         self._rows: list[list[Text]] = []
         self._live: Live | None = None
         self._shown_s = 0.0
@@ -49,7 +46,7 @@ class DemoView:
         """Write one line."""
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def progress(self, number: int, seconds: float, errors: np.ndarray, distance: float,
+    def progress(self, number: int, seconds: float, outcome: Outcome, distance: float,
                  plan_ms: float) -> None:
         """Show how the goal `number` (from 0) is going; may be called for every frame."""
         now_s = time.monotonic()
@@ -57,7 +54,7 @@ class DemoView:
         if now_s - self._shown_s < (_REFRESH_S if terminal else _LINE_S):
             return
         self._shown_s = now_s
-        row = self._row(number, seconds, errors, distance, plan_ms, Text('moving', 'yellow'))
+        row = self._row(number, seconds, outcome, distance, plan_ms, Text('moving', 'yellow'))
         if terminal:
             self._show([*self._rows, row])
         else:
@@ -66,7 +63,7 @@ class DemoView:
     def finished(self, number: int, result: GoalResult, plan_ms: float) -> None:
         """Show the end of a goal."""
         word = Text('reached', 'bold green') if result.reached else Text('missed', 'bold red')
-        row = self._row(number, result.seconds, result.final_errors, result.goal_distance,
+        row = self._row(number, result.seconds, result.final, result.goal_distance,
                         plan_ms, word)
         self._rows.append(row)
         if self._console.is_terminal:
@@ -74,15 +71,17 @@ class DemoView:
         else:
             self._line(row)
 
-    def _row(self, number: int, seconds: float, errors: np.ndarray, distance: float,
+    def _row(self, number: int, seconds: float, outcome: Outcome, distance: float,
              plan_ms: float, word: Text) -> list[Text]:
-        joints = [Text(f'{error:.3f}', 'green' if error < self._tolerance_rad else '')
-                  for error in errors]
-        return [Text(f'{number + 1}/{self._goals}'), Text(f'{seconds:.1f}'), *joints,
+        errors = [Text(f'{outcome.errors[name]:.3f}',
+                       'green' if outcome.errors[name] < limit else '')
+                  for name, limit in self._tolerance.limits.items()]
+        return [Text(f'{number + 1}/{self._goals}'), Text(f'{seconds:.1f}'), *errors,
                 Text(f'{distance:.3f}'), Text(f'{plan_ms:.0f}'), word]
 
     def _columns(self) -> list[str]:
-        return ['goal', 'time [s]', *(f'{name} off [rad]' for name in self._joint_names),
+        return ['goal', 'time [s]', *(f'{name} off [{self._tolerance.units[name] or 1}]'
+                                       for name in self._tolerance.limits),
                 'latent cost', 'plan [ms]', '']
 
     def _line(self, row: list[Text]) -> None:

@@ -91,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
 def _simulator(subject: HeldOut) -> TaskSimulator | None:
     """Return the simulator of the bundle's task; None for a real robot's."""
     from lewm_sim.perturb import TaskSimulator
-    from lewm_sim.tasks import load_task, TASK_NAMES
-    if subject.bundle.task not in TASK_NAMES:
+    from lewm_sim.tasks import load_task, task_names
+    if subject.bundle.task not in task_names():
         return None
     return TaskSimulator(load_task(subject.bundle.task), subject.data.pixels.shape[1],
                          subject.bundle.model_config.frameskip)

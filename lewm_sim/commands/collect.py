@@ -1,4 +1,4 @@
-"""Record exploration of a simulated task as rosbags."""
+"""Record episodes of a simulated task as rosbags."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from pathlib import Path
 import time
 
 from lewm_sim.collect import collect, CollectConfig
-from lewm_sim.tasks import TASK_NAMES
+from lewm_sim.tasks import task_names
 from tqdm import tqdm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     defaults = CollectConfig()
-    parser.add_argument('--task', choices=TASK_NAMES, default=defaults.task)
+    parser.add_argument('--task', default=defaults.task,
+                        help=f'one of {", ".join(task_names())} (default: %(default)s)')
+    parser.add_argument('--policy', default=defaults.policy,
+                        help='who acts, one of the policies of the task: random, or expert and '
+                             'noisy-expert where it has them (default: %(default)s)')
     parser.add_argument('--episodes', type=int, default=2000, help='how many the set shall hold')
     parser.add_argument('--steps', type=int, default=defaults.steps,
                         help='actions per episode (default: %(default)s)')
@@ -29,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Record what is missing."""
     config = CollectConfig(task=args.task, steps=args.steps, image_size=args.image_size,
-                           seed=args.seed)
+                           seed=args.seed, policy=args.policy)
     start_s = time.monotonic()
     with tqdm(total=args.episodes, unit='episode', disable=None) as bar:
         recorded = collect(config, args.episodes, args.out, workers=args.workers,

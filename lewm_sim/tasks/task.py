@@ -1,45 +1,162 @@
-"""What every simulated task declares: names, limits, start states, exploration, success."""
+"""What a task is: facts, a world, what is measured in it, when a goal is reached, who acts.
+
+One folder holds it: `task.yaml` (facts), `task.py` (a class derived from `MujocoTask`, or from
+`Task` for worlds that are not MuJoCo's), the scene. No mujoco and no torch here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from lewm_model.errors import ConfigError, DatasetError
+from lewm_model.quantities import places, Quantity
+from lewm_model.robot import RobotDescription
+from lewm_sim.tasks.facts import FACTS_FILE, TaskFacts, Tolerance
+from lewm_sim.tasks.motions import Act, MakePolicy, uniform
+from lewm_sim.world import World
 import numpy as np
+
+SIM_STATE = 'sim_state'    # column of a data set: whole states, (N, n)
 
 
 @dataclass(frozen=True)
-class Task:
-    """Facts about one task; A actions and P joints, arrays in `joint_names` order."""
+class Outcome:
+    """How far a state is from a goal: named errors, >= 0, in the units of `TaskFacts.errors`."""
 
-    name: str
-    robot: str                        # its description in config/robots
-    joint_names: tuple[str, ...]      # P joints, also the action names
-    control_dt_s: float               # one action per control step [s]
-    min_command: np.ndarray           # (A,) [rad/s]
-    max_command: np.ndarray           # (A,) [rad/s]
-    mjcf: Path                        # scene file
-    camera: str                       # camera name in the scene
-    tolerances: tuple[float, ...]     # success thresholds, the task's own one first [rad]
-    sample_qpos: Callable[[np.random.Generator], np.ndarray]         # -> (P,) start [rad]
-    explore: Callable[[np.random.Generator, int], np.ndarray]        # (rng, N) -> (N, A)
+    errors: Mapping[str, float]
 
-    def distance(self, qpos: np.ndarray, goal_qpos: np.ndarray) -> np.ndarray:
-        """Return the largest joint error, (...,) [rad]; (..., P) each, without angle wrapping.
+    def distance(self, tolerance: Tolerance) -> float:
+        """Return the largest error as a multiple of its limit; below 1: solved."""
+        return max(self.errors[name] / limit for name, limit in tolerance.limits.items())
 
-        Success at tolerance r means `distance < r`, the rule of DM-Control's `qpos_match`.
+    def solved(self, tolerance: Tolerance) -> bool:
+        """Tell whether every error that the tolerance names is below its limit."""
+        return all(self.errors[name] < limit for name, limit in tolerance.limits.items())
+
+
+@dataclass(frozen=True)
+class Impossible:
+    """Something that cannot happen, to see whether a model is surprised.
+
+    `happen(world, elsewhere)` does it; `elsewhere` is a second start state, to take from it what
+    is needed. What it returns, if anything, is called to undo what the next `reset` would not.
+    """
+
+    text: str
+    happen: Callable[[Any, np.ndarray], Callable[[], None] | None]
+
+
+class Task(ABC):
+    """One task; stateless, everything that changes is in its worlds.
+
+    Attributes:
+        quantities: What `World.truth` measures, in its order.
+        name: The name of the folder.
+        folder: Where the task lies.
+        facts: What task.yaml says.
+
+    Args:
+        folder: With task.yaml.
+    """
+
+    quantities: tuple[Quantity, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.name = Path(folder), Path(folder).name
+        self.facts = TaskFacts.from_yaml(self.folder / FACTS_FILE)
+
+    # What a task has to say -------------------------------------------------------------------
+
+    @abstractmethod
+    def make_world(self, image_size: int = 64) -> World:
+        """Return a world of this task in a start state, with pictures of `image_size` px."""
+
+    def errors(self, truth: np.ndarray, goal: np.ndarray) -> dict[str, float]:
+        """Return the errors that task.yaml names, from truth (q,) and that of the goal (q,).
+
+        The default suits errors that bear the names of quantities: angles around the turn,
+        everything else as a difference.
         """
-        return np.abs(np.asarray(qpos) - np.asarray(goal_qpos)).max(axis=-1)
+        here, there = self.named(truth), self.named(goal)
+        kinds = {one.name: one for one in self.quantities}
+        if not set(self.facts.errors) <= set(kinds):
+            raise ConfigError(f'task {self.name!r} is judged by {", ".join(self.facts.errors)}, '
+                              f'which are not all among its quantities ({", ".join(kinds)}); '
+                              f'write `errors` in its task.py')
+        return {name: float(kinds[name].error(here[name], there[name]))
+                for name in self.facts.errors}
 
+    @property
+    def policies(self) -> dict[str, MakePolicy]:
+        """Who can act when data is collected, by name; 'random' never looks at the truth.
 
-def ornstein_uhlenbeck(rng: np.random.Generator, steps: int, *, dt_s: float,
-                       time_constant_s: float, std: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Draw smooth random commands, (steps, A), stationary from row 0 on, clipped to ±limit."""
-    decay = np.exp(-dt_s / time_constant_s)
-    value = rng.normal(size=std.shape) * std
-    commands = np.empty((steps, *std.shape))
-    for step in range(steps):
-        commands[step] = value
-        value = decay * value + np.sqrt(1 - decay ** 2) * std * rng.normal(size=std.shape)
-    return np.clip(commands, -limit, limit)
+        By default 'random' is uniform; override it with `smooth` where things have inertia,
+        and add 'expert' and 'noisy-expert'.
+        """
+        return {'random': lambda rng: uniform(self.robot, rng)}
+
+    def impossible(self) -> dict[str, Impossible]:
+        """Return what cannot happen, by name."""
+        return {'teleport': Impossible('everything is suddenly in another start state, and goes '
+                                       'on from there',
+                                       lambda world, elsewhere: world.reset(elsewhere))}
+
+    def recorded_state(self, world: World, columns: Mapping[str, Any], row: int) -> np.ndarray:
+        """Return the whole state of a row of a data set; override it for files by others.
+
+        Raises:
+            DatasetError: If the columns do not tell.
+        """
+        if SIM_STATE not in columns:
+            raise DatasetError(f'it has no column {SIM_STATE}, the whole state of the simulator, '
+                               f'so task {self.name!r} cannot be put into its states; it has '
+                               f'{", ".join(columns)}')
+        return np.asarray(columns[SIM_STATE][row], dtype=np.float64)
+
+    # What follows -----------------------------------------------------------------------------
+
+    def outcome(self, truth: np.ndarray, goal: np.ndarray) -> Outcome:
+        """Judge truth (q,) against that of a goal (q,)."""
+        return Outcome(self.errors(np.asarray(truth), np.asarray(goal)))
+
+    def named(self, truth: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the values of each quantity, (width,), by name; truth (q,)."""
+        return {one.name: truth[where]
+                for one, where in zip(self.quantities, places(self.quantities), strict=True)}
+
+    def policy(self, name: str, rng: np.random.Generator) -> Act:
+        """Return a policy for one episode.
+
+        Raises:
+            ConfigError: If there is none of that name.
+        """
+        if name not in self.policies:
+            raise ConfigError(f'task {self.name!r} has no policy {name!r}; it has '
+                              f'{", ".join(self.policies)}')
+        return self.policies[name](rng)
+
+    @property
+    def robot_file(self) -> str:
+        """The robot's description: a file in the folder, or the name of a shipped one."""
+        beside = self.folder / self.facts.robot
+        return str(beside) if beside.is_file() else self.facts.robot
+
+    @cached_property
+    def robot(self) -> RobotDescription:
+        """The robot: names, limits, rate, topics."""
+        return RobotDescription.from_yaml(self.robot_file)
+
+    @property
+    def control_dt_s(self) -> float:
+        """One action per control step [s]."""
+        return self.robot.control_dt_s
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """A names, the order of an action."""
+        return self.robot.joint_names

@@ -182,7 +182,7 @@ def service_abuse(rig: Rig) -> Undo:
         (Trigger, f'{command}/clear_fault', Trigger.Request()),
         (SetGoal, 'goal_node/set_goal', SetGoal.Request(source=200, uri='\x00../../etc/passwd')),
         (SetGoal, 'goal_node/set_goal', SetGoal.Request(uri='x' * 100_000)),
-        (ResetSim, 'sim_node/reset', ResetSim.Request(qpos=[float('nan')] * 3)),
+        (ResetSim, 'sim_node/reset', ResetSim.Request(state=[float('nan')] * 3)),
         (StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(outcome=99)),
     ])
     return _every(rig, 0.01, lambda: rig.ask(*next(calls)))

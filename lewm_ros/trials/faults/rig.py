@@ -105,7 +105,7 @@ class Rig:
             if spec.lifecycle:
                 self.activate(spec.executable)
         self.wait(lambda: self.watch.positions, 'joint states', _START_S)
-        self.call(ResetSim, 'sim_node/reset', ResetSim.Request(qpos=START))
+        self.call(ResetSim, 'sim_node/reset', ResetSim.Request(state=START))
         self.wait_driving(_START_S)
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 import yaml
 
 ARMS = ('velocity', 'position')
-START = [0.2, 0.8]      # joint positions [rad]
+START = [0.0, 0.2, 0.8, 0.0, 0.0]   # state of the scene: time, joint positions, speeds
 _BUNDLE = 'reacher-nano'
 # Slower than the shipped description, whose limits let a command go from end to end in one step:
 # a jump must be seen.

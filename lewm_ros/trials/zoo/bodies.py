@@ -97,21 +97,20 @@ class MujocoBody:
 
     def __init__(self, facts: BodyFacts) -> None:
         from lewm_sim.tasks import load_task
-        from lewm_sim.world import World
         self.facts = facts
-        self._world = World(load_task('reacher'), image_size=120)
-        self._world.reset(qpos=np.array(facts.start))
+        self._world = load_task('reacher').make_world(120)
+        self._world.reset(self._world.state_at(np.array(facts.start)))
         self._owed_s = 0.0      # shorter than one physics step
 
     @property
     def pose(self) -> np.ndarray:
         """Joint positions [rad]."""
-        return self._world.joint_positions
+        return self._world.sensed().positions
 
     @property
     def velocities(self) -> np.ndarray:
         """Joint velocities [rad/s]."""
-        return self._world.joint_velocities
+        return self._world.sensed().velocities
 
     def advance(self, seconds: float, targets: np.ndarray, speeds: np.ndarray) -> None:
         """Step the physics; it takes speeds only."""

@@ -10,11 +10,12 @@ from typing import Any
 
 import cv2
 from lewm_model.errors import LewmError
-from lewm_ros.msg import ControllerState, PlanStatus
+from lewm_ros.msg import ControllerState, PlanStatus, SimState
 from lewm_ros.trials.zoo.controllers import MESSAGES, read_command
 from lewm_ros.trials.zoo.description import ZooRobot
 from lewm_ros.trials.zoo.driver import TRUTH
 from lewm_ros.trials.zoo.sensors import profile
+from lewm_ros.wire.truth import msg_to_truth, TRUTH_TOPIC
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -65,6 +66,8 @@ class Ears:
         self._clients: dict[str, Any] = {}
         listen = self.node.create_subscription
         listen(JointState, TRUTH, self._on_truth, profile(True))
+        listen(SimState, TRUTH_TOPIC, self._on_sim, profile(True))
+        self._sim_ns = 0
         listen(ControllerState, 'controller_state', lambda message, info: self.controller.append(
             (sent_s(info), message.state, reason_text(message.reason))), profile(True))
         listen(PlanStatus, 'plan_status', lambda message, info: self.plans.append(
@@ -148,11 +151,19 @@ class Ears:
         self.frame = message
 
     def _on_truth(self, message: JointState, info: dict) -> None:
-        # our simulator says the truth once per frame, the other drivers count their frames
-        count = message.header.frame_id
-        self.frames_sent = int(count) if count.isdigit() else self.frames_sent + 1
+        self.frames_sent = int(message.header.frame_id)   # the drivers count their frames
         self.truth.append((sent_s(info), np.array(message.position),
                            np.array(message.velocity)))
+
+    def _on_sim(self, message: SimState, info: dict) -> None:
+        # our simulator says the truth once per frame
+        told = msg_to_truth(message)
+        pose = np.array([value for one, value in zip(told.quantities, told.values, strict=True)
+                         if one.of == 'joint'])
+        seconds = (told.stamp_ns - self._sim_ns) / 1e9
+        speed = (pose - self.truth[-1][1]) / seconds if self.truth else np.zeros(len(pose))
+        self._sim_ns, self.frames_sent = told.stamp_ns, self.frames_sent + 1
+        self.truth.append((sent_s(info), pose, speed))
 
     def _on_command(self, index: int, message: Any, info: dict) -> None:
         self.commands.append((sent_s(info), index,

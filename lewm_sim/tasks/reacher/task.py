@@ -1,35 +1,51 @@
 """Two-link arm whose goal is a picture of its own pose, after DM-Control's reacher.
 
-Kept from DM-Control: link lengths, joint limits, the `qpos_match` rule (every joint within
-0.05 rad, no wrapping). Deviations: commands are joint velocities at 20 Hz instead of torques,
-no target object, thicker and coloured links under a closer camera (see reacher.xml).
+Kept from DM-Control: link lengths, joint limits, and that success asks every joint
+(`qpos_match`). Deviations: commands are joint velocities at 20 Hz instead of torques, no target
+object, thicker and coloured links under a closer camera (see scene.xml); the shoulder, which
+turns without end, is compared around the turn, because a picture cannot tell 2 pi apart.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-from lewm_sim.tasks.task import ornstein_uhlenbeck, Task
+from typing import TYPE_CHECKING
+
+from lewm_model.quantities import Quantity
+from lewm_sim.tasks import MujocoTask, smooth
 import numpy as np
 
-MAX_SPEED = np.array([2.0, 2.0])   # [rad/s]
+if TYPE_CHECKING:
+    from lewm_sim.tasks.motions import MakePolicy
+    from mujoco import MjData, MjModel
+
 WRIST_RANGE = 2.7925               # 160 degrees [rad]
-CONTROL_DT_S = 0.05
 
 
-def make() -> Task:
-    """Build the task."""
-    return Task(
-        name='reacher', robot='sim_reacher', joint_names=('shoulder', 'wrist'),
-        control_dt_s=CONTROL_DT_S, min_command=-MAX_SPEED, max_command=MAX_SPEED,
-        mjcf=Path(__file__).with_name('reacher.xml'), camera='top',
-        tolerances=(0.05, 0.1, 0.15), sample_qpos=_sample_qpos, explore=_explore)
+class Reacher(MujocoTask):
+    """The arm goes where a picture shows it."""
 
+    quantities = (
+        Quantity('shoulder', 'angle', of='joint'), Quantity('wrist', 'angle', of='joint'),
+        Quantity('tip x', 'position', of='tip'), Quantity('tip y', 'position', of='tip'))
 
-def _sample_qpos(rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform([-np.pi, -WRIST_RANGE], [np.pi, WRIST_RANGE])
+    def start(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
+        """Any pose."""
+        shoulder, wrist = rng.uniform([-np.pi, -WRIST_RANGE], [np.pi, WRIST_RANGE])
+        data.joint('shoulder').qpos[0] = shoulder
+        data.joint('wrist').qpos[0] = wrist
 
+    def truth(self, model: MjModel, data: MjData) -> np.ndarray:
+        """Joint angles, and where the tip is."""
+        return np.array([data.joint('shoulder').qpos[0], data.joint('wrist').qpos[0],
+                         *data.geom('tip').xpos[:2]])
 
-def _explore(rng: np.random.Generator, steps: int) -> np.ndarray:
-    # 0.4 s: long enough that a block (0.25 s) nets real motion, short enough that every
-    # episode turns around a few times.
-    return ornstein_uhlenbeck(rng, steps, dt_s=CONTROL_DT_S, time_constant_s=0.4,
-                              std=0.6 * MAX_SPEED, limit=MAX_SPEED)
+    def errors(self, truth: np.ndarray, goal: np.ndarray) -> dict[str, float]:
+        """Each joint; the wrist cannot go around, so its way is not wrapped."""
+        return {**super().errors(truth, goal), 'wrist': float(abs(truth[1] - goal[1]))}
+
+    @property
+    def policies(self) -> dict[str, MakePolicy]:
+        """Random motion, smooth."""
+        # 0.4 s: long enough that a block (0.25 s) nets real motion, short enough that every
+        # episode turns around a few times.
+        return {'random': lambda rng: smooth(self.robot, rng, time_constant_s=0.4, share=0.6)}

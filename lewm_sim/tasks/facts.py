@@ -1,0 +1,130 @@
+"""The facts of a task, from its `task.yaml`: everything about it that is no code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lewm_model.config import load_yaml
+from lewm_model.errors import ConfigError
+
+FACTS_FILE = 'task.yaml'
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """When a goal counts as reached: every error named here is below its limit."""
+
+    name: str
+    limits: Mapping[str, float]    # error name -> limit, in the error's unit
+    units: Mapping[str, str]       # error name -> unit
+
+    def __str__(self) -> str:
+        """Return the limits as people read them, '0.05 rad' if all are alike."""
+        texts = {name: f'{limit:g} {self.units[name]}'.strip()
+                 for name, limit in self.limits.items()}
+        if len(set(texts.values())) == 1:
+            return next(iter(texts.values()))
+        return ', '.join(f'{name} {text}' for name, text in texts.items())
+
+    def worst(self, errors: Mapping[str, float]) -> str:
+        """Return the name of the error that is farthest from its limit."""
+        return max(self.limits, key=lambda name: errors[name] / self.limits[name])
+
+    def text(self, errors: Mapping[str, float], digits: int = 3) -> str:
+        """Return the worst error as people read it, such as '0.053 rad'."""
+        name = self.worst(errors)
+        return f'{errors[name]:.{digits}f} {self.units[name]}'.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFacts:
+    """What `task.yaml` says."""
+
+    robot: str                          # description: a file beside it, or a shipped name
+    errors: Mapping[str, str]           # what a goal is judged by: name -> unit
+    tolerances: Mapping[str, Mapping[str, float]]   # name -> limits of errors; the first is the
+    #                                     task's own, 'demo' that of the live demo
+    goal_chain: tuple[float, float] = (2.0, 10.0)   # distance of neighbouring demo goals, as
+    #                                     multiples of the task's own tolerance
+    camera: str = ''                    # in the scene
+    image_sizes: tuple[int, ...] = (64,)   # that its data is recorded at, the usual one first [px]
+    goal_offset: int = 25               # evaluation: control steps from start to goal
+    budget: int = 50                    # and control steps allowed
+    bundle: str = ''                    # the model of the demo
+
+    def __post_init__(self) -> None:
+        for name in ('robot', 'camera', 'bundle'):
+            self._require(name, isinstance(getattr(self, name), str), 'a text')
+        self._require('robot', bool(self.robot), 'a file beside task.yaml or a name')
+        for name in ('goal_offset', 'budget'):
+            value = getattr(self, name)
+            self._require(name, type(value) is int and value >= 1, 'a whole number from 1 on')
+        sizes = self.image_sizes
+        self._require('image_sizes', isinstance(sizes, (list, tuple)) and len(sizes) > 0 and all(
+            type(size) is int and size >= 8 for size in sizes), 'a list of sizes from 8 px on')
+        chain = self.goal_chain
+        self._require('goal_chain', isinstance(chain, (list, tuple)) and len(chain) == 2 and all(
+            map(_is_number, chain)) and 0 < chain[0] < chain[1], 'two numbers, 0 < near < far')
+        self._require('errors', isinstance(self.errors, Mapping) and len(self.errors) > 0 and all(
+            isinstance(text, str) for pair in self.errors.items() for text in pair),
+            'a mapping of names to units, such as {block: m}')
+        self._require('tolerances', isinstance(self.tolerances, Mapping)
+                      and len(self.tolerances) > 0 and all(
+                          isinstance(limits, Mapping) and limits and set(limits) <= set(
+                              self.errors) and all(_is_number(limit) and limit > 0
+                                                   for limit in limits.values())
+                          for limits in self.tolerances.values()),
+                      f'a mapping of names to limits above 0 of {", ".join(self.errors)}')
+        for name in ('image_sizes', 'goal_chain'):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> TaskFacts:
+        """Read `task.yaml`.
+
+        Raises:
+            ConfigError: The message names the file, the key and what is allowed.
+        """
+        values = load_yaml(path)
+        known = [one.name for one in fields(cls)]
+        unknown = sorted(set(map(str, values)) - set(known))
+        missing = [name for name in ('robot', 'errors', 'tolerances') if name not in values]
+        if unknown or missing:
+            raise ConfigError(f'{path}: unknown keys: {", ".join(unknown) or "none"}; missing '
+                              f'keys: {", ".join(missing) or "none"}; a task has '
+                              f'{", ".join(known)}')
+        try:
+            return cls(**values)
+        except ConfigError as error:
+            raise ConfigError(f'{path}: {error}') from error
+
+    def tolerance(self, name: str = '') -> Tolerance:
+        """Return a tolerance by name; '': the task's own.
+
+        Raises:
+            ConfigError: If there is none of that name.
+        """
+        name = name or next(iter(self.tolerances))
+        if name not in self.tolerances:
+            raise ConfigError(f'there is no tolerance {name!r}; task.yaml has '
+                              f'{", ".join(self.tolerances)}')
+        return Tolerance(name, dict(self.tolerances[name]), dict(self.errors))
+
+    def all_tolerances(self) -> tuple[Tolerance, ...]:
+        """Return all tolerances, the task's own first."""
+        return tuple(map(self.tolerance, self.tolerances))
+
+    def demo_tolerance(self) -> Tolerance:
+        """Return what the live demo judges by: 'demo' if there is one, else the task's own."""
+        return self.tolerance('demo' if 'demo' in self.tolerances else '')
+
+    def _require(self, name: str, fits: bool, allowed: str) -> None:
+        if not fits:
+            raise ConfigError(f'{name} must be {allowed}, got {getattr(self, name)!r}')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

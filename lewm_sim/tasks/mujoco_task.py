@@ -1,0 +1,104 @@
+"""A task whose world is MuJoCo's; mujoco is imported when a world is made."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, TYPE_CHECKING
+
+from lewm_model.errors import ConfigError, SimulationError
+from lewm_model.robot import JOINT_STATE
+from lewm_sim.tasks.task import Impossible, SIM_STATE, Task
+from lewm_sim.world import Sensed
+import numpy as np
+
+if TYPE_CHECKING:
+    from lewm_sim.mujoco_world import MujocoWorld
+    from mujoco import MjData, MjModel
+
+SCENE_FILE = 'scene.xml'
+
+
+class MujocoTask(Task):
+    """A task in MuJoCo; a subclass says where things start and what is measured.
+
+    The defaults suit a robot whose actions have one actuator each, of the action's name, and
+    whose state is joints of the scene, by their names in the robot's description.
+    """
+
+    @abstractmethod
+    def start(self, model: MjModel, data: MjData, rng: np.random.Generator) -> None:
+        """Move `data`, fresh from the scene's home state, into a start drawn with `rng`."""
+
+    @abstractmethod
+    def truth(self, model: MjModel, data: MjData) -> np.ndarray:
+        """Measure `quantities`, side by side (q,); everything in `data` is up to date."""
+
+    def build(self) -> MjModel:
+        """Return the compiled scene; by default scene.xml of the folder."""
+        import mujoco
+        return mujoco.MjModel.from_xml_path(str(self.folder / SCENE_FILE))
+
+    def command(self, model: MjModel, data: MjData, action: np.ndarray) -> None:
+        """Set controls for an action (A,) that begins now; by default one actuator for each."""
+        for name, value in zip(self.action_names, np.clip(
+                action, self.robot.min_command, self.robot.max_command), strict=True):
+            data.actuator(name).ctrl[0] = value
+
+    def rest(self, model: MjModel, data: MjData) -> None:
+        """Let the robot stand still after a start or a reset, where controls are zero.
+
+        By default positions are told to stay; of speeds and forces zero is right already.
+        """
+        if self.robot.interface == 'joint_position':
+            self.command(model, data, np.array([data.joint(name).qpos[0]
+                                                for name in self.action_names]))
+
+    def sensed(self, model: MjModel, data: MjData) -> Sensed:
+        """Return the robot's measured state; by default joints of the scene, by name."""
+        if self.robot.state_type != JOINT_STATE:
+            raise ConfigError(f'robot {self.robot.robot!r} reports {self.robot.state_type}; write '
+                              f'`sensed` in task.py of {self.name!r}')
+        joints = [data.joint(name) for name in self.robot.state_names]
+        return Sensed(np.array([joint.qpos[0] for joint in joints]),
+                      np.array([joint.qvel[0] for joint in joints]))
+
+    @property
+    def camera(self) -> str:
+        """Name of the camera in the scene."""
+        return self.facts.camera
+
+    def make_world(self, image_size: int = 64) -> MujocoWorld:
+        """Return a world, see `Task`."""
+        from lewm_sim.mujoco_world import MujocoWorld
+        return MujocoWorld(self, image_size)
+
+    def impossible(self) -> dict[str, Impossible]:
+        """Return what cannot happen: another colour of what moves first, and a teleport."""
+        return {'colour': Impossible('what moves first in the scene has another colour from here '
+                                     'on', lambda world, elsewhere: self._paint(world)),
+                **super().impossible()}
+
+    def recorded_state(self, world: MujocoWorld, columns: Mapping[str, Any], row: int
+                       ) -> np.ndarray:
+        """Return the state of a row, also from the columns qpos and qvel of the whole scene."""
+        if SIM_STATE in columns or 'qpos' not in columns:
+            return super().recorded_state(world, columns, row)
+        qvel = columns['qvel'][row] if 'qvel' in columns else None
+        return world.state_at(columns['qpos'][row], qvel)
+
+    def _paint(self, world: MujocoWorld) -> Callable[[], None]:
+        """Turn the hue of the first material that moves by a third; return the way back."""
+        model = world.model
+        painted = next((model.geom_matid[geom] for geom in range(model.ngeom)
+                        if model.body_weldid[model.geom_bodyid[geom]] != 0
+                        and model.geom_matid[geom] >= 0), None)
+        if painted is None:
+            raise SimulationError(f'no moving geom of task {self.name!r} has a material, so none '
+                                  f'can change its colour; give one in {SCENE_FILE}')
+        before = model.mat_rgba[painted].copy()
+        model.mat_rgba[painted] = before[[1, 2, 0, 3]]
+
+        def undo() -> None:
+            model.mat_rgba[painted] = before
+        return undo
