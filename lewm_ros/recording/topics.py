@@ -18,7 +18,8 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 EPISODE_TOPIC, EPISODE_TYPE = 'episode_info', 'lewm_ros/msg/EpisodeInfo'
 # Beside those of the robot. What says how a command came about costs little and explains much.
 _ALWAYS = ('goal', 'action_chunk', 'plan_status', 'controller_state', 'guard_state',
-           'speed_scale', 'scene_reset', 'truth/state', 'robot_description', '/tf', '/tf_static', '/clock')
+           'speed_scale', 'scene_reset', 'truth/state', 'robot_description', '/tf', '/tf_static',
+           '/clock')
 _LARGE = ('Image', 'CompressedImage', 'PointCloud2')
 
 
