@@ -71,10 +71,12 @@ class MujocoWorld:
         self.image_size = image_size
         self._scene = scene
         self.model = scene.build()
-        limit = self.model.vis.global_.offwidth
+        buffer = self.model.vis.global_
+        limit = min(buffer.offwidth, buffer.offheight)
         if not 8 <= image_size <= limit:
             raise SimulationError(f'image_size must be in [8, {limit}], got {image_size}')
-        self._supersampling = max(1, min(_MAX_SUPERSAMPLING, _SUPERSAMPLED_SIZE // image_size))
+        self._supersampling = max(1, min(
+            _MAX_SUPERSAMPLING, min(_SUPERSAMPLED_SIZE, limit) // image_size))
         self.data = mujoco.MjData(self.model)
         self._other = mujoco.MjData(self.model)   # to look at a state without going there
         self._size = mujoco.mj_stateSize(self.model, _WHOLE)

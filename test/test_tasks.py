@@ -1,5 +1,7 @@
 """What every registered task must do, and how tasks are found."""
 
+from pathlib import Path
+
 from lewm_model.config import DataConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError, SimulationError
@@ -13,11 +15,15 @@ import pytest
 pytest.importorskip('mujoco')
 pytestmark = pytest.mark.sim
 SIZE = 64
+OWN_TASKS = Path(__file__).parent / 'own_tasks'
 
 
-@pytest.fixture(scope='module', params=task_names())
+@pytest.fixture(scope='module', params=(*task_names(), 'pusher'))
 def task(request):
-    return load_task(request.param)
+    """Every shipped task, and one of a user's own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('LEWM_TASKS', str(OWN_TASKS))
+        yield load_task(request.param)
 
 
 @pytest.fixture
