@@ -176,7 +176,7 @@ def test_a_robot_file_is_shown_as_it_is_read(tmp_path, capsys):
     text = capsys.readouterr().out
     for part in ("robot 'diff_drive': 2 actions (twist) every 0.1 s (10 Hz)",
                  'camera/image_raw (raw, by its name); time: of the header',
-                 'odom (nav_msgs/msg/Odometry): x, y, yaw; time: of the header',
+                 'odom (nav_msgs/msg/Odometry): x [m], y [m], yaw [rad]; time: of the header',
                  'cmd_vel (geometry_msgs/msg/Twist): linear.x, angular.z; other axes stay 0',
                  'at most 0.5 s; time: of receipt', 'at rest  speed 0',
                  'linear.x   from -0.3 to 0.3, at most 0.1 a step, 0.2 in a stop'):
