@@ -1,13 +1,15 @@
-"""How late the machine itself was: a plain process that sleeps, and notes when it woke late.
+"""How late the machine itself was: it says how much of a late stop is the nodes' own.
 
     python -m lewm_ros.trials.faults.delays
 
-It runs beside a trial, at the priority of the trial. A robot that rests too late while this
-process was late as well says more about the machine than about the nodes.
+A plain process sleeps beside a trial, at the priority of the trial, and notes when it woke late.
+And the kernel knows how long each thread of the nodes was ready to run and had no processor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 import sys
 import time
@@ -43,6 +45,32 @@ def worst_s(notes: str, since_s: float, until_s: float) -> float:
     pairs = (map(float, line.split()) for line in notes.splitlines() if line.count(' ') == 1)
     return max((late for woke, late in pairs if woke >= since_s and woke - late <= until_s),
                default=0.0)
+
+
+class Waiting:
+    """The time that threads of some processes wait for a processor, from now on.
+
+    Args:
+        pids: Of the processes.
+    """
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._pids = list(pids)
+        self._begin = self._now()
+
+    def worst_s(self) -> float:
+        """Return what the worst of the threads has waited since [s]."""
+        return max((waited - self._begin.get(thread, 0.0)
+                    for thread, waited in self._now().items()), default=0.0)
+
+    def _now(self) -> dict[str, float]:
+        threads = {}
+        for pid in self._pids:
+            for folder in Path(f'/proc/{pid}/task').glob('*'):
+                with suppress(OSError):      # it ended meanwhile
+                    waited_ns = (folder / 'schedstat').read_text(encoding='ascii').split()[1]
+                    threads[folder.name] = int(waited_ns) / 1e9
+        return threads
 
 
 def main() -> None:

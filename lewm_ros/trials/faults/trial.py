@@ -8,6 +8,7 @@ import random
 import time
 
 from lewm_model.errors import LewmError
+from lewm_ros.trials.faults.delays import Waiting
 from lewm_ros.trials.faults.injections import Fault
 from lewm_ros.trials.faults.rig import ENABLED, Rig
 from lewm_ros.wire.reports import CommandState
@@ -32,6 +33,7 @@ class Outcome:
     load: float = 0.0               # of the machine, last minute
     nice: int = 0                   # of our processes
     late_s: float = 0.0             # worst delay of a plain process, from the fault to rest
+    waited_s: float = 0.0           # of a thread of our nodes, ready, without a processor
     events: tuple[str, ...] = ()    # what command node and guard said: seconds after `since`, what
 
     def to_json(self) -> dict:
@@ -55,6 +57,7 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
     rig.spin(chance.uniform(0.0, 0.6))      # any phase of motion, plan and control step
     rig.wait_driving(_DRIVE_S)
     rig.watch.forget(time.monotonic() - 2.0)
+    waiting = Waiting(rig.pid(name) for name in ('command_node', 'guard_node', 'planner_node'))
     begin_s = since_s = time.monotonic()
     undo = fault.inject(rig)
     drove_on = None
@@ -68,6 +71,7 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
         since_s = begin_s + 0.3      # it paused the planner then
     rest_s = rig.rest_after(since_s)
     late_s = rig.delays.worst_s(begin_s, time.monotonic() if rest_s is None else since_s + rest_s)
+    waited_s = waiting.worst_s()
     events = tuple(f'{at_s - since_s:.2f} {what}' for at_s, what in rig.events if at_s >= begin_s)
     note, by, recovery_s = '', 'nothing', None
     undone_s = time.monotonic()
@@ -80,7 +84,7 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
         note = str(error)
     jump = rig.watch.jump(begin_s)
     return Outcome(rest_s, jump.over_limit, jump.over_slew, drove_on, recovery_s, by, note,
-                   os.getloadavg()[0], os.getpriority(os.PRIO_PROCESS, 0), late_s, events)
+                   os.getloadavg()[0], os.getpriority(os.PRIO_PROCESS, 0), late_s, waited_s, events)
 
 
 def _recover(rig: Rig, *, pressed: bool) -> str:
