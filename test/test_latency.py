@@ -38,6 +38,17 @@ def test_an_answer_is_stuck_after_a_few_times_the_usual(usual_s, replan_steps, l
     assert latency.stuck_limit_s(replan_steps) == pytest.approx(limit_s)
 
 
+def test_three_pauses_do_not_delay_the_next_alarm_and_a_planner_that_became_slow_is_let():
+    """Three of 1 s among 37 of 0.05 s change nothing; when all take 0.4 s, 0.8 s are allowed."""
+    latency = make()
+    for seconds in [0.05] * 37 + [1.0] * 3:
+        latency.add(seconds)
+    assert latency.stuck_limit_s(5) == pytest.approx(0.25)
+    for _ in range(40):
+        latency.add(0.4)
+    assert latency.stuck_limit_s(5) == pytest.approx(0.8)
+
+
 def test_another_engine_is_measured_anew():
     """What the old one took says nothing."""
     latency = Latency(dt_s=0.05, max_steps=10, margin_s=0.0, first_s=0.01)

@@ -332,7 +332,7 @@ def _answer(response, refusal: str):
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
     # The last act, also after a crash: the robot is left standing.
-    return run_node(CommandNode, args, last_act=CommandNode.shut_down)
+    return run_node(CommandNode, args, last_act=CommandNode.shut_down, urgent=True)
 
 
 if __name__ == '__main__':

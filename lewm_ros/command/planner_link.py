@@ -7,6 +7,7 @@ neither a forgotten second planner nor a wrong epoch can speak for a planner tha
 
 from __future__ import annotations
 
+from collections import deque
 import math
 
 from lewm_ros.wire.reasons import Code, Reason
@@ -14,8 +15,8 @@ from lewm_ros.wire.reports import PlanReport, PlanState
 
 _SECOND_S = 1.0        # a session that was heard within this time is alive [s]
 _PATIENCE_S = 1.0      # a plan may take so long, at most, without counting as blindness [s]
-_SLOWER = 1.5          # than the slowest of the last plans the next one may be
-_FORGET = 0.98         # of the slowest plan, per heartbeat: half of it is left after 34
+_SLOWER = 1.5          # than the last plans, but for the slowest of them, the next one may be
+_PLANS = 16            # so many count; at one per 0.25 s the last four seconds
 _WITH_A_PLAN = (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)
 
 
@@ -32,7 +33,8 @@ class PlannerLink:
         self.report: PlanReport | None = None
         self._heard_s = -math.inf        # its first message, then its newest heartbeat
         self._beat_s = -math.inf         # its newest heartbeat
-        self._slowest_s = 0.0            # of its last plans, slowly forgotten
+        self._plans_s: deque[float] = deque(maxlen=_PLANS)   # what its last plans took
+        self._plan: tuple[float, float] | None = None
         self._other: tuple[int, float] | None = None   # (session, when) of the newest other one
 
     def admit(self, session: int, steady_s: float, timeout_s: float) -> bool:
@@ -47,7 +49,8 @@ class PlannerLink:
             if steady_s - self._heard_s <= timeout_s:
                 self._other = (session, steady_s)
                 return False
-            self.session, self.report, self._slowest_s = session, None, 0.0
+            self.session, self.report = session, None
+            self._plans_s.clear()
             self._heard_s, self._beat_s = steady_s, -math.inf
             if self._other is not None and self._other[0] == session:
                 self._other = None
@@ -57,8 +60,10 @@ class PlannerLink:
         """Take a heartbeat of the session that is followed."""
         self.report = report
         self._heard_s = self._beat_s = steady_s
-        total_s = report.total_ms / 1e3 if math.isfinite(report.total_ms) else 0.0
-        self._slowest_s = max(total_s, _FORGET * self._slowest_s)
+        total_s, plan = report.total_ms / 1e3, (report.total_ms, report.plan_ms)
+        if total_s > 0 and math.isfinite(total_s) and plan != self._plan:
+            self._plans_s.append(total_s)
+        self._plan = plan    # heartbeats repeat the numbers of the last plan
 
     def heartbeat_age_s(self, steady_s: float) -> float:
         """Return the time since its last heartbeat [s]; inf without one."""
@@ -73,9 +78,12 @@ class PlannerLink:
     def patience_s(self) -> float:
         """Return for how long it may look at no frame because it plans [s].
 
-        It says itself how long the way from a frame to its chunk was; that varies.
+        It says itself how long the way from a frame to its chunk was; that varies. The slowest
+        plan does not count: it may be a pause of the whole process, which stopped the robot
+        then, and would delay the next stop.
         """
-        return min(_SLOWER * self._slowest_s, _PATIENCE_S)
+        usual_s = sorted(self._plans_s)[-2:][0] if self._plans_s else 0.0
+        return min(_SLOWER * usual_s, _PATIENCE_S)
 
     def speed_scale(self) -> float:
         """Return by how much it asks commands to be slowed down, in [0, 1]."""

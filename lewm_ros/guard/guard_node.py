@@ -142,7 +142,7 @@ class GuardNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    return run_node(GuardNode, args)
+    return run_node(GuardNode, args, urgent=True)
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 
 from lewm_model.errors import LewmError
 from lewm_ros.node.executor import SurvivingExecutor
@@ -15,6 +16,22 @@ from rclpy.node import Node
 REFUSED = 2
 
 
+URGENT = -10    # nice value of what stops the robot
+
+
+def hurry() -> bool:
+    """Let this process go before others where that is allowed; tell whether it is.
+
+    Before threads are made: they take it along. On Linux it needs CAP_SYS_NICE, or a line such as
+    "@realtime - nice -10" in limits.conf.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, min(URGENT, os.getpriority(os.PRIO_PROCESS, 0)))
+    except PermissionError:
+        return False
+    return True
+
+
 def spin(node: Node, end: Interrupt) -> None:
     """Handle the node's callbacks, one at a time, until the end."""
     executor = SurvivingExecutor(node)
@@ -24,7 +41,7 @@ def spin(node: Node, end: Interrupt) -> None:
 
 def run_node(make: Callable[[], Node], args: list[str] | None, *,
              last_act: Callable[[Node], None] = lambda node: None,
-             loop: Callable[[Node, Interrupt], None] = spin) -> int:
+             loop: Callable[[Node, Interrupt], None] = spin, urgent: bool = False) -> int:
     """Make a node and run it until SIGINT or SIGTERM; return the exit status.
 
     Args:
@@ -33,12 +50,17 @@ def run_node(make: Callable[[], Node], args: list[str] | None, *,
         args: ROS arguments; those of the process when None.
         last_act: Called while the node can still publish, also after a crash.
         loop: What to do until the end.
+        urgent: It stops the robot, also on a machine that has too much to do.
     """
+    hurried = urgent and hurry()
     rclpy.init(args=args, signal_handler_options=NO_HANDLERS)
     end = Interrupt()
     node = None
     try:
         node = make()
+        if urgent and not hurried:
+            node.get_logger().info(f'not allowed to run at nice {URGENT}: on a busy machine '
+                                   f'this node may stop the robot late, see docs/robots.md')
         loop(node, end)
     except LewmError as error:
         rclpy.logging.get_logger(node.get_name() if node else 'lewm_ros').fatal(str(error))

@@ -67,7 +67,7 @@ class Intake:
         try:
             observation = self._sight.observation(frames)
             frozen = self._frozen.update(b''.join(map(picture_bytes, frames)),
-                                         moving=not self._robot.at_rest)
+                                         self._robot.travel)
         except LewmError as error:
             self._loop.fault(reason_of(error, Code.FRAME_UNREADABLE))
             return
@@ -93,6 +93,7 @@ class Intake:
             self._loop.set_goal(goal)
 
     def _take_reset(self, message: Any) -> None:
+        self._frozen.forgive()
         try:
             self._loop.reset('the scene was reset', stamp_to_ns(message.stamp))
         except LewmError as error:
@@ -106,3 +107,4 @@ class Intake:
     def _read_controller(self, message: Any, arrived_s: float) -> None:
         if self._robot.controller(msg_to_controller_report(message), arrived_s):
             self._loop.robot_enabled()
+            self._frozen.forgive()

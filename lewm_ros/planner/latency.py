@@ -10,6 +10,7 @@ import numpy as np
 _WINDOW = 40  # answers; at one per block (0.25 s) the last ten seconds
 # An answer is stuck after so many times the usual, but not sooner than this [s]
 _STUCK_TIMES = 4.0
+_STUCK_USUAL = 0.9      # this quantile is the usual: a few pauses must not delay the next alarm
 _STUCK_LEAST_S = 0.25
 
 
@@ -57,6 +58,6 @@ class Latency:
         thread that hangs must stop the robot soon. A planner slower than that gets twice its
         usual time.
         """
-        usual_s = self.quantile_s(0.95)
+        usual_s = self.quantile_s(_STUCK_USUAL)
         return max(_STUCK_LEAST_S, 2 * usual_s,
                    min(_STUCK_TIMES * usual_s, replan_steps * self._dt_s))

@@ -74,10 +74,11 @@ class PlannerParameters:
         True, 'an engine that keeps failing is replaced by eager torch on the CPU; false: the '
         'node leaves the active state', when='inactive')
     frozen_frames: int = parameter(
-        20, 'so many equal pictures in a row, while the robot moves, are a frozen camera; 0: '
-        'never', low=0, high=10000, when='inactive')
+        3, 'so many equal pictures in a row, after the robot was told to move by a quarter of '
+        'what it may in one control step, are a frozen camera; 0: never', low=0, high=10000,
+        when='inactive')
     frozen_stops: bool = parameter(
-        False, 'a frozen camera stops the robot; false: it is only a warning')
+        True, 'a frozen camera stops the robot; false: it is only a warning')
     dry_run: bool = parameter(
         False, 'plan and report, but send no action chunks; while active it can only be set')
 

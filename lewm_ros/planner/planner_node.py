@@ -47,6 +47,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 _JOIN_S = 5.0            # patience with a plan in progress when the node is deactivated
+_LOOK_S = 0.02           # how often somebody looks whether the planner thread hangs
 _LAST_WORD = Duration(seconds=0.2)   # for the last message to arrive before its topic goes
 
 
@@ -108,8 +109,9 @@ class PlannerNode(ManagedNode):
                   if self._robot_side.needs_joints else [])):
             listen(message_type, topic,
                    lambda message, kind=kind: worker.put_waiting(kind, message), profile)
-        self.active.timer(1.0, self._publish_diagnostics,
-                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.active.timer(_LOOK_S, self._look_at_thread, clock=steady)
+        self.active.timer(1.0, self._publish_diagnostics, clock=steady)
 
     def stop_acting(self) -> None:
         """Withdraw all plans with a last status, so the robot stops at once; end the thread."""
@@ -153,6 +155,7 @@ class PlannerNode(ManagedNode):
                 given.replan_steps or policy.steps_per_plan)
 
         worker = Worker(loop, session, intake.take, stuck_limit_s=stuck_limit_s,
+                        tell=lambda: self._publish_status(worker.report()),
                         give_up=lambda reason: self.leave(
                             reason, still=lambda: self._worker is worker))
         return worker
@@ -167,6 +170,10 @@ class PlannerNode(ManagedNode):
         self._worker.put(frames=frames)
         age_s = (self._now_ns() - self._cameras.stamp_ns) / 1e9
         self._publish_status(replace(self._worker.report(), obs_age_s=age_s))
+
+    def _look_at_thread(self) -> None:
+        if self._worker.became_stuck():    # the next frame may be a camera period away
+            self._publish_status(self._worker.report())
 
     def _publish_status(self, report: PlanReport) -> None:
         self._status_pub.publish(plan_report_to_msg(

@@ -28,6 +28,10 @@ class RobotSide:
         robot: Its interface decides what standing still is.
         max_age_s: Older positions are no place to start from [s]; 0: 2.5 control steps, at least
             0.2 s.
+
+    Attributes:
+        travel: How far the robot was told to move, by axis, in what it may move in one control
+            step, (A,); only differences mean something.
     """
 
     def __init__(self, robot: RobotDescription, max_age_s: float = 0.0) -> None:
@@ -35,6 +39,9 @@ class RobotSide:
         self._max_age_s = max_age_s or max(_LEAST_AGE_S, _STEPS * robot.control_dt_s)
         self._joints = JoinedJoints(robot.joint_names, self._max_age_s)
         self._executed: tuple[np.ndarray, float] | None = None
+        self._in_a_step = (robot.max_rate * robot.control_dt_s if self.holds_position
+                           else np.maximum(np.abs(robot.min_command), np.abs(robot.max_command)))
+        self.travel = np.zeros(robot.action_dim)
         self._report: ControllerReport | None = None
         self._heard_s = 0.0
 
@@ -53,7 +60,12 @@ class RobotSide:
         self._joints.add(message, now_s)
 
     def executed(self, action: np.ndarray, now_s: float) -> None:
-        """Take what the robot was told, (A,) robot units."""
+        """Take what the robot was told for a control step, (A,) robot units."""
+        if self.holds_position:
+            before = action if self._executed is None else self._executed[0]
+            self.travel = self.travel + (action - before) / self._in_a_step
+        else:
+            self.travel = self.travel + action / self._in_a_step
         self._executed = (action, now_s)
 
     def controller(self, report: ControllerReport, now_s: float) -> bool:
@@ -81,11 +93,6 @@ class RobotSide:
         why = self._report.reason.text or self._report.state.name
         return Reason(Code.E_STOP if self._report.e_stop else Code.NOT_ENABLED,
                       f'plans are not executed: {why}')
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether the robot was last told to stand still, as far as it is known."""
-        return self._report is not None and self._report.at_rest
 
     def rest(self, now_s: float) -> np.ndarray:
         """Return the action that stands still, (A,) robot units.

@@ -24,10 +24,12 @@ class Session:
 
     Attributes:
         number: Random, not 0.
+        withdrawals: How often all that was sent was taken back.
     """
 
     def __init__(self, publish: Publish) -> None:
         self.number = random_session()
+        self.withdrawals = 0
         self._publish = publish
         self._lock = threading.Lock()
         self._epoch = 0
@@ -42,6 +44,7 @@ class Session:
         """Take back all that was sent."""
         with self._lock:
             self._epoch += 1
+            self.withdrawals += 1
 
     def close(self) -> None:
         """Take back all that was sent and send nothing any more."""

@@ -56,15 +56,17 @@ class Worker:
         handle: Called in the thread with what was in the inbox.
         stuck_limit_s: After how long one call of `handle` is stuck [s].
         give_up: Called in the thread, once, when planning has ended for good.
+        tell: Called in the thread when it has withdrawn what was sent: people wait for no frame.
         steady_s: Steady seconds.
     """
 
     def __init__(self, loop: PlanLoop, session: Session, handle: Callable[[Inbox], None], *,
                  stuck_limit_s: Callable[[], float], give_up: Callable[[str], None],
+                 tell: Callable[[], None] = lambda: None,
                  steady_s: Callable[[], float] = time.monotonic) -> None:
         self.loop = loop
         self._session = session
-        self._handle, self._give_up = handle, give_up
+        self._handle, self._give_up, self._tell = handle, give_up, tell
         self._stuck_limit_s = stuck_limit_s
         self._steady_s = steady_s
         self._wake = threading.Condition()
@@ -105,6 +107,11 @@ class Worker:
         return Reason(Code.PLANNER_STUCK, f'the planner has been at one frame for {busy_s:.2f} s, '
                                           f'allowed are {limit_s:.2f} s')
 
+    def became_stuck(self) -> bool:
+        """Tell whether there is trouble that no report has told of yet."""
+        since_s = self._busy_since_s
+        return since_s is not None and since_s != self._alarmed_since_s and bool(self.trouble())
+
     def report(self) -> PlanReport:
         """Return how things are now; a thread that is stuck has its plans withdrawn."""
         trouble, report = self.trouble(), self.loop.report
@@ -142,7 +149,10 @@ class Worker:
     def _work(self) -> None:
         try:
             while (inbox := self._next()) is not None:
+                before = self._session.withdrawals
                 self._handle(inbox)
+                if self._session.withdrawals != before and not self._stopped:
+                    self._tell()
                 if self.loop.broken:
                     self._end(self.loop.broken.text)
                     return

@@ -21,6 +21,7 @@ import sys
 import time
 
 from lewm_model.errors import LewmError
+from lewm_ros.node.run_node import hurry
 from lewm_ros.startup.bringup import handle_signals, isolate, own_node
 from lewm_ros.startup.transport import Transports
 from lewm_ros.trials.faults import report
@@ -51,11 +52,13 @@ def main(args: list[str] | None = None) -> int:
         if options.again:
             results.drop(options.rows or list(FAULTS))
         isolate()
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        hurry()      # this process watches, and it stands for nothing that a fault may touch
         environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
         transports = Transports.here('auto', get_rmw_implementation_identifier())
         os.environ.update(transports.unblocked)   # nobody may keep this process waiting either
         run(options, results, lambda *parts: Rig(*parts, environment=environment,
-                                                 transports=transports))
+                                                 transports=transports, nice=nice))
     except LewmError as error:
         print(f'faults: {error}', file=sys.stderr)
         return 1
@@ -117,7 +120,8 @@ def _tell(name: str, number: int, of: int, outcome: Outcome) -> None:
           f'{"" if outcome.drove_on is None else f"drove on: {outcome.drove_on}"} '
           f'{outcome.note}', flush=True)
     if not report.Row.of(name, [outcome]).kept:
-        print(*outcome.events, sep='\n    ', flush=True)
+        print(f'    told to stand still after {outcome.told_s}', *outcome.events,
+              sep='\n    ', flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -245,16 +245,19 @@ def disk_full(rig: Rig) -> Undo:
 def message_flood(rig: Rig) -> Undo:
     """Another process publishes on every topic that our nodes read, as fast as it can."""
     return _processes([sys.executable, '-m', 'lewm_ros.trials.faults.flood',
-                       str(rig.arm.robot_file)], 1)
+                       str(rig.arm.robot_file)], 1, rig.nice)
 
 
 def cpu_load(rig: Rig) -> Undo:
-    """Three busy processes for each core of the machine, at the priority of our nodes."""
-    return _processes([sys.executable, '-c', 'while True: pass'], 3 * (os.cpu_count() or 1))
+    """Three busy processes for each core of the machine, at the priority of the planner."""
+    count = 3 * (os.cpu_count() or 1)
+    return _processes([sys.executable, '-c', 'while True: pass'], count, rig.nice)
 
 
-def _processes(command: list[str], count: int) -> Undo:
+def _processes(command: list[str], count: int, nice: int) -> Undo:
     running = [subprocess.Popen(command) for _ in range(count)]
+    for process in running:
+        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
 
     def undo() -> None:
         for process in running:

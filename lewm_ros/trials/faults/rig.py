@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 import itertools
+import os
 from pathlib import Path
 import signal
 import sys
@@ -57,10 +58,12 @@ class Rig:
         out: Folder of logs and recordings.
         environment: Of the processes.
         transports: Of the processes.
+        nice: Of the processes, but for the simulator, which stands for hardware and has that of
+            this process.
     """
 
     def __init__(self, node: Node, executor: Executor, arm: Arm, out: Path, *,
-                 environment: Mapping[str, str], transports: Transports) -> None:
+                 environment: Mapping[str, str], transports: Transports, nice: int) -> None:
         self.node, self.arm = node, arm
         self.robot = RobotInterface(arm.description)
         self.orders = Orders(out / 'orders')
@@ -73,13 +76,13 @@ class Rig:
         self.children: dict[str, Child] = {}
         self.names: dict[str, str] = {}         # executable -> its node's name now
         self._executor, self._out = executor, out
-        self._environment, self._transports = environment, transports
+        self._environment, self._transports, self.nice = environment, transports, nice
         self._clients: dict[str, Any] = {}
         self._lifecycles: dict[str, LifecycleClient] = {}
         self._goal_s = 0.0
         self._owned: list[Any] = []
         self._goals = itertools.cycle(sorted(arm.goals.glob('*.png')))
-        self.delays = Delays(out / 'delays.log')
+        self.delays = Delays(out / 'delays.log', nice)
         self.e_stop_pub = node.create_publisher(Bool, 'e_stop', qos.LATCHED)
         deep = QoSProfile(depth=200)
         [(command_topic, command_type)] = self.robot.outputs
@@ -184,6 +187,8 @@ class Rig:
         self.children[spec.executable] = Child(
             name, [sys.executable, '-m', self.arm.modules.get(spec.executable, spec.module),
                    *arguments], self._out / f'{number:03d}_{name}.log', environment)
+        if spec.executable != 'sim_node':
+            os.setpriority(os.PRIO_PROCESS, self.pid(spec.executable), self.nice)
 
     def _alive(self) -> None:
         for child in self.children.values():

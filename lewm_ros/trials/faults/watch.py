@@ -16,6 +16,7 @@ REST_S = 0.4            # and so long, or it was a turning point
 _PAUSE_S = 0.5          # after so long without a command the next one starts from the joints
 _CAP = 2                # control steps whose change one command may bring, see `limits.limiter`
 _ROUNDING = 1e-6
+_SAME = 1e-3            # commands that differ by less say the same [robot units]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,21 @@ class Watch:
             if begin is not None and at_s - begin >= REST_S:
                 return begin - since_s
         return None
+
+    def told_after(self, since_s: float, until_s: float) -> float | None:
+        """Return how long after `since_s` the robot was first told what it was told in the end.
+
+        That is when the commands stopped it; what is left until it rests is the robot's own. None
+        if there was no command; negative if nothing new was said.
+        """
+        last = bisect_left(self.command_times_s, until_s) - 1
+        if last < 0:
+            return None
+        first = last
+        while first > 0 and np.allclose(self.commands[first - 1], self.commands[last],
+                                        rtol=0, atol=_SAME):
+            first -= 1
+        return self.command_times_s[first] - since_s
 
     def jump(self, since_s: float) -> Jump:
         """Return the worst command since then: past a value limit, and past a slew step.
