@@ -116,7 +116,7 @@ def _tell(name: str, number: int, of: int, outcome: Outcome) -> None:
     back = 'never' if outcome.recovery_s is None else f'{outcome.recovery_s:.1f} s'
     print(f'{name:32} {number:3}/{of}  rest {rest}  past limit {outcome.over_limit:.3g}, slew '
           f'{outcome.over_slew:.3g}  back {back} by {outcome.by}  '
-          f'late {outcome.late_s:.3f}, waited {outcome.waited_s:.2f} '
+          f'late {outcome.late_s:.3f}, waited {outcome.waited:.0%} '
           f'{"" if outcome.drove_on is None else f"drove on: {outcome.drove_on}"} '
           f'{outcome.note}', flush=True)
     if not report.Row.of(name, [outcome]).kept:

@@ -33,7 +33,8 @@ class Outcome:
     load: float = 0.0               # of the machine, last minute
     nice: int = 0                   # of our processes
     late_s: float = 0.0             # worst delay of a plain process, from the fault to rest
-    waited_s: float = 0.0           # of a thread of our nodes, ready, without a processor
+    waited: float = 0.0             # share of the time that a thread of our nodes was ready to
+    #                                 run and had no processor; the worst of them
     told_s: float | None = None     # from the fault to the command that is standing still
     events: tuple[str, ...] = ()    # what command node and guard said: seconds after `since`, what
 
@@ -72,7 +73,7 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
         since_s = begin_s + 0.3      # it paused the planner then
     rest_s = rig.rest_after(since_s)
     late_s = rig.delays.worst_s(begin_s, time.monotonic() if rest_s is None else since_s + rest_s)
-    waited_s = waiting.worst_s()
+    waited = waiting.worst_s() / (time.monotonic() - begin_s)
     told_s = rig.watch.told_after(since_s, time.monotonic())
     events = tuple(f'{at_s - since_s:.2f} {what}' for at_s, what in rig.events if at_s >= begin_s)
     note, by, recovery_s = '', 'nothing', None
@@ -86,7 +87,7 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
         note = str(error)
     jump = rig.watch.jump(begin_s)
     return Outcome(rest_s, jump.over_limit, jump.over_slew, drove_on, recovery_s, by, note,
-                   os.getloadavg()[0], rig.nice, late_s, waited_s,
+                   os.getloadavg()[0], rig.nice, late_s, waited,
                    told_s, events)
 
 
