@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Protocol
 
@@ -80,7 +81,7 @@ class MujocoWorld:
         self.data = mujoco.MjData(self.model)
         self._other = mujoco.MjData(self.model)   # to look at a state without going there
         self._size = mujoco.mj_stateSize(self.model, _WHOLE)
-        self._renderer: mujoco.Renderer | None = None
+        self._lens = _Lens(self.model, image_size * self._supersampling)
         self._origin_s = 0.0  # time keeps running over resets
         self.start(np.random.default_rng(0))
 
@@ -167,16 +168,7 @@ class MujocoWorld:
 
     def render(self) -> np.ndarray:
         """Return what the camera sees, see `World`."""
-        if self._renderer is None:
-            size = self.image_size * self._supersampling
-            try:
-                self._renderer = mujoco.Renderer(self.model, size, size)
-            except Exception as error:  # mujoco raises many kinds here
-                raise SimulationError(
-                    f'cannot render with MUJOCO_GL={os.environ["MUJOCO_GL"]}: {error}; on '
-                    f'Debian or Ubuntu install libegl1 libegl-mesa0 libgl1-mesa-dri') from error
-        self._renderer.update_scene(self.data, camera=self._scene.camera)
-        frame = self._renderer.render()
+        frame = self._lens.picture(self.data, self._scene.camera)
         if self._supersampling == 1:
             return frame
         return cv2.resize(frame, (self.image_size, self.image_size),
@@ -210,8 +202,40 @@ class MujocoWorld:
         """Vertical field of view of the camera [rad]."""
         return float(np.deg2rad(self.model.camera(self._scene.camera).fovy[0]))
 
+    def twin(self) -> MujocoWorld:
+        """Return another world of this scene, which shares its model and its renderer."""
+        other = copy.copy(self)
+        other.data, other._other = mujoco.MjData(self.model), mujoco.MjData(self.model)
+        other._origin_s = 0.0
+        other.start(np.random.default_rng(0))
+        return other
+
     def close(self) -> None:
         """Free the renderer; the world can be rendered again later."""
+        self._lens.close()
+
+
+class _Lens:
+    """A renderer that is started when it is used; worlds of one scene may share it."""
+
+    def __init__(self, model: mujoco.MjModel, size: int) -> None:
+        self._model, self._size = model, size
+        self._renderer: mujoco.Renderer | None = None
+
+    def picture(self, data: mujoco.MjData, camera: str) -> np.ndarray:
+        """Draw what a camera sees, uint8 (size, size, 3)."""
+        if self._renderer is None:
+            try:
+                self._renderer = mujoco.Renderer(self._model, self._size, self._size)
+            except Exception as error:  # mujoco raises many kinds here
+                raise SimulationError(
+                    f'cannot render with MUJOCO_GL={os.environ["MUJOCO_GL"]}: {error}; on '
+                    f'Debian or Ubuntu install libegl1 libegl-mesa0 libgl1-mesa-dri') from error
+        self._renderer.update_scene(data, camera=camera)
+        return self._renderer.render()
+
+    def close(self) -> None:
+        """Free it; it is started again when it is used."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None

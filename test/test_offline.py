@@ -41,7 +41,7 @@ def test_the_commands_lead_from_nothing_to_a_judged_bundle(tmp_path, monkeypatch
     result = json.loads((tmp_path / 'result.json').read_text())
     assert result['pairs'] == 2
     assert {(row['policy'], row['tolerance']) for row in result['scores']} == {
-        (policy, tolerance) for policy in ('planner', 'random')
+        (policy, tolerance) for policy in ('planner', 'uniform', 'still', 'exploration')
         for tolerance in ('0.05 rad', '0.1 rad', '0.15 rad')}
     assert len(result['trials']['planner'][0]['errors']['wrist']) == 51
     card = (tmp_path / 'models' / 'arm' / 'README.md').read_text()

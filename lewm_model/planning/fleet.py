@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import time
 
 from lewm_model.config import PlanConfig
 from lewm_model.errors import EngineFailure, PlanningError
@@ -23,12 +24,14 @@ class Fleet:
 
     Attributes:
         policies: Of the robots, in the order of the goals.
+        solve_time_s: What the last plans took, all together.
     """
 
     def __init__(self, lead: Policy) -> None:
         self._lead = lead
         self._spare = [self._lead]
         self.policies: list[Policy] = []
+        self.solve_time_s = 0.0
 
     @property
     def backend(self) -> str:
@@ -44,6 +47,15 @@ class Fleet:
     def steps_per_plan(self) -> int:
         """Control steps executed before replanning."""
         return self._lead.steps_per_plan
+
+    @property
+    def steps_per_block(self) -> int:
+        """Control steps between two frames of a context, K."""
+        return self._lead.bundle.model_config.frameskip
+
+    def reseed(self, seed: int) -> None:
+        """Begin the random numbers of the search anew."""
+        self._lead.reseed(seed)
 
     def set_goals(self, frames: Sequence[np.ndarray]) -> None:
         """Begin anew with one robot per goal picture; all histories are empty."""
@@ -67,6 +79,7 @@ class Fleet:
 
     def plan(self, now_ns: int) -> list[ActionChunk]:
         """Plan for all robots; see `Policy.plan`."""
+        started = time.perf_counter()
         requests = [policy.request(now_ns) for policy in self.policies]
         try:
             plans = solve_all(self._lead.solver, [one.context for one in requests],
@@ -74,5 +87,7 @@ class Fleet:
                               initial_means=[one.initial_mean for one in requests])
         except PlanningError as error:
             raise EngineFailure(f'engine {self.backend}: {error}') from error
-        return [policy.accept(request, plan) for policy, request, plan
-                in zip(self.policies, requests, plans, strict=True)]
+        chunks = [policy.accept(request, plan) for policy, request, plan
+                  in zip(self.policies, requests, plans, strict=True)]
+        self.solve_time_s = time.perf_counter() - started
+        return chunks

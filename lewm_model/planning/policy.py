@@ -126,6 +126,11 @@ class Policy:
             self.config = replace(self.config, budget_ms=budget_ms)
             self._solver = make_solver(self.config, self.bundle, self._engine)
 
+    def reseed(self, seed: int) -> None:
+        """Begin the random numbers of the search anew. The solver begins anew."""
+        self.config = replace(self.config, seed=seed)
+        self._solver = make_solver(self.config, self.bundle, self._engine)
+
     def plan(self, now_ns: int, committed: np.ndarray | None = None,
              rest: np.ndarray | None = None) -> ActionChunk:
         """Find the actions to take from the newest frame on.

@@ -1,11 +1,14 @@
-"""Measure closed-loop success of a bundle in simulation, on held-out episodes."""
+"""Measure closed-loop success of a bundle in simulation."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 import json
 from pathlib import Path
+from typing import Any, TYPE_CHECKING
 
 from lewm_sim.commands._data import (
     add_data_argument,
@@ -13,57 +16,89 @@ from lewm_sim.commands._data import (
     open_data_argument,
 )
 
+if TYPE_CHECKING:
+    from lewm_model.config import PlanConfig
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
     add_data_argument(parser, '--data')
     add_new_data_argument(parser)
+    parser.add_argument('--protocol', default='held-out',
+                        help='held-out: pairs of episodes that training never saw; strict: of '
+                             'these, pairs that are not solved at the start; reference: pairs of '
+                             'all episodes of the file, as published numbers were made '
+                             '(held-out)')
+    parser.add_argument('--part', default='', choices=('all', 'choose', 'report'),
+                        help='part of the held-out episodes (report, or all if there is but one)')
     parser.add_argument('--episodes', type=int, default=50, help='pairs to try (50)')
-    parser.add_argument('--goal-offset', type=int, default=25,
-                        help='control steps from start to goal (25)')
-    parser.add_argument('--budget', type=int, default=50, help='control steps per pair (50)')
-    parser.add_argument('--seed', type=int, default=42, help='of the choice of pairs (42)')
-    parser.add_argument('--plan', help='planner settings to use instead of the recommended ones: '
-                                       'a YAML file or a shipped name (cem, cem_prior, prior)')
+    parser.add_argument('--goal-offset', type=int,
+                        help="control steps from start to goal (the task's)")
+    parser.add_argument('--budget', type=int, help="control steps per pair (the task's)")
+    parser.add_argument('--seed', type=int, default=42,
+                        help='of the choice of pairs and of the floors (42)')
+    parser.add_argument('--planner-seeds', type=int, default=3,
+                        help='how often every pair is tried, each time with other random numbers '
+                             'of the planner (3)')
+    parser.add_argument('--plan', action='append',
+                        help='planner settings to use instead of the recommended ones: a YAML '
+                             'file or a shipped name (cem, cem_prior, prior); may be repeated: '
+                             'the others are compared with the first, pair by pair')
+    parser.add_argument('--against', type=Path, metavar='JSON',
+                        help='compare with the results of another model, from its --out')
     parser.add_argument('--backend', default='torch',
                         help='engine that runs the model: torch, torch-tuned:bf16, openvino, '
                              'auto, ... as in docs/engines.md (torch)')
-    parser.add_argument('--threads', type=int, default=1, help='CPU threads for the model (1)')
+    parser.add_argument('--batch', type=int, default=32,
+                        help='pairs that are planned for at once; 1: one plan at a time, as a '
+                             'robot has it (32)')
+    parser.add_argument('--workers', type=int, default=0,
+                        help='processes (one per processor, one for few trials)')
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads of each (1)')
     parser.add_argument('--device', default='cpu', help='torch device of the model (cpu)')
     parser.add_argument('--out', type=Path, help='write the results as JSON here')
     parser.add_argument('--save', action='store_true',
                         help='record the results in the bundle and on its card')
     parser.add_argument('--recommend', action='store_true',
-                        help='with --plan and --save: the bundle recommends these settings then')
+                        help='with --plan and --save: the bundle recommends these settings then; '
+                             'of several, those that do best on one half of the held-out '
+                             'episodes, and what is recorded comes from the other half')
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, write JSON."""
     from lewm_model.bundles.bundle import Bundle
-    from lewm_model.bundles.card import evaluation_table, write_card
-    from lewm_model.config import PlanConfig
+    from lewm_model.bundles.card import write_card
+    from lewm_model.bundles.evaluation_table import evaluation_table
     from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
-    from lewm_sim.evaluate import evaluate
+    from lewm_sim.evaluate import evaluate, Settings
+    from lewm_sim.evaluate.against import compare_with
+    from lewm_sim.evaluate.choose import choose
     import torch
-    from tqdm import tqdm
 
     if args.recommend and not (args.plan and args.save):
         raise ConfigError('--recommend needs --plan, whose settings the bundle shall recommend, '
                           'and --save')
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
-    bundle = Bundle.load(folder, args.device)
-    plan_config = args.plan and PlanConfig.from_yaml(
-        find_named('config/plan', args.plan, '.yaml'))
-    with tqdm(total=args.episodes, unit='pair', dynamic_ncols=True) as bar:
-        results = evaluate(bundle, open_data_argument(args), plan_config,
-                           count=args.episodes, goal_offset=args.goal_offset,
-                           budget=args.budget, seed=args.seed, backend=args.backend,
-                           new_data=args.new_data,
-                           report=lambda: bar.update())
-    results['threads'] = args.threads
+    bundle, plans = Bundle.load(folder, args.device), _plans(args.plan)
+    settings = Settings(
+        protocol=args.protocol, part=args.part, count=args.episodes,
+        goal_offset=args.goal_offset, budget=args.budget, seed=args.seed,
+        seeds=args.planner_seeds, batch=args.batch, threads=args.threads, backend=args.backend,
+        workers=args.workers if args.device == 'cpu' else 1, new_data=args.new_data)
+    chosen = ''
+    with _bar() as report:
+        if args.recommend:
+            chosen, results = choose(bundle, open_data_argument(args), plans, settings,
+                                     report=report)
+        else:
+            results = evaluate(bundle, open_data_argument(args), plans or None, settings,
+                               report=report)
+    if args.against:
+        results['comparisons'] += compare_with(results, args.against)
     print('\n'.join(evaluation_table(results)))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +107,32 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         summary = {key: value for key, value in results.items() if key != 'trials'}
         bundle = replace(bundle, metrics={**bundle.metrics, 'evaluation': summary},
-                         plan_config=plan_config if args.recommend else bundle.plan_config)
+                         plan_config=plans[chosen] if chosen else bundle.plan_config)
         bundle.save(folder)
         write_card(bundle, folder)
-        print(f'recorded in {folder}')
+        print(f'recorded in {folder}' + (f', which recommends {chosen} now' if chosen else ''))
     return 0
+
+
+def _plans(names: list[str] | None) -> dict[str, PlanConfig]:
+    """Read planner settings; each is called by what was asked for."""
+    from lewm_model.config import PlanConfig
+    from lewm_model.errors import ConfigError
+    from lewm_model.resources import find_named
+
+    found = {Path(name).stem: PlanConfig.from_yaml(find_named('config/plan', name, '.yaml'))
+             for name in names or []}
+    if len(found) < len(names or []):
+        raise ConfigError(f'--plan names two settings alike ({", ".join(names)}); rename a file')
+    return found
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    from tqdm import tqdm
+    with tqdm(unit='trial', dynamic_ncols=True) as bar:
+        def report(done: int, total: int) -> Any:
+            if done < bar.n or bar.total != total:
+                bar.reset(total)
+            bar.update(done - bar.n)
+        yield report

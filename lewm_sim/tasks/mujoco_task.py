@@ -73,6 +73,11 @@ class MujocoTask(Task):
         from lewm_sim.mujoco_world import MujocoWorld
         return MujocoWorld(self, image_size)
 
+    def make_worlds(self, count: int, image_size: int = 64) -> list[MujocoWorld]:
+        """Return worlds that share the scene and one renderer, see `Task`."""
+        first = self.make_world(image_size)
+        return [first, *(first.twin() for _ in range(count - 1))]
+
     def impossible(self) -> dict[str, Impossible]:
         """Return what cannot happen: another colour of what moves first, and a teleport."""
         return {'colour': Impossible('what moves first in the scene has another colour from here '

@@ -76,6 +76,10 @@ class Task(ABC):
     def make_world(self, image_size: int = 64) -> World:
         """Return a world of this task in a start state, with pictures of `image_size` px."""
 
+    def make_worlds(self, count: int, image_size: int = 64) -> list[World]:
+        """Return worlds that are stepped side by side in one process."""
+        return [self.make_world(image_size) for _ in range(count)]
+
     def errors(self, truth: np.ndarray, goal: np.ndarray) -> dict[str, float]:
         """Return the errors that task.yaml names, from truth (q,) and that of the goal (q,).
 

@@ -1,0 +1,74 @@
+"""What `lewm evaluate` found, as Markdown: for the terminal and for the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_PAIRS = {'held-out': 'held-out pairs', 'strict': 'held-out pairs, not solved at the start,',
+          'reference': 'pairs of the training file'}
+FLOORS = {'uniform': 'floor: uniform random', 'still': 'floor: stands still',
+          'exploration': 'floor: exploration', 'random': 'floor: exploration'}
+
+
+def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
+    """Return the lines of one evaluation; also of a bundle made by an older version."""
+    seeds = evaluation.get('planner_seeds', 1)
+    rows = [(FLOORS.get(row['policy'], row['policy']), _tolerance(row), _rate(row, 'reached'),
+             _rate(row, 'final'), f'{100 * row["solved_at_start"]:.0f} %')
+            for row in evaluation['scores']]
+    part = evaluation.get('part', 'all')
+    half = {'report': ' (of the half that nothing is chosen by)',
+            'choose': ' (of the half that settings are chosen by)'}.get(part, '')
+    first_step = ('counts any step after the start' if 'planner_seeds' in evaluation else
+                  'counts any step')
+    lines = [f'{evaluation["pairs"]} {_PAIRS[evaluation.get("protocol", "held-out")]} '
+             f'{evaluation["goal_offset"]} control steps apart{half}, budget '
+             f'{evaluation["budget"]} steps, seed {evaluation["seed"]}, {seeds} planner '
+             f'seed{"s" * (seeds > 1)}; 95 % intervals over pairs in brackets'
+             f'{", after ± the standard deviation between planner seeds" * (seeds > 1)}. '
+             f'"Reached" {first_step} (the reference\'s rule), "at the end" the last one.', '',
+             *markdown_table(('policy', 'tolerance', 'reached', 'at the end',
+                              'solved at the start'), rows),
+             f'One plan took {evaluation["plan_seconds_median"]:.3f} s (median) on '
+             f'{evaluation["threads"]} CPU thread(s).', '']
+    choice = evaluation.get('choice')
+    if choice:
+        lines += ['Chosen on the other half of the held-out episodes:', '', *markdown_table(
+            ('settings', 'tolerance', 'reached', 'at the end'),
+            [(row['plan'], row['tolerance'], f'{100 * row["reached"]:.0f} %',
+              f'{100 * row["final"]:.0f} %') for row in choice])]
+    if evaluation.get('comparisons'):
+        lines += ['Pair by pair:', '', *(f'- {comparison_text(one)}.'
+                                         for one in evaluation['comparisons']), '']
+    return lines
+
+
+def comparison_text(one: Mapping[str, Any]) -> str:
+    """Say in one sentence what a paired comparison found."""
+    low, high = (100 * value for value in one['interval'])
+    better = one['first'] if one['difference'] > 0 else one['second']
+    verdict = f'{better} is better' if one['p'] < 0.05 else 'this can be chance'
+    rule = 'reached' if one['rule'] == 'reached' else 'at the end'
+    return (f'{one["first"]} minus {one["second"]}, {rule} ({one["tolerance"]}): '
+            f'{100 * one["difference"]:+.1f} points [{low:+.1f}, {high:+.1f}]; of {one["pairs"]} '
+            f'pairs {one["only_first"]} are solved by the first alone, {one["only_second"]} by '
+            f'the second (p = {one["p"]:.2g}): {verdict}')
+
+
+def markdown_table(header: tuple[str, ...], rows: Iterable[Any]) -> list[str]:
+    """Return the lines of a table, with an empty one after it."""
+    return [f'| {" | ".join(header)} |', '|' + '---|' * len(header),
+            *(f'| {" | ".join(str(cell) for cell in row)} |' for row in rows), '']
+
+
+def _rate(row: Mapping[str, Any], key: str) -> str:
+    low, high = row[f'{key}_interval']
+    spread = row.get(f'{key}_seed_std')
+    between = '' if spread is None else f' ± {100 * spread:.1f}'
+    return f'{100 * row[key]:.0f}{between} % ({100 * low:.0f}-{100 * high:.0f})'
+
+
+def _tolerance(row: Mapping[str, Any]) -> str:
+    """Return the tolerance of a score; bundles before there were units have radians."""
+    return row['tolerance'] if 'tolerance' in row else f'{row["tolerance_rad"]:.2f} rad'

@@ -1,0 +1,66 @@
+"""An evaluation beside an earlier one, of another model perhaps, on the pairs that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+from pathlib import Path
+from typing import Any
+
+from lewm_model.errors import ConfigError
+from lewm_sim.evaluate.scores import RULES
+from lewm_sim.evaluate.statistics import compare
+from lewm_sim.tasks import load_task, Outcome, Tolerance
+import numpy as np
+
+_MUST_AGREE = ('task', 'protocol', 'goal_offset', 'budget')
+
+
+def compare_with(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Compare the first planner of `results` with the first of a file that `--out` wrote.
+
+    Raises:
+        ConfigError: If the file is none, was made under other rules, or has no pair in common.
+    """
+    try:
+        earlier = json.loads(path.read_text(encoding='utf-8'))
+        trials = earlier['trials']
+        rules = {name: earlier[name] for name in _MUST_AGREE}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f'{path} is no result of lewm evaluate --out ({error}); evaluate the '
+                          f'other model again with this version') from error
+    different = [f'{name} {rules[name]} there, {results[name]} here' for name in _MUST_AGREE
+                 if rules[name] != results[name]]
+    if different:
+        raise ConfigError(f'{path} was made under other rules ({"; ".join(different)}); evaluate '
+                          f'both in the same way')
+    ours, theirs = (_by_pair(found[next(iter(found))]) for found in (results['trials'], trials))
+    both = sorted(set(ours) & set(theirs))
+    if not both:
+        raise ConfigError(f'{path} has no pair in common with this evaluation; use the same data, '
+                          f'--part and --seed, and as many --episodes')
+    facts = load_task(results['task']).facts
+    text = results['scores'][0]['tolerance']
+    tolerance = next(one for one in facts.all_tolerances() if str(one) == text)
+    return [{'first': f'model {results["model_id"]}', 'second': f'model {earlier["model_id"]}',
+             'rule': rule, 'tolerance': text,
+             **compare(*(_successes(found, both, tolerance, rule) for found in (ours, theirs)),
+                       [episode for episode, _ in both]).to_dict()} for rule in RULES]
+
+
+def _by_pair(trials: list[dict[str, Any]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for trial in trials:
+        found.setdefault((trial['episode'], trial['row']), []).append(trial)
+    return found
+
+
+def _successes(found: Mapping[tuple[str, int], list[dict[str, Any]]], pairs: list[tuple[str, int]],
+               tolerance: Tolerance, rule: str) -> np.ndarray:
+    """Return bool (seeds, pairs)."""
+    def solved(trial: dict[str, Any]) -> bool:
+        errors = trial['errors']
+        instants = range(1, len(next(iter(errors.values()))))
+        return any(Outcome({name: values[instant] for name, values in errors.items()}).solved(
+            tolerance) for instant in (instants if rule == 'reached' else instants[-1:]))
+    return np.array([[solved(trial) for trial in found[pair]] for pair in pairs]).T

@@ -1,0 +1,153 @@
+"""A whole evaluation in simulation: protocols, floors, batches, seeds, choice, comparison."""
+
+from dataclasses import replace
+import json
+
+from engine_models import with_prior
+from episode_sets import episode, write_set
+from lewm_model.bundles.evaluation_table import evaluation_table
+from lewm_model.data.fingerprint import Fingerprint
+from lewm_model.errors import BundleError, ConfigError, DatasetError
+from lewm_model.training.divide import list_trained
+from lewm_sim.evaluate import evaluate, Settings
+from lewm_sim.evaluate.against import compare_with
+from lewm_sim.evaluate.choose import BEFORE, choose
+from nano import PLAN, tiny_bundle
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.sim
+EPISODES, KEPT = 24, range(8)
+FAST = Settings(count=6, budget=10, seeds=2, batch=4, workers=1)
+
+
+def still_episode(number):
+    """Make an episode in which the arm can really be put."""
+    made = episode(number)
+    made.qpos[:] = np.clip(made.qpos, -2.5, 2.5)
+    if number % 2:
+        made.qpos[:] = made.qpos[0]      # it rests: every pair is solved at the start
+    return made
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp('data') / 'set.h5',
+                     map(still_episode, range(EPISODES)))
+
+
+@pytest.fixture(scope='module')
+def bundle(data):
+    return with_prior(tiny_bundle(provenance={
+        'validation_split': 0.3, **list_trained(Fingerprint.of(data), KEPT)}))
+
+
+def where(results, policy='planner'):
+    return {(trial['episode'], trial['row']) for trial in results['trials'][policy]}
+
+
+def test_every_number_stands_beside_its_floors_with_both_spreads(bundle, data):
+    """Planner and three floors, each tolerance; pairs from episodes that training never saw."""
+    done = []
+    results = evaluate(bundle, data, None, FAST, report=lambda *now: done.append(now))
+    assert list(dict.fromkeys(row['policy'] for row in results['scores'])) == [
+        'planner', 'uniform', 'still', 'exploration']
+    assert {row['tolerance'] for row in results['scores']} == {'0.05 rad', '0.1 rad', '0.15 rad'}
+    assert all(len(row['final_seeds']) == 2 and row['final_seed_std'] is not None
+               for row in results['scores'] if row['policy'] != 'still')
+    assert len(results['trials']['planner']) == 12
+    assert {trial['planner_seed'] for trial in results['trials']['planner']} == {0, 1}
+    assert len(where(results)) == 6 == len(where(results, 'still'))
+    assert not {name for name, _ in where(results)} & {f'e{number}' for number in KEPT}
+    assert done[0] == (0, 42) and done[-1] == (42, 42)       # 6 pairs x 2 seeds x 3 + 6 still
+    text = '\n'.join(evaluation_table(results))
+    assert 'floor: uniform random' in text and 'floor: stands still' in text and ' ± ' in text
+    assert 'the half that nothing is chosen by' in text and '2 planner seeds' in text
+    json.dumps(results)
+
+
+def test_results_do_not_depend_on_the_number_of_processes(bundle, data):
+    """The same trials, to the last bit, from one process and from two."""
+    one, two = (evaluate(bundle, data, None, replace(FAST, workers=workers))['trials']
+                for workers in (1, 2))
+    for policy in one:
+        assert [trial['errors'] for trial in one[policy]] == [
+            trial['errors'] for trial in two[policy]]
+
+
+def test_the_reference_protocol_uses_training_episodes_and_needs_no_split(data, bundle):
+    """A converted checkpoint does not say what it was trained on, and can be evaluated."""
+    released = tiny_bundle(provenance={})
+    results = evaluate(released, data, None, replace(FAST, protocol='reference', count=60))
+    assert {name for name, _ in where(results)} & {f'e{number}' for number in KEPT}
+    assert results['part'] == 'all episodes'
+    with pytest.raises(BundleError, match='no provenance.validation_split'):
+        evaluate(released, data, None, FAST)
+    with pytest.raises(ConfigError, match='uses all episodes of the file: leave --part'):
+        evaluate(bundle, data, None, replace(FAST, protocol='reference', part='report'))
+    with pytest.raises(DatasetError, match='has robot sim_reacher, the bundle arm'):
+        evaluate(replace(released, robot='arm'), data, None, replace(FAST, protocol='reference'))
+
+
+def test_the_strict_protocol_has_no_pair_that_is_solved_at_the_start(bundle, data):
+    """By the tolerance that counts; the loose protocol has many here."""
+    loose, strict = (evaluate(bundle, data, None, replace(
+        FAST, protocol=name, part='all', seeds=1, count=20)) for name in ('held-out', 'strict'))
+    assert loose['scores'][0]['solved_at_start'] > 0.1
+    assert {row['solved_at_start'] for row in strict['scores']} == {0.0}
+    assert {row['tolerance'] for row in strict['scores']} == {'0.05 rad'}
+
+
+def test_planners_are_compared_on_the_same_pairs(bundle, data):
+    """The first with each of the others; a planner with itself cannot differ."""
+    plans = {'short': PLAN, 'same': PLAN, 'prior': replace(PLAN, solver='prior')}
+    results = evaluate(bundle, data, plans, FAST)
+    assert [(one['second'], one['rule']) for one in results['comparisons']] == [
+        ('same', 'reached'), ('same', 'final'), ('prior', 'reached'), ('prior', 'final')]
+    assert results['comparisons'][0]['difference'] == 0 and results['comparisons'][0]['p'] == 1
+    assert 'short minus prior, at the end (0.05 rad)' in '\n'.join(evaluation_table(results))
+
+
+def test_what_is_chosen_is_reported_on_other_episodes(bundle, data):
+    """No pair serves both; the table of the choice is kept beside the result."""
+    plans = {'short': replace(PLAN, iterations=1), 'prior': replace(PLAN, solver='prior')}
+    chosen, results = choose(bundle, data, plans, FAST)
+    assert chosen in plans and {row['plan'] for row in results['choice']} == set(plans)
+    choosing = evaluate(bundle, data, plans, replace(FAST, part='choose'))
+    assert not {name for name, _ in where(results, chosen)} & {
+        name for name, _ in where(choosing, 'short')}
+    best = max(results['choice'], key=lambda row: (row['final'], row['reached']))
+    assert best['plan'] == chosen
+    assert {one['second'] for one in results['comparisons']} == {BEFORE}
+    assert 'Chosen on the other half' in '\n'.join(evaluation_table(results))
+    with pytest.raises(ConfigError, match='choosing needs both parts'):
+        choose(bundle, data, plans, replace(FAST, part='all'))
+    with pytest.raises(ConfigError, match='holds no episodes out'):
+        choose(bundle, data, plans, replace(FAST, protocol='reference'))
+
+
+def test_two_models_are_compared_by_their_files(bundle, data, tmp_path):
+    """On the pairs that both tried, and only under the same rules."""
+    path = tmp_path / 'earlier.json'
+    path.write_text(json.dumps(evaluate(bundle, data, None, FAST)))
+    other = replace(bundle, model_id='another')
+    results = evaluate(other, data, None, replace(FAST, seeds=1))
+    reached, final = compare_with(results, path)
+    assert reached['pairs'] == final['pairs'] == 6 and 'another' in reached['first']
+    with pytest.raises(ConfigError, match='made under other rules .budget 10 there, 11 here'):
+        compare_with({**results, 'budget': 11}, path)
+    apart = evaluate(other, data, None, replace(FAST, part='choose'))
+    with pytest.raises(ConfigError, match='has no pair in common'):
+        compare_with(apart, path)
+    path.write_text('{}')
+    with pytest.raises(ConfigError, match='is no result of lewm evaluate --out'):
+        compare_with(results, path)
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    ({'count': 0}, 'count must be at least 1, got 0'), ({'batch': 0}, 'batch must be at least 1'),
+    ({'budget': 0}, 'budget must be at least 1'), ({'protocol': 'x'}, 'protocol must be one of')])
+def test_settings_that_cannot_be_are_refused(change, said):
+    """Before anything is read."""
+    with pytest.raises(ConfigError, match=said):
+        Settings(**change)
