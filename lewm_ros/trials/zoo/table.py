@@ -167,7 +167,7 @@ ROBOTS = (
         states=(StateTopic(topic='odom', rate_hz=30, reliable=False),),
         controllers=(CommandTopic(topic='cmd_vel', type=TWIST, interface='twist', axes=_PLANAR,
                                   on_silence='zero'),),
-        control_dt_s=0.1333,   # every second frame
+        control_dt_s=0.1333, record_s=30.0,   # every second frame
         edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1333},
         # a camera that is 0.3 s late is old to the defaults
         parameters={'planner_node': {'obs_max_age_s': 0.6},

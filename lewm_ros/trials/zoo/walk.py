@@ -32,7 +32,7 @@ from lewm_ros.trials.zoo.recordings import record
 from lewm_ros.trials.zoo.rows import LIVE, LOAD, OFFLINE, PAUSE, Rows, STEPS
 from lewm_ros.trials.zoo.table import zoo_robot
 
-_SHORT_RECORD_STEPS = 84    # in two episodes
+_SHORT_STEPS = 84           # recorded in two episodes, at least
 _PAUSE_S = 0.15             # of this machine; the shortest limit that is judged is 0.3 s
 
 
@@ -145,7 +145,8 @@ def main(args: list[str] | None = None) -> int:
         if options.live:
             rows.forget(LIVE)
         if options.short:
-            robot = replace(robot, record_s=_SHORT_RECORD_STEPS * robot.control_dt_s / robot.pace)
+            shortest_s = _SHORT_STEPS * robot.control_dt_s / robot.pace
+            robot = replace(robot, record_s=max(shortest_s, robot.record_s / 2))
         walk(robot, folders, rows, SHORT if options.short else Lengths(), options.until,
              options.tries)
     except LewmError as error:
