@@ -8,7 +8,7 @@ from lewm_model.robot import RobotDescription
 from lewm_ros.trials.zoo import report, rest
 from lewm_ros.trials.zoo.bodies import JointBody, MobileBody
 from lewm_ros.trials.zoo.robot_file import differences, edit_file, shipped_file
-from lewm_ros.trials.zoo.rows import LIVE, LOAD, Row, Rows, STEPS
+from lewm_ros.trials.zoo.rows import LIVE, LOAD, PAUSE, Row, Rows, STEPS
 from lewm_ros.trials.zoo.table import ROBOTS, zoo_robot
 import numpy as np
 import pytest
@@ -166,3 +166,18 @@ def test_an_interrupted_step_is_taken_again_and_a_failed_one_ends_the_walk(tmp_p
     assert not _take('train', failing, rows)
     assert [(row.step, row.value) for row in rows.all if not row.passed] == [
         ('train', 'LewmError: no data'), *((step, 'train was not') for step in LIVE)]
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(('stopped_s', 'pause_s', 'again'), [
+    (0.9, 0.4, True), (0.9, 0.05, False), (0.2, 0.4, False)])
+def test_a_failure_on_a_busy_machine_says_nothing_about_the_robot(tmp_path, stopped_s, pause_s,
+                                                                 again):
+    """Only a step that failed while the machine paused for longer than 0.15 s is taken again."""
+    pytest.importorskip('rclpy')
+    from lewm_ros.trials.zoo.walk import _disturbed
+    rows = Rows('arm6', tmp_path / 'rows.json', say=lambda text: None)
+    rows.at_most('stop', 'told to stand still after', stopped_s, 0.6, 's')
+    rows.note('stop', PAUSE, pause_s)
+    rows.close('stop')
+    assert _disturbed(rows, 'stop') == again

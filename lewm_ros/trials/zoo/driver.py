@@ -19,7 +19,9 @@ from lewm_ros.trials.zoo.description import ZooRobot
 from lewm_ros.trials.zoo.sensors import CameraDriver, Later, profile, Rhythm, stamp, StateDriver
 from lewm_ros.trials.zoo.table import zoo_robot
 import numpy as np
+import rclpy
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
@@ -33,17 +35,22 @@ _LONGEST_S = 0.1      # of one tick, when the process was not scheduled
 class Driver(Node):
     """One robot, in real time or, if it is simulated, at its own pace.
 
-    The `frame_id` of its truth is the number of camera frames sent so far.
+    The camera is a participant of its own for the middleware, as camera drivers are. The
+    `frame_id` of the truth is the number of camera frames sent so far.
     """
 
     def __init__(self, robot: ZooRobot) -> None:
         super().__init__('driver')
         self.robot = robot
+        self._camera_context = rclpy.Context()
+        rclpy.init(args=sys.argv, context=self._camera_context,
+                   signal_handler_options=SignalHandlerOptions.NO)
+        self._camera = Node('camera_driver', context=self._camera_context)
         random = np.random.default_rng(robot.number)
         self._body = make_body(robot.body)
         self._later = Later()
         self._sensors = [
-            *(CameraDriver(self, one, robot.camera_info_topic, self._later, random)
+            *(CameraDriver(self._camera, one, robot.camera_info_topic, self._later, random)
               for one in robot.cameras),
             *(StateDriver(self, one, self._later, random) for one in robot.states)]
         self._controllers = [Controller(one, robot.body.axes) for one in robot.controllers]
@@ -61,6 +68,11 @@ class Driver(Node):
         self._simulated_s = _START_S
         self._told = 0
         self.create_timer(TICK_S, self._tick)
+
+    def close(self) -> None:
+        """Leave the graph with the camera."""
+        self._camera.destroy_node()
+        rclpy.shutdown(context=self._camera_context)
 
     def now_s(self) -> float:
         """Return the robot's time: the system's, or its own."""
@@ -110,7 +122,7 @@ def main(args: list[str] | None = None) -> int:
     except LewmError as error:
         print(f'driver: {error}', file=sys.stderr)
         return 1
-    return run_node(lambda: Driver(robot), args)
+    return run_node(lambda: Driver(robot), args, last_act=Driver.close)
 
 
 if __name__ == '__main__':

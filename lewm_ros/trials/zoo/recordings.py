@@ -31,7 +31,9 @@ def record(robot: ZooRobot, folders: Folders, rows: Rows, episodes: int) -> None
             sent = _explore(robot, folders, processes, ears, episodes)
         else:
             _drive_others(robot, processes)
-            _start_recorder(robot, folders, processes, namespace)
+            Nodes(processes, robot, ears, {
+                'robot': str(shipped_file(robot)), 'record': True, 'source': 'none',
+                'root': str(folders.ours), 'namespace': namespace}, {}).start('recorder_node')
             commander = processes.stranger(robot, 'commander', namespace=namespace).name
             ears.wait_for(lambda: len(ears.commands) > 5, 'the commander')
             sent = sum(_episode(robot, folders, processes, ears, rows, episode,
@@ -70,14 +72,6 @@ def _drive_others(robot: ZooRobot, processes: Processes) -> None:
     for namespace in robot.namespaces[1:]:
         processes.stranger(robot, 'driver', namespace=namespace)
         processes.stranger(robot, 'commander', robot.name, '9', namespace=namespace)
-
-
-def _start_recorder(robot: ZooRobot, folders: Folders, processes: Processes, namespace: str
-                    ) -> None:
-    processes.start('recorder_node', '-m', 'lewm_ros.recording.recorder_node', '--ros-args',
-                    '-r', f'__ns:=/{namespace}', '-p', f'robot:={shipped_file(robot)}',
-                    '-p', f'root:={folders.ours}', '-p',
-                    f'use_sim_time:={str(robot.simulated).lower()}')
 
 
 def _stock(robot: ZooRobot, processes: Processes, bag: Path, namespace: str) -> str:
