@@ -15,6 +15,7 @@ from lewm_ros.wire.motion import joints_to_msg  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import CommandState  # noqa: E402
 import numpy as np  # noqa: E402
+from rclpy.node import Node  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -166,3 +167,25 @@ def test_two_planners_are_an_error_and_the_first_is_followed(graph, tmp_path):
     graph.spin(0.5)
     assert robot.states[-1][1].reason.code == Code.SECOND_PLANNER
     assert all(robot.action(index)[0] >= 0 for index in range(begin, len(robot.commands)))
+
+
+def test_two_who_report_the_same_joints_are_named(graph, tmp_path):
+    """A forgotten publisher of zeros beside the driver: the reason has both nodes."""
+    robot = Robot(graph, tmp_path, robot='joint_trajectory_arm')
+    described, names = robot.interface.robot, robot.interface.names
+    forgotten = Node('forgotten', context=graph.node.context)
+    reports = [(node.create_publisher(JointState, described.joint_state_topic, 10), place)
+               for node, place in ((graph.node, 0.8), (forgotten, 0.0))]
+
+    def named() -> bool:
+        for publisher, place in reports:
+            positions = np.full(len(names), place)
+            publisher.publish(joints_to_msg(graph.node.get_clock().now().nanoseconds, names,
+                                            positions, np.zeros(len(names))))
+        return '2 sources of these joints (/forgotten, /test_node)' in (
+            robot.states[-1][1].reason.text)
+
+    try:
+        graph.wait_for(named, 'both names in the reason')
+    finally:
+        forgotten.destroy_node()

@@ -180,7 +180,8 @@ class CommandNode(ManagedNode):
         now_s = self._steady_s()
         if self._joints.add(message, now_s) and (newest := self._joints.newest(now_s)):
             positions, measured_s = newest
-            self._loop.measure(positions, measured_s, publisher_of(info))
+            self._loop.measure(positions, measured_s,
+                               self._neighbours.source(publisher_of(info)))
 
     def _on_description(self, message: String) -> None:
         if message.data == self._description:

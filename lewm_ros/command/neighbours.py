@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from lewm_ros.command.audience import Audience, Endpoint
 from lewm_ros.wire.reasons import Code, Reason
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who reports joints: two are the same if their identities are, named or not."""
+
+    identity: bytes
+    node: str = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.node
 
 
 class Neighbours:
@@ -26,9 +38,11 @@ class Neighbours:
         self._audiences = {topic: Audience(topic, node.get_fully_qualified_name())
                            for topic in topics}
         self._state_topic, self._shared_state = state_topic, shared_state
+        self._sources: dict[bytes, Source] = {}
 
     def look(self, *, moving: bool) -> None:
         """Ask the graph; `moving`: the robot is being driven."""
+        self._sources = {key: one for key, one in self._sources.items() if one.node}
         for topic, audience in self._audiences.items():
             audience.look(_endpoints(self._node.get_publishers_info_by_topic(topic)),
                           _endpoints(self._node.get_subscriptions_info_by_topic(topic)),
@@ -46,18 +60,30 @@ class Neighbours:
         """Say which listener has gone since the motion began, or nothing."""
         return _first(one.lost for one in self._audiences.values())
 
+    def source(self, identity: bytes) -> Source:
+        """Return the publisher of joint states with this identity, named if the graph tells."""
+        if identity not in self._sources:
+            names = {one.identity: one.node for one in self._state_publishers()}
+            self._sources[identity] = Source(identity, names.get(identity, ''))
+        return self._sources[identity]
+
     def state_publishers(self) -> int:
         """Count the publishers of the joint states."""
-        return self._node.count_publishers(self._state_topic) if self._state_topic else 0
+        return len(self._state_publishers())
+
+    def _state_publishers(self) -> list[Endpoint]:
+        return _endpoints(self._node.get_publishers_info_by_topic(self._state_topic)
+                          if self._state_topic else ())
 
     def doubts(self) -> list[Reason]:
         """Return what is wrong though it may not stop the robot now, for diagnostics."""
         found = [self.nobody(), self.others()]
-        count = self.state_publishers()
-        if count > 1 and not self._shared_state:
+        reporters = self._state_publishers()
+        if len(reporters) > 1 and not self._shared_state:
             found.append(Reason(Code.JOINT_STATE_CONFLICT, (
-                f'{count} publishers on {self._state_topic}; if they report different joints, add '
-                f'state to shared_topics of the robot file')))
+                f'{len(reporters)} publishers on {self._state_topic} '
+                f'({", ".join(sorted(one.node for one in reporters))}); if they report different '
+                f'joints, add state to shared_topics of the robot file')))
         return [reason for reason in found if reason]
 
 

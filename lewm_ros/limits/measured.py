@@ -55,11 +55,12 @@ class MeasuredPositions:
         Args:
             positions: [rad] or [m].
             steady_s: Steady clock [s].
-            source: Who measured them, such as the identity of a publisher.
+            source: Who measured them, such as the identity of a publisher; a name as text.
         """
         if not np.isfinite(positions).all():
             return
         positions = np.array(positions, np.float64)
+        self._heard.pop(source, None)   # an equal key may tell more by now
         self._heard[source] = steady_s
         if self._newest is not None:
             before, arrival_s = self._newest
@@ -73,17 +74,19 @@ class MeasuredPositions:
         """Return the age of the newest positions [s]; inf without any."""
         return float('inf') if self._newest is None else steady_s - self._newest[1]
 
-    def sources(self, steady_s: float) -> int:
-        """Count who measured the joints within the last second."""
-        return sum(steady_s - heard_s <= CALM_S for heard_s in self._heard.values())
+    def sources(self, steady_s: float) -> list[Hashable]:
+        """Return who measured the joints within the last second."""
+        return [source for source, heard_s in self._heard.items() if steady_s - heard_s <= CALM_S]
 
     def conflict(self, steady_s: float) -> Reason:
         """Say that the values jumped within the last second, or nothing."""
         if self._jump is None or steady_s - self._jump[1] > CALM_S:
             return Reason()
-        count = self.sources(steady_s)
-        return Reason(Code.JOINT_STATE_CONFLICT, f'{self._jump[0]}; {count} source'
-                      f'{"s" * (count != 1)} of these joints; let only the driver publish them')
+        sources = self.sources(steady_s)
+        names = ', '.join(sorted(filter(None, (str(source or '') for source in sources))))
+        return Reason(Code.JOINT_STATE_CONFLICT, (
+            f'{self._jump[0]}; {len(sources)} source{"s" * (len(sources) != 1)} of these joints'
+            f'{names and f" ({names})"}; let only the driver publish them'))
 
     def problem(self, steady_s: float) -> Reason:
         """Say why the newest positions do not count, or nothing."""
