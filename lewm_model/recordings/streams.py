@@ -26,6 +26,7 @@ from lewm_model.recordings.episode_marks import (  # also for those who write ba
     RESET_TYPE,
 )
 from lewm_model.recordings.merge_commands import merge_commands, MergedCommands
+from lewm_model.recordings.simulated_time import CLOCK_TOPIC, CLOCK_TYPE, SimulatedTime
 from lewm_model.recordings.states import StateReader
 from lewm_model.recordings.stream_checks import (
     check_overlap,
@@ -150,6 +151,7 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
                                       if one.type not in (*HEADERLESS, JOINT_STATE)}
     events: list[tuple[int, int, object]] = []
     damaged: dict[str, list[BagError]] = {}   # messages that are left out, by topic
+    time = SimulatedTime()
 
     def decode(topic: str, kind: str, raw: bytes) -> Any:
         try:
@@ -159,7 +161,10 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
             return None
 
     for position, (topic, kind, received, raw) in enumerate(
-            messages(bag, {*role_of, *marks})):
+            messages(bag, {*role_of, *marks, (CLOCK_TOPIC, CLOCK_TYPE)})):
+        if kind == CLOCK_TYPE:
+            time.add(received, raw)
+            continue
         role = role_of.get((topic, kind))
         is_image = kind in IMAGE_TYPES
         message = None if is_image else decode(topic, kind, raw)
@@ -183,7 +188,7 @@ def read_streams(bag: Bag, robot: RobotDescription, *, max_bad_share: float = 0.
     states.check(bag, roles['state'].topic, max_bad_share)
     for role, reader in readers.items():
         reader.check(str(bag.path), roles[role].topic, max_bad_share)
-    streams = _assemble(bag, robot, roles, seen, events, states, readers, max_bad_share)
+    streams = _assemble(bag, robot, roles, seen, time, events, states, readers, max_bad_share)
     notes = [f'{topic}: {len(errors)} damaged messages left out'
              for topic, errors in damaged.items()]
     if truth.problem:
@@ -221,12 +226,13 @@ def _roles(bag: Bag, robot: RobotDescription) -> dict[str, _Role]:
 
 
 def _assemble(bag: Bag, robot: RobotDescription, roles: dict[str, _Role], seen: dict,
-              events: list, states: StateReader, readers: dict[str, ActionReader],
-              max_bad_share: float) -> Streams:
+              time: SimulatedTime, events: list, states: StateReader,
+              readers: dict[str, ActionReader], max_bad_share: float) -> Streams:
     """Sort all streams by run and stamp."""
     topics = {role: (one.topic, one.type) for role, one in roles.items()}
-    tables = {role: np.array(triples, dtype=np.int64).reshape(-1, 3).T
-              for role, triples in seen.items()}
+    tables = time.apply({role: np.array(triples, dtype=np.int64).reshape(-1, 3).T
+                         for role, triples in seen.items()},
+                        {role: one.clock for role, one in roles.items()})
     for role, (_, all_stamps, _) in tables.items():
         check_stamped(bag, robot, role, roles[role].topic, all_stamps)
     zero = {role: zero_among_others(all_stamps) for role, (_, all_stamps, _) in tables.items()}

@@ -19,6 +19,7 @@ from lewm_model.recordings.command_choice import (
 )
 from lewm_model.recordings.commands import EXECUTED_TYPE
 from lewm_model.recordings.observed_commands import ObservedCommands, rounded
+from lewm_model.recordings.simulated_time import CLOCK_TOPIC, CLOCK_TYPE, OTHER_CLOCK_NS
 from lewm_model.recordings.survey import Survey, survey_bag, TopicSurvey
 from lewm_model.robot import (
     COMMAND_TYPES,
@@ -37,7 +38,6 @@ import yaml
 
 _CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 _NO_PICTURE = re.compile(r'depth|disparity|16UC1|32FC1|mask', re.IGNORECASE)
-_OTHER_CLOCK_NS = 10 * 10 ** 9   # header and receive times this far apart: not the same clock
 
 
 @dataclass
@@ -99,7 +99,7 @@ def suggest_from(survey: Survey, bag: Bag, name: str) -> str:
     draft.add('joint_names', [name for one in seen for name in one.names],
               'order of the action vector', *(one.doubts[1] for one in seen))
     _add_limits(draft, seen, step_s, state)
-    _add_clocks(draft, image, state, [topic for topic, _ in chosen])
+    _add_clocks(draft, survey, image, state, [topic for topic, _ in chosen])
     text = '\n'.join(draft.lines) + '\n'
     RobotDescription(**yaml.safe_load(text))   # a suggestion that does not load would be none
     return text
@@ -228,18 +228,21 @@ def _add_limits(draft: _Draft, seen: list[ObservedCommands], step_s: float, stat
     draft.add('stop_rate', rate, 'likewise; set what the robot can do in an emergency')
 
 
-def _add_clocks(draft: _Draft, image: TopicSurvey, state: TopicSurvey,
+def _add_clocks(draft: _Draft, survey: Survey, image: TopicSurvey, state: TopicSurvey,
                 actions: list[TopicSurvey]) -> None:
-    """Choose header stamps, except where there are none or they are not the common clock."""
+    """Choose header stamps, except where there are none or they are not the common clock.
+
+    With `/clock` recorded, receipts are brought to the time of the headers, see `simulated_time`.
+    """
     roles = {'image': [image], 'state': [state], 'command': actions}
     bare = {role: [topic for topic in topics if not topic.stamped
                    or (topic.type == JOINT_TRAJECTORY and topic.zero_stamps)]
             for role, topics in roles.items()}
     receive = {role for role, topics in bare.items() if topics}
     why = [f'{topics[0].name} has no stamps' for topics in bare.values() if topics]
-    if receive:
+    if receive and not any(topic.name == CLOCK_TOPIC for topic in survey.of_types(CLOCK_TYPE)):
         for role, topics in roles.items():
-            if role not in receive and abs(np.median(topics[0].delays_ns)) > _OTHER_CLOCK_NS:
+            if role not in receive and abs(np.median(topics[0].delays_ns)) > OTHER_CLOCK_NS:
                 receive.add(role)
                 why.append(f'{topics[0].name} is stamped by another clock')
     draft.add('clocks', {role: 'receive' if role in receive else 'header' for role in roles},
