@@ -94,7 +94,7 @@ def train(folders: Folders, rows: Rows, steps: int) -> None:
     _remove(folders.bundle, folders.root / 'run')
     begin_s = time.monotonic()
     lewm('train', str(folders.root / 'stock.h5'), '--config', 'nano', '--steps', str(steps),
-         '--batch-size', '16', '--threads', '1', '--out', str(folders.bundle), '--run',
+         '--batch-size', '8', '--threads', '1', '--out', str(folders.bundle), '--run',
          str(folders.root / 'run'))
     rows.note('train', f'seconds for {steps} steps', round(time.monotonic() - begin_s, 1))
     rows.true('train', 'bundle written', (folders.bundle / 'bundle.yaml').is_file())
