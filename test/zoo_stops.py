@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 import sys
 
+from lewm_model.images.view import CameraView, View
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.robot import RobotDescription
-from lewm_model.images.view import CameraView, View
 from lewm_model.world_model import LeWorldModel
 from lewm_ros.startup.bringup import handle_signals, isolate
 from lewm_ros.trials.zoo.description import ZooRobot

@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 from lewm_model.errors import LewmError
-from lewm_ros.msg import ControllerState, PlanStatus, SimState
+from lewm_ros.msg import ControllerState, PlanStatus, SimState, SimState
 from lewm_ros.trials.zoo.controllers import MESSAGES, read_command
 from lewm_ros.trials.zoo.description import ZooRobot
 from lewm_ros.trials.zoo.driver import TRUTH
@@ -65,7 +65,11 @@ class Ears:
         self.executor.add_node(self.node)
         self._clients: dict[str, Any] = {}
         listen = self.node.create_subscription
-        listen(JointState, TRUTH, self._on_truth, profile(True))
+        # Our simulator measures without error; it says its whole truth once per frame.
+        listen(JointState, robot.states[0].topic if robot.ours else TRUTH, self._on_truth,
+               profile(not robot.ours))
+        if robot.ours:
+            listen(SimState, 'truth/state', self._on_frame_sent, profile(True))
         listen(SimState, TRUTH_TOPIC, self._on_sim, profile(True))
         self._sim_ns = 0
         listen(ControllerState, 'controller_state', lambda message, info: self.controller.append(
@@ -164,6 +168,9 @@ class Ears:
         speed = (pose - self.truth[-1][1]) / seconds if self.truth else np.zeros(len(pose))
         self._sim_ns, self.frames_sent = told.stamp_ns, self.frames_sent + 1
         self.truth.append((sent_s(info), pose, speed))
+
+    def _on_frame_sent(self, message: SimState) -> None:
+        self.frames_sent += 1
 
     def _on_command(self, index: int, message: Any, info: dict) -> None:
         self.commands.append((sent_s(info), index,
