@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 from lewm_model.errors import LewmError
-from lewm_ros.msg import ControllerState, PlanStatus, SimState, SimState
+from lewm_ros.msg import ControllerState, PlanStatus, SimState
 from lewm_ros.trials.zoo.controllers import MESSAGES, read_command
 from lewm_ros.trials.zoo.description import ZooRobot
 from lewm_ros.trials.zoo.driver import TRUTH
