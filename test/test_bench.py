@@ -85,3 +85,20 @@ def test_every_kind_explains_itself():
     """`lewm bench --help` has one line for each benchmark, and helpers are no benchmarks."""
     assert 'side_by_side' not in kinds()
     assert all(kinds().values())
+
+
+def test_a_planner_is_worse_only_if_chance_is_no_explanation():
+    """On the same pairs: two of forty lost may be chance, twelve are not."""
+    from lewm_model.config import PlanConfig
+    from lewm_sim.evaluate.trials import Trial
+    from lewm_sim.tasks import Outcome, Tolerance
+
+    from bench.success import Judged
+
+    def judged(solved):
+        return Judged('one', PlanConfig(), 'torch', tuple(
+            Trial(pair, 0, [Outcome({'x': 1.0}), Outcome({'x': 0.0 if pair < solved else 1.0})],
+                  []) for pair in range(40)), (Tolerance('own', {'x': 0.1}, {'x': 'm'}),))
+
+    assert judged(38).not_clearly_worse(judged(40)) and judged(40).not_clearly_worse(judged(38))
+    assert not judged(28).not_clearly_worse(judged(40))
