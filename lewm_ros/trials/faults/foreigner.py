@@ -10,7 +10,7 @@ from lewm_ros.msg import ActionChunk as ActionChunkMsg, PlanStatus
 from lewm_ros.trials.faults.rig import Rig
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import chunk_to_msg
-from lewm_ros.wire.reports import PlanReport, PlanState
+from lewm_ros.wire.reports import PlanReport, PlanState, random_session
 from lewm_ros.wire.status import plan_report_to_msg
 import numpy as np
 
@@ -19,7 +19,7 @@ class Foreigner:
     """Speaks as a planner does, in a session of its own."""
 
     def __init__(self, rig: Rig) -> None:
-        self._rig, self._session = rig, rig.foreign_session()
+        self._rig, self._session = rig, random_session()
         self._status = rig.node.create_publisher(PlanStatus, 'plan_status', qos.RECORD)
         self._chunks = rig.node.create_publisher(ActionChunkMsg, 'action_chunk', qos.LATEST)
         self._sequence = itertools.count()

@@ -18,7 +18,7 @@ import sys
 
 from lewm_ros.srv import ResetSim, SetGoal, StartEpisode, StopEpisode
 from lewm_ros.trials.faults.foreigner import Foreigner
-from lewm_ros.trials.faults.rig import Rig
+from lewm_ros.trials.faults.rig import RECORDER, Rig
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -26,6 +26,7 @@ from rcl_interfaces.srv import SetParameters
 from std_srvs.srv import SetBool, Trigger
 
 Undo = Callable[[], None]
+_START_S = 30.0          # of a recorder that is just being started
 _FULL_BYTES = 65536      # a file may not grow beyond this: what a full disk is to a program
 
 
@@ -183,7 +184,6 @@ def service_abuse(rig: Rig) -> Undo:
         (SetGoal, 'goal_node/set_goal', SetGoal.Request(source=200, uri='\x00../../etc/passwd')),
         (SetGoal, 'goal_node/set_goal', SetGoal.Request(uri='x' * 100_000)),
         (ResetSim, 'sim_node/reset', ResetSim.Request(state=[float('nan')] * 3)),
-        (StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(outcome=99)),
     ])
     return _every(rig, 0.01, lambda: rig.ask(*next(calls)))
 
@@ -221,22 +221,21 @@ def _every(rig: Rig, period_s: float, action: Callable[[], None]) -> Undo:
 
 def disk_full(rig: Rig) -> Undo:
     """While an episode is recorded, files of the recorder cannot grow any more."""
-    pid = rig.pid('recorder_node')
-    # an episode that an earlier trial left open
-    rig.call(StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(
-        outcome=StopEpisode.Request.FAILURE))
-    answer = rig.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
+    rig.start_recorder()
+    pid, name = rig.pid(RECORDER), rig.names[RECORDER]
+    answer = rig.call(StartEpisode, f'{name}/start_episode', StartEpisode.Request(), _START_S)
     rig.spin(0.3)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (_FULL_BYTES, resource.RLIM_INFINITY))
 
     def undo() -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE,
                          (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        rig.call(StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(
+        rig.call(StopEpisode, f'{name}/stop_episode', StopEpisode.Request(
             outcome=StopEpisode.Request.FAILURE))
-        again = rig.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
-        rig.call(StopEpisode, 'recorder_node/stop_episode', StopEpisode.Request(
+        again = rig.call(StartEpisode, f'{name}/start_episode', StartEpisode.Request())
+        rig.call(StopEpisode, f'{name}/stop_episode', StopEpisode.Request(
             outcome=StopEpisode.Request.FAILURE))
+        rig.stop_recorder()
         if not (answer.success and again.success):
             raise RuntimeError(f'the recorder does not record: {answer.message} {again.message}')
     return undo

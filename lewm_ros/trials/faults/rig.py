@@ -25,7 +25,7 @@ from lewm_ros.trials.faults.setup import Arm, START, system_of
 from lewm_ros.trials.faults.watch import Watch
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import msg_to_positions
-from lewm_ros.wire.reports import CommandState, GuardPhase, random_session
+from lewm_ros.wire.reports import CommandState, GuardPhase
 from lewm_ros.wire.robot_interface import RobotInterface
 import numpy as np
 from rclpy.executors import Executor
@@ -36,7 +36,9 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 GOAL_EVERY_S = 1.2      # a new picture before the last one is reached, so that the arm moves on
+RECORDER = 'recorder_node'
 ENABLED = 'enabled'
+KEEPS_UP_S = 0.25       # a plan that takes longer is not what a robot of 20 Hz is driven with
 MOVING = 0.3            # of a joint, before a fault [rad/s]
 _START_S = 150.0    # a cold start on a busy machine
 _NUMBERS = itertools.count()    # of the logs
@@ -101,7 +103,7 @@ class Rig:
         if self.children:
             return
         self.orders.clear()
-        specs = system_of(self.arm, self._out)
+        specs = [spec for spec in system_of(self.arm, self._out) if spec.executable != RECORDER]
         for spec in specs:
             self._spawn(spec)
         for spec in specs:
@@ -127,14 +129,21 @@ class Rig:
             self.node.destroy_client(client)
         self.node.destroy_publisher(self.e_stop_pub)
 
+    def start_recorder(self) -> None:
+        """Start the recorder, too; it costs much, and only one fault is about it."""
+        self._spawn(self._spec(RECORDER))
+
+    def stop_recorder(self) -> None:
+        """End the recorder."""
+        stop([self.children.pop(RECORDER)])
+
     def replace(self, executable: str) -> None:
         """Start a new process in the place of one that was killed, and activate it.
 
         Under a new name: the services of a killed process seem to exist for 20 s.
         """
         self.children[executable].signal(signal.SIGKILL)
-        [spec] = [spec for spec in system_of(self.arm, self._out)
-                  if spec.executable == executable]
+        spec = self._spec(executable)
         self._spawn(spec)
         if spec.lifecycle:
             self.activate(executable)
@@ -175,9 +184,14 @@ class Rig:
         """Return the process id."""
         return self.children[executable].pid
 
+    def _spec(self, executable: str) -> NodeSpec:
+        [spec] = [spec for spec in system_of(self.arm, self._out)
+                  if spec.executable == executable]
+        return spec
+
     def _spawn(self, spec: NodeSpec) -> None:
         number = next(_NUMBERS)
-        name = spec.executable if spec.executable not in self.children else (
+        name = spec.executable if spec.executable not in self.names else (
             f'{spec.executable}_{number}')
         self.names[spec.executable] = name
         arguments = spec.ros_arguments()
@@ -226,6 +240,13 @@ class Rig:
         return (self.state is CommandState.TRACKING and bool(self.watch.speeds)
                 and self.guard is GuardPhase.WATCHING
                 and self.watch.speeds[-1] > MOVING)
+
+    def await_pace(self, timeout_s: float) -> None:
+        """Wait until the planner keeps up, or in vain."""
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s and not (
+                self.report and 0 < self.report.total_ms <= 1e3 * KEEPS_UP_S):
+            self.spin_once()
 
     def wait_driving(self, timeout_s: float) -> None:
         """Wait until the arm moves; raises RigError."""
@@ -294,10 +315,6 @@ class Rig:
             if future.done():
                 return future.result()
         raise RigError(f'{name} does not answer')
-
-    def foreign_session(self) -> int:
-        """Return a session that is not the planner's."""
-        return random_session()
 
     # Ears ------------------------------------------------------------------------------------
 

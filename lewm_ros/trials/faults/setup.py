@@ -64,7 +64,7 @@ def prepare(name: str, out: Path) -> Arm:
 
 
 def system_of(arm: Arm, out: Path) -> tuple[NodeSpec, ...]:
-    """Return the nodes: those of the demo and the recorder.
+    """Return the nodes: those of the demo, and the recorder for a full disk.
 
     The drive repeats the last command for ever, and joint states come at 100 Hz. The simulator
     stands for hardware, so no process of ours may keep it waiting.

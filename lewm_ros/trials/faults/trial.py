@@ -14,6 +14,7 @@ from lewm_ros.trials.faults.rig import ENABLED, Rig
 from lewm_ros.wire.reports import CommandState
 
 _SILENT_S = 2.0          # a planner that says nothing for so long will not come back by itself
+_PACE_S = 5.0            # patience with a planner that is slower than usual, before the fault
 _AGAIN_S = 1.5           # and with motion during a fault that is no reason to stop
 _DRIVE_S = 30.0          # patience with motion before the fault
 _RECOVERY_S = 30.0       # and after it
@@ -55,6 +56,7 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
     Raises:
         RigError: If there was no motion to begin with; the trial says nothing.
     """
+    rig.await_pace(_PACE_S)
     rig.wait_driving(_DRIVE_S)
     rig.spin(chance.uniform(0.0, 0.6))      # any phase of motion, plan and control step
     rig.wait_driving(_DRIVE_S)
