@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import os
 
 from lewm_model.errors import LewmError
 from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
+from lewm_ros.node.priority import hurry, URGENT
 import rclpy
 from rclpy.node import Node
 
 # Exit status of a node that cannot be made with the settings it was given. Starting it again
 # would not help, so launch and `bringup` end the system; after any other end they may respawn.
 REFUSED = 2
-
-
-URGENT = -10    # nice value of what stops the robot
-
-
-def hurry() -> bool:
-    """Let this process go before others where that is allowed; tell whether it is.
-
-    Before threads are made: they take it along. On Linux it needs CAP_SYS_NICE, or a line such as
-    "@realtime - nice -10" in limits.conf.
-    """
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, min(URGENT, os.getpriority(os.PRIO_PROCESS, 0)))
-    except PermissionError:
-        return False
-    return True
 
 
 def spin(node: Node, end: Interrupt) -> None:

@@ -21,11 +21,12 @@ import sys
 import time
 
 from lewm_model.errors import LewmError
-from lewm_ros.node.run_node import hurry
+from lewm_ros.node.priority import hurry
 from lewm_ros.startup.bringup import handle_signals, isolate, own_node
 from lewm_ros.startup.transport import Transports
 from lewm_ros.trials.faults import report
 from lewm_ros.trials.faults.injections import FAULTS
+from lewm_ros.trials.faults.nice import Nice
 from lewm_ros.trials.faults.results import Results
 from lewm_ros.trials.faults.rig import Rig
 from lewm_ros.trials.faults.setup import ARMS, prepare
@@ -52,7 +53,8 @@ def main(args: list[str] | None = None) -> int:
         if options.again:
             results.drop(options.rows or list(FAULTS))
         isolate()
-        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        nice = Nice(os.getpriority(os.PRIO_PROCESS, 0), options.session_nice)
+        nice.give(os.getpid(), urgent=True)
         hurry()      # this process watches, and it stands for nothing that a fault may touch
         environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
         transports = Transports.here('auto', get_rmw_implementation_identifier())
@@ -132,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--trials', type=int, default=20, help='of each row (%(default)s)')
     parser.add_argument('--minutes', type=float, default=float('inf'),
                         help='begin no trial later than this; the next run goes on')
+    parser.add_argument('--session-nice', type=int, default=0,
+                        help='of the sessions of all processes, below 0 where the machine has '
+                        'background work in other sessions (%(default)s)')
     parser.add_argument('--again', action='store_true', help='forget earlier trials of the rows')
     parser.add_argument('--seed', type=int, default=0, help='of the moments of the faults')
     parser.add_argument('--out', type=Path, default=Path('out/faults'))

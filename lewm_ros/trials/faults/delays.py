@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-import os
 from pathlib import Path
 import sys
 import time
@@ -26,13 +25,16 @@ class Delays:
 
     Args:
         log: Its file; overwritten.
-        nice: Of the process.
     """
 
-    def __init__(self, log: Path, nice: int) -> None:
+    def __init__(self, log: Path) -> None:
         self._log = log
         self._child = Child('delays', [sys.executable, '-u', '-m', __name__], log)
-        os.setpriority(os.PRIO_PROCESS, self._child.pid, nice)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._child.pid
 
     def worst_s(self, since_s: float, until_s: float) -> float:
         """Return the longest delay that touches an interval of the steady clock [s]."""

@@ -18,6 +18,7 @@ import sys
 
 from lewm_ros.srv import ResetSim, SetGoal, StartEpisode, StopEpisode
 from lewm_ros.trials.faults.foreigner import Foreigner
+from lewm_ros.trials.faults.nice import Nice
 from lewm_ros.trials.faults.rig import RECORDER, Rig
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -253,10 +254,10 @@ def cpu_load(rig: Rig) -> Undo:
     return _processes([sys.executable, '-c', 'while True: pass'], count, rig.nice)
 
 
-def _processes(command: list[str], count: int, nice: int) -> Undo:
-    running = [subprocess.Popen(command) for _ in range(count)]
+def _processes(command: list[str], count: int, nice: Nice) -> Undo:
+    running = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
     for process in running:
-        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+        nice.give(process.pid)
 
     def undo() -> None:
         for process in running:

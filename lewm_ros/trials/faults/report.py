@@ -108,11 +108,12 @@ def write(folder: Path, page: Path) -> None:
         if not rows:
             continue
         kept = sum(row.kept for row in rows)
-        nices = sorted({one.nice for row in rows for one in row.outcomes})
+        nices = sorted({f'{one.nice} (their sessions {one.session_nice})'
+                        for row in rows for one in row.outcomes})
         lines += [f'## The {arm} arm', '', _ARM_TEXT[arm],
                   f'{results.count()} trials, {kept} of {len(rows)} rows kept; load average of '
                   f'the machine {_middle(sorted(loads)):.1f} (median), {max(loads):.1f} (most), '
-                  f'our processes at nice {", ".join(map(str, nices))}.',
+                  f'our processes at nice {", ".join(nices)}.',
                   '', '| row | what | trials | rest [s] | worst [s] | told [s] | past limit '
                   '| past slew | drove on | back | back after [s] | by | late [s] | waited '
                   '| kept |',

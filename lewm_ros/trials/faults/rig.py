@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 import itertools
-import os
 from pathlib import Path
 import signal
 import sys
@@ -20,6 +19,7 @@ from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec
 from lewm_ros.startup.transport import Transports
 from lewm_ros.trials.faults.delays import Delays
+from lewm_ros.trials.faults.nice import Nice
 from lewm_ros.trials.faults.orders import Orders, VARIABLE
 from lewm_ros.trials.faults.setup import Arm, START, system_of
 from lewm_ros.trials.faults.watch import Watch
@@ -65,7 +65,7 @@ class Rig:
     """
 
     def __init__(self, node: Node, executor: Executor, arm: Arm, out: Path, *,
-                 environment: Mapping[str, str], transports: Transports, nice: int) -> None:
+                 environment: Mapping[str, str], transports: Transports, nice: Nice) -> None:
         self.node, self.arm = node, arm
         self.robot = RobotInterface(arm.description)
         self.orders = Orders(out / 'orders')
@@ -84,7 +84,8 @@ class Rig:
         self._goal_s = 0.0
         self._owned: list[Any] = []
         self._goals = itertools.cycle(sorted(arm.goals.glob('*.png')))
-        self.delays = Delays(out / 'delays.log', nice)
+        self.delays = Delays(out / 'delays.log')
+        nice.give(self.delays.pid)
         self.e_stop_pub = node.create_publisher(Bool, 'e_stop', qos.LATCHED)
         deep = QoSProfile(depth=200)
         [(command_topic, command_type)] = self.robot.outputs
@@ -201,8 +202,7 @@ class Rig:
         self.children[spec.executable] = Child(
             name, [sys.executable, '-m', self.arm.modules.get(spec.executable, spec.module),
                    *arguments], self._out / f'{number:03d}_{name}.log', environment)
-        if spec.executable != 'sim_node':
-            os.setpriority(os.PRIO_PROCESS, self.pid(spec.executable), self.nice)
+        self.nice.give(self.pid(spec.executable), urgent=spec.executable == 'sim_node')
 
     def _alive(self) -> None:
         for child in self.children.values():

@@ -38,6 +38,7 @@ class Outcome:
     #                                 run and had no processor; the worst of them
     told_s: float | None = None     # from the fault to the command that is standing still
     events: tuple[str, ...] = ()    # what command node and guard said: seconds after `since`, what
+    session_nice: int = 0           # of the sessions of our processes
 
     def to_json(self) -> dict:
         """Return plain values."""
@@ -89,8 +90,8 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
         note = str(error)
     jump = rig.watch.jump(begin_s)
     return Outcome(rest_s, jump.over_limit, jump.over_slew, drove_on, recovery_s, by, note,
-                   os.getloadavg()[0], rig.nice, late_s, waited,
-                   told_s, events)
+                   os.getloadavg()[0], rig.nice.process, late_s, waited,
+                   told_s, events, rig.nice.session)
 
 
 def _recover(rig: Rig, *, pressed: bool) -> str:
