@@ -23,3 +23,8 @@ def let_idle_threads_sleep() -> None:
     """
     if not any(name in os.environ for name in _SAID):
         os.environ['OMP_WAIT_POLICY'] = 'PASSIVE'
+
+
+def idle_threads_spin() -> bool:
+    """Tell whether somebody asked for spinning waits, for libraries with threads of their own."""
+    return os.environ.get('OMP_WAIT_POLICY', '').upper() == 'ACTIVE'

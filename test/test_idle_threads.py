@@ -46,3 +46,21 @@ def test_who_said_something_is_obeyed(monkeypatch, name):
     let_idle_threads_sleep()
     assert {other: os.environ.get(other) for other in VARIABLES} == {
         **dict.fromkeys(VARIABLES), name: '5'}
+
+
+@pytest.mark.parametrize('policy, entry', [('PASSIVE', '0'), ('ACTIVE', None), ('', '0')])
+def test_onnx_runtime_keeps_to_it_with_its_own_threads(monkeypatch, policy, entry):
+    """Its threads spin by default; they sleep unless OMP_WAIT_POLICY asks for spinning."""
+    onnxruntime = pytest.importorskip('onnxruntime')
+    from lewm_model.engines.onnx.onnxruntime_engine import open_session
+    seen = []
+    monkeypatch.setattr(onnxruntime, 'InferenceSession',
+                        lambda path, options, providers: seen.append(options))
+    monkeypatch.setenv('OMP_WAIT_POLICY', policy)
+    open_session('a.onnx')
+    key = 'session.intra_op.allow_spinning'
+    if entry is None:
+        with pytest.raises(RuntimeError):   # nothing was said
+            seen[0].get_session_config_entry(key)
+    else:
+        assert seen[0].get_session_config_entry(key) == entry

@@ -24,6 +24,11 @@ def plot_curves(progress: Progress, path: Path) -> Path:
                     label=f'{name}, training')
         losses.plot(checked, [point[name] for point in progress.checks], color=colour,
                     marker='o', markersize=3, label=f'{name}, held out (eval mode)')
+    painted = [(point['step'], point['pictures']) for point in progress.losses
+               if 'pictures' in point]
+    if painted:
+        losses.plot(*zip(*painted, strict=True), color='tab:green', alpha=0.5,
+                    label='unpainted share of pictures, training')
     losses.set(title='Losses', xlabel='step', yscale='log')
     losses.axhline(1.05, color='grey', linestyle=':', label='SIGReg of a true Gaussian')
     health.plot(checked, [point['latent_std'] for point in progress.checks], label='latent std')
@@ -35,8 +40,8 @@ def plot_curves(progress: Progress, path: Path) -> Path:
     probes.plot(checked, straightness, color='black', linestyle='--',
                 label='temporal straightness')
     for name in (progress.checks[-1]['probes'] if progress.checks else {}):
-        probes.plot(checked, [point['probes'][name] for point in progress.checks], marker='o',
-                    markersize=3, label=name)
+        probes.plot(checked, [point['probes'].get(name, math.nan) for point in progress.checks],
+                    marker='o', markersize=3, label=name)
     probes.set(title='Probe R2 and straightness, held out', xlabel='step',
                ylim=(0, 1.02))
     for axes in (losses, health, probes):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lewm_model.engines.onnx.onnx_engine import OnnxEngine, Run
 from lewm_model.errors import MissingPackageError
+from lewm_model.idle_threads import idle_threads_spin
 import numpy as np
 import torch
 
@@ -34,6 +35,8 @@ def open_session(path: Path) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3   # errors
+    if not idle_threads_spin():      # its own threads, which OpenMP's variables do not reach
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     try:
         session = onnxruntime.InferenceSession(str(path), options,
                                                providers=['CPUExecutionProvider'])
