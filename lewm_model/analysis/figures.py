@@ -57,11 +57,12 @@ def plot_surprise(curves: dict[str, np.ndarray], perturbed_frame: int, block_s: 
     """Draw mean surprise and its middle 80 % per version, (N, T-1) each, from frame 1 on."""
     figure = canvas(9, 3.4)
     axes = figure.subplots()
-    for name, values in curves.items():
+    for number, (name, values) in enumerate(curves.items()):
         times = (np.arange(values.shape[1]) + 1) * block_s
         low, high = np.quantile(values, (0.1, 0.9), axis=0)
-        axes.fill_between(times, low, high, color=COLOURS[name], alpha=0.15, linewidth=0)
-        axes.plot(times, values.mean(axis=0), color=COLOURS[name], marker='o', markersize=3,
+        colour = COLOURS.get(name, f'C{number}')   # a task has events of its own
+        axes.fill_between(times, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(times, values.mean(axis=0), color=colour, marker='o', markersize=3,
                   label=name)
     axes.axvline(perturbed_frame * block_s, color='grey', linewidth=0.8, linestyle=':')
     axes.axhline(threshold, color='black', linewidth=0.8, linestyle='--',

@@ -82,10 +82,11 @@ def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
             found['velocity_r_several_frames'] = min(entry['mlp']['r'] for entry in several)
     versions = numbers.get('surprise', {}).get('versions')
     if versions:
-        for name in ('teleport', 'colour'):
+        for name in ({'teleport', 'colour'} & versions.keys()):
             found[f'{name}_surprise'] = versions[name]['surprise']
             found[f'{name}_p'] = versions[name]['p']
-        found['teleport_alarms'] = versions['teleport']['above_threshold']
+        if 'teleport' in versions:
+            found['teleport_alarms'] = versions['teleport']['above_threshold']
     if 'straightness' in numbers:
         found['straightness'] = numbers['straightness']['latents']
     if 'horizon' in numbers:

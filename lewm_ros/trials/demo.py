@@ -14,7 +14,7 @@ import sys
 import time
 
 from lewm_model import resources
-from lewm_model.errors import LewmError
+from lewm_model.errors import ConfigError, LewmError
 from lewm_model.images.decode import read_image
 from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
 from lewm_ros.startup.system import system, SystemOptions
@@ -57,13 +57,16 @@ def main(args: list[str] | None = None) -> int:
 def run(options: argparse.Namespace):
     """Bring the system up, go to every goal, and return (results, record, facts)."""
     task = load_task(options.task)
-    bundle = resources.find_named('models', options.bundle)
+    if not (options.bundle or task.facts.bundle):
+        raise ConfigError(f'task {task.name!r} names no bundle in its task.yaml; give --bundle')
+    bundle = resources.find_named('models', options.bundle or task.facts.bundle)
     goal_folder = (options.goals or bundle / 'goals').resolve()
     goal_set = GoalSet.load(goal_folder, task)
     judge = Judge(task, options.dwell)
     isolate()
     nodes = system(SystemOptions(sim=True, task=task.name, bundle=str(bundle.resolve()),
-                                 goal_root=str(goal_folder)))
+                                 goal_root=str(goal_folder),
+                                 image_size=task.facts.image_sizes[0]))
     log_folder = options.out / 'log'
     with (Bringup(nodes, log_folder) as running,
           DemoView(len(goal_set.goals), judge.tolerance) as view):
@@ -129,8 +132,8 @@ def _off(errors: dict[str, float], units: dict[str, str]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='demo', description=__doc__.splitlines()[0])
     parser.add_argument('--task', default='reacher', help='what is simulated (%(default)s)')
-    parser.add_argument('--bundle', default='reacher-nano',
-                        help='model bundle, shipped name or folder (%(default)s)')
+    parser.add_argument('--bundle', default='',
+                        help="model bundle, shipped name or folder (the task's own)")
     parser.add_argument('--goals', type=Path, help="folder with goals.yaml (the bundle's own)")
     parser.add_argument('--reset', action='store_true',
                         help='start each goal from the start state, not from the last goal')

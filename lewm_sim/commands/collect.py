@@ -7,7 +7,7 @@ from pathlib import Path
 import time
 
 from lewm_sim.collect import collect, CollectConfig
-from lewm_sim.tasks import task_names
+from lewm_sim.tasks import load_task, task_names
 from tqdm import tqdm
 
 
@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--episodes', type=int, default=2000, help='how many the set shall hold')
     parser.add_argument('--steps', type=int, default=defaults.steps,
                         help='actions per episode (default: %(default)s)')
-    parser.add_argument('--image-size', type=int, default=defaults.image_size,
-                        help='square frames [px] (default: %(default)s)')
+    parser.add_argument('--image-size', type=int,
+                        help='square frames [px] (default: the usual size of the task)')
     parser.add_argument('--seed', type=int, default=defaults.seed)
     parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
     parser.add_argument('--out', type=Path, required=True,
@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record what is missing."""
-    config = CollectConfig(task=args.task, steps=args.steps, image_size=args.image_size,
+    size = args.image_size or load_task(args.task).facts.image_sizes[0]
+    config = CollectConfig(task=args.task, steps=args.steps, image_size=size,
                            seed=args.seed, policy=args.policy)
     start_s = time.monotonic()
     with tqdm(total=args.episodes, unit='episode', disable=None) as bar:

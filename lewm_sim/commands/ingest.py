@@ -8,20 +8,24 @@ import sys
 import time
 
 from lewm_model.config import DataConfig, load_yaml
+from lewm_model.errors import ConfigError
 from lewm_model.ingest.ingest import ingest
 from lewm_model.robot import RobotDescription
-from lewm_sim.collect import SETTINGS_FILE
+from lewm_sim.collect import CollectConfig, SETTINGS_FILE
+from lewm_sim.tasks import load_task
 from tqdm import tqdm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bags', type=Path, nargs='+', help='bag folders, or folders of them')
-    parser.add_argument('--robot', required=True, help='name or YAML file of the robot')
+    parser.add_argument('--robot', help='name or YAML file of the robot (recordings of lewm '
+                                        'collect: that of their task)')
     parser.add_argument('--out', type=Path, required=True,
                         help='the HDF5 file; run again to finish it, or to add further bags')
-    parser.add_argument('--image-size', type=int, default=DataConfig().image_size,
-                        help='stored frames, square [px] (default: %(default)s)')
+    parser.add_argument('--image-size', type=int,
+                        help=f'stored frames, square [px] (recordings of lewm collect: as '
+                             f'recorded, others {DataConfig().image_size})')
     parser.add_argument('--min-rows', type=int, default=DataConfig().min_rows,
                         help='drop shorter episodes (default: %(default)s, one training clip)')
     parser.add_argument('--max-bad-share', type=float, default=DataConfig().max_bad_share,
@@ -34,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Let the data set hold the bags; fails only if none of them gave an episode."""
-    robot = RobotDescription.from_yaml(args.robot)
-    config = DataConfig(image_size=args.image_size, min_rows=args.min_rows,
+    collected = _collected(args.bags)
+    if not (args.robot or collected):
+        raise ConfigError(f'--robot is needed: {args.bags[0]} was not recorded by lewm collect, '
+                          f'so nothing says which robot it is of')
+    robot = RobotDescription.from_yaml(args.robot or load_task(collected.task).robot_file)
+    size = args.image_size or (collected.image_size if collected else DataConfig().image_size)
+    config = DataConfig(image_size=size, min_rows=args.min_rows,
                         max_bad_share=args.max_bad_share, control_dt_s=robot.control_dt_s)
     start_s = time.monotonic()
     with tqdm(unit='bag', disable=None) as bar:
@@ -54,6 +63,12 @@ def run(args: argparse.Namespace) -> int:
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB in '
           f'{time.monotonic() - start_s:.1f} s; details in {args.out}.report.json')
     return 0
+
+
+def _collected(bags: list[Path]) -> CollectConfig | None:
+    """Return how the first folder was recorded, if `lewm collect` did it."""
+    path = bags[0] / SETTINGS_FILE
+    return CollectConfig.from_yaml(path, 'settings') if path.is_file() else None
 
 
 def _commands(bags: list[Path], ingest_command: str) -> dict[str, str]:
