@@ -177,7 +177,7 @@ def test_an_untrained_model_fails_the_demo_and_leaves_the_evidence(tmp_path, bun
     """Exit status 1 with the goal that was missed; summary, film and sheet are there."""
     demo = Demo(tmp_path, '--bundle', str(bundle), '--time-limit', '1', '--out', 'result')
     assert demo.process.wait(90) == 1, demo.text
-    assert 'at least 1 of 1 goals were expected; missed: 1 (off by' in demo.text
+    assert 'at least 1 of 1 goals were expected; missed: 1 (shoulder off by' in demo.text
     summary = json.loads((tmp_path / 'result' / 'summary.json').read_text())
     assert (summary['episodes'], summary['successes']) == (1, 0)
     assert summary['plan_ms']['p50'] > 0

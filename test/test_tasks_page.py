@@ -1,4 +1,4 @@
-"""docs/tasks.md is true word by word: its files make a task, its commands lead to a judged model."""
+"""docs/tasks.md word by word: its files make a task, its commands lead to a judged model."""
 
 from pathlib import Path
 import re

@@ -82,7 +82,7 @@ def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
             found['velocity_r_several_frames'] = min(entry['mlp']['r'] for entry in several)
     versions = numbers.get('surprise', {}).get('versions')
     if versions:
-        for name in ({'teleport', 'colour'} & versions.keys()):
+        for name in (one for one in ('teleport', 'colour') if one in versions):
             found[f'{name}_surprise'] = versions[name]['surprise']
             found[f'{name}_p'] = versions[name]['p']
         if 'teleport' in versions:

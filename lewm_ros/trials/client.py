@@ -57,11 +57,11 @@ class DemoClient:
         self._reset = node.create_client(ResetSim, 'sim_node/reset')
         self._set_goal = node.create_client(SetGoal, 'goal_node/set_goal')
         for kind, topic, callback, profile in (
-                (Image, 'image', self._on_image, qos.SENSOR),
+                (Image, task.robot.image_topic, self._on_image, qos.SENSOR),
                 (SimState, TRUTH_TOPIC, self._on_truth, qos.RECORD),
                 (PlanStatus, 'plan_status', self._on_status, qos.RECORD),
                 (ActionChunk, 'action_chunk', self._on_chunk, qos.RECORD),
-                (ExecutedCommand, 'executed_command', self._on_executed, qos.RECORD),
+                (ExecutedCommand, task.robot.executed_topic, self._on_executed, qos.RECORD),
                 (ControllerState, 'controller_state', self._on_controller, qos.RECORD),
                 (DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RECORD)):
             node.create_subscription(kind, topic, callback, profile)
@@ -75,7 +75,8 @@ class DemoClient:
 
     def wait_for_data(self, timeout_s: float) -> None:
         """Wait until camera, truth and planner have been heard; raises DemoError."""
-        for name, value in (('image', lambda: self.rgb), ('plan_status', lambda: self.report),
+        for name, value in ((self._task.robot.image_topic, lambda: self.rgb),
+                            ('plan_status', lambda: self.report),
                             (TRUTH_TOPIC, lambda: self.truth)):
             self._wait(lambda value=value: value() is not None, name, timeout_s)
 
