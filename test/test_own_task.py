@@ -13,7 +13,6 @@ from lewm_sim.cli import main
 from lewm_sim.tasks import load_task
 import numpy as np
 import pytest
-from ros_helpers import free_domain, ROOT
 from test_offline import RECIPE
 import yaml
 
@@ -92,6 +91,8 @@ def test_goals_carry_state_and_truth(walk):
 def test_the_demo_runs_the_task_and_judges_by_its_outcome(walk):
     """The whole live system, odometry and twist: goals are missed by metres and radians."""
     pytest.importorskip('rclpy')
+    from ros_helpers import free_domain, ROOT
+
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(free_domain()), 'LEWM_TASKS': str(OWN_TASKS),
                    'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
     done = subprocess.run(
