@@ -24,6 +24,10 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 # renders and trains in one process.
 with contextlib.suppress(ImportError):
     import triton  # noqa: F401
+# The renderer also brings a libzstd, and whoever is loaded first compresses for all: bags would
+# have the same content and other bytes than those of a process that never rendered before.
+with contextlib.suppress(ImportError):
+    import rosbags.rosbag2  # noqa: F401
 
 
 def _can_import(*names: str) -> bool:
