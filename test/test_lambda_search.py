@@ -137,3 +137,7 @@ def test_a_real_search_trains_writes_its_table_and_goes_on(tmp_path, monkeypatch
     assert sorted(path.name for path in tmp_path.iterdir()) == [TABLE, PICTURE]
     with pytest.raises(TrainingError, match='other data or settings'):
         search_lambda(Data(), recipe(seed=5), **options)
+    other = Data()                       # of the same name and length
+    other.action = other.action + 1
+    with pytest.raises(TrainingError, match='other data or settings'):
+        search_lambda(other, recipe(), **options)

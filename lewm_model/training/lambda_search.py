@@ -22,6 +22,7 @@ import shutil
 from typing import Any
 
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import TrainingError
 from lewm_model.figure import new_figure
 from lewm_model.training.loop import Progress
@@ -114,7 +115,7 @@ def search_lambda(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
     """
     limit = sigreg_limit(recipe.train.batch_size)
     path = run_folder / TABLE
-    settings = {'data': [str(data.path), len(data)], 'model': recipe.model,
+    settings = {'data': Fingerprint.of(data).identity(), 'model': recipe.model,
                 'train': {**recipe.train.to_dict(), 'sigreg_weight': None}}
 
     def run(weight: float) -> Trial:
