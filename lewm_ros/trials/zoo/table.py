@@ -20,7 +20,8 @@ _REACHER = {'kind': 'mujoco', 'axes': ('shoulder', 'wrist'), 'start': (0.3, -0.4
             'max_acceleration': (40.0, 40.0)}
 
 # A model of a few training steps finds one pose best, goes there and stays. With a single search
-# step per plan it wanders, so that a robot commanded by position is stopped in motion.
+# step per plan it wanders, so that a robot commanded by position is stopped in motion; and two
+# planners get along on two cores.
 _RESTLESS = {'planner_node': {'iterations': 1}}
 
 
@@ -190,6 +191,7 @@ ROBOTS = (
         states=(StateTopic(topic='odom', rate_hz=30),),
         controllers=(CommandTopic(topic='cmd_vel', type=TWIST, interface='twist', axes=_PLANAR,
                                   on_silence='zero'),),
+        parameters=_RESTLESS,
         namespaces=('left', 'right'),   # which a person leaves out of the topics
         edits={**_base_limits(0.4, 1.2), 'control_dt_s': 0.1, 'image_topic': 'camera/image_raw',
                'joint_state_topic': 'odom', 'command_topic': 'cmd_vel'}),
