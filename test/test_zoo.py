@@ -149,7 +149,7 @@ def test_an_interrupted_step_is_taken_again_and_a_failed_one_ends_the_walk(tmp_p
     """Half a step's rows are none; after an error the later steps say why they were not taken."""
     pytest.importorskip('rclpy')
     from lewm_model.errors import LewmError
-    from lewm_ros.trials.zoo.walk import _take
+    from lewm_ros.trials.zoo.walk import take
     rows = Rows('arm6', tmp_path / 'rows.json', say=lambda text: None)
 
     def interrupted():
@@ -157,13 +157,13 @@ def test_an_interrupted_step_is_taken_again_and_a_failed_one_ends_the_walk(tmp_p
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _take('ingest', interrupted, rows)
+        take('ingest', interrupted, rows)
     assert not rows.finished('ingest')
 
     def failing():
         raise LewmError('no data')
 
-    assert not _take('train', failing, rows)
+    assert not take('train', failing, rows)
     assert [(row.step, row.value) for row in rows.all if not row.passed] == [
         ('train', 'LewmError: no data'), *((step, 'train was not') for step in LIVE)]
 
@@ -175,9 +175,9 @@ def test_a_failure_on_a_busy_machine_says_nothing_about_the_robot(tmp_path, stop
                                                                  again):
     """Only a step that failed while the machine paused for longer than 0.15 s is taken again."""
     pytest.importorskip('rclpy')
-    from lewm_ros.trials.zoo.walk import _disturbed
+    from lewm_ros.trials.zoo.walk import disturbed
     rows = Rows('arm6', tmp_path / 'rows.json', say=lambda text: None)
     rows.at_most('stop', 'told to stand still after', stopped_s, 0.6, 's')
     rows.note('stop', PAUSE, pause_s)
     rows.close('stop')
-    assert _disturbed(rows, 'stop') == again
+    assert disturbed(rows, 'stop') == again

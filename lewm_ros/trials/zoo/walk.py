@@ -57,20 +57,20 @@ def walk(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths,
         if rows.finished(step):
             continue
         rows.forget(STEPS[STEPS.index(step):])
-        if not _take(step, offline_steps[step], rows):
+        if not take(step, offline_steps[step], rows):
             return
     while until in LIVE and tries and not all(map(rows.finished, LIVE)):
         rows.forget(LIVE)
         _live(robot, folders, rows, lengths)
-        tries = tries - 1 if any(_disturbed(rows, step) for step in LIVE) else 0
+        tries = tries - 1 if any(disturbed(rows, step) for step in LIVE) else 0
 
 
-def _disturbed(rows: Rows, step: str) -> bool:
+def disturbed(rows: Rows, step: str) -> bool:
     """Tell whether this machine was too busy to judge a step: then a failure says nothing."""
     return not rows.finished(step) and (rows.value(step, PAUSE) or 0.0) > _PAUSE_S
 
 
-def _take(step: str, action: Callable[[], None], rows: Rows,
+def take(step: str, action: Callable[[], None], rows: Rows,
           pause_s: Callable[[], float] = float) -> bool:
     """Take a step; tell whether the next one makes sense.
 
@@ -113,7 +113,7 @@ def _live(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> No
                     'require_enable': True, **robot.parameters.get('command_node', {})}})
             lives.append(Live(robot, ears, nodes, rows, folders.goal, lengths, tuple(lives)))
         for step in LIVE:
-            if not _take(step, lambda step=step: lives[-1].take(step), rows,
+            if not take(step, lambda step=step: lives[-1].take(step), rows,
                          lives[-1].driver_pause_s):
                 return
         for live in lives:
