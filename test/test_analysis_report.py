@@ -119,6 +119,22 @@ def test_a_square_that_shows_both_joints_is_read_better_than_chance(subject):
         'shoulder velocity, 3 frames', 'wrist velocity, 3 frames'}
 
 
+def test_the_simulator_is_asked_for_the_rows_that_are_probed_and_no_others(subject):
+    """What it adds has a probe for each coordinate; a set of 100,000 rows is not simulated."""
+    asked = []
+
+    class Simulator:
+        def positions(self, qpos):
+            asked.append(len(qpos))
+            return {'tip position': np.cos(qpos)}
+
+    scores = analyse(subject, SMALL, ['probes'], simulator=Simulator()).numbers['probes']['scores']
+    assert asked == [min(SMALL.fit_frames, len(subject.kept) * (ROWS - 10))
+                     + min(SMALL.score_frames, len(subject.held_out) * (ROWS - 10))]
+    assert {'tip position x', 'tip position y'} < set(scores)
+    assert scores['tip position x']['kind'] == 'position'
+
+
 def test_windows_pair_each_frame_with_the_block_leaving_it(subject):
     """Row t of every episode has action (2t, 2t+1): frame k's block starts at its own row."""
     windows = subject.held_out_windows(4, 1000, np.random.default_rng(0))

@@ -105,7 +105,7 @@ def _probes(desk: Desk) -> Found:
     rows = {'fit': subject.sample_rows(subject.kept, size.fit_frames, desk.rng, past),
             'held_out': subject.sample_rows(subject.held_out, size.score_frames, desk.rng, past)}
     latents = {side: subject.encode_rows(these) for side, these in rows.items()}
-    found = _everything(desk)
+    found = _everything(desk, np.concatenate(list(rows.values())))
     kinds = {one.quantity.name: one.quantity.kind for one in found}
     (fit, held_out), left_out = probe_targets(found, rows['fit'], rows['held_out'])
     targets = {'fit': fit, 'held_out': held_out}
@@ -139,15 +139,17 @@ def _probes(desk: Desk) -> Found:
             [('Correlation of each readout.', figures.plot_probes(scores))])
 
 
-def _everything(desk: Desk) -> list[Measured]:
-    """Return what the data has, and what the simulator adds where the data has no truth."""
+def _everything(desk: Desk, rows: np.ndarray) -> list[Measured]:
+    """Return what the data has, and what the simulator adds, of these rows, if it has no truth."""
     data = desk.subject.data
     found = list(measured(data))
     if desk.simulator is not None and 'truth' not in data.columns and 'qpos' in data.columns:
-        for name, values in desk.simulator.positions(data.columns['qpos'][:]).items():
+        for name, values in desk.simulator.positions(data.columns['qpos'][rows]).items():
+            everywhere = np.full((len(data), values.shape[1]), np.nan)
+            everywhere[rows] = values
             axes = ('x', 'y', 'z') if values.shape[1] > 1 else ('',)
             found += [Measured(Quantity(f'{name} {axis}'.strip(), 'position', of=name), column)
-                      for axis, column in zip(axes, values.T[..., None], strict=False)]
+                      for axis, column in zip(axes, everywhere.T[..., None], strict=False)]
     return found
 
 
