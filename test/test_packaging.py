@@ -188,10 +188,13 @@ def test_pip_install_brings_the_shipped_files(pip_environment, tmp_path):
     """Robots, tasks, messages and models are found inside the installed package."""
     code = ('from lewm_model import resources\n'
             'for name in ("config/robots/sim_reacher.yaml", "config/robots/diff_drive.yaml",'
-            ' "msg/PlanStatus.msg", "srv/SetGoal.srv"): print(resources.find(name))')
+            ' "msg/PlanStatus.msg", "srv/SetGoal.srv"): print(resources.find(name))\n'
+            'from lewm_sim.tasks import load_task\n'
+            'for name in ("task.yaml", "task.py", "scene.xml"):\n'
+            '    print((load_task("reacher").folder / name).resolve(strict=True))')
     done = _run(pip_environment / 'bin' / 'python', '-c', code, cwd=tmp_path)
     found = done.stdout.split()
-    assert len(found) == 4, done.stderr
+    assert len(found) == 7, done.stderr
     assert all(Path(path).is_relative_to(pip_environment) for path in found)
 
 

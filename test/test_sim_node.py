@@ -13,7 +13,7 @@ from lewm_ros.wire.pictures import image_to_rgb  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns  # noqa: E402
 from lewm_ros.wire.truth import msg_to_truth, TRUTH_TOPIC  # noqa: E402
 import numpy as np  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
+from ros_helpers import Graph, ROOT  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
@@ -204,3 +204,29 @@ def test_two_command_topics_and_no_camera_info_are_simulated(tmp_path):
             return rig.qpos[1] > 0.3
         graph.wait_for(moved, 'a wrist in motion')
         assert abs(rig.qpos[0] - 0.2) < 0.05 and rig.images and not rig.info
+
+
+def test_a_world_that_is_not_mujocos_makes_whole_control_steps(monkeypatch):
+    """A task of a user's folder, an environment of 0.1 s steps: commands move it on the grid."""
+    monkeypatch.setenv('LEWM_TASKS', str(ROOT / 'test' / 'own_tasks'))
+    with Graph() as graph:
+        truth = graph.collect(SimState, TRUTH_TOPIC, qos.RECORD)
+        images = graph.collect(Image, 'image', qos.SENSOR)
+        command = graph.node.create_publisher(Float64MultiArray, 'commands', qos.LATEST)
+        graph.spawn('lewm_ros.simulation.sim_node', parameters={
+            'task': 'dot', 'command_timeout_s': 0.0})
+        graph.wait_for(lambda: truth and command.get_subscription_count(), 'the simulator', 30.0)
+        answer = graph.call(ResetSim, '/sim_node/reset', ResetSim.Request(state=[20.0, 30.0]))
+        assert answer.success and answer.message == 'dot x 20.000 px, dot y 30.000 px'
+        graph.wait_for(lambda: header_stamp_ns(truth[-1][1]) > stamp_to_ns(answer.sim_time),
+                       'the truth after the reset')
+
+        def moved() -> bool:
+            command.publish(Float64MultiArray(data=[10.0, 0.0]))
+            graph.spin(0.05)
+            return msg_to_truth(truth[-1][1]).values[0] > 23.5
+        graph.wait_for(moved, 'a dot in motion')
+        x, y = msg_to_truth(truth[-1][1]).values
+        assert y == 30.0 and x == pytest.approx(round(x))    # 1 px per control step
+        stamps = np.array([header_stamp_ns(message) for _, message in images])
+        assert (stamps % 100_000_000 == 0).all()

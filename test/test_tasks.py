@@ -18,9 +18,9 @@ SIZE = 64
 OWN_TASKS = Path(__file__).parent / 'own_tasks'
 
 
-@pytest.fixture(scope='module', params=(*task_names(), 'pusher'))
+@pytest.fixture(scope='module', params=(*task_names(), 'pusher', 'dot'))
 def task(request):
-    """Every shipped task, and one of a user's own folder."""
+    """Every shipped task, and two of a user's own folder, one of them without MuJoCo."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('LEWM_TASKS', str(OWN_TASKS))
         yield load_task(request.param)

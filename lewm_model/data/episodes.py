@@ -3,6 +3,8 @@
 Flat columns, episodes end to end (N rows, E episodes):
     pixels uint8 (N, H, W, 3)   action float32 (N, A), NaN on the last row of an episode
     proprio float32 (N, P)      qpos, qvel float64 (N, P)      stamp_ns int64 (N,)
+    of a simulation: sim_state float64 (N, n), its whole state; truth float64 (N, q), see the
+    attribute truth_quantities
     episode_idx, step_idx int32 (N,)    ep_len int32 (E,)    ep_offset int64 (E,)
     ep_id, ep_source, ep_sha256 text (E,): name, bag, and hash of the bag's files
 `pixels` is contiguous and uncompressed so that training maps it instead of reading it.
