@@ -62,3 +62,13 @@ def test_travel_is_told_in_what_the_robot_may_move_in_a_step(description, comman
     for command in commands:
         side.executed(np.array(command, float), 0.0)
     assert side.travel == pytest.approx([1.5, -0.5])
+
+
+@pytest.mark.parametrize(('captured_s', 'travel'), [
+    (0.9, 0.0), (1.0, 1.0), (1.05, 1.0), (1.1, 1.5), (9.0, 1.5)])
+def test_a_picture_shows_what_was_told_before_its_capture(captured_s, travel):
+    """A camera that is 0.3 s late is not frozen because the robot was told to move 0.2 s ago."""
+    side = RobotSide(robot(interface='joint_velocity', min_command=[-2, -4], max_command=[2, 4]))
+    side.executed(np.array([2.0, 0.0]), 1.0)
+    side.executed(np.array([1.0, 0.0]), 1.1)
+    assert side.travel_until(captured_s)[0] == pytest.approx(travel)

@@ -32,8 +32,8 @@ class FrozenWatch:
 
         Args:
             picture: The bytes of it as the camera sent them.
-            travel: How far the robot was told to move until now, by axis (A,), in what it may
-                move in one control step.
+            travel: How far the robot was told to move until it was captured, by axis (A,), in
+                what it may move in one control step.
         """
         if picture != self._last:
             self._last, self._since, self._repeats = picture, np.array(travel), 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+import time
 from typing import Any
 
 from lewm_model.errors import LewmError
@@ -31,14 +32,15 @@ class Intake:
         interface: Of the robot.
         sight: Makes what the model sees of one message of each camera, and of goals.
         frozen: Watches the pictures.
+        age_s: Returns how old a stamp is now [s].
         say: Logs a text under a key, perhaps at a level; once a second for each key.
     """
 
     def __init__(self, loop: PlanLoop, robot: RobotSide, interface: RobotInterface,
-                 sight: Sight, *, frozen: FrozenWatch,
+                 sight: Sight, *, frozen: FrozenWatch, age_s: Callable[[int], float],
                  say: Callable[..., None]) -> None:
         self._loop, self._robot, self._interface = loop, robot, interface
-        self._sight, self._frozen = sight, frozen
+        self._sight, self._frozen, self._age_s = sight, frozen, age_s
         self._say = say
         self._readers = {'executed': self._read_executed, 'joints': robot.measured,
                          'controller': self._read_controller}
@@ -66,8 +68,9 @@ class Intake:
     def _take_frames(self, frames: tuple) -> None:
         try:
             observation = self._sight.observation(frames)
+            captured_s = time.monotonic() - self._age_s(observation.stamp_ns)
             frozen = self._frozen.update(b''.join(map(picture_bytes, frames)),
-                                         self._robot.travel)
+                                         self._robot.travel_until(captured_s))
         except LewmError as error:
             self._loop.fault(reason_of(error, Code.FRAME_UNREADABLE))
             return

@@ -147,7 +147,8 @@ class PlannerNode(ManagedNode):
                         robot=self._robot_side, latency=latency, now_ns=self._now_ns,
                         fall_back=fallback(settings, policy))
         intake = Intake(loop, self._robot_side, self._interface, prepared.sight,
-                        frozen=FrozenWatch(settings.frozen_frames), say=self.guard.say)
+                        frozen=FrozenWatch(settings.frozen_frames), say=self.guard.say,
+                        age_s=lambda stamp_ns: (self._now_ns() - stamp_ns) / 1e9)
 
         def stuck_limit_s() -> float:
             given = self._given.values

@@ -5,6 +5,7 @@ Standing still is a value of the interface: zero for speeds, the present positio
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from lewm_model.recordings.joints import JoinedJoints
@@ -15,6 +16,7 @@ import numpy as np
 
 _HEARD_S = 1.0   # controller_state comes every 0.1 s; after this long its node counts as gone
 _EXECUTES = (CommandState.TRACKING, CommandState.HOLD)
+_REMEMBERED = 200    # commands; cameras are never so late
 _WILL_NOT_MOVE = (CommandState.DISABLED, CommandState.FAULT)
 _LEAST_AGE_S, _STEPS = 0.2, 2.5   # measured positions count for so many control steps, at least
 
@@ -42,6 +44,8 @@ class RobotSide:
         self._in_a_step = (robot.max_rate * robot.control_dt_s if self.holds_position
                            else np.maximum(np.abs(robot.min_command), np.abs(robot.max_command)))
         self.travel = np.zeros(robot.action_dim)
+        self._travelled: deque[tuple[float, np.ndarray]] = deque(
+            [(-np.inf, self.travel)], maxlen=_REMEMBERED)
         self._report: ControllerReport | None = None
         self._heard_s = 0.0
 
@@ -66,7 +70,13 @@ class RobotSide:
             self.travel = self.travel + (action - before) / self._in_a_step
         else:
             self.travel = self.travel + action / self._in_a_step
+        self._travelled.append((now_s, self.travel))
         self._executed = (action, now_s)
+
+    def travel_until(self, captured_s: float) -> np.ndarray:
+        """Return `travel` as it was then: a picture shows what was told before its capture."""
+        return next((travel for told_s, travel in reversed(self._travelled)
+                     if told_s <= captured_s), self._travelled[0][1])
 
     def controller(self, report: ControllerReport, now_s: float) -> bool:
         """Take the command node's state; return whether plans began to be wanted with it."""
