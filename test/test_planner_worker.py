@@ -24,12 +24,14 @@ class Bench:
         self.rig = Rig().goal()
         self.taken: list[Inbox] = []
         self.ended: list[str] = []
+        self.told: list[int] = []        # epochs
         self.hang = threading.Event()    # set: do not hang
         self.hang.set()
         self.busy, self.idle = threading.Event(), threading.Event()
         self.problem: Exception | None = None
         self.worker = Worker(self.rig.loop, self.rig.session, self.handle,
                              stuck_limit_s=lambda: LIMIT_S, give_up=self.ended.append,
+                             tell=lambda: self.told.append(self.worker.report().epoch),
                              steady_s=lambda: self.now_s)
         self.worker.start()
 
@@ -92,6 +94,37 @@ def test_a_thread_that_hangs_is_said_and_its_plans_are_withdrawn_once(bench):
     bench.show(3)
     assert bench.worker.report().state is PlanState.PLANNING   # it goes on by itself
     assert bench.ended == []
+
+
+def test_plans_that_the_thread_withdraws_are_told_of_at_once(bench):
+    """Not with the next frame, which may be a camera period away; a plan is told by itself."""
+    bench.show(1)
+    assert bench.told == []
+    bench.rig.loop.clear_goal()
+    before = bench.rig.session.epoch
+    bench.rig.goal()
+    bench.show(6)
+    assert bench.told == []
+    bench.worker._handle = lambda inbox: (bench.rig.loop.clear_goal(), bench.busy.set(),
+                                          bench.idle.set())
+    bench.show(11)
+    bench.worker.close()
+    assert bench.worker.join(PATIENCE_S)
+    assert bench.told == [before + 2]   # the plan to the new goal had an epoch of its own
+
+
+def test_that_a_thread_became_stuck_is_news_once(bench):
+    """For who looks between two frames: until a report has told of it."""
+    bench.show(1)
+    assert not bench.worker.became_stuck()
+    bench.hang.clear()
+    bench.show(2)
+    bench.now_s += LIMIT_S
+    assert not bench.worker.became_stuck()
+    bench.now_s += 0.01
+    assert bench.worker.became_stuck()
+    bench.worker.report()
+    assert not bench.worker.became_stuck()
 
 
 def test_a_thread_that_hangs_can_be_left_and_never_acts_again(bench):
