@@ -8,67 +8,86 @@ pytestmark = pytest.mark.ros
 
 from bag_factory import robot  # noqa: E402
 from lewm_model.robot import JOINT_TRAJECTORY  # noqa: E402
-from lewm_ros.planner.frozen import FrozenWatch  # noqa: E402
-from lewm_ros.planner.robot_side import RobotSide  # noqa: E402
+from lewm_ros.planner.frozen import FrozenWatch, Told  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 
-STILL, MOVED = np.zeros(2), np.array([0.0, 0.3])   # a quarter of a full step can be seen
+WHEELS = robot(interface='joint_velocity', min_command=[-2, -4], max_command=[2, 4])
+
+
+def watch(limit: int) -> FrozenWatch:
+    """Return one that saw a picture at 0."""
+    made = FrozenWatch(limit, Told(WHEELS))
+    assert not made.update(b'same', 0)
+    return made
+
+
+def go(frozen: FrozenWatch, stamp_ns: int, speed: float = 1.2) -> None:
+    """Tell the robot to move by 0.3 of what it may in a step: a quarter can be seen."""
+    frozen.told.add(stamp_ns, np.array([0.0, speed]))
 
 
 def test_the_third_equal_picture_after_the_robot_was_told_to_move_is_frozen():
     """Those from before do not count, however many."""
-    watch = FrozenWatch(3)
-    assert not any(watch.update(b'same', STILL) for _ in range(100))
-    found = [bool(watch.update(b'same', MOVED)) for _ in range(4)]
-    assert found == [False, False, True, True]
+    frozen = watch(3)
+    assert not any(frozen.update(b'same', stamp) for stamp in range(100))
+    go(frozen, 100)
+    assert [bool(frozen.update(b'same', stamp)) for stamp in (101, 102, 103, 104)] == [
+        False, False, True, True]
+
+
+def test_commands_from_before_the_picture_do_not_count_however_late_they_are_heard():
+    """A planner that was paused hears of them after it has seen the robot at rest.
+
+    Nor do those from after its capture: a camera that is 0.3 s late shows nothing of them yet.
+    """
+    frozen = watch(1)
+    assert not frozen.update(b'at rest', 50)
+    go(frozen, 49)
+    assert not any(frozen.update(b'at rest', stamp) for stamp in range(51, 100))
+    go(frozen, 200)      # nor one that is newer than the picture
+    assert not frozen.update(b'at rest', 150)
+    assert frozen.update(b'at rest', 200)
 
 
 def test_it_stays_frozen_when_the_robot_has_stopped_until_the_picture_changes():
     """The robot stops because of it, so that it moves no longer says nothing."""
-    watch = FrozenWatch(1)
-    watch.update(b'same', STILL)
-    assert watch.update(b'same', MOVED).code is Code.FRAME_FROZEN
-    assert watch.update(b'same', STILL)
-    assert not watch.update(b'other', STILL)
-    assert not watch.update(b'other', STILL)
+    frozen = watch(1)
+    go(frozen, 1)
+    assert frozen.update(b'same', 2).code is Code.FRAME_FROZEN
+    assert frozen.update(b'same', 10 ** 12)
+    assert not frozen.update(b'other', 10 ** 12 + 1)
+    assert not frozen.update(b'other', 10 ** 12 + 2)
 
 
 def test_a_person_who_enables_motion_again_is_believed():
     """A robot that could not move in a scene without noise is not stopped for ever."""
-    watch = FrozenWatch(1)
-    watch.update(b'same', STILL)
-    assert watch.update(b'same', MOVED)
-    watch.forgive()
-    assert not watch.update(b'same', MOVED)
+    frozen = watch(1)
+    go(frozen, 1)
+    assert frozen.update(b'same', 2)
+    frozen.forgive()
+    assert not frozen.update(b'same', 3)
 
 
 def test_motion_too_slow_to_show_and_zero_are_never_frozen():
-    """A tenth of a step in all; and a limit of 0 is never."""
-    watch = FrozenWatch(3)
-    assert not any(watch.update(b'same', np.full(2, k / 1000)) for k in range(100))
-    never = FrozenWatch(0)
-    assert not any(never.update(b'same', np.full(2, k)) for k in range(100))
+    """A fifth of a step in all; and a limit of 0 is never."""
+    frozen, never = watch(3), watch(0)
+    for stamp in range(80):
+        go(frozen, stamp, 0.01)
+        go(never, stamp)
+        assert not frozen.update(b'same', stamp)
+        assert not never.update(b'same', stamp)
 
 
 @pytest.mark.parametrize(('description', 'commands'), [
-    (robot(interface='joint_velocity', min_command=[-2, -4], max_command=[2, 4]),
-     [[2, 2], [1, 0], [0, -4]]),
+    (WHEELS, [[2, 2], [1, 0], [0, -4]]),
     (robot(interface='joint_position', command_type=JOINT_TRAJECTORY, min_command=[-3, -3],
            max_command=[3, 3], max_rate=[1, 2]),
      [[1, 1], [1.05, 1.05], [1.075, 1.05], [1.075, 0.95]])])
-def test_travel_is_told_in_what_the_robot_may_move_in_a_step(description, commands):
-    """Speeds add up, positions are compared: 1.5 steps of one axis, 0.5 back of the other."""
-    side = RobotSide(description)
-    for command in commands:
-        side.executed(np.array(command, float), 0.0)
-    assert side.travel == pytest.approx([1.5, -0.5])
-
-
-@pytest.mark.parametrize(('captured_s', 'travel'), [
-    (0.9, 0.0), (1.0, 1.0), (1.05, 1.0), (1.1, 1.5), (9.0, 1.5)])
-def test_a_picture_shows_what_was_told_before_its_capture(captured_s, travel):
-    """A camera that is 0.3 s late is not frozen because the robot was told to move 0.2 s ago."""
-    side = RobotSide(robot(interface='joint_velocity', min_command=[-2, -4], max_command=[2, 4]))
-    side.executed(np.array([2.0, 0.0]), 1.0)
-    side.executed(np.array([1.0, 0.0]), 1.1)
-    assert side.travel_until(captured_s)[0] == pytest.approx(travel)
+def test_what_the_robot_was_told_is_in_what_it_may_move_in_a_step(description, commands):
+    """Speeds add up, positions are compared; the first commands move one axis by 1.5 steps."""
+    told = Told(description)
+    for stamp, command in enumerate(commands):
+        told.add(stamp, np.array(command, float))
+    assert told.between(0, 9) == pytest.approx(1.5)
+    assert told.between(len(commands) - 1, 9) == pytest.approx(1.0)
+    assert told.between(8, 9) == 0.0

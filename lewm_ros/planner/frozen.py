@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+from lewm_model.robot import RobotDescription
 from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 
 _VISIBLE = 0.25   # of what the robot may move in one control step: a picture must show that
+_REMEMBERED = 200   # commands
+
+
+class Told:
+    """How far the robot was told to move, in what it may move in one control step.
+
+    Args:
+        robot: Its interface says whether commands are speeds or places.
+    """
+
+    def __init__(self, robot: RobotDescription) -> None:
+        self._positions = robot.interface == 'joint_position'
+        self._in_a_step = (robot.max_rate * robot.control_dt_s if self._positions else
+                           np.maximum(np.abs(robot.min_command), np.abs(robot.max_command)))
+        self._last: np.ndarray | None = None
+        self._steps: deque[tuple[int, np.ndarray]] = deque(maxlen=_REMEMBERED)
+
+    def add(self, stamp_ns: int, action: np.ndarray) -> None:
+        """Take what the robot was told from `stamp_ns` on, (A,) robot units."""
+        before, self._last = self._last, action
+        if self._positions:
+            action = np.zeros_like(action) if before is None else action - before
+        self._steps.append((stamp_ns, action / self._in_a_step))
+
+    def between(self, since_ns: int, until_ns: int) -> float:
+        """Return how far the commands of this time lead, of the axis that they move most."""
+        steps = [step for stamp_ns, step in self._steps if since_ns <= stamp_ns <= until_ns]
+        return float(np.abs(np.sum(steps, axis=0)).max()) if steps else 0.0
 
 
 class FrozenWatch:
     """Counts frames with the same bytes though the robot was told to move.
 
     A simulated camera sends equal pictures of a scene in which nothing moves, and nearly equal
-    ones of slow motion. So only frames count that came after the robot was told to go somewhere
-    else, far enough to be seen. Real cameras never send the same bytes twice.
+    ones of slow motion. So only frames count before whose stamps the robot was told to go
+    somewhere else, far enough to be seen. Real cameras never send the same bytes twice.
 
     A picture that was frozen stays so until another one comes, or `forgive`.
 
     Args:
         limit: So many equal frames in a row are frozen; 0: never.
+        told: What the robot was told.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, told: Told) -> None:
+        self.limit, self.told = limit, told
         self._last: bytes | None = None
-        self._since: np.ndarray | float = 0.0     # where the robot was told to be at the first
+        self._since_ns = 0       # stamp of the first
         self._repeats = 0
 
-    def update(self, picture: bytes, travel: np.ndarray) -> Reason:
-        """Take a frame; false unless frozen.
-
-        Args:
-            picture: The bytes of it as the camera sent them.
-            travel: How far the robot was told to move until it was captured, by axis (A,), in
-                what it may move in one control step.
-        """
+    def update(self, picture: bytes, stamp_ns: int) -> Reason:
+        """Take the bytes of a frame as the camera sent them; false unless frozen."""
         if picture != self._last:
-            self._last, self._since, self._repeats = picture, np.array(travel), 0
+            self._last, self._since_ns, self._repeats = picture, stamp_ns, 0
         elif self.limit and (self._repeats >= self.limit
-                             or np.abs(travel - self._since).max() >= _VISIBLE):
+                             or self.told.between(self._since_ns, stamp_ns) >= _VISIBLE):
             self._repeats += 1
         if not self.limit or self._repeats < self.limit:
             return Reason()

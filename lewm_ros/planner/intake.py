@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-import time
 from typing import Any
 
 from lewm_model.errors import LewmError
@@ -32,15 +31,14 @@ class Intake:
         interface: Of the robot.
         sight: Makes what the model sees of one message of each camera, and of goals.
         frozen: Watches the pictures.
-        age_s: Returns how old a stamp is now [s].
         say: Logs a text under a key, perhaps at a level; once a second for each key.
     """
 
     def __init__(self, loop: PlanLoop, robot: RobotSide, interface: RobotInterface,
-                 sight: Sight, *, frozen: FrozenWatch, age_s: Callable[[int], float],
+                 sight: Sight, *, frozen: FrozenWatch,
                  say: Callable[..., None]) -> None:
         self._loop, self._robot, self._interface = loop, robot, interface
-        self._sight, self._frozen, self._age_s = sight, frozen, age_s
+        self._sight, self._frozen = sight, frozen
         self._say = say
         self._readers = {'executed': self._read_executed, 'joints': robot.measured,
                          'controller': self._read_controller}
@@ -68,9 +66,8 @@ class Intake:
     def _take_frames(self, frames: tuple) -> None:
         try:
             observation = self._sight.observation(frames)
-            captured_s = time.monotonic() - self._age_s(observation.stamp_ns)
             frozen = self._frozen.update(b''.join(map(picture_bytes, frames)),
-                                         self._robot.travel_until(captured_s))
+                                         observation.stamp_ns)
         except LewmError as error:
             self._loop.fault(reason_of(error, Code.FRAME_UNREADABLE))
             return
@@ -106,6 +103,7 @@ class Intake:
         stamp_ns, action = msg_to_executed(message, self._interface.names, self._interface.code)
         self._loop.executed(stamp_ns, action)
         self._robot.executed(action, arrived_s)
+        self._frozen.told.add(stamp_ns, action)
 
     def _read_controller(self, message: Any, arrived_s: float) -> None:
         if self._robot.controller(msg_to_controller_report(message), arrived_s):

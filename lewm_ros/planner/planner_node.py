@@ -26,7 +26,7 @@ from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
-from lewm_ros.planner.frozen import FrozenWatch
+from lewm_ros.planner.frozen import FrozenWatch, Told
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.parameters import check_change, PlannerParameters
@@ -147,8 +147,8 @@ class PlannerNode(ManagedNode):
                         robot=self._robot_side, latency=latency, now_ns=self._now_ns,
                         fall_back=fallback(settings, policy))
         intake = Intake(loop, self._robot_side, self._interface, prepared.sight,
-                        frozen=FrozenWatch(settings.frozen_frames), say=self.guard.say,
-                        age_s=lambda stamp_ns: (self._now_ns() - stamp_ns) / 1e9)
+                        frozen=FrozenWatch(settings.frozen_frames, Told(robot)),
+                        say=self.guard.say)
 
         def stuck_limit_s() -> float:
             given = self._given.values

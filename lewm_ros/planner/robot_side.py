@@ -5,7 +5,6 @@ Standing still is a value of the interface: zero for speeds, the present positio
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from lewm_model.recordings.joints import JoinedJoints
@@ -16,7 +15,6 @@ import numpy as np
 
 _HEARD_S = 1.0   # controller_state comes every 0.1 s; after this long its node counts as gone
 _EXECUTES = (CommandState.TRACKING, CommandState.HOLD)
-_REMEMBERED = 200    # commands; cameras are never so late
 _WILL_NOT_MOVE = (CommandState.DISABLED, CommandState.FAULT)
 _LEAST_AGE_S, _STEPS = 0.2, 2.5   # measured positions count for so many control steps, at least
 
@@ -30,10 +28,6 @@ class RobotSide:
         robot: Its interface decides what standing still is.
         max_age_s: Older positions are no place to start from [s]; 0: 2.5 control steps, at least
             0.2 s.
-
-    Attributes:
-        travel: How far the robot was told to move, by axis, in what it may move in one control
-            step, (A,); only differences mean something.
     """
 
     def __init__(self, robot: RobotDescription, max_age_s: float = 0.0) -> None:
@@ -41,11 +35,6 @@ class RobotSide:
         self._max_age_s = max_age_s or max(_LEAST_AGE_S, _STEPS * robot.control_dt_s)
         self._joints = JoinedJoints(robot.joint_names, self._max_age_s)
         self._executed: tuple[np.ndarray, float] | None = None
-        self._in_a_step = (robot.max_rate * robot.control_dt_s if self.holds_position
-                           else np.maximum(np.abs(robot.min_command), np.abs(robot.max_command)))
-        self.travel = np.zeros(robot.action_dim)
-        self._travelled: deque[tuple[float, np.ndarray]] = deque(
-            [(-np.inf, self.travel)], maxlen=_REMEMBERED)
         self._report: ControllerReport | None = None
         self._heard_s = 0.0
 
@@ -64,19 +53,8 @@ class RobotSide:
         self._joints.add(message, now_s)
 
     def executed(self, action: np.ndarray, now_s: float) -> None:
-        """Take what the robot was told for a control step, (A,) robot units."""
-        if self.holds_position:
-            before = action if self._executed is None else self._executed[0]
-            self.travel = self.travel + (action - before) / self._in_a_step
-        else:
-            self.travel = self.travel + action / self._in_a_step
-        self._travelled.append((now_s, self.travel))
+        """Take what the robot was told, (A,) robot units."""
         self._executed = (action, now_s)
-
-    def travel_until(self, captured_s: float) -> np.ndarray:
-        """Return `travel` as it was then: a picture shows what was told before its capture."""
-        return next((travel for told_s, travel in reversed(self._travelled)
-                     if told_s <= captured_s), self._travelled[0][1])
 
     def controller(self, report: ControllerReport, now_s: float) -> bool:
         """Take the command node's state; return whether plans began to be wanted with it."""

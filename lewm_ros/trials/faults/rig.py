@@ -38,7 +38,6 @@ from std_srvs.srv import SetBool, Trigger
 GOAL_EVERY_S = 1.2      # a new picture before the last one is reached, so that the arm moves on
 RECORDER = 'recorder_node'
 ENABLED = 'enabled'
-KEEPS_UP_S = 0.25       # a plan that takes longer is not what a robot of 20 Hz is driven with
 MOVING = 0.3            # of a joint, before a fault [rad/s]
 _START_S = 150.0    # a cold start on a busy machine
 _NUMBERS = itertools.count()    # of the logs
@@ -82,6 +81,7 @@ class Rig:
         self._clients: dict[str, Any] = {}
         self._lifecycles: dict[str, LifecycleClient] = {}
         self._goal_s = 0.0
+        self._offset_s = time.time() - time.monotonic()
         self._owned: list[Any] = []
         self._goals = itertools.cycle(sorted(arm.goals.glob('*.png')))
         self.delays = Delays(out / 'delays.log')
@@ -241,13 +241,6 @@ class Rig:
                 and self.guard is GuardPhase.WATCHING
                 and self.watch.speeds[-1] > MOVING)
 
-    def await_pace(self, timeout_s: float) -> None:
-        """Wait until the planner keeps up, or in vain."""
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s and not (
-                self.report and 0 < self.report.total_ms <= 1e3 * KEEPS_UP_S):
-            self.spin_once()
-
     def wait_driving(self, timeout_s: float) -> None:
         """Wait until the arm moves; raises RigError."""
         try:
@@ -318,29 +311,33 @@ class Rig:
 
     # Ears ------------------------------------------------------------------------------------
 
-    def _on_joints(self, message: JointState) -> None:
+    def _on_joints(self, message: JointState, info: dict[str, int]) -> None:
         names = self.robot.names
         if list(message.name) == names:
-            self.watch.add_joints(time.monotonic(), msg_to_positions(message, names),
+            self.watch.add_joints(self._sent_s(info), msg_to_positions(message, names),
                                   np.array(message.velocity))
 
-    def _on_command(self, message) -> None:
+    def _sent_s(self, info: dict[str, int]) -> float:
+        # on the steady clock; not when it was read here, where others wait, too
+        return info['source_timestamp'] / 1e9 - self._offset_s
+
+    def _on_command(self, message, info: dict[str, int]) -> None:
         try:
             command = self.robot.from_msg(message)
         except LewmError:      # not even finite numbers
             command = np.full(len(self.robot.names), np.inf)
-        self.watch.add_command(time.monotonic(), command)
+        self.watch.add_command(self._sent_s(info), command)
 
-    def _on_state(self, message: ControllerState) -> None:
+    def _on_state(self, message: ControllerState, info: dict[str, int]) -> None:
         state, self.state = self.state, CommandState(message.state)
         self.reason = f'{self.state.name} {message.reason.text}'.strip()
         if self.state is not state:
-            self.events.append((time.monotonic(), self.reason))
+            self.events.append((self._sent_s(info), self.reason))
 
-    def _on_guard(self, message: GuardState) -> None:
+    def _on_guard(self, message: GuardState, info: dict[str, int]) -> None:
         phase, self.guard = self.guard, GuardPhase(message.phase)
         if self.guard is not phase:
-            self.events.append((time.monotonic(), f'guard {self.guard.name}'))
+            self.events.append((self._sent_s(info), f'guard {self.guard.name}'))
 
     def _on_status(self, message: PlanStatus) -> None:
         self.report = message
