@@ -49,6 +49,21 @@ def test_three_pauses_do_not_delay_the_next_alarm_and_a_planner_that_became_slow
     assert latency.stuck_limit_s(5) == pytest.approx(0.8)
 
 
+def test_a_pause_counts_as_the_limit_and_a_planner_that_became_slow_is_let_after_a_while():
+    """Ten times slower than it was: at most 20 answers are called stuck."""
+    latency = make()
+    for _ in range(40):
+        latency.add(0.05)
+    for _ in range(3):
+        latency.add_late(5)
+    assert latency.stuck_limit_s(5) == pytest.approx(0.25)
+    stuck = 3
+    while latency.stuck_limit_s(5) < 0.5:
+        latency.add_late(5)
+        stuck += 1
+    assert stuck <= 20
+
+
 def test_another_engine_is_measured_anew():
     """What the old one took says nothing."""
     latency = Latency(dt_s=0.05, max_steps=10, margin_s=0.0, first_s=0.01)

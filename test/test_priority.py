@@ -27,7 +27,7 @@ def test_who_may_not_go_first_is_told_and_goes_on(refused):
 
 def test_a_process_that_leads_its_session_takes_it_along():
     """A nice value alone compares with its own session only, where the kernel groups them."""
-    probe = ('from lewm_ros.node.priority import hurry, URGENT; import os, pathlib; '
+    probe = ('from lewm_ros.node.priority import hurry; import os, pathlib; '
              'print(hurry(), os.getpriority(os.PRIO_PROCESS, 0), '
              'pathlib.Path("/proc/self/autogroup").read_text().split()[-1])')
     if not os.path.exists('/proc/self/autogroup'):

@@ -9,7 +9,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-URGENT = -10    # nice value of what stops the robot
+BEFORE = 10     # nice values between what stops the robot and the others
+_LEAST = -20
+
+
+def before(nice: int) -> int:
+    """Return the nice value of what goes before others with this one."""
+    return max(nice - BEFORE, _LEAST)
 
 
 def hurry() -> bool:
@@ -19,9 +25,9 @@ def hurry() -> bool:
     "@realtime - nice -10" in limits.conf.
     """
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, min(URGENT, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, before(os.getpriority(os.PRIO_PROCESS, 0)))
         if os.getsid(0) == os.getpid():    # else it is not this process's to decide
-            set_session_nice(os.getpid(), min(URGENT, _session_nice()))
+            set_session_nice(os.getpid(), before(_session_nice()))
     except PermissionError:
         return False
     return True

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lewm_model.errors import LewmError
 from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
-from lewm_ros.node.priority import hurry, URGENT
+from lewm_ros.node.priority import BEFORE, hurry
 import rclpy
 from rclpy.node import Node
 
@@ -43,8 +43,8 @@ def run_node(make: Callable[[], Node], args: list[str] | None, *,
     try:
         node = make()
         if urgent and not hurried:
-            node.get_logger().info(f'not allowed to run at nice {URGENT}: on a busy machine '
-                                   f'this node may stop the robot late, see docs/robots.md')
+            node.get_logger().info(f'may not lower its nice value by {BEFORE}: on a busy machine it '
+                                   f'may stop the robot late, see docs/robots.md')
         loop(node, end)
     except LewmError as error:
         rclpy.logging.get_logger(node.get_name() if node else 'lewm_ros').fatal(str(error))

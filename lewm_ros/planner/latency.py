@@ -35,6 +35,15 @@ class Latency:
         """Note one measured latency [s]."""
         self._seconds.append(seconds)
 
+    def add_late(self, replan_steps: int) -> None:
+        """Note an answer that was stuck, as if it had ended at the limit.
+
+        It counts, else a planner that became slow would be called stuck for ever. But it may have
+        been a pause, and one pause must not let the next one take as long: the limit doubles when
+        a tenth of the answers were stuck.
+        """
+        self.add(self.stuck_limit_s(replan_steps))
+
     def restart(self, first_s: float) -> None:
         """Forget what was measured, as with another engine; believe `first_s` for now [s]."""
         self._first_s = first_s

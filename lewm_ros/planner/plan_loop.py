@@ -225,7 +225,8 @@ class PlanLoop:
             encode_ms=1e3 * encoded_s, reason=frozen or idle)
 
     def _plan(self, report: PlanReport, encoded_s: float) -> PlanReport:
-        stamp_ns, dry_run, steady_s = report.frame_stamp_ns, self._settings.dry_run, self._steady_s
+        settings, stamp_ns, steady_s = self._settings, report.frame_stamp_ns, self._steady_s
+        dry_run = settings.dry_run
         epoch = self._session.epoch
         rest = self._robot.rest(steady_s())
         executing = not dry_run and self._robot.executes(self._session.number, steady_s())
@@ -241,8 +242,8 @@ class PlanLoop:
         if not dry_run:
             chunk = self._session.send(chunk, len(committed), encoded_s + planned_s,
                                        new_epoch=self._goal_is_new)
-            if chunk is None:   # what it took counts, else a slow planner would never be allowed
-                self.latency.add((self._now_ns() - stamp_ns) / 1e9)
+            if chunk is None:
+                self.latency.add_late(settings.replan_steps)
                 raise ReasonedError(Code.PLANNER_STUCK, 'the plan took too long and came after '
                                                         'all plans were withdrawn')
         self._schedule.chunk = chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import os
 
-from lewm_ros.node.priority import set_session_nice, URGENT
+from lewm_ros.node.priority import before, set_session_nice
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,6 @@ class Nice:
         """
         if not urgent:
             os.setpriority(os.PRIO_PROCESS, pid, self.process)
-        session = min(self.session, URGENT) if urgent else self.session
+        session = before(self.session) if urgent else self.session
         if session and os.getsid(pid) == pid:
             set_session_nice(pid, session)
