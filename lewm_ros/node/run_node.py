@@ -43,8 +43,8 @@ def run_node(make: Callable[[], Node], args: list[str] | None, *,
     try:
         node = make()
         if urgent and not hurried:
-            node.get_logger().info(f'may not lower its nice value by {BEFORE}: on a busy machine it '
-                                   f'may stop the robot late, see docs/robots.md')
+            node.get_logger().info(f'may not lower its nice value by {BEFORE}: on a busy machine '
+                                   f'it may stop the robot late, see docs/robots.md')
         loop(node, end)
     except LewmError as error:
         rclpy.logging.get_logger(node.get_name() if node else 'lewm_ros').fatal(str(error))
