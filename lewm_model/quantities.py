@@ -35,6 +35,10 @@ class Quantity:
         if not self.unit:
             object.__setattr__(self, 'unit', KINDS[self.kind])
 
+    def __str__(self) -> str:
+        """Show name, kind and unit: 'block x (position [px])'."""
+        return f'{self.name} ({self.kind}' + f' [{self.unit}]' * bool(self.unit) + ')'
+
     @property
     def width(self) -> int:
         """Number of columns: 4 (w, x, y, z) for a quaternion, else 1."""

@@ -13,6 +13,7 @@ from lewm_model.data.episode_video import draw_episode, write_episode_video
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
 from lewm_model.images.decode import read_image
+from lewm_model.quantities import Quantity, to_json
 from lewm_sim.cli import main
 import numpy as np
 import pytest
@@ -115,6 +116,16 @@ def test_a_healthy_set_has_no_problems(tmp_path):
 
 def problems(file: EpisodeFile) -> str:
     return '\n'.join(finding.text for finding in check_data_set(file) if finding.is_problem)
+
+
+def test_it_is_said_what_the_numbers_beside_the_pictures_are(tmp_path):
+    """Name, kind and unit of states and truth; a set that says nothing has numbers."""
+    file = make(tmp_path / 'a.h5', state=True)
+    assert '  measured     state 0 (number), state 1 (number)' in describe_data_set(file)
+    said = replace(file, attributes={
+        **file.attributes, 'state_quantities': to_json([Quantity('x', 'position', 'px'),
+                                                        Quantity('yaw', 'angle')])})
+    assert 'x (position [px]), yaw (angle [rad])' in describe_data_set(said)
 
 
 def test_missing_numbers_are_found_with_their_place(tmp_path):

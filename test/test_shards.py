@@ -262,6 +262,6 @@ def test_files_agree_on_what_their_states_are(tmp_path):
     write(tmp_path / '2.h5', [2], facts={**facts, STATES: kinds['metres']})
     both = open_data([tmp_path / '0.h5', tmp_path / '1.h5'])
     assert [one.kind for one in measured_states(both)[0]] == ['angle'] * 3
-    with pytest.raises(DatasetError, match=r'kind of measured states is a \(angle, rad\); .* in '
-                                           r'the first and a \(position, m\); '):
+    with pytest.raises(DatasetError, match=r'kind of measured states is a \(angle \[rad\]\), .* '
+                                           r'in the first and a \(position \[m\]\), '):
         open_data([tmp_path / '0.h5', tmp_path / '2.h5'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lewm_model.data.alignment import action_lag, Alignment, measure_alignment
 from lewm_model.data.data_checks import check_data_set, sketch
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.measured_states import measured_states, measured_truth
 from lewm_model.data.rows import ChunkedRows, JoinedRows
 import numpy as np
 
@@ -33,6 +34,9 @@ def describe_data_set(file: EpisodeFile, found: list[Alignment] | None = None) -
     for name in file.columns:
         column = file.columns[name]
         lines.append(f'  {name:12} {str(column.dtype):8} {column.shape}')
+    for title, of in (('measured', measured_states), ('truth', measured_truth)):
+        if (quantities := of(file)[0]):
+            lines.append(f'  {title:12} ' + ', '.join(map(str, quantities)))
     lines.append(f'  pixels are {_storage(file)}')
     lines.append(f'  lengths of episodes {sketch(file.ep_len)} from {file.ep_len.min()} to '
                  f'{file.ep_len.max()} rows')

@@ -116,8 +116,7 @@ def _require_fit(one: EpisodeFile, other: EpisodeFile) -> None:
                       ('kind of recorded truth', measured_truth)):
         states = [of(part)[0] for part in (one, other)]
         if all(states):
-            facts.append((title, *('; '.join(f'{state.name} ({state.kind}, {state.unit or "-"})'
-                                             for state in these) for these in states)))
+            facts.append((title, *(', '.join(map(str, these)) for these in states)))
     if one.view and other.view and one.view.difference(other.view):
         facts.append(('view', one.view, other.view))
     for name, first, second in facts:
