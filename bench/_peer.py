@@ -45,9 +45,8 @@ class Peer:
             self._model = load_pretrained('bundle', cache_dir=root).eval()
         self._device = next(bundle.model.parameters()).device
         self._model.to(self._device)
-        # Ours is a linear map of the pixels, the same as its ToDtype, Normalize, Resize here.
-        self._frame, self._goal = (
-            bundle.frame_transform.numpy(rgb).to(self._device) for rgb in (frame, goal))
+        self._transform, self._raw = bundle.frame_transform, frame
+        self._frame, self._goal = map(self._prepared, (frame, goal))
 
     @torch.inference_mode()
     def plan(self, config: PlanConfig) -> Tensor:
@@ -86,5 +85,9 @@ class Peer:
 
     @torch.inference_mode()
     def encode(self) -> Tensor:
-        """Encode the frame, preprocessing excluded, (D,)."""
-        return self._model.encode({'pixels': self._frame[None, None]})['emb'][0, 0]
+        """Encode the frame, from uint8, (D,)."""
+        return self._model.encode({'pixels': self._prepared(self._raw)[None, None]})['emb'][0, 0]
+
+    def _prepared(self, rgb: np.ndarray) -> Tensor:
+        # A linear map of the pixels, the same as its ToDtype, Normalize, Resize at this size.
+        return self._transform.numpy(rgb).to(self._device)

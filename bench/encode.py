@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 import importlib.util
 
 from lewm_model.engines.registry import BACKENDS
-from lewm_model.planning.protocols import Engine
 import torch
 
 from bench._limit import count_flops, limit_note, product_rates
-from bench._peer import NAME, Peer
-from bench._subject import finished, PAPER, Subject
+from bench._peer import NAME
+from bench._rivals import PEER_BF16, Rival, rival_variant
+from bench._subject import PAPER, Subject
 from bench.report import Group, Report
-from bench.side_by_side import side_by_side, Variant
+from bench.side_by_side import side_by_side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Report:
-    """Measure; preprocessing from uint8 is inside for ours, outside for the reference."""
+    """Measure, from uint8 to latent for all."""
     torch.set_num_threads(args.threads)
     rates = product_rates(args.device)
     return Report('encode', tuple(_encode(args, name, rates) for name in args.models))
@@ -38,16 +39,13 @@ def run(args: argparse.Namespace) -> Report:
 def _encode(args: argparse.Namespace, name: str, rates: dict[str, float]) -> Group:
     subject = Subject.load(name, args.device)
     engines = subject.engines(args.backends)
-    variants = {}
-    if importlib.util.find_spec('stable_worldmodel'):
-        peer = Peer(subject.bundle, subject.frame, subject.goal_frame)
-        variants[NAME] = Variant(finished(peer.encode, args.device))
-    for backend, engine in engines.items():
-        def encode(engine: Engine = engine) -> None:
-            engine.encode(subject.frame)
-        variants[backend] = Variant(finished(encode, args.device), facts={
-            'threads': args.threads, 'engine': engine.describe()})
-    measured = side_by_side(variants, rounds=args.rounds, warmup=10)
+    peers = (NAME, PEER_BF16) if importlib.util.find_spec('stable_worldmodel') else ()
+    with ExitStack() as stack:
+        variants = {each: rival_variant(
+            Rival(each, name, args.device, args.threads), stack, threads=args.threads,
+            **({'engine': engines[each].describe()} if each in engines else {}))
+            for each in (*peers, *engines)}
+        measured = side_by_side(variants, rounds=args.rounds, warmup=10)
     notes = {}
     if 'torch' in engines:
         exact = engines['torch'].encode(subject.frame)

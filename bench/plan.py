@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 import importlib.util
@@ -11,15 +12,18 @@ from pathlib import Path
 from lewm_model.config import PlanConfig
 from lewm_model.engines.registry import BACKENDS
 from lewm_model.planning.objectives import last_step_distance
-from lewm_model.planning.protocols import Engine, Solver
+from lewm_model.planning.protocols import Engine
 import torch
 from tqdm import tqdm
 
 from bench._limit import count_flops, limit_note, product_rates
 from bench._peer import NAME, Peer
+from bench._rivals import PEER_BF16, peer_precision, Rival, rival_variant
 from bench._subject import finished, PAPER, Subject
-from bench.report import Group, Report
-from bench.side_by_side import side_by_side, Variant
+from bench.report import Group, Report, STEPS
+from bench.side_by_side import ratio, side_by_side, Variant
+
+PEERS = (NAME, PEER_BF16)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--iterations', type=int, default=30)
     parser.add_argument('--elites', type=int, default=30)
     parser.add_argument('--horizon', type=int, default=5)
-    parser.add_argument('--rounds', type=int, default=5, help='measured turns (%(default)s)')
-    parser.add_argument('--warmup', type=int, default=1)
+    parser.add_argument('--rounds', type=int, default=7, help='measured turns (%(default)s)')
+    parser.add_argument('--warmup', type=int, default=2)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='of torch, for all variants (%(default)s)')
     parser.add_argument('--device', default='cpu')
@@ -63,18 +67,22 @@ def run(args: argparse.Namespace) -> Report:
 def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
            engines: dict[str, Engine], peer: Peer | None, rates: dict[str, float],
            bar: tqdm) -> Group:
-    variants = {NAME: Variant(finished(lambda: peer.plan(config), args.device))} if peer else {}
-    for name, engine in engines.items():
-        context, goal = subject.situation(engine)
-        solver = subject.solver(engine, config)
-
-        def plan(solver: Solver = solver, context=context, goal=goal) -> None:
-            solver.solve(context, goal)
-        variants[name] = Variant(finished(plan, args.device), facts={
-            'threads': args.threads, 'engine': engine.describe()})
-    measured = side_by_side(variants, rounds=args.rounds, warmup=args.warmup,
-                            on_round=lambda *_: bar.update())
-    notes = _cost_errors(subject, config, engines, peer)
+    steps = config.receding_horizon * subject.bundle.model_config.frameskip
+    names = [*(PEERS if peer else ()), *engines]
+    with ExitStack() as stack:
+        variants = {name: rival_variant(
+            Rival(name, args.model, args.device, args.threads, config), stack, **{STEPS: steps},
+            threads=args.threads, dtype=_dtype(name, engines),
+            **({'engine': engines[name].describe()} if name in engines else {}))
+            for name in names}
+        measured = side_by_side(variants, rounds=args.rounds, warmup=args.warmup,
+                                on_round=lambda *_: bar.update())
+    notes = _cost_errors(subject, config, engines, peer, args.device)
+    if peer:
+        for name in engines:
+            rival = PEER_BF16 if _dtype(name, engines) == 'bf16' else NAME
+            middle, low, high = ratio(measured[rival], measured[name])
+            notes[f'{name} at equal dtype, times {rival}'] = f'{middle:.2f} ({low:.2f}-{high:.2f})'
     fastest = min(measured.values(), key=lambda item: item.median_s)
     for graph, name in (("the reference's graph", 'torch'), ('our graph', 'torch-tuned:fp32')):
         if name in engines:
@@ -86,20 +94,33 @@ def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
             notes.update({f'{graph}, {limit}': text for limit, text in
                           limit_note(flops, fastest.median_s, rates).items()})
     notes['fastest'] = fastest.name
-    return Group(f'{Path(args.model).name}: one plan, {config.num_candidates} candidates x '
-                 f'{config.iterations} iterations x {config.horizon} blocks, history 1, '
-                 f'{args.threads} threads', tuple(measured.values()), 'plan', notes)
+    return Group(f'{Path(args.model).name}: one plan, frame and goal encoded, '
+                 f'{config.num_candidates} candidates x {config.iterations} iterations x '
+                 f'{config.horizon} blocks, history 1, {args.threads} threads, a process each',
+                 tuple(measured.values()), 'plan', notes)
+
+
+def _dtype(name: str, engines: dict[str, Engine]) -> str:
+    if name in engines:
+        return engines[name].precision
+    return 'bf16' if name == PEER_BF16 else 'fp32'
 
 
 def _iterations(args: argparse.Namespace, subject: Subject, config: PlanConfig,
                 engines: dict[str, Engine], peer: Peer | None, bar: tqdm) -> Group:
-    """Measure a rollout of all candidates, since the peer's solver knows history 1 only."""
+    """Measure a rollout of all candidates, since the peer's solver knows history 1 only.
+
+    In one process: rollouts are short, and the order of turns changes every round.
+    """
     samples = subject.candidates(config.num_candidates, config.horizon)
     variants = {}
     history = min(3, subject.bundle.model_config.history)
     past = samples.new_zeros(1, history - 1, subject.bundle.model_config.block_dim)
-    if peer:
-        variants[NAME] = Variant(finished(lambda: peer.rollout(past, samples), args.device))
+    for name in PEERS if peer else ():
+        def peer_imagine(name: str = name) -> None:
+            with peer_precision(name, args.device):
+                peer.rollout(past, samples)
+        variants[name] = Variant(finished(peer_imagine, args.device))
     for name, engine in engines.items():
         context, _ = subject.situation(engine, history)
 
@@ -115,10 +136,13 @@ def _iterations(args: argparse.Namespace, subject: Subject, config: PlanConfig,
 
 
 def _cost_errors(subject: Subject, config: PlanConfig, engines: dict[str, Engine],
-                 peer: Peer | None) -> dict[str, str]:
+                 peer: Peer | None, device: str) -> dict[str, str]:
     """Compare costs of the same candidates, relative to the first of the variants."""
     samples = subject.candidates(64, config.horizon)
-    costs = {NAME: peer.costs(samples).float().cpu()} if peer else {}
+    costs = {}
+    for name in PEERS if peer else ():
+        with peer_precision(name, device):
+            costs[name] = peer.costs(samples).float().cpu()
     for name, engine in engines.items():
         context, goal = subject.situation(engine)
         costs[name] = last_step_distance(engine.rollout(context, samples), goal).float().cpu()

@@ -16,6 +16,8 @@ from lewm_model.figure import new_figure
 
 from bench.side_by_side import Measured, ratio
 
+STEPS = 'executed_steps'   # fact of a variant: control steps executed of one plan
+
 
 @dataclass(frozen=True)
 class Group:
@@ -30,13 +32,19 @@ class Group:
         """Lay out as a table."""
         base = self.measured[0]
         width = max(len(item.name) for item in self.measured)
+        steps = [item.facts.get(STEPS) for item in self.measured]
         lines = [self.title, f'  {"":{width}}  median ms     p10     p99 {self.unit + "/s":>14}'
-                             f'   times {base.name} (p10-p90)']
+                             f'   times {base.name} (p10-p90)'
+                             + '   ms/executed step   times' * all(steps)]
         for item in self.measured:
             middle, low, high = ratio(base, item)
             lines.append(f'  {item.name:{width}} {1e3 * item.median_s:10.2f} '
                          f'{1e3 * item.quantile_s(.1):7.2f} {1e3 * item.quantile_s(.99):7.2f} '
                          f'{item.units_per_s:14.1f}   {middle:.2f} ({low:.2f}-{high:.2f})')
+            if all(steps):
+                each, first = item.facts[STEPS], base.facts[STEPS]
+                lines[-1] += (f'   {1e3 * item.median_s / each:.3f}'
+                              f'   {middle * each / first:.2f}')
         lines += [f'  {name}: {value}' for name, value in self.notes.items()]
         return '\n'.join(lines)
 

@@ -39,7 +39,8 @@ class Measured:
         return {'name': self.name, 'median_s': self.median_s, 'p10_s': self.quantile_s(0.1),
                 'p90_s': self.quantile_s(0.9), 'p99_s': self.quantile_s(0.99),
                 'rounds': len(self.seconds), 'units': self.units,
-                'units_per_s': self.units_per_s, 'facts': self.facts}
+                'units_per_s': self.units_per_s, 'facts': self.facts,
+                'seconds': list(self.seconds)}
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 from lewm_model.errors import ConfigError
+from lewm_sim.cli import main
 from lewm_sim.commands.bench import kinds
 import numpy as np
 import pytest
+import torch
 
 from bench._memory import memory_of_mib
-from bench.report import Group, Report
+from bench._peer import NAME
+from bench._rivals import PEER_BF16, peer_precision
+from bench.report import Group, Report, STEPS
 from bench.side_by_side import Measured, ratio, side_by_side, Variant
 
 
@@ -102,3 +106,38 @@ def test_a_planner_is_worse_only_if_chance_is_no_explanation():
 
     assert judged(38).not_clearly_worse(judged(40)) and judged(40).not_clearly_worse(judged(38))
     assert not judged(28).not_clearly_worse(judged(40))
+
+
+def test_a_plan_that_is_executed_longer_costs_less_per_step():
+    """Plans of 25 and of 5 executed steps that take as long: equal per plan, 5 times per step."""
+    group = Group('planners', (Measured('whole', (0.2, 0.2), facts={STEPS: 25}),
+                               Measured('replanned', (0.2, 0.2), facts={STEPS: 5})), 'plan')
+    whole, replanned = group.text().splitlines()[2:4]
+    assert whole.split()[-2:] == ['8.000', '1.00']
+    assert replanned.split()[-2:] == ['40.000', '0.20']
+
+
+def test_raw_seconds_are_kept():
+    """Whoever doubts a median can compute it again."""
+    assert Measured('eager', (0.2, 0.4)).to_dict()['seconds'] == [0.2, 0.4]
+
+
+def test_the_reference_is_also_measured_in_bf16():
+    """Under autocast a product is bf16, under the plain name it is not."""
+    left = torch.ones(2, 2)
+    for name, dtype in ((NAME, torch.float32), (PEER_BF16, torch.bfloat16)):
+        with peer_precision(name, 'cpu'):
+            assert (left @ left).dtype == dtype
+
+
+def test_rivals_plan_in_processes_of_their_own(tmp_path, capsys):
+    """The smallest plan, for real: per plan and per executed step, dtype and engine named."""
+    assert main(['bench', 'plan', '--model', 'reacher-nano', '--candidates', '8', '--elites', '4',
+                 '--iterations', '1', '--rounds', '1', '--warmup', '1', '--threads', '1',
+                 '--no-peer', '--backends', 'torch', 'torch-tuned:fp32',
+                 '--out', str(tmp_path)]) == 0
+    plans = json.loads((tmp_path / 'plan.json').read_text())['groups'][0]
+    assert [(item['name'], item['facts']['dtype'], item['facts'][STEPS], len(item['seconds']))
+            for item in plans['measured']] == [('torch', 'fp32', 25, 1),
+                                               ('torch-tuned:fp32', 'fp32', 25, 1)]
+    assert 'ms/executed step' in capsys.readouterr().out
