@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import hashlib
 
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.data.order import EpochOrder
 from lewm_model.errors import DatasetError
 from lewm_model.preprocess import ActionNormalizer
 import numpy as np
@@ -214,7 +213,8 @@ class ClipLoader:
         first = self._batch * self.batch_size
         self._batch += 1
         places = np.arange(first, first + self.batch_size)[self._part]
-        return self.clips.batch(self._order.at(places))
+        return self.clips.batch(self._order[places])
 
-    def _draw(self) -> EpochOrder:
-        return EpochOrder(len(self.clips), self.seed, self._epoch)
+    def _draw(self) -> np.ndarray:
+        """Return the order of the epoch, int64 (clips,), 8 bytes per clip."""
+        return np.random.default_rng([self.seed, self._epoch]).permutation(len(self.clips))
