@@ -23,6 +23,7 @@ _HOMES = {
     'make_policy': 'assemble',
     'make_engine': 'engines.choose',
     'Policy': 'planning.policy',
+    'Fleet': 'planning.fleet',
     'Quantity': 'quantities',
     'RobotDescription': 'robot',
     'Observation': 'types',
