@@ -23,13 +23,16 @@ def families(data: EpisodeFile) -> np.ndarray:
     """
     starts = _starts(data)
     leaders: list[int] = []
+    places = np.empty_like(starts)       # of the leaders, the first len(leaders) rows
     found = np.empty(len(starts), dtype=np.int64)
     for number, start in enumerate(starts):
-        near = np.abs(starts[leaders] - start).max(axis=1, initial=0) <= TOLERANCE
-        if near.any():
-            found[number] = leaders[int(near.argmax())]
+        distances = np.abs(places[:len(leaders)] - start).max(axis=1, initial=0)
+        near = np.flatnonzero(distances <= TOLERANCE)
+        if len(near):
+            found[number] = leaders[near[0]]
         else:
             found[number] = number
+            places[len(leaders)] = start
             leaders.append(number)
     return found
 
