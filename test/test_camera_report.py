@@ -51,3 +51,13 @@ def test_a_case_is_measured_anew_and_the_others_stay(tmp_path):
     assert [case['share'] for case in write([row('vga_reliable')], file)] == [1.0, 1.0]
     assert [case['name'] for case in json.loads(file.read_text())['cases']] == [
         'vga_reliable', 'hd_jpeg_reliable']
+
+
+@pytest.mark.ros
+def test_one_plan_is_what_steps_are_reserved_for():
+    """20 plans of 0.1 s, one of 0.3 s: 0.15 s after the frame, or 0.35 s for the slow one."""
+    pytest.importorskip('rclpy')
+    from lewm_ros.trials.camera_ear import in_time
+    lags = [(0.15, 0.1)] * 19 + [(0.16, 0.1), (0.35, 0.3)]
+    assert in_time(lags, 0.05) == 20
+    assert in_time([], 0.05) == 0

@@ -79,6 +79,7 @@ def measure(case: Case, seconds: float, out: Path) -> dict:
         raise LewmError(f'{case.name}: the camera did not finish; {camera.last_lines()}')
     stamps = json.loads(sent.read_text(encoding='utf-8'))
     facts = ear.facts(stamps, robot.control_dt_s)
+    (folder / 'plans.json').write_text(json.dumps(facts.pop('raw_ms')), encoding='utf-8')
     return {**asdict(case), **facts, 'seconds': seconds,
             'load_average': [round(load, 1) for load in os.getloadavg()]}
 

@@ -1,7 +1,7 @@
 """What the camera bench found out: kinds of cameras, two goals, a table and a JSON file. No rclpy.
 
-Goals: at least 99 % of the frames are answered, and at least 99 % of the plans change a command
-within one control period and one plan of their frame.
+Goals: at least 99 % of the frames are answered, and at least 99 % of the frames that were planned
+on change a command within one control period and one plan (see `camera_ear.in_time`).
 """
 
 from __future__ import annotations
