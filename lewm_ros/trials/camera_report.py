@@ -39,6 +39,7 @@ CASES = (
     Case('hd_jpeg_reliable', 1280, 720, 30, True, 'reliable'),
     Case('hd_jpeg_best_effort', 1280, 720, 30, True, 'best_effort'),
     Case('full_hd_reliable', 1920, 1080, 15, False, 'reliable'),
+    Case('full_hd_reliable_profile', 1920, 1080, 15, False, 'reliable', profile=True),
     Case('full_hd_best_effort', 1920, 1080, 15, False, 'best_effort', expected=False),
     Case('full_hd_best_effort_profile', 1920, 1080, 15, False, 'best_effort', profile=True),
 )
