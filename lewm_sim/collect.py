@@ -30,7 +30,7 @@ class CollectConfig(Config):
     """What makes recordings of one set alike; stored beside them."""
 
     task: str = 'reacher'
-    steps: int = 60              # actions per episode, one frame more
+    steps: int = 60              # actions per episode, one frame more; a policy may end sooner
     image_size: int = 64         # square [px]
     seed: int = 0                # episode i draws from (seed, i)
     policy: str = 'random'       # who acts, see the task's `policies`
@@ -176,11 +176,12 @@ class EpisodeRecorder:
             for step in range(config.steps + 1):
                 stamp_ns = start_ns + step * dt_ns
                 bag.observe(stamp_ns)
-                if step < config.steps:
-                    action = act(world.truth())
-                    bag.execute(stamp_ns, action)
-                    world.apply(action)
-                    world.advance(task.control_dt_s)
+                action = act(world.truth()) if step < config.steps else None
+                if action is None:
+                    break
+                bag.execute(stamp_ns, action)
+                world.apply(action)
+                world.advance(task.control_dt_s)
         final = self._out / _name(index)
         os.replace(unfinished, final)
         return final

@@ -35,6 +35,7 @@ class Scene(Protocol):
 
     name: str
     camera: str
+    supersampling: int
     action_names: tuple[str, ...]
 
     def build(self) -> mujoco.MjModel:
@@ -76,8 +77,12 @@ class MujocoWorld:
         limit = min(buffer.offwidth, buffer.offheight)
         if not 8 <= image_size <= limit:
             raise SimulationError(f'image_size must be in [8, {limit}], got {image_size}')
-        self._supersampling = max(1, min(
+        self._supersampling = scene.supersampling or max(1, min(
             _MAX_SUPERSAMPLING, min(_SUPERSAMPLED_SIZE, limit) // image_size))
+        if self._supersampling * image_size > limit:
+            raise SimulationError(f'pictures of {image_size} px drawn {self._supersampling} times '
+                                  f'larger do not fit into {limit} px; raise offwidth and '
+                                  f'offheight in the scene, or lower supersampling')
         self.data = mujoco.MjData(self.model)
         self._other = mujoco.MjData(self.model)   # to look at a state without going there
         self._size = mujoco.mj_stateSize(self.model, _WHOLE)

@@ -199,3 +199,17 @@ def test_a_bag_appears_when_it_is_complete(tmp_path, monkeypatch):
 
     assert seen == [[]] * 25
     assert sorted(file.name for file in path.iterdir()) == ['episode_000004.mcap', 'metadata.yaml']
+
+
+def test_a_policy_that_has_arrived_ends_its_episode(tmp_path, monkeypatch):
+    """None instead of an action: the frame that was seen last is kept, stamps stay apart."""
+    def arriving(rng):
+        steps = iter(range(21))
+        return lambda truth: None if next(steps) == 20 else np.array([0.5, -0.5])
+
+    monkeypatch.setattr(type(load_task('reacher')), 'policies', {'random': arriving})
+    collect(CONFIG, 2, tmp_path / 'set')
+    for path in sorted((tmp_path / 'set').glob('episode_*')):
+        with Bag(path) as bag:
+            streams = read_streams(bag, ROBOT)
+        assert (len(streams.frame_stamps_ns), len(streams.actions)) == (21, 20)

@@ -51,6 +51,8 @@ class TaskFacts:
     #                                     multiples of the task's own tolerance
     camera: str = ''                    # in the scene
     image_sizes: tuple[int, ...] = (64,)   # that its data is recorded at, the usual one first [px]
+    supersampling: int = 0              # pictures are drawn this much larger and averaged down;
+    #                                     0: up to 4 times, 1: as other simulators draw
     goal_offset: int = 25               # evaluation: control steps from start to goal
     budget: int = 50                    # and control steps allowed
     bundle: str = ''                    # the model of the demo
@@ -62,6 +64,8 @@ class TaskFacts:
         for name in ('goal_offset', 'budget'):
             value = getattr(self, name)
             self._require(name, type(value) is int and value >= 1, 'a whole number from 1 on')
+        self._require('supersampling', type(self.supersampling) is int
+                      and 0 <= self.supersampling <= 8, 'a whole number in [0, 8]')
         sizes = self.image_sizes
         self._require('image_sizes', isinstance(sizes, (list, tuple)) and len(sizes) > 0 and all(
             type(size) is int and size >= 8 for size in sizes), 'a list of sizes from 8 px on')

@@ -1,7 +1,8 @@
 """Data policies that any task can use: who acts when episodes are collected.
 
 A policy is made for one episode with a generator of its own, then asked for one action after the
-other: `act(truth) -> action`, truth (q,) as `World.truth` gives it, action (A,) in robot units.
+other: `act(truth) -> action`, truth (q,) as `World.truth` gives it, action (A,) in robot units. An
+expert that has arrived returns None: the episode ends with the frame that it saw.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from lewm_model.robot import RobotDescription
 import numpy as np
 
-Act = Callable[[np.ndarray], np.ndarray]
+Act = Callable[[np.ndarray], 'np.ndarray | None']
 MakePolicy = Callable[[np.random.Generator], Act]
 
 
@@ -54,5 +55,10 @@ def noisy(act: Act, robot: RobotDescription, rng: np.random.Generator, *, share:
         share: Standard deviation, as a share of half the range of each command.
     """
     std = share * (robot.max_command - robot.min_command) / 2
-    return lambda truth: np.clip(act(truth) + std * rng.normal(size=std.shape),
-                                 robot.min_command, robot.max_command)
+
+    def noisy_act(truth: np.ndarray) -> np.ndarray | None:
+        action = act(truth)
+        return None if action is None else np.clip(
+            action + std * rng.normal(size=std.shape), robot.min_command, robot.max_command)
+
+    return noisy_act

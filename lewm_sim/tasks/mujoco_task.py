@@ -68,6 +68,11 @@ class MujocoTask(Task):
         """Name of the camera in the scene."""
         return self.facts.camera
 
+    @property
+    def supersampling(self) -> int:
+        """How much larger pictures are drawn; 0: the world decides."""
+        return self.facts.supersampling
+
     def make_world(self, image_size: int = 64) -> MujocoWorld:
         """Return a world, see `Task`."""
         from lewm_sim.mujoco_world import MujocoWorld
