@@ -19,6 +19,15 @@ def test_the_simulated_robot_comes_with_its_clock():
     assert all(node.parameters['use_sim_time'] is True for node in nodes.values())
 
 
+def test_the_picture_has_the_usual_size_of_the_task(monkeypatch):
+    """Unless a person chooses another; a task of a user's folder brings its robot, too."""
+    monkeypatch.setenv('LEWM_TASKS', str(Path(__file__).parent / 'own_tasks'))
+    for task, size, robot in (('reacher', 64, 'sim_reacher'), ('pusher', 32, 'robot.yaml')):
+        nodes = by_name(SystemOptions(sim=True, task=task))
+        assert nodes['sim_node'].parameters['image_size'] == size
+        assert Path(nodes['planner_node'].parameters['robot']).name == robot
+
+
 def test_a_real_robot_waits_for_a_person():
     """Without sim there is no simulator, real time, and motion has to be enabled."""
     nodes = by_name(SystemOptions(robot='sim_reacher'))

@@ -61,7 +61,8 @@ class SystemOptions:
     first: int = _option(0, 'number of the first explored episode')
     seed: int = _option(0, 'of the exploration')
     real_time_factor: float = _option(1.0, 'simulated seconds per real second to aim for')
-    image_size: int = _option(64, 'height and width of the simulated camera picture [px]')
+    image_size: int = _option(0, 'height and width of the simulated camera picture [px]; 0: the '
+                              'usual one of the task')
     dds_profile: str = _option('auto', 'transport settings for Fast DDS, of the nodes that read '
                                'cameras; auto: room for large pictures, unless the environment '
                                'chooses; none; or a file')

@@ -142,7 +142,8 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
     if options.sim:
         # It publishes the clock that the others follow, so it has no use_sim_time.
         nodes.append(node('simulation/sim_node', {
-            'task': options.task, 'robot': robot, 'image_size': options.image_size,
+            'task': options.task, 'robot': robot, 'image_size': (
+                options.image_size or load_task(options.task).facts.image_sizes[0]),
             'real_time_factor': options.real_time_factor}, essential=True))
     return tuple(nodes)
 

@@ -65,8 +65,7 @@ def run(options: argparse.Namespace):
     judge = Judge(task, options.dwell)
     isolate()
     nodes = system(SystemOptions(sim=True, task=task.name, bundle=str(bundle.resolve()),
-                                 goal_root=str(goal_folder),
-                                 image_size=task.facts.image_sizes[0]))
+                                 goal_root=str(goal_folder)))
     log_folder = options.out / 'log'
     with (Bringup(nodes, log_folder) as running,
           DemoView(len(goal_set.goals), judge.tolerance) as view):
