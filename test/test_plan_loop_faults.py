@@ -119,6 +119,21 @@ def test_a_plan_that_was_withdrawn_while_it_was_made_is_not_sent():
     assert rig.published[0][0].epoch == rig.session.epoch
 
 
+def test_a_frame_that_hung_in_the_encoder_is_not_planned_on():
+    """All was withdrawn meanwhile; its plan would be of long ago."""
+    rig = Rig().goal()
+    rig.frames(1, 1)
+    sent = len(rig.published)
+    observe = rig.policy.observe
+    rig.policy.observe = lambda frame: (observe(frame), rig.session.withdraw())
+    rig.frames(6, 6)
+    assert len(rig.published) == sent
+    assert rig.report.reason.code is Code.PLANNER_STUCK
+    rig.policy.observe = observe
+    rig.frames(7, 7)
+    assert len(rig.published) == sent + 1
+
+
 def test_plans_that_came_too_late_count_as_latency():
     """Else a planner that became slow would be called stuck for ever."""
     rig = Rig().goal()

@@ -44,6 +44,10 @@ class Latency:
         """
         self.add(self.stuck_limit_s(replan_steps))
 
+    def add_planned(self, seconds: float, replan_steps: int) -> None:
+        """Note one measured latency [s]; one beyond the limit as the limit, see `add_late`."""
+        self.add(min(max(seconds, 0.0), self.stuck_limit_s(replan_steps)))
+
     def restart(self, first_s: float) -> None:
         """Forget what was measured, as with another engine; believe `first_s` for now [s]."""
         self._first_s = first_s

@@ -188,7 +188,7 @@ class PlanLoop:
     # One frame -------------------------------------------------------------------------------
 
     def _look(self, observation: Observation, frozen: Reason) -> None:
-        stamp_ns, settings = observation.stamp_ns, self._settings
+        stamp_ns, settings, epoch = observation.stamp_ns, self._settings, self._session.epoch
         now_ns = self._now_ns()
         if stamp_ns <= now_ns + round(settings.obs_max_future_s * 1e9):
             self._order.take(stamp_ns)   # one from the future must not make the next ones late
@@ -210,7 +210,7 @@ class PlanLoop:
                 stamp_ns, replan_steps=settings.replan_steps, latency_steps=self.latency.steps()):
             # The distance is news at once; the state waits for how planning ends.
             self.report = replace(report, state=self.report.state, reason=self.report.reason)
-            report = self._plan(report, encoded_s)
+            report = self._plan(report, encoded_s, epoch)
             self._failures.worked()
         self.report = report
 
@@ -224,10 +224,10 @@ class PlanLoop:
             state=self._progress.update(stamp_ns, distance, moving=moving),
             encode_ms=1e3 * encoded_s, reason=frozen or idle)
 
-    def _plan(self, report: PlanReport, encoded_s: float) -> PlanReport:
+    def _plan(self, report: PlanReport, encoded_s: float, epoch: int) -> PlanReport:
+        # epoch: of when the work on the frame began; if all was withdrawn since, it took too long
         settings, stamp_ns, steady_s = self._settings, report.frame_stamp_ns, self._steady_s
         dry_run = settings.dry_run
-        epoch = self._session.epoch
         rest = self._robot.rest(steady_s())
         executing = not dry_run and self._robot.executes(self._session.number, steady_s())
         committed = self._schedule.committed(stamp_ns, self.latency.steps(), rest,
@@ -249,7 +249,7 @@ class PlanLoop:
         self._schedule.chunk = chunk
         self._goal_is_new = self._replan = False
         total_s = (self._now_ns() - stamp_ns) / 1e9
-        self.latency.add(total_s)
+        self.latency.add_planned(total_s, settings.replan_steps)
         plan, late = self.policy.last_plan, self._schedule.is_late(total_s, len(committed))
         return replace(
             report, epoch=self._session.epoch, best_cost=plan.cost, start_cost=plan.start_cost,
