@@ -35,6 +35,10 @@ class Latency:
         """Note one measured latency [s]."""
         self._seconds.append(seconds)
 
+    def hung_limit_s(self) -> float:
+        """Return after how long something that is no plan, and usually short, hangs [s]."""
+        return max(_STUCK_LEAST_S, _STUCK_TIMES * self.quantile_s(_STUCK_USUAL))
+
     def add_late(self, replan_steps: int) -> None:
         """Note an answer that was stuck, as if it had ended at the limit.
 

@@ -68,6 +68,8 @@ class PlanLoop:
         broken: Why planning ended for good; false while it goes on.
         recovering: Whether another engine is being prepared, which takes long.
         recovered_s: When that ended.
+        planning: Whether it is making a plan; else it looks at a frame, which is soon done.
+        looking: How long that takes.
     """
 
     def __init__(self, policy: Policy, settings: LoopSettings, *, session: Session,
@@ -77,7 +79,9 @@ class PlanLoop:
         self.latency = latency
         self.policy = policy
         self.broken = Reason()
-        self.recovering = False
+        self.recovering = self.planning = False
+        self.looking = Latency(dt_s=policy.bundle.control_dt_s, max_steps=1, margin_s=0.0,
+                               first_s=0.0)
         self.recovered_s = -float('inf')
         self._settings = settings
         self._session = session
@@ -200,6 +204,7 @@ class PlanLoop:
         self.policy.observe(observation)
         self._encode_goal()
         encoded_s = time.perf_counter() - started_s
+        self.looking.add(encoded_s)
         if self.policy.goal is None:
             self._failures.worked()
             self._fail(*((PlanState.FAULT, self._refusal) if self._refusal
@@ -210,7 +215,11 @@ class PlanLoop:
                 stamp_ns, replan_steps=settings.replan_steps, latency_steps=self.latency.steps()):
             # The distance is news at once; the state waits for how planning ends.
             self.report = replace(report, state=self.report.state, reason=self.report.reason)
-            report = self._plan(report, encoded_s, epoch)
+            self.planning = True
+            try:
+                report = self._plan(report, encoded_s, epoch)
+            finally:
+                self.planning = False
             self._failures.worked()
         self.report = report
 

@@ -152,8 +152,9 @@ class PlannerNode(ManagedNode):
 
         def stuck_limit_s() -> float:
             given = self._given.values
-            return given.stuck_limit_s or latency.stuck_limit_s(
+            limit_s = given.stuck_limit_s or latency.stuck_limit_s(
                 given.replan_steps or policy.steps_per_plan)
+            return limit_s if loop.planning else min(limit_s, loop.looking.hung_limit_s())
 
         worker = Worker(loop, session, intake.take, stuck_limit_s=stuck_limit_s,
                         tell=lambda: self._publish_status(worker.report()),
