@@ -99,8 +99,10 @@ class Row:
 
 
 def write(folder: Path, page: Path) -> None:
-    """Write the page from the results of both arms."""
+    """Write the page from the results of both arms, and `note.md` beside them."""
     lines = [_HEAD.format(limit=REST_LIMIT_S)]
+    if (note := folder / 'note.md').exists():      # what a person says about the measurement
+        lines += [note.read_text(encoding='utf-8')]
     for arm in ARMS:
         results = Results(folder / f'{arm}.json')
         rows = [Row.of(name, results.outcomes(name)) for name in FAULTS if results.count(name)]
