@@ -65,11 +65,7 @@ class Ears:
         self.executor.add_node(self.node)
         self._clients: dict[str, Any] = {}
         listen = self.node.create_subscription
-        # Our simulator measures without error; it says its whole truth once per frame.
-        listen(JointState, robot.states[0].topic if robot.ours else TRUTH, self._on_truth,
-               profile(not robot.ours))
-        if robot.ours:
-            listen(SimState, 'truth/state', self._on_frame_sent, profile(True))
+        listen(JointState, TRUTH, self._on_truth, profile(True))
         listen(SimState, TRUTH_TOPIC, self._on_sim, profile(True))
         self._sim_ns = 0
         listen(ControllerState, 'controller_state', lambda message, info: self.controller.append(
@@ -168,9 +164,6 @@ class Ears:
         speed = (pose - self.truth[-1][1]) / seconds if self.truth else np.zeros(len(pose))
         self._sim_ns, self.frames_sent = told.stamp_ns, self.frames_sent + 1
         self.truth.append((sent_s(info), pose, speed))
-
-    def _on_frame_sent(self, message: SimState) -> None:
-        self.frames_sent += 1
 
     def _on_command(self, index: int, message: Any, info: dict) -> None:
         self.commands.append((sent_s(info), index,

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from lewm_ros.trials import report
-from lewm_ros.trials.zoo.rows import LOAD, Row, STEPS
+from lewm_ros.trials.zoo.rows import LIVE, LOAD, PAUSE, Row, STEPS
 from lewm_ros.trials.zoo.table import ROBOTS
 
 _COMMAND = 'make zoo'
@@ -53,6 +53,8 @@ def text(rows: Sequence[Row]) -> str:
     failed = [row for row in rows if not row.passed]
     measured = [row.value for row in rows if row.check == LOAD]
     loads = f'{min(measured):.0f} to {max(measured):.0f}' if measured else 'not measured'
+    pauses = [row.value for row in rows if row.check == PAUSE and row.step in LIVE]
+    pause = f'{max(pauses):.2f} s' if pauses else 'a time that was not measured'
     walked = [robot for robot in ROBOTS if any(row.robot == robot.name for row in rows)]
     lines = [
         '# Robots of strangers', '',
@@ -64,7 +66,8 @@ def text(rows: Sequence[Row]) -> str:
         f'{len(walked)} of {len(ROBOTS)} robots, {len(rows)} rows, {len(failed)} failed. A dash '
         'is a step that was not taken.',
         f'The load average was {loads} on {os.cpu_count()} cores: from one per core on, times are '
-        f'those of a busy', 'machine, and a robot that is seen too late is stopped.', '',
+        f'those of a busy', 'machine, and a robot that is seen too late is stopped. It kept the '
+        'trial or a driver waiting', f'for {pause} at most in the live steps.', '',
         '| | robot | ' + ' | '.join(_COLUMNS) + ' | failed |',
         '|---|---|' + '---|' * (len(_COLUMNS) + 1)]
     for robot in walked:
