@@ -70,7 +70,10 @@ def write(rows: Sequence[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the table for people; a case that cannot meet the goals says so."""
+    """Return the table for people; a case that cannot meet the goals says so.
+
+    A dash is a row from before the time from a frame to its chunk was noted.
+    """
     lines = ['| camera | offer | frames answered | camera to command p50, p99 | within one '
              'control period and one plan | frame to chunk p50, p95 | load |',
              '|---|---|---|---|---|---|---|']
@@ -78,10 +81,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         kind = 'JPEG' if row['jpeg'] else 'rgb8'
         offer = row['offer'].replace('_', ' ') + ', with the profile' * row['profile']
         offer += '' if row['expected'] else ', default: not enough'
-        lag, chunk = row['camera_to_command_ms'], row['chunk_ms']
+        lag, chunk = row['camera_to_command_ms'], row.get('chunk_ms')
+        in_time = f'{row["within_limit"]} of {row["plans"]}' if chunk else '-'
+        to_chunk = f'{chunk["p50"]}, {chunk["p95"]} ms' if chunk else '-'
         lines.append(
             f'| {row["width"]}x{row["height"]} {kind} {row["rate_hz"]:g} Hz | {offer} '
             f'| {row["answered"]} of {row["sent"]} ({row["share"]:.1%}) '
-            f'| {lag["p50"]}, {lag["p99"]} ms | {row["within_limit"]} of {row["plans"]} '
-            f'| {chunk["p50"]}, {chunk["p95"]} ms | {row["load_average"][0]} |')
+            f'| {lag["p50"]}, {lag["p99"]} ms | {in_time} | {to_chunk} '
+            f'| {row["load_average"][0]} |')
     return '\n'.join(lines)
