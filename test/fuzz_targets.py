@@ -25,6 +25,8 @@ from lewm_model.recordings.describe_bag import describe_bag
 from lewm_model.recordings.suggest_robot import suggest_robot
 from lewm_model.robot import ODOMETRY, RobotDescription, TWIST_STAMPED
 from lewm_model.training.run import Recipe
+from lewm_sim.tasks.facts import FACTS_FILE, TaskFacts
+from lewm_sim.tasks.registry import task_folders
 from mcap_builder import build
 from nano import tiny_bundle
 import numpy as np
@@ -180,10 +182,12 @@ class Settings:
 
     def __init__(self, seeds: Path) -> None:
         readers = {'robots': RobotDescription.from_yaml, 'train': Recipe.from_yaml,
-                   'plan': PlanConfig.from_yaml, 'tasks': load_yaml}
+                   'plan': PlanConfig.from_yaml}
         self._files = [(path.read_text(encoding='utf-8'), reader)
                        for name, reader in readers.items()
                        for path in sorted(resources.find(f'config/{name}').glob('*.yaml'))]
+        self._files += [((folder / FACTS_FILE).read_text(encoding='utf-8'), TaskFacts.from_yaml)
+                        for folder in task_folders().values()]
         self._reader: Callable[[Path], Any] = load_yaml
 
     def prepare(self, folder: Path, around: Path, rng: np.random.Generator) -> None:

@@ -297,6 +297,18 @@ def test_kill_leaves_what_was_flushed(tmp_path):
     assert recorded(path) == list(range(1000))
 
 
+def test_what_is_being_written_is_not_in_the_file_yet(tmp_path):
+    """Another thread that asks while a chunk is compressed is told of its bytes."""
+    writer = McapWriter(tmp_path / 'a.mcap')
+    writer.add_schema('std_msgs/msg/String', 'ros2msg', 'string data')
+    before, seen = writer.pending, []
+    writer._compress = lambda raw: seen.append(writer.pending) or raw
+    writer.flush()
+    assert seen == [before] and before > 0
+    assert writer.pending == 0
+    writer.close({})
+
+
 def test_numbers_go_on_after_those_that_were_discarded(tmp_path):
     """An episode's number is never given twice, and other folders do not matter."""
     assert next_index(tmp_path / 'missing') == 0

@@ -75,6 +75,7 @@ class McapWriter:
         self._channels: list[bytes] = []
         self._chunk_indices: list[bytes] = []
         self._chunk = _Chunk()
+        self._under_way = 0     # bytes that `flush` has not written yet, for other threads
         self.counts: dict[int, int] = {}
         self.messages = 0
         self.size = 0
@@ -90,7 +91,7 @@ class McapWriter:
     @property
     def pending(self) -> int:
         """Bytes that a kill would lose now."""
-        return self._chunk.size
+        return self._chunk.size + self._under_way
 
     def fileno(self) -> int:
         """Return the descriptor of the open file."""
@@ -128,6 +129,13 @@ class McapWriter:
 
     def flush(self) -> None:
         """Write the open chunk; raises OSError and leaves a file of whole chunks."""
+        self._under_way = self._chunk.size
+        try:
+            self._write_chunk()
+        finally:
+            self._under_way = 0
+
+    def _write_chunk(self) -> None:
         chunk, self._chunk = self._chunk, _Chunk()
         if not chunk.parts:
             return
