@@ -8,10 +8,8 @@ pairs are one job instead, one after the other on one stream of random numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
-import pickle
 import tempfile
 
 from lewm_model.assemble import make_policy
@@ -34,7 +32,7 @@ STILL = 'still'      # the floor that is the same for every seed
 class Setup:
     """What all jobs of an evaluation share."""
 
-    bundle: Bundle
+    bundle: Bundle | None             # None on the way to a worker, which reads it from a folder
     plans: dict[str, PlanConfig]      # by name
     backend: str
     image_size: int                   # of rendered frames [px]
@@ -140,9 +138,10 @@ def run_all(setup: Setup, jobs: Sequence[Job], workers: int,
         killed = SimulationError('an evaluating process was killed, perhaps for lack of memory; '
                                  'run the command again with fewer workers or a smaller batch')
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / 'setup.pickle'
-            path.write_bytes(pickle.dumps(setup))
-            for index, trials in run_jobs(_run_in_worker, [(str(path), job) for job in jobs],
+            path = setup.bundle.save(Path(folder) / 'bundle')
+            device = str(next(setup.bundle.model.parameters()).device)
+            shared = (str(path), device, replace(setup, bundle=None))
+            for index, trials in run_jobs(_run_in_worker, [(*shared, job) for job in jobs],
                                           workers, killed=killed):
                 take(jobs[index], trials)
     return _ordered(found)
@@ -158,10 +157,10 @@ def _ordered(found: dict[tuple[str, int], dict[int, list[Trial]]]
     return results
 
 
-def _run_in_worker(path: str, job: Job) -> list[Trial]:
-    return _bench(path).run(job)
+_kept: dict[str, Bench] = {}     # of a worker, by the folder of the bundle: one
 
 
-@lru_cache(maxsize=1)
-def _bench(path: str) -> Bench:
-    return Bench(pickle.loads(Path(path).read_bytes()))   # written by `run_all` a moment ago
+def _run_in_worker(path: str, device: str, setup: Setup, job: Job) -> list[Trial]:
+    if path not in _kept:
+        _kept[path] = Bench(replace(setup, bundle=Bundle.load(path, device=device)))
+    return _kept[path].run(job)

@@ -55,10 +55,6 @@ class CudaGraphEngine(TunedTorchEngine):
                 raise EngineError(f'backend {self.name}: torch.compile does not work here: '
                                   f'{error}; use cuda-graph') from error
 
-    def describe(self) -> str:
-        """Say in one line what runs."""
-        return f'{self.name}:{self.precision} on {self.device}'
-
     @torch.inference_mode()
     def encode(self, rgb: np.ndarray) -> Tensor:
         """Encode one raw frame, uint8 (H, W, 3), to a latent (D,)."""

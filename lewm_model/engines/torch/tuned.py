@@ -1,4 +1,4 @@
-"""PyTorch, tuned: the two graphs of `encode_graph` and `rollout_graph` on CPU or GPU."""
+"""PyTorch, tuned: the two graphs of `engines.graphs`, encode and rollout, on CPU or GPU."""
 
 from __future__ import annotations
 
