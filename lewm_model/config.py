@@ -13,6 +13,7 @@ from lewm_model.errors import ConfigError
 from lewm_model.yaml_text import read_yaml
 
 ConfigT = TypeVar('ConfigT', bound='Config')
+DescribedT = TypeVar('DescribedT')
 SOLVERS = ('cem', 'mppi', 'gradient', 'prior')
 NOISES = ('independent', 'held', 'coloured', 'knots')
 
@@ -80,6 +81,32 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f'{path} must hold a mapping of settings, '
                           f'got {type(values).__name__}')
     return values
+
+
+def load_described(cls: type[DescribedT], path: str | Path, noun: str) -> DescribedT:
+    """Build a dataclass that checks itself from a YAML file whose keys are its fields.
+
+    Args:
+        cls: The dataclass; fields without a default have to be in the file.
+        path: The file.
+        noun: What it describes, for messages: 'a robot'.
+
+    Raises:
+        ConfigError: The message names the file, the key and what is allowed.
+    """
+    values = load_yaml(path)
+    known = [one.name for one in fields(cls)]
+    unknown = sorted(set(map(str, values)) - set(known))
+    missing = [one.name for one in fields(cls) if one.name not in values
+               and one.default is MISSING and one.default_factory is MISSING]
+    if unknown or missing:
+        raise ConfigError(f'{path}: unknown keys: {", ".join(unknown) or "none"}; missing '
+                          f'keys: {", ".join(missing) or "none"}; {noun} has '
+                          f'{", ".join(known)}')
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(f'{path}: {error}') from error
 
 
 def _coerce(owner: str, field: Any, value: Any) -> Any:

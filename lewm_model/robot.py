@@ -8,7 +8,7 @@ recording is `lewm_model.recordings.commands`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, MISSING
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lewm_model.cameras import (  # types with their own name: also for those wh
     IMAGE_TYPES as IMAGE_TYPES,
     parse_cameras,
 )
-from lewm_model.config import load_yaml
+from lewm_model.config import load_described
 from lewm_model.errors import ConfigError
 from lewm_model.images.tiles import Crop, parse_crop, WHOLE
 from lewm_model.motion_limits import motion_limits
@@ -149,19 +149,7 @@ class RobotDescription:
             ConfigError: The message names the file, the key and what is allowed.
         """
         path = resources.find_named('config/robots', str(path_or_name), '.yaml')
-        values = load_yaml(path)
-        known = [one.name for one in fields(cls)]
-        unknown = sorted(set(map(str, values)) - set(known))
-        missing = [one.name for one in fields(cls) if one.name not in values
-                   and one.default is MISSING and one.default_factory is MISSING]
-        if unknown or missing:
-            raise ConfigError(f'{path}: unknown keys: {", ".join(unknown) or "none"}; missing '
-                              f'keys: {", ".join(missing) or "none"}; a robot has '
-                              f'{", ".join(known)}')
-        try:
-            return cls(**values)
-        except ConfigError as error:
-            raise ConfigError(f'{path}: {error}') from error
+        return load_described(cls, path, 'a robot')
 
     @property
     def action_dim(self) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lewm_model.config import load_yaml
+from lewm_model.config import load_described
 from lewm_model.errors import ConfigError
 
 FACTS_FILE = 'task.yaml'
@@ -92,18 +92,7 @@ class TaskFacts:
         Raises:
             ConfigError: The message names the file, the key and what is allowed.
         """
-        values = load_yaml(path)
-        known = [one.name for one in fields(cls)]
-        unknown = sorted(set(map(str, values)) - set(known))
-        missing = [name for name in ('robot', 'errors', 'tolerances') if name not in values]
-        if unknown or missing:
-            raise ConfigError(f'{path}: unknown keys: {", ".join(unknown) or "none"}; missing '
-                              f'keys: {", ".join(missing) or "none"}; a task has '
-                              f'{", ".join(known)}')
-        try:
-            return cls(**values)
-        except ConfigError as error:
-            raise ConfigError(f'{path}: {error}') from error
+        return load_described(cls, path, 'a task')
 
     def tolerance(self, name: str = '') -> Tolerance:
         """Return a tolerance by name; '': the task's own.
