@@ -19,8 +19,8 @@ setup:  ## Install everything into .venv and build the ROS package (PYTHON=pytho
 setup-tests:
 	@$(or $(PYTHON),python3) tools/setup --for-tests $(if $(PYTHON),--python $(PYTHON))
 
-demo: setup  ## Watch the simulated arm reach goal pictures (ARGS="..." for options, ARGS=--help lists them)
-	@$(ENTER) exec install/lewm_ros/lib/lewm_ros/demo $(ARGS)
+demo: setup  ## Watch a simulated robot reach goal pictures (TASK=reacher; ARGS="..." for options, ARGS=--help lists them)
+	@$(ENTER) exec install/lewm_ros/lib/lewm_ros/demo $(if $(TASK),--task $(TASK)) $(ARGS)
 
 zoo: setup-tests  ## Take twelve robots of strangers from recording to driving (ARGS="--only 4")
 	@$(ENTER) exec .venv/bin/python -m lewm_ros.trials.zoo --results docs/results $(ARGS)

@@ -17,6 +17,7 @@ from lewm_model.bags.interfaces import import_rosbags
 from lewm_model.config import Config
 from lewm_model.errors import BagError, ConfigError, SimulationError
 from lewm_model.workers import run_jobs
+from lewm_sim.mixture import Mixture
 from lewm_sim.tasks import load_task
 import numpy as np
 import yaml
@@ -33,14 +34,22 @@ class CollectConfig(Config):
     steps: int = 60              # actions per episode, one frame more; a policy may end sooner
     image_size: int = 64         # square [px]
     seed: int = 0                # episode i draws from (seed, i)
-    policy: str = 'random'       # who acts, see the task's `policies`
+    policy: str = 'random'       # who acts, of the task's `policies`, or several with shares,
+    #                              see `Mixture`
 
     def __post_init__(self) -> None:
-        load_task(self.task).policy(self.policy, np.random.default_rng(0))
+        try:
+            self.mixture()
+        except ConfigError as error:
+            raise ConfigError(f'task {self.task!r}: {error}') from error
         for name, least in (('steps', 1), ('image_size', 8), ('seed', 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f'CollectConfig.{name} must be at least {least}, '
                                   f'got {getattr(self, name)}')
+
+    def mixture(self) -> Mixture:
+        """Return who acts."""
+        return Mixture.parse(self.policy, tuple(load_task(self.task).policies))
 
 
 def collect(config: CollectConfig, episodes: int, out: str | Path, *, workers: int = 1,
@@ -136,8 +145,17 @@ def _recorder(config: CollectConfig, out: Path) -> EpisodeRecorder:
     return EpisodeRecorder(config, out)
 
 
-def _name(index: int) -> str:
-    return f'episode_{index:06d}'
+def acted(folder: Path) -> dict[str, int]:
+    """Return in how many episodes of a set each policy acts; {} of other folders."""
+    if not (folder / SETTINGS_FILE).is_file():
+        return {}
+    config = CollectConfig.from_yaml(folder / SETTINGS_FILE, 'settings')
+    return config.mixture().counts(config.seed, [
+        int(path.name.rpartition('_')[2]) for path in folder.glob(_name('*'))])
+
+
+def _name(index: int | str) -> str:
+    return f'episode_{index:06d}' if isinstance(index, int) else f'episode_{index}'
 
 
 class EpisodeRecorder:
@@ -146,7 +164,7 @@ class EpisodeRecorder:
     def __init__(self, config: CollectConfig, out: Path) -> None:
         self._config = config
         self._out = out
-        self._task = load_task(config.task)
+        self._task, self._mixture = load_task(config.task), config.mixture()
         self._world = self._task.make_world(config.image_size)
 
     def close(self) -> None:
@@ -163,7 +181,8 @@ class EpisodeRecorder:
         config, task, world = self._config, self._task, self._world
         rng = np.random.default_rng([config.seed, index])
         world.start(rng)
-        act = task.policy(config.policy, rng)
+        acting = self._mixture.acting(config.seed, index)
+        act = task.policy(acting, rng)
         # Sim time runs on over the set, with a pause in between: no stamp occurs twice, none is 0.
         dt_ns = task.robot.control_dt_ns
         start_ns = 1_000_000_000 + index * ((config.steps + 1) * dt_ns + 1_000_000_000)
@@ -171,7 +190,7 @@ class EpisodeRecorder:
         unfinished.parent.mkdir(exist_ok=True)
         with EpisodeBag(unfinished, task.robot, world, task.quantities) as bag:
             bag.begin(start_ns, episode_id=_name(index), index=index, task=task.name,
-                      metadata={**config.to_dict(), 'robot': task.robot.robot,
+                      metadata={**config.to_dict(), 'acting': acting, 'robot': task.robot.robot,
                                 'start_state': world.state().tolist()})
             for step in range(config.steps + 1):
                 stamp_ns = start_ns + step * dt_ns

@@ -11,6 +11,7 @@ os.environ.setdefault('MUJOCO_GL', 'egl')
 
 import cv2  # noqa: E402
 from lewm_model.errors import SimulationError  # noqa: E402
+from lewm_sim.look import Look  # noqa: E402
 from lewm_sim.world import Sensed  # noqa: E402
 import mujoco  # noqa: E402
 import numpy as np  # noqa: E402
@@ -63,6 +64,7 @@ class MujocoWorld:
     Attributes:
         model: The scene; events that cannot happen may change its colours.
         data: The simulation.
+        look: Changes how pictures look; None: as the scene is.
 
     Args:
         scene: The task.
@@ -71,6 +73,7 @@ class MujocoWorld:
 
     def __init__(self, scene: Scene, image_size: int = 64) -> None:
         self.image_size = image_size
+        self.look: Look | None = None
         self._scene = scene
         self.model = scene.build()
         buffer = self.model.vis.global_
@@ -173,7 +176,7 @@ class MujocoWorld:
 
     def render(self) -> np.ndarray:
         """Return what the camera sees, see `World`."""
-        frame = self._lens.picture(self.data, self._scene.camera)
+        frame = self._lens.picture(self.data, self._scene.camera, self.look)
         if self._supersampling == 1:
             return frame
         return cv2.resize(frame, (self.image_size, self.image_size),
@@ -211,7 +214,7 @@ class MujocoWorld:
         """Return another world of this scene, which shares its model and its renderer."""
         other = copy.copy(self)
         other.data, other._other = mujoco.MjData(self.model), mujoco.MjData(self.model)
-        other._origin_s = 0.0
+        other._origin_s, other.look = 0.0, None
         other.start(np.random.default_rng(0))
         return other
 
@@ -227,7 +230,7 @@ class _Lens:
         self._model, self._size = model, size
         self._renderer: mujoco.Renderer | None = None
 
-    def picture(self, data: mujoco.MjData, camera: str) -> np.ndarray:
+    def picture(self, data: mujoco.MjData, camera: str, look: Look | None = None) -> np.ndarray:
         """Draw what a camera sees, uint8 (size, size, 3)."""
         if self._renderer is None:
             try:
@@ -237,6 +240,8 @@ class _Lens:
                     f'cannot render with MUJOCO_GL={os.environ["MUJOCO_GL"]}: {error}; on '
                     f'Debian or Ubuntu install libegl1 libegl-mesa0 libgl1-mesa-dri') from error
         self._renderer.update_scene(data, camera=camera)
+        if look is not None:
+            look.change(self._renderer.scene, np.deg2rad(self._model.camera(camera).fovy[0]))
         return self._renderer.render()
 
     def close(self) -> None:

@@ -154,3 +154,19 @@ def test_settings_that_cannot_be_are_refused(change, said):
     """Before anything is read."""
     with pytest.raises(ConfigError, match=said):
         Settings(**change)
+
+
+def test_pairs_can_look_otherwise_than_in_training(bundle, data):
+    """The same pairs in a changed world: pictures differ, floors, which see nothing, do not."""
+    plain, varied = (evaluate(bundle, data, None, replace(FAST, vary=factors))
+                     for factors in ({}, {'light': 0.4, 'colours': 0.2}))
+    assert where(plain) == where(varied) and varied['vary'] == {'light': 0.4, 'colours': 0.2}
+    errors = [[trial['errors'] for trial in results['trials']['uniform']]
+              for results in (plain, varied)]
+    assert errors[0] == errors[1]
+    assert [trial['errors'] for trial in plain['trials']['planner']] != [
+        trial['errors'] for trial in varied['trials']['planner']]
+    text = '\n'.join(evaluation_table(varied))
+    assert 'looks otherwise than in training: light 0.4, colours 0.2.' in text
+    with pytest.raises(ConfigError, match="no switch 'fog'"):
+        replace(FAST, vary={'fog': 0.5})

@@ -29,7 +29,7 @@ def walk(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('LEWM_TASKS', str(OWN_TASKS))
         patch.chdir(folder)
-        for line in ('collect --task pusher --policy noisy-expert --episodes 16 --steps 40 '
+        for line in ('collect --task pusher --policy noisy_expert --episodes 16 --steps 40 '
                      '--out bags/pusher',
                      'ingest bags/pusher --out data/pusher.h5',
                      'inspect data/pusher.h5',

@@ -230,5 +230,5 @@ def test_tasks_outside_are_found_and_wrong_folders_are_named(tmp_path, monkeypat
 
 def test_an_unknown_policy_is_refused_before_anything_is_recorded():
     """The message lists those that there are."""
-    with pytest.raises(ConfigError, match="task 'reacher' has no policy 'oracle'; it has random"):
+    with pytest.raises(ConfigError, match="task 'reacher': there is no policy 'oracle'"):
         CollectConfig(policy='oracle')

@@ -27,7 +27,8 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
              f'{evaluation["budget"]} steps, seed {evaluation["seed"]}, {seeds} planner '
              f'seed{"s" * (seeds > 1)}; 95 % intervals over pairs in brackets'
              f'{", after ± the standard deviation between planner seeds" * (seeds > 1)}. '
-             f'"Reached" {first_step} (the reference\'s rule), "at the end" the last one.', '',
+             f'"Reached" {first_step} (the reference\'s rule), "at the end" the last one.'
+             f'{_varied(evaluation)}', '',
              *markdown_table(('policy', 'tolerance', 'reached', 'at the end',
                               'solved at the start'), rows),
              f'One plan took {evaluation["plan_seconds_median"]:.3f} s (median) on '
@@ -60,6 +61,12 @@ def markdown_table(header: tuple[str, ...], rows: Iterable[Any]) -> list[str]:
     """Return the lines of a table, with an empty one after it."""
     return [f'| {" | ".join(header)} |', '|' + '---|' * len(header),
             *(f'| {" | ".join(str(cell) for cell in row)} |' for row in rows), '']
+
+
+def _varied(evaluation: Mapping[str, Any]) -> str:
+    strengths = evaluation.get('vary', {})
+    return '' if not strengths else ' Every pair looks otherwise than in training: ' + ', '.join(
+        f'{name} {strength:g}' for name, strength in strengths.items()) + '.'
 
 
 def _rate(row: Mapping[str, Any], key: str) -> str:

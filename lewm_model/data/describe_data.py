@@ -24,6 +24,8 @@ def describe_data_set(file: EpisodeFile, found: list[Alignment] | None = None) -
              f'{file.ep_len.min()} to {file.ep_len.max()} rows (median '
              f'{np.median(file.ep_len):.0f}); robot {facts.get("robot", "unknown")!r}, task '
              f'{facts.get("task", "unknown")!r}, control step {file.control_dt_s or "unknown"} s']
+    if facts.get('acting'):
+        lines.append(f'  {"who acted":12} {facts["acting"]}')
     if file.view is not None:
         lines.append(f'  view {file.view}')
     if file.shards:

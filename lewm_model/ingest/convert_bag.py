@@ -71,7 +71,7 @@ def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: P
             report = BagReport(
                 bag=bag.name, frames=synchronized.frames, dropped=synchronized.dropped,
                 lengths=tuple(len(episode.stamps_ns) for episode in synchronized.episodes),
-                sha256=sha256, tasks=streams.tasks, notes=notes)
+                sha256=sha256, tasks=streams.tasks, acting=streams.acting, notes=notes)
             if not report.rows:
                 return report
             return _write(part, bag, streams, synchronized, robot, config, report, before,

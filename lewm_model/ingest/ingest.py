@@ -31,13 +31,15 @@ from lewm_model.ingest.convert_bag import (
 )
 from lewm_model.ingest.episode_writer import robot_attributes
 from lewm_model.ingest.present import describe_settings, read_present, report_path
-from lewm_model.ingest.report import BagReport, IngestReport
+from lewm_model.ingest.report import acting_text, BagReport, IngestReport
 from lewm_model.ingest.scratch import Scratch, scratch_folder
 from lewm_model.ingest.set_writer import sync_folder
 from lewm_model.ingest.views import leave_out_other_views, view_of_set
 from lewm_model.rates import same_rate
 from lewm_model.robot import RobotDescription
 from lewm_model.workers import run_conversions
+
+ACTING = 'acting'   # attribute: in how many episodes each data policy acted
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +94,8 @@ def ingest(bags: list[str | Path], robot: RobotDescription, out: str | Path, con
             report = _merge(robot, config, present, found)
             known = {VIEW: view.to_json()} if view and (held or not present) else {}
             _join(out, scratch, report, {
-                **robot_attributes(robot), **known, 'task': report.task, SETTINGS: settings},
+                **robot_attributes(robot), **known, 'task': report.task, SETTINGS: settings,
+                **({ACTING: acting_text(report.acting)} if report.acting else {})},
                 config, provenance or {})
             if scratch.holds_parts():
                 scratch.remove()

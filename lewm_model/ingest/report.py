@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -23,6 +24,7 @@ class BagReport:
     dropped: dict[str, int] = field(default_factory=dict)
     sha256: str = ''
     tasks: tuple[str, ...] = ()             # named by its episode marks
+    acting: tuple[str, ...] = ()            # data policies of a simulation, likewise
     error: str = ''                         # why nothing could be read
     notes: tuple[str, ...] = ()             # what was damaged and repaired, or lost
 
@@ -85,6 +87,12 @@ class IngestReport:
         return tasks.pop() if len(tasks) == 1 else ''
 
     @property
+    def acting(self) -> dict[str, int]:
+        """In how many episodes each data policy acted, as far as bags say."""
+        return dict(Counter(name for bag in self.bags for name in bag.acting
+                            for _ in bag.lengths))
+
+    @property
     def failed(self) -> tuple[BagReport, ...]:
         """Bags that could not be read."""
         return tuple(bag for bag in self.bags if bag.error)
@@ -95,6 +103,8 @@ class IngestReport:
         lines = [f'{len(self.bags)} bags{before}, {self.frames} frames -> {self.episodes} '
                  f'episodes, {self.rows} rows of {self.image_size}x{self.image_size} px']
         lines += [f'  dropped {count}: {reason}' for reason, count in sorted(self.dropped.items())]
+        if self.acting:
+            lines.append(f'  who acted: {acting_text(self.acting)}')
         lines += [f'  {bag.bag}: {note}' for bag in self.bags for note in bag.notes]
         lines += [f'  not read: {bag.error}' for bag in self.failed]
         return '\n'.join(lines)
@@ -104,4 +114,10 @@ class IngestReport:
         return {'robot': self.robot, 'task': self.task,
                 'image_size': self.image_size, 'episodes': self.episodes,
                 'rows': self.rows, 'frames': self.frames, 'dropped': self.dropped,
-                'failed': len(self.failed), 'bags': [bag.to_dict() for bag in self.bags]}
+                'acting': self.acting, 'failed': len(self.failed),
+                'bags': [bag.to_dict() for bag in self.bags]}
+
+
+def acting_text(counts: Mapping[str, int]) -> str:
+    """Return who acted in how many episodes, as people read it."""
+    return ', '.join(f'{name} {count}' for name, count in sorted(counts.items()))

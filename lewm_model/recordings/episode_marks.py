@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+import json
+from typing import Any
+
 from lewm_model.recordings.timeline import runs_of_marks
 import numpy as np
 
@@ -45,3 +49,16 @@ def read_marks(events: list, places: np.ndarray, stamps: np.ndarray, runs: np.nd
     mark_stamps, mark_active, mark_runs = zip(*found, strict=True)
     return (np.array(mark_stamps, dtype=np.int64), np.array(mark_active, dtype=bool),
             np.array(mark_runs, dtype=np.int64))
+
+
+def read_acting(marks: Iterable[Any]) -> tuple[str, ...]:
+    """Return which data policies acted, sorted, as marks of `lewm collect` say; () of others."""
+    found = set()
+    for mark in marks:
+        try:
+            said = json.loads(mark.metadata_json or '{}')
+        except ValueError:      # whatever somebody's recorder writes there is no reason to fail
+            continue
+        if isinstance(said, dict) and isinstance(said.get('acting', said.get('policy')), str):
+            found.add(said.get('acting', said.get('policy')))
+    return tuple(sorted(found))

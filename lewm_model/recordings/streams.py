@@ -21,6 +21,7 @@ from lewm_model.recordings.commands import ActionReader, EXECUTED_TYPE
 from lewm_model.recordings.episode_marks import (  # also for those who write bags
     EPISODE_TOPIC,
     EPISODE_TYPE,
+    read_acting,
     read_marks,
     RESET_TOPIC,
     RESET_TYPE,
@@ -83,6 +84,7 @@ class Streams:
     mark_stamps_ns: np.ndarray       # int64 (E,), where episodes begin or end, first one: ever
     mark_active: np.ndarray          # bool (E,), from there on: recording, not discarded later
     tasks: tuple[str, ...]           # named by the episode marks, sorted
+    acting: tuple[str, ...] = ()     # data policies of a simulation, likewise
     action_until_ns: np.ndarray | None = None   # int64 (M,), and until when at most;
     #                                             None: one control step
     frame_runs: np.ndarray | None = None        # int64 (F,), run of each; None: all of one run
@@ -264,7 +266,8 @@ def _assemble(bag: Bag, robot: RobotDescription, roles: dict[str, _Role], seen: 
         action_stamps_ns=commands.starts_ns, action_until_ns=commands.ends_ns,
         actions=commands.actions, action_runs=commands.runs,
         mark_stamps_ns=mark_stamps, mark_active=mark_active, mark_runs=mark_runs,
-        tasks=tuple(sorted({message.task for *_, message in events if message is not None})),
+        tasks=tuple(sorted({mark.task for *_, mark in events if mark is not None})),
+        acting=read_acting(mark for *_, mark in events if mark is not None),
         left_out={reason: int(where['image'].sum()) for reason, where in (
             (UNSTAMPED, zero), (AHEAD, ahead)) if where['image'].any()},
         assume_encoding=robot.assume_encoding, crop=robot.all_cameras[0].crop,

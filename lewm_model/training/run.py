@@ -157,6 +157,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
         provenance={
             'commands': commands,
             'episodes': data.num_episodes, 'held_out_episodes': trained.held_out_episodes,
+            **({'acting': data.attributes['acting']} if data.attributes.get('acting') else {}),
             'rows': len(data), 'frame_px': int(data.pixels.shape[1]),
             'training_clips': trained.training_clips, 'batch_size': recipe.train.batch_size,
             'steps': result.progress.step, 'seed': recipe.train.seed,

@@ -1,4 +1,4 @@
-"""Show the whole system: a simulated arm goes from goal picture to goal picture.
+"""Show the whole system: a simulated robot goes from goal picture to goal picture.
 
 Starts the same nodes as `ros2 launch lewm_ros plan.launch.py sim:=true`, as separate processes
 over DDS, and leaves summary.json, demo.mp4 and demo.png behind. Exit status 0 means that at
@@ -24,9 +24,10 @@ from lewm_ros.trials.goal_set import GoalPicture, GoalSet, Judge
 from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import GoalResult
 from lewm_ros.trials.view import DemoView
-from lewm_sim.tasks import load_task
+from lewm_sim.tasks import load_task, Task
 
 _NEEDED = 0.9          # share of goals that must be reached
+_BUDGETS = 2.4         # time for a goal, in budgets of the task's evaluation: 6 s for the reacher
 
 
 def main(args: list[str] | None = None) -> int:
@@ -57,9 +58,8 @@ def main(args: list[str] | None = None) -> int:
 def run(options: argparse.Namespace):
     """Bring the system up, go to every goal, and return (results, record, facts)."""
     task = load_task(options.task)
-    if not (options.bundle or task.facts.bundle):
-        raise ConfigError(f'task {task.name!r} names no bundle in its task.yaml; give --bundle')
-    bundle = resources.find_named('models', options.bundle or task.facts.bundle)
+    bundle = bundle_of(task, options.bundle)
+    time_limit_s = options.time_limit or _BUDGETS * task.facts.budget * task.control_dt_s
     goal_folder = (options.goals or bundle / 'goals').resolve()
     goal_set = GoalSet.load(goal_folder, task)
     judge = Judge(task, options.dwell)
@@ -77,11 +77,32 @@ def run(options: argparse.Namespace):
             for number, goal in enumerate(goal_set.goals):
                 if options.reset:
                     client.reset(goal_set.start)
-                results.append(_pursue(client, judge, view, goal, number, options.time_limit))
+                results.append(_pursue(client, judge, view, goal, number, time_limit_s))
     facts = {'task': task.name, 'bundle': bundle.name, 'tolerance': dict(judge.tolerance.limits),
              'units': dict(judge.tolerance.units), 'dwell_s': options.dwell,
-             'time_limit_s': options.time_limit, 'reset_for_each_goal': options.reset}
+             'time_limit_s': time_limit_s, 'reset_for_each_goal': options.reset}
     return results, client.record, facts
+
+
+def bundle_of(task: Task, given: str = '') -> Path:
+    """Return the bundle to show: the given one, that of task.yaml, or the shipped `<task>-nano`.
+
+    Raises:
+        ConfigError: If there is none; the message names the commands that make one.
+    """
+    name = given or task.facts.bundle or f'{task.name}-nano'
+    try:
+        return resources.find_named('models', name)
+    except ConfigError as error:
+        if given:
+            raise
+        data, folder = f'data/{task.name}.h5', f'models/{name}'
+        raise ConfigError(
+            f'no model ships for task {task.name!r} ({error}); give --bundle, or make it:\n'
+            f'  lewm collect --task {task.name} --out bags/{task.name}\n'
+            f'  lewm ingest bags/{task.name} --out {data}\n'
+            f'  lewm train {data} --config nano --out {folder}\n'
+            f'  lewm goals {folder} --data {data}') from error
 
 
 def _pursue(client: DemoClient, judge: Judge, view: DemoView, goal: GoalPicture, number: int,
@@ -132,12 +153,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='demo', description=__doc__.splitlines()[0])
     parser.add_argument('--task', default='reacher', help='what is simulated (%(default)s)')
     parser.add_argument('--bundle', default='',
-                        help="model bundle, shipped name or folder (the task's own)")
+                        help='model bundle, shipped name or folder (<task>-nano)')
     parser.add_argument('--goals', type=Path, help="folder with goals.yaml (the bundle's own)")
     parser.add_argument('--reset', action='store_true',
                         help='start each goal from the start state, not from the last goal')
-    parser.add_argument('--time-limit', type=float, default=6.0,
-                        help='simulated seconds per goal (%(default)s)')
+    parser.add_argument('--time-limit', type=float,
+                        help=f"simulated seconds per goal ({_BUDGETS:g} times the budget of the "
+                             f"task's evaluation)")
     parser.add_argument('--dwell', type=float, default=0.25,
                         help='seconds to stay at a goal (%(default)s)')
     parser.add_argument('--out', type=Path, default=Path('out/demo'),

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 import time
 
-from lewm_sim.collect import collect, CollectConfig
+from lewm_sim.collect import acted, collect, CollectConfig
 from lewm_sim.tasks import load_task, task_names
 from tqdm import tqdm
 
@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'one of {", ".join(task_names())} (default: %(default)s)')
     parser.add_argument('--policy', default=defaults.policy,
                         help='who acts, one of the policies of the task: random, or expert and '
-                             'noisy-expert where it has them (default: %(default)s)')
+                             'noisy_expert where it has them; or several with shares, as in '
+                             'expert:0.5,random:0.5 (default: %(default)s)')
     parser.add_argument('--episodes', type=int, default=2000, help='how many the set shall hold')
     parser.add_argument('--steps', type=int, default=defaults.steps,
                         help='actions per episode (default: %(default)s)')
@@ -42,5 +43,6 @@ def run(args: argparse.Namespace) -> int:
                            on_episode=lambda done, _: bar.update(done - bar.n))
     seconds = time.monotonic() - start_s
     print(f'{args.out}: {args.episodes} episodes of {args.steps} steps, {recorded} of them '
-          f'recorded now in {seconds:.1f} s')
+          f'recorded now in {seconds:.1f} s; who acted: '
+          f'{", ".join(f"{name} {count}" for name, count in acted(args.out).items())}')
     return 0

@@ -45,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='planner settings to use instead of the recommended ones: a YAML '
                              'file or a shipped name (cem, cem_prior, prior); may be repeated: '
                              'the others are compared with the first, pair by pair')
+    parser.add_argument('--vary', action='append', default=[], metavar='SWITCH=STRENGTH',
+                        help='let every pair look otherwise than in training, goal picture '
+                             'included: colours=0.1, light=0.3, camera=0.02 (docs/tasks.md); may '
+                             'be repeated')
     parser.add_argument('--against', type=Path, metavar='JSON',
                         help='compare with the results of another model, from its --out')
     parser.add_argument('--backend', default='torch',
@@ -76,8 +80,12 @@ def run(args: argparse.Namespace) -> int:
     from lewm_sim.evaluate import evaluate, Settings
     from lewm_sim.evaluate.against import compare_with
     from lewm_sim.evaluate.choose import choose
+    from lewm_sim.look import parse_factors
     import torch
 
+    if args.vary and args.save:
+        raise ConfigError('--save records how well the model does in the world that it was '
+                          'trained for; leave --vary away, or write the results with --out')
     if args.recommend and not (args.plan and args.save):
         raise ConfigError('--recommend needs --plan, whose settings the bundle shall recommend, '
                           'and --save')
@@ -88,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
         protocol=args.protocol, part=args.part, count=args.episodes,
         goal_offset=args.goal_offset, budget=args.budget, seed=args.seed,
         seeds=args.planner_seeds, batch=args.batch, threads=args.threads, backend=args.backend,
-        workers=args.workers if args.device == 'cpu' else 1, new_data=args.new_data)
+        workers=args.workers if args.device == 'cpu' else 1, new_data=args.new_data,
+        vary=parse_factors(args.vary))
     chosen = ''
     with _bar() as report:
         if args.recommend:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError, LewmError
+from lewm_sim.look import draw_look, Look
 from lewm_sim.tasks import Task, Tolerance
 from lewm_sim.world import World
 import numpy as np
@@ -22,6 +23,8 @@ class Pair:
     goal: np.ndarray           # (q,) truth of the goal
     start_rgb: np.ndarray      # uint8 (H, W, 3), as recorded
     goal_rgb: np.ndarray       # uint8 (H, W, 3), as recorded
+    goal_state: np.ndarray | None = None   # (n,) whole state of the simulator at the goal
+    look: Look | None = None   # of the world, also of both pictures, which are then drawn anew
 
 
 def sample_pairs(data: EpisodeFile, episodes: Sequence[int], task: Task, world: World, *,
@@ -73,9 +76,33 @@ def _pair(data: EpisodeFile, task: Task, world: World, episode: int, row: int, g
     start = int(data.ep_offset[episode]) + row
     goal = start + goal_offset
     try:
-        world.reset(task.recorded_state(world, data.columns, goal))
+        goal_state = task.recorded_state(world, data.columns, goal)
+        world.reset(goal_state)
         state = task.recorded_state(world, data.columns, start)
     except LewmError as error:
         raise DatasetError(f'{data.path}: {error}') from error
     return Pair(episode, row, state, world.truth(), np.array(data.pixels[start]),
-                np.array(data.pixels[goal]))
+                np.array(data.pixels[goal]), goal_state)
+
+
+def varied(pairs: Sequence[Pair], task: Task, world: World, factors: Mapping[str, float],
+           seed: int) -> list[Pair]:
+    """Give every pair a look of its own: goal picture and trial are of one changed world.
+
+    Args:
+        pairs: Starts and goals.
+        task: Whose they are.
+        world: Draws the pictures.
+        factors: Strengths, see `lewm_sim.look`.
+        seed: Of the looks; the same pair looks alike for every model and planner.
+    """
+    found = []
+    for pair in pairs:
+        look = draw_look(factors, np.random.default_rng([seed, pair.episode, pair.row]))
+        task.set_look(world, look)
+        pictures = []
+        for state in (pair.start, pair.goal_state):
+            world.reset(state)
+            pictures.append(world.render())
+        found.append(replace(pair, look=look, start_rgb=pictures[0], goal_rgb=pictures[1]))
+    return found

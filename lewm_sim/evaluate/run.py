@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 import os
 from typing import Any
 
@@ -13,10 +13,11 @@ from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError
 from lewm_model.held_out import HeldOut, require_same_source
 from lewm_sim.evaluate.jobs import Bench, make_jobs, run_all, Setup
-from lewm_sim.evaluate.pairs import Pair, sample_pairs
+from lewm_sim.evaluate.pairs import Pair, sample_pairs, varied
 from lewm_sim.evaluate.protocols import protocol
 from lewm_sim.evaluate.scores import comparisons, score
 from lewm_sim.evaluate.trials import FLOORS, run_fleet
+from lewm_sim.look import check_factors
 from lewm_sim.tasks import load_task, Task
 import numpy as np
 
@@ -42,9 +43,11 @@ class Settings:
     threads: int = 1                  # of torch, in each
     backend: str = 'torch'            # engine, see `engines.registry`
     new_data: bool = False            # see `HeldOut`
+    vary: Mapping[str, float] = field(default_factory=dict)   # strengths, see `lewm_sim.look`
 
     def __post_init__(self) -> None:
         protocol(self.protocol)
+        check_factors(self.vary)
         for name, least in (('count', 1), ('seeds', 1), ('batch', 1), ('workers', 0),
                             ('threads', 1)):
             if getattr(self, name) < least:
@@ -90,6 +93,8 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
     pairs = sample_pairs(data, episodes, task, world, count=settings.count, goal_offset=offset,
                          seed=settings.seed,
                          unsolved_by=tolerances[0] if rules.unsolved_only else None)
+    if settings.vary:
+        pairs = varied(pairs, task, world, settings.vary, settings.seed)
     world.close()
     setup = Setup(bundle, dict(named), settings.backend, image_size, budget, settings.seed,
                   settings.threads)
@@ -112,6 +117,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
         'budget': budget, 'seed': settings.seed, 'planner_seeds': settings.seeds,
         'batch': settings.batch, 'threads': settings.threads, 'backend': backend,
         'plan': named[first].to_dict(),
+        **({'vary': dict(settings.vary)} if settings.vary else {}),
         **({'plans': {name: plan.to_dict() for name, plan in named.items()}}
            if len(named) > 1 else {}),
         'plan_seconds_median': float(np.median(seconds)),

@@ -74,6 +74,8 @@ def run_fleet(fleet: Fleet, task: Task, worlds: Sequence[World], pairs: Sequence
     needed = frame_steps(budget, per_plan, fleet.config.history, fleet.steps_per_block)
     fleet.set_goals([pair.goal_rgb for pair in pairs])
     for world, pair in zip(worlds, pairs, strict=True):
+        if pair.look is not None:
+            task.set_look(world, pair.look)
         world.reset(pair.start)
     outcomes = [[task.outcome(world.truth(), pair.goal)]
                 for world, pair in zip(worlds, pairs, strict=True)]

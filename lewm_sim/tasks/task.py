@@ -16,6 +16,7 @@ from typing import Any
 from lewm_model.errors import ConfigError, DatasetError
 from lewm_model.quantities import places, Quantity
 from lewm_model.robot import RobotDescription
+from lewm_sim.look import Look
 from lewm_sim.tasks.facts import FACTS_FILE, TaskFacts, Tolerance
 from lewm_sim.tasks.motions import Act, MakePolicy, uniform
 from lewm_sim.world import World
@@ -100,7 +101,7 @@ class Task(ABC):
         """Who can act when data is collected, by name; 'random' never looks at the truth.
 
         By default 'random' is uniform; override it with `smooth` where things have inertia,
-        and add 'expert' and 'noisy-expert'.
+        and add 'expert' and 'noisy_expert'.
         """
         return {'random': lambda rng: uniform(self.robot, rng)}
 
@@ -143,6 +144,18 @@ class Task(ABC):
             raise ConfigError(f'task {self.name!r} has no policy {name!r}; it has '
                               f'{", ".join(self.policies)}')
         return self.policies[name](rng)
+
+    def set_look(self, world: World, look: Look) -> None:
+        """Let a world look otherwise from here on.
+
+        Raises:
+            ConfigError: If it cannot.
+        """
+        if not hasattr(world, 'look'):
+            raise ConfigError(f'the world of task {self.name!r} has no switches for its look; '
+                              f'give it an attribute `look` (lewm_sim/look.py), or leave --vary '
+                              f'away')
+        world.look = look
 
     @property
     def robot_file(self) -> str:

@@ -64,7 +64,7 @@ class Pusher(MujocoTask):
         """Random motion, and somebody who runs into the block."""
         return {'random': lambda rng: smooth(self.robot, rng, time_constant_s=0.5, share=0.6),
                 'expert': self._expert,
-                'noisy-expert': lambda rng: noisy(self._expert(rng), self.robot, rng, share=0.3)}
+                'noisy_expert': lambda rng: noisy(self._expert(rng), self.robot, rng, share=0.3)}
 
     def _expert(self, rng):
         def act(truth):
