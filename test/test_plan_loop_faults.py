@@ -7,7 +7,7 @@ pytestmark = pytest.mark.ros
 
 from lewm_model.errors import EngineFailure  # noqa: E402
 from lewm_ros.planner.failures import Failures, Next  # noqa: E402
-from lewm_ros.wire.reasons import Code  # noqa: E402
+from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
 from plan_rig import FakePolicy, Rig  # noqa: E402
 
@@ -117,6 +117,18 @@ def test_a_plan_that_was_withdrawn_while_it_was_made_is_not_sent():
     rig.frames(2, 2)
     assert rig.stamps == [2]
     assert rig.published[0][0].epoch == rig.session.epoch
+
+
+def test_a_plan_that_was_withdrawn_for_another_reason_is_not_called_slow():
+    """The report says why, and what counts as slow stays as it was."""
+    rig = Rig().goal()
+    limit_s = rig.loop.latency.stuck_limit_s(5)
+    frozen = Reason(Code.FRAME_FROZEN, 'the same picture')
+    rig.policy.during_plan = lambda: rig.session.withdraw(frozen)
+    rig.frames(1, 1)
+    assert rig.published == []
+    assert (rig.report.state, rig.report.reason) == (PlanState.NO_OBS, frozen)
+    assert rig.loop.latency.stuck_limit_s(5) == limit_s
 
 
 def test_a_frame_that_hung_in_the_encoder_is_not_planned_on():

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
+from lewm_ros.planner.glance import Look  # noqa: E402
 from lewm_ros.planner.worker import Inbox, Worker  # noqa: E402
 from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
@@ -41,15 +42,15 @@ class Bench:
         self.hang.wait(PATIENCE_S)
         if self.problem:
             raise self.problem
-        if inbox.frames is not None:
-            self.rig.frames(inbox.frames, inbox.frames)
+        if inbox.look is not None:
+            self.rig.frames(inbox.look, inbox.look)
         self.idle.set()
 
     def show(self, frame: int) -> None:
         """Leave a frame and wait until the thread has taken it, and unless it hangs, ended it."""
         self.busy.clear()
         self.idle.clear()
-        self.worker.put(frames=frame)
+        self.worker.put(look=frame)
         assert self.busy.wait(PATIENCE_S)
         assert not self.hang.is_set() or self.problem or self.idle.wait(PATIENCE_S)
 
@@ -94,6 +95,30 @@ def test_a_thread_that_hangs_is_said_and_its_plans_are_withdrawn_once(bench):
     bench.show(3)
     assert bench.worker.report().state is PlanState.PLANNING   # it goes on by itself
     assert bench.ended == []
+
+
+def test_trouble_with_the_camera_withdraws_a_plan_that_is_being_made(bench):
+    """At once and once, in every report until a good frame comes; then it plans anew."""
+    bench.show(1)
+    epoch, sent = bench.rig.session.epoch, len(bench.rig.published)
+    bench.hang.clear()
+    bench.rig.policy.during_plan = lambda: bench.hang.wait(PATIENCE_S)
+    bench.show(6)
+    for times in (3, 4):
+        bench.worker.see(Look(None, Reason(Code.FRAME_FROZEN, f'the same picture {times} times')))
+        report = bench.worker.report()
+        assert (report.epoch, report.state) == (epoch + 1, PlanState.NO_OBS)
+        assert report.reason.code is Code.FRAME_FROZEN
+    bench.worker.put(look=None)
+    bench.hang.set()
+    assert bench.idle.wait(PATIENCE_S)
+    assert len(bench.rig.published) == sent
+    assert bench.rig.report.reason.code is Code.FRAME_FROZEN   # not that it took too long
+    bench.worker.see(Look(None))     # a good frame: the trouble is over
+    bench.rig.policy.during_plan = lambda: None
+    bench.show(7)
+    assert bench.worker.report().state is PlanState.PLANNING
+    assert len(bench.rig.published) == sent + 1
 
 
 def test_plans_that_the_thread_withdraws_are_told_of_at_once(bench):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+import threading
 
 from lewm_model.robot import RobotDescription
 from lewm_ros.wire.reasons import Code, Reason
@@ -46,7 +47,8 @@ class FrozenWatch:
     ones of slow motion. So only frames count before whose stamps the robot was told to go
     somewhere else, far enough to be seen. Real cameras never send the same bytes twice.
 
-    A picture that was frozen stays so until another one comes, or `forgive`.
+    A picture that was frozen stays so until another one comes, or `forgive`, which another thread
+    may call.
 
     Args:
         limit: So many equal frames in a row are frozen; 0: never.
@@ -55,23 +57,27 @@ class FrozenWatch:
 
     def __init__(self, limit: int, told: Told) -> None:
         self.limit, self.told = limit, told
+        self._lock = threading.Lock()
         self._last: bytes | None = None
         self._since_ns = 0       # stamp of the first
         self._repeats = 0
 
     def update(self, picture: bytes, stamp_ns: int) -> Reason:
         """Take the bytes of a frame as the camera sent them; false unless frozen."""
-        if picture != self._last:
-            self._last, self._since_ns, self._repeats = picture, stamp_ns, 0
-        elif self.limit and (self._repeats >= self.limit
-                             or self.told.between(self._since_ns, stamp_ns) >= _VISIBLE):
-            self._repeats += 1
-        if not self.limit or self._repeats < self.limit:
+        with self._lock:
+            if picture != self._last:
+                self._last, self._since_ns, self._repeats = picture, stamp_ns, 0
+            elif self.limit and (self._repeats >= self.limit
+                                 or self.told.between(self._since_ns, stamp_ns) >= _VISIBLE):
+                self._repeats += 1
+            repeats = self._repeats
+        if not self.limit or repeats < self.limit:
             return Reason()
-        return Reason(Code.FRAME_FROZEN, f'the camera sent the same picture {self._repeats} times '
+        return Reason(Code.FRAME_FROZEN, f'the camera sent the same picture {repeats} times '
                                          f'after the robot was told to move; is its driver alive? '
                                          f'If nothing moves in its view, set frozen_stops: false')
 
     def forgive(self) -> None:
         """Begin anew: a person enabled motion, or the scene was set up anew."""
-        self._last, self._repeats = None, 0
+        with self._lock:
+            self._last, self._repeats = None, 0

@@ -8,13 +8,12 @@ from typing import Any
 
 from lewm_model.errors import LewmError
 from lewm_ros.planner.frozen import FrozenWatch
+from lewm_ros.planner.glance import Look
 from lewm_ros.planner.plan_loop import PlanLoop
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.worker import Inbox
 from lewm_ros.wire.goals import msg_to_goal
 from lewm_ros.wire.motion import msg_to_executed
-from lewm_ros.wire.pictures import picture_bytes
-from lewm_ros.wire.reasons import Code, reason_of
 from lewm_ros.wire.reports import GoalKind, PlanState
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.sight import Sight
@@ -29,8 +28,8 @@ class Intake:
         loop: Decides.
         robot: Gets what concerns the robot.
         interface: Of the robot.
-        sight: Makes what the model sees of one message of each camera, and of goals.
-        frozen: Watches the pictures.
+        sight: Makes what the model sees of goals.
+        frozen: Is told when its memory counts no more.
         say: Logs a text under a key, perhaps at a level; once a second for each key.
     """
 
@@ -57,23 +56,17 @@ class Intake:
                 self._readers[kind](message, arrived_s)
             except LewmError as error:   # of another robot, or malformed: not ours to act on
                 self._say(kind, f'{kind} message left out: {error}')
-        if inbox.frames is not None:
-            self._take_frames(inbox.frames)
+        if inbox.look is not None:
+            self._take_look(inbox.look)
         reason = loop.report.reason
         if loop.report.state is PlanState.FAULT:
             self._say(f'fault {reason.code}', reason.text, 'error')
 
-    def _take_frames(self, frames: tuple) -> None:
-        try:
-            observation = self._sight.observation(frames)
-            frozen = self._frozen.update(b''.join(map(picture_bytes, frames)),
-                                         observation.stamp_ns)
-        except LewmError as error:
-            self._loop.fault(reason_of(error, Code.FRAME_UNREADABLE))
-            return
-        if frozen:
-            self._say('frozen', frozen.text)
-        self._loop.step(observation, frozen)
+    def _take_look(self, look: Look) -> None:
+        if look.observation is None:
+            self._loop.fault(look.trouble)
+        else:
+            self._loop.step(look.observation, look.frozen)
 
     def _take_goal(self, message: Any) -> None:
         try:
@@ -103,7 +96,6 @@ class Intake:
         stamp_ns, action = msg_to_executed(message, self._interface.names, self._interface.code)
         self._loop.executed(stamp_ns, action)
         self._robot.executed(action, arrived_s)
-        self._frozen.told.add(stamp_ns, action)
 
     def _read_controller(self, message: Any, arrived_s: float) -> None:
         if self._robot.controller(msg_to_controller_report(message), arrived_s):

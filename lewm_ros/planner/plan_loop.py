@@ -30,6 +30,13 @@ _FINE = Reason()
 _STATES = {Code.NO_ROBOT_STATE: PlanState.NO_OBS, Code.FRAME_FROZEN: PlanState.NO_OBS,
            Code.PLANNER_STUCK: PlanState.PLANNING}
 _NO_GOAL = Reason(Code.NO_GOAL, 'no goal; send one with goal_node')
+_LATE = Reason(Code.PLANNER_STUCK, 'the plan took too long and came after all plans were '
+                                   'withdrawn')
+
+
+def state_of(reason: Reason) -> PlanState:
+    """Return the state of a planner that has no plan for this reason."""
+    return _STATES.get(reason.code, PlanState.FAULT)
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class PlanLoop:
         self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
         self.policy.set_budget_ms(settings.budget_ms)
         if stop:
-            self._withdraw()
+            self._withdraw(_FINE)
 
     def set_goal(self, goal: GoalRequest) -> None:
         """Go where the camera would see the picture of the goal, within its tolerance.
@@ -185,7 +192,7 @@ class PlanLoop:
         except EngineFailure as error:
             self._engine_failed(error)
         except ReasonedError as error:
-            self._fail(_STATES.get(error.reason.code, PlanState.FAULT), error.reason)
+            self._fail(state_of(error.reason), error.reason)
         except LewmError as error:
             self._fail(PlanState.FAULT, reason_of(error, Code.PLANNER_FAILED))
 
@@ -234,7 +241,7 @@ class PlanLoop:
             encode_ms=1e3 * encoded_s, reason=frozen or idle)
 
     def _plan(self, report: PlanReport, encoded_s: float, epoch: int) -> PlanReport:
-        # epoch: of when the work on the frame began; if all was withdrawn since, it took too long
+        # epoch: of when the work on the frame began; plans may have been withdrawn since
         settings, stamp_ns, steady_s = self._settings, report.frame_stamp_ns, self._steady_s
         dry_run = settings.dry_run
         rest = self._robot.rest(steady_s())
@@ -252,9 +259,10 @@ class PlanLoop:
             chunk = self._session.send(chunk, len(committed), encoded_s + planned_s,
                                        new_epoch=self._goal_is_new)
             if chunk is None:
-                self.latency.add_late(settings.replan_steps)
-                raise ReasonedError(Code.PLANNER_STUCK, 'the plan took too long and came after '
-                                                        'all plans were withdrawn')
+                why = self._session.trouble or self._session.why or _LATE
+                if why.code is Code.PLANNER_STUCK:
+                    self.latency.add_late(settings.replan_steps)
+                raise ReasonedError(why.code, why.text)
         self._schedule.chunk = chunk
         self._goal_is_new = self._replan = False
         total_s = (self._now_ns() - stamp_ns) / 1e9
@@ -317,14 +325,14 @@ class PlanLoop:
         self._wanted, self._refusal = None, refusal
         self._progress.new_goal()
 
-    def _withdraw(self) -> None:
+    def _withdraw(self, reason: Reason) -> None:
         if self._schedule.chunk is not None:
-            self._session.withdraw()
+            self._session.withdraw(reason)
         self._schedule.chunk = None
 
     def _fail(self, state: PlanState, reason: Reason) -> None:
         """Say why there is no plan; a plan in force is withdrawn by a new epoch."""
-        self._withdraw()
+        self._withdraw(reason)
         self.report = replace(
             self.report, epoch=self._session.epoch, state=state, reason=reason,
             frame_stamp_ns=max(self._order.newest_ns, 0), goal_distance=_NAN,

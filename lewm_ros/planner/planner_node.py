@@ -1,15 +1,16 @@
 """The planner as a lifecycle node: camera frames and a goal in, action chunks out.
 
-Callbacks only put messages into the inbox of a `Worker` and answer each frame with a heartbeat;
-the worker's thread does everything else (decode, encode, plan, publish). So heartbeats go on
-while a plan is being made, and say so when that thread hangs or its engine is broken: the command
-node then stops the robot.
+Callbacks look at each frame (decode, compare), put messages into the inbox of a `Worker` and
+answer each frame with a heartbeat; the worker's thread does everything else (encode, plan,
+publish). So heartbeats go on while a plan is being made, and withdraw plans when the camera is in
+trouble, that thread hangs or its engine is broken: the command node then stops the robot.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 import sys
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import PlanningError
@@ -27,6 +28,7 @@ from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
 from lewm_ros.planner.frozen import FrozenWatch, Told
+from lewm_ros.planner.glance import Glance
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.parameters import check_change, PlannerParameters
@@ -108,7 +110,7 @@ class PlannerNode(ManagedNode):
                 *([('joints', JointState, robot.joint_state_topic, qos.SENSOR)]
                   if self._robot_side.needs_joints else [])):
             listen(message_type, topic,
-                   lambda message, kind=kind: worker.put_waiting(kind, message), profile)
+                   lambda message, kind=kind: self._on_robot(kind, message), profile)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.active.timer(_LOOK_S, self._look_at_thread, clock=steady)
         self.active.timer(1.0, self._publish_diagnostics, clock=steady)
@@ -146,9 +148,11 @@ class PlannerNode(ManagedNode):
         loop = PlanLoop(policy, loop_settings(settings, prepared), session=session,
                         robot=self._robot_side, latency=latency, now_ns=self._now_ns,
                         fall_back=fallback(settings, policy))
-        intake = Intake(loop, self._robot_side, self._interface, prepared.sight,
-                        frozen=FrozenWatch(settings.frozen_frames, Told(robot)),
+        frozen = FrozenWatch(settings.frozen_frames, Told(robot))
+        intake = Intake(loop, self._robot_side, self._interface, prepared.sight, frozen=frozen,
                         say=self.guard.say)
+        self._glance = Glance(self._interface, prepared.sight, frozen=frozen, say=self.guard.say,
+                              frozen_stops=lambda: self._given.values.frozen_stops)
 
         def stuck_limit_s() -> float:
             given = self._given.values
@@ -169,9 +173,16 @@ class PlannerNode(ManagedNode):
     # Frames and heartbeats -------------------------------------------------------------------
 
     def _on_frames(self, frames: tuple[Frame, ...]) -> None:
-        self._worker.put(frames=frames)
+        look = self._glance.at(frames)
+        if look is not None:
+            self._worker.see(look)
         age_s = (self._now_ns() - self._cameras.stamp_ns) / 1e9
         self._publish_status(replace(self._worker.report(), obs_age_s=age_s))
+
+    def _on_robot(self, kind: str, message: Any) -> None:
+        if kind == 'executed':
+            self._glance.executed(message)
+        self._worker.put_waiting(kind, message)
 
     def _look_at_thread(self) -> None:
         if self._worker.became_stuck():    # the next frame may be a camera period away

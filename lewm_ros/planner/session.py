@@ -7,8 +7,10 @@ from dataclasses import replace
 import threading
 
 from lewm_model.types import ActionChunk
+from lewm_ros.wire.reasons import Reason
 from lewm_ros.wire.reports import random_session
 
+_UNSAID = Reason()
 Publish = Callable[[ActionChunk, int, float], None]   # chunk, committed steps, seconds of work
 
 
@@ -25,11 +27,14 @@ class Session:
     Attributes:
         number: Random, not 0.
         withdrawals: How often all that was sent was taken back.
+        why: It was, since a chunk was sent; false if it was not, or nobody said.
+        trouble: Why nothing may be sent now; false if it may.
     """
 
     def __init__(self, publish: Publish) -> None:
         self.number = random_session()
         self.withdrawals = 0
+        self.why = self.trouble = _UNSAID
         self._publish = publish
         self._lock = threading.Lock()
         self._epoch = 0
@@ -40,11 +45,19 @@ class Session:
         """Counts the withdrawals, from 0."""
         return self._epoch
 
-    def withdraw(self) -> None:
-        """Take back all that was sent."""
+    def withdraw(self, why: Reason = _UNSAID) -> None:
+        """Take back all that was sent, and what is being made."""
         with self._lock:
+            self.why = why
             self._epoch += 1
             self.withdrawals += 1
+
+    def see(self, trouble: Reason) -> None:
+        """Send nothing while there is trouble; take back what was sent when it begins."""
+        began = trouble and not self.trouble
+        self.trouble = trouble
+        if began:
+            self.withdraw(trouble)
 
     def close(self) -> None:
         """Take back all that was sent and send nothing any more."""
@@ -63,12 +76,14 @@ class Session:
             new_epoch: It takes the place of all that was sent before, as of a new goal.
 
         Returns:
-            None if nothing was sent: the session is closed, or plans were withdrawn meanwhile.
+            None if nothing was sent: the session is closed, there is trouble, or plans were
+            withdrawn meanwhile.
         """
         with self._lock:
-            if not self._open or chunk.epoch != self._epoch:
+            if not self._open or self.trouble or chunk.epoch != self._epoch:
                 return None
             self._epoch += new_epoch
+            self.why = _UNSAID
             chunk = replace(chunk, session=self.number, epoch=self._epoch)
             self._publish(chunk, committed_steps, seconds)
             return chunk

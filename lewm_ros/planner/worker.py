@@ -17,7 +17,8 @@ import time
 import traceback
 from typing import Any
 
-from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
+from lewm_ros.planner.glance import Look
+from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop, state_of
 from lewm_ros.planner.session import Session
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import PlanReport, PlanState
@@ -35,7 +36,7 @@ class Inbox:
             with the next frame.
     """
 
-    frames: Any = None     # one message of each camera
+    look: Look | None = None     # at the newest frame
     goal: Any = None
     reset: Any = None
     settings: LoopSettings | None = None
@@ -43,7 +44,7 @@ class Inbox:
 
     def is_pressing(self) -> bool:
         """Tell whether there is anything that does not wait for a frame."""
-        return any(item is not None for item in (self.frames, self.goal, self.reset,
+        return any(item is not None for item in (self.look, self.goal, self.reset,
                                                  self.settings))
 
 
@@ -88,6 +89,14 @@ class Worker:
                 setattr(self._inbox, name, item)
             self._wake.notify()
 
+    def see(self, look: Look) -> None:
+        """Leave a frame; one that is trouble takes back all that was sent, without a plan's delay.
+
+        Nor is anything sent that the thread is making, until there is a good frame.
+        """
+        self._session.see(look.trouble)
+        self.put(look=look)
+
     def put_waiting(self, kind: str, message: Any) -> None:
         """Leave a message that is read with the next frame."""
         with self._wake:
@@ -119,10 +128,12 @@ class Worker:
         if trouble:
             if since_s is not None and since_s != self._alarmed_since_s:
                 self._alarmed_since_s = since_s
-                self._session.withdraw()
+                self._session.withdraw(trouble)
             late = trouble.code is Code.PLANNER_STUCK   # a busy machine is no fault
             report = replace(report, state=PlanState.PLANNING if late else PlanState.FAULT,
                              reason=trouble)
+        elif seen := self._session.trouble:
+            report = replace(report, state=state_of(seen), reason=seen)
         return replace(report, epoch=self._session.epoch)
 
     def close(self) -> PlanReport:
@@ -158,7 +169,7 @@ class Worker:
                     return
         except Exception as error:   # a bug of the planner: never a dead thread behind "active"
             self._crash = Reason(Code.PLANNER_FAILED, f'{type(error).__name__}: {error}')
-            self._session.withdraw()
+            self._session.withdraw(self._crash)
             self._end(f'the planner thread died: {"".join(traceback.format_exception(error))}')
         finally:
             self._busy_since_s = None
