@@ -13,6 +13,9 @@ from lewm_model.training.divide import list_trained
 from lewm_sim.evaluate import evaluate, Settings
 from lewm_sim.evaluate.against import compare_with
 from lewm_sim.evaluate.choose import BEFORE, choose
+from lewm_sim.evaluate.pairs import sample_pairs, varied
+from lewm_sim.evaluate.trials import run_fleet
+from lewm_sim.tasks import load_task
 from nano import PLAN, tiny_bundle
 import numpy as np
 import pytest
@@ -158,15 +161,61 @@ def test_settings_that_cannot_be_are_refused(change, said):
 
 def test_pairs_can_look_otherwise_than_in_training(bundle, data):
     """The same pairs in a changed world: pictures differ, floors, which see nothing, do not."""
-    plain, varied = (evaluate(bundle, data, None, replace(FAST, vary=factors))
-                     for factors in ({}, {'light': 0.4, 'colours': 0.2}))
-    assert where(plain) == where(varied) and varied['vary'] == {'light': 0.4, 'colours': 0.2}
+    plain, changed = (evaluate(bundle, data, None, replace(FAST, vary=factors))
+                      for factors in ({}, {'light': 0.4, 'colours': 0.2}))
+    assert where(plain) == where(changed) and changed['vary'] == {'light': 0.4, 'colours': 0.2}
     errors = [[trial['errors'] for trial in results['trials']['uniform']]
-              for results in (plain, varied)]
+              for results in (plain, changed)]
     assert errors[0] == errors[1]
-    assert [trial['errors'] for trial in plain['trials']['planner']] != [
-        trial['errors'] for trial in varied['trials']['planner']]
-    text = '\n'.join(evaluation_table(varied))
+    text = '\n'.join(evaluation_table(changed))
     assert 'looks otherwise than in training: light 0.4, colours 0.2.' in text
     with pytest.raises(ConfigError, match="no switch 'fog'"):
         replace(FAST, vary={'fog': 0.5})
+
+
+def test_goal_pictures_and_trials_are_of_the_same_changed_world(data):
+    """Each pair has a look of its own; a fleet is shown the world as its pair looks."""
+    class Seeing:
+        """Remembers what it is shown, and does not move."""
+
+        steps_per_plan, steps_per_block, solve_time_s = 5, 5, 0.0
+        config = PLAN
+
+        def __init__(self):
+            self.shown = []
+
+        def set_goals(self, goals):
+            self.goals = goals
+
+        def observe(self, stamp_ns, frames):
+            self.shown.append(frames)
+
+        def plan(self, stamp_ns):
+            return [type('Chunk', (), {'actions': np.zeros((5, 2))})] * 2
+
+        def executed(self, stamp_ns, actions):
+            pass
+
+    task = load_task('reacher')
+    world, *worlds = task.make_worlds(3, data.pixels.shape[1])
+    plain = sample_pairs(data, range(EPISODES), task, world, count=2, goal_offset=10, seed=1)
+    changed = varied(plain, task, world, {'light': 0.5}, seed=0)
+    world.look = None
+    fleet = Seeing()
+    trials = run_fleet(fleet, task, worlds, changed, 10)
+    assert changed[0].look.light != changed[1].look.light
+    for place, pair in enumerate(changed):
+        world.reset(pair.start)
+        grey = world.render().mean()
+        assert fleet.shown[0][place].mean() / grey == pytest.approx(pair.look.light, abs=0.05)
+        assert fleet.shown[-1][place].mean() / grey == pytest.approx(pair.look.light, abs=0.05)
+        world.reset(pair.goal_state)
+        assert fleet.goals[place].mean() / world.render().mean() == pytest.approx(
+            pair.look.light, abs=0.05)
+        assert trials[place].outcomes[0] == task.outcome(truth_at(world, pair.start), pair.goal)
+    world.close()
+
+
+def truth_at(world, state):
+    world.reset(state)
+    return world.truth()
