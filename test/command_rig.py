@@ -62,7 +62,7 @@ class Planner:
     """Publishes from the test's own node, at will."""
 
     def __init__(self, graph: Graph) -> None:
-        self.node = graph.node
+        self.graph, self.node = graph, graph.node
         self.interface = RobotInterface(RobotDescription.from_yaml('sim_reacher'))
         self.chunk_pub = self.node.create_publisher(ActionChunkMsg, 'action_chunk', qos.LATEST)
         self.status_pub = self.node.create_publisher(PlanStatus, 'plan_status', qos.RECORD)
@@ -89,6 +89,11 @@ class Planner:
             setattr(message, name, changed)
         self.chunk_pub.publish(message)
         return now_ns
+
+    def wait_for_reader(self) -> None:
+        """Wait until the command node listens to both topics."""
+        self.graph.wait_for(lambda: self.status_pub.get_subscription_count()
+                            and self.chunk_pub.get_subscription_count(), 'the subscriptions')
 
     def keep_beating(self) -> None:
         self.timer = self.node.create_timer(0.05, self.beat)

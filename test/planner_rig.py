@@ -81,6 +81,15 @@ class Rig:
             assert time.monotonic() < deadline, f'waited in vain for {what}'
             self.film(0.1, age_s=age_s)
 
+    def film_without_chunks(self) -> None:
+        """Film until 0.6 s pass without a chunk: one that was on its way does not count."""
+        def silent() -> bool:
+            count = len(self.chunks)
+            self.film(0.6)
+            return len(self.chunks) == count
+
+        self.graph.wait_for(silent, '0.6 s without chunks')
+
     def film_planning(self, what: str = 'a plan', timeout_s: float = 60.0) -> None:
         """Film until a chunk follows that was not there before."""
         count = len(self.chunks)

@@ -22,6 +22,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 ROOT = Path(__file__).resolve().parents[1]
 _SETTLE_S = 0.3
+_AGAIN_S = 0.05   # between two messages that may be lost
 
 
 def over_the_wire(message: Any) -> Any:
@@ -104,6 +105,23 @@ class Graph:
             self._executor.spin_once(timeout_sec=0.02)
         return value
 
+    def send_until(self, send: Callable[[], Any], condition: Callable[[], Any], what: str,
+                   timeout_s: float = 90.0) -> Any:
+        """Call `send()` again and again until `condition()` is true and return it.
+
+        One message may be lost without a fault: on a best-effort topic, to a reader that has not
+        discovered the publisher yet, and on a topic of depth 1 with another publisher, whose next
+        message takes the place of the one that was not taken yet.
+        """
+        def seen() -> Any:
+            if not (value := condition()):
+                send()
+                self.spin(_AGAIN_S)
+                value = condition()
+            return value
+
+        return self.wait_for(seen, what, timeout_s)
+
     def spin(self, seconds: float) -> None:
         """Handle messages for a fixed time; for watching that something does not happen."""
         deadline = time.monotonic() + seconds
@@ -142,7 +160,7 @@ class Graph:
             except LifecycleError as error:
                 raise AssertionError(str(error)) from error
 
-    def wait_for_exit(self, process: subprocess.Popen, timeout_s: float = 10.0) -> int:
+    def wait_for_exit(self, process: subprocess.Popen, timeout_s: float = 60.0) -> int:
         """Spin until a process has ended and return its exit status."""
         self.wait_for(lambda: process.poll() is not None, f'the end of pid {process.pid}',
                       timeout_s)

@@ -55,8 +55,7 @@ def test_one_command_per_control_step_right_at_the_grid_points(graph, planner, t
     """
     robot = Robot(graph, tmp_path, require_enable=False)
     planner.keep_beating()
-    graph.wait_for(lambda: planner.status_pub.get_subscription_count()
-                   and planner.chunk_pub.get_subscription_count(), 'the subscriptions')
+    planner.wait_for_reader()
     graph.spin(0.1)
     start_ns = planner.plan(0.5, rows=20)
     offset_s = time.monotonic() - planner.now_ns() / 1e9
@@ -150,10 +149,8 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
 
     assert set_parameter('planner_timeout_s', double_value=2.0).successful
     assert set_parameter('obs_max_age_s', double_value=5.0).successful
-    planner.beat()
-    graph.spin(0.1)
-    planner.plan(1.0, rows=60)
-    graph.wait_for(robot.moves, 'motion')
+    planner.wait_for_reader()
+    graph.send_until(lambda: (planner.beat(), planner.plan(1.0, rows=60)), robot.moves, 'motion')
     graph.spin(0.25)  # 0.2 s, the default, would have stopped it by now ...
     assert robot.moves()
     graph.wait_for(lambda: robot.state is CommandState.STOPPED, 'standstill', 5)
@@ -193,6 +190,6 @@ def test_diagnostics_follow_the_state(graph, planner, tmp_path):
     assert newest().level == DiagnosticStatus.WARN and 'guard' in newest().message
     assert newest().name == 'command_node: commands'
     assert newest().hardware_id == 'sim_reacher'
-    planner.plan(1.0, actions=[float('nan')] * 80)
-    graph.wait_for(lambda: newest().level == DiagnosticStatus.ERROR, 'ERROR')
+    graph.send_until(lambda: planner.plan(1.0, actions=[float('nan')] * 80),   # beside the other
+                     lambda: newest().level == DiagnosticStatus.ERROR, 'ERROR')
     assert 'must be finite' in newest().message

@@ -77,17 +77,16 @@ def test_every_button_is_heard_and_released_by_itself_only(graph, tmp_path, prof
     graph.wait_for(lambda: button.get_subscription_count() and other.get_subscription_count(),
                    'the readers')
 
-    def press() -> bool:
-        button.publish(Bool(data=True))
-        other.publish(Bool(data=False))
+    def pressed() -> bool:
         return robot.states[-1][1].e_stop
 
-    graph.wait_for(press, 'the pressed button')
+    graph.send_until(lambda: (button.publish(Bool(data=True)), other.publish(Bool(data=False))),
+                     pressed, 'the pressed button')
     graph.spin(0.3)
-    assert robot.states[-1][1].e_stop
+    assert pressed()
     assert 'the e-stop is pressed (1 button)' in enable(graph).message
-    graph.wait_for(lambda: button.publish(Bool(data=False)) or not robot.states[-1][1].e_stop,
-                   'the release')
+    graph.send_until(lambda: button.publish(Bool(data=False)), lambda: not pressed(),
+                     'the release')
 
 
 def test_a_pressed_button_that_is_unplugged_stays_pressed_until_people_clear_it(graph, tmp_path):
@@ -163,7 +162,8 @@ def test_two_planners_are_an_error_and_the_first_is_followed(graph, tmp_path):
     graph.wait_for(lambda: diagnostics and 'two planners at once'
                    in diagnostics[-1][1].status[0].message, 'the word in diagnostics')
     assert diagnostics[-1][1].status[0].level == DiagnosticStatus.ERROR
-    second.plan(-1.0)
+    graph.send_until(lambda: second.plan(-1.0), lambda: 'is of session 1, followed is'
+                     in robot.log.read_text(), 'the refused chunk')
     graph.spin(0.5)
     assert robot.states[-1][1].reason.code == Code.SECOND_PLANNER
     assert all(robot.action(index)[0] >= 0 for index in range(begin, len(robot.commands)))
@@ -177,15 +177,14 @@ def test_two_who_report_the_same_joints_are_named(graph, tmp_path):
     reports = [(node.create_publisher(JointState, described.joint_state_topic, 10), place)
                for node, place in ((graph.node, 0.8), (forgotten, 0.0))]
 
-    def named() -> bool:
+    def report() -> None:
         for publisher, place in reports:
             positions = np.full(len(names), place)
             publisher.publish(joints_to_msg(graph.node.get_clock().now().nanoseconds, names,
                                             positions, np.zeros(len(names))))
-        return '2 sources of these joints (/forgotten, /test_node)' in (
-            robot.states[-1][1].reason.text)
 
     try:
-        graph.wait_for(named, 'both names in the reason')
+        graph.send_until(report, lambda: '2 sources of these joints (/forgotten, /test_node)' in (
+            robot.states[-1][1].reason.text), 'both names in the reason')
     finally:
         forgotten.destroy_node()

@@ -76,13 +76,11 @@ def test_a_parameter_of_a_type_that_does_not_exist_ends_no_node(tmp_path):
         client = graph.node.create_client(SetParameters, '/goal_node/set_parameters')
         graph.wait_for(client.service_is_ready, 'the service')
 
-        def told() -> bool:
-            client.call_async(SetParameters.Request(parameters=[
-                Parameter(name='goal_root', value=ParameterValue(type=127))]))
-            graph.spin(0.2)
-            return '127 is not a valid Parameter.Type' in (tmp_path / 'log').read_text()
-
-        graph.wait_for(told, 'the reason in the log')
+        graph.send_until(
+            lambda: client.call_async(SetParameters.Request(parameters=[
+                Parameter(name='goal_root', value=ParameterValue(type=127))])),
+            lambda: '127 is not a valid Parameter.Type' in (tmp_path / 'log').read_text(),
+            'the reason in the log')
         answer = graph.call(SetParameters, '/goal_node/set_parameters', SetParameters.Request(
             parameters=[Parameter(name='goal_root', value=ParameterValue(type=1))]))
         assert not answer.results[0].successful

@@ -93,6 +93,7 @@ def test_a_goal_has_its_tolerance_and_can_be_cleared(graph):
     goals = graph.collect(Goal, 'goal', qos.LATCHED)
     picture = rgb_to_image(RED, 0)
     assert set_goal(graph, source=1, image=picture, tolerance=0.25).success
+    graph.wait_for(lambda: goals, 'the goal')   # it is latched, and the next one replaces it
     for wrong in (-1.0, math.nan, math.inf):
         answer = set_goal(graph, source=1, image=picture, tolerance=wrong)
         assert not answer.success and 'tolerance must be in' in answer.message
@@ -160,6 +161,7 @@ def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, 
     assert goals == []
 
     assert set_goal(graph, uri='red.png', task='reach').success
+    graph.wait_for(lambda: goals, 'the first goal')   # before the next one replaces it
     named = set_goal(graph, source=1, image=good, goal_id='door')
     assert (named.success, named.goal_id) == (True, 'door')
     graph.wait_for(lambda: len(goals) == 2, 'both goals')

@@ -194,14 +194,11 @@ def test_a_person_drives_a_robot_with_an_unstamped_camera_and_no_camera_info(gra
     reports = graph.collect(PlanStatus, 'plan_status', qos.RECORD)
     chunks = graph.collect(ActionChunk, 'action_chunk', qos.LATEST)
 
-    def driven() -> bool:
-        command = Twist()
-        command.linear.x = 0.1
-        person.publish(command)
-        frames.publish(CompressedImage(format='jpeg'))   # stamp zero
-        graph.spin(0.05)
-        return len(chunks) > 3
-    graph.wait_for(driven, 'chunks')
+    command = Twist()
+    command.linear.x = 0.1
+    graph.send_until(
+        lambda: (person.publish(command), frames.publish(CompressedImage(format='jpeg'))),
+        lambda: len(chunks) > 3, 'chunks')   # the frames have no stamp
 
     now_ns = graph.node.get_clock().now().nanoseconds
     for message in (reports[-1][1].header, chunks[-1][1].header):

@@ -65,13 +65,18 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
     if robot == 'sim_reacher':
         assert_documented(made)
     made.run(rounds)
-    told = {status.name.partition(':')[0] for _, array in diagnostics for status in array.status
-            if status.level != DiagnosticStatus.OK}
+
+    def told() -> set[str]:
+        return {status.name.partition(':')[0] for _, array in diagnostics
+                for status in array.status if status.level != DiagnosticStatus.OK}
+
+    with contextlib.suppress(TimeoutError):   # once a second
+        graph.wait_for(lambda: told() >= {spec.executable for spec in made.specs}, 'all', 10.0)
     for spec in made.specs:
         name = spec.executable
         log = made.log(name).read_text(errors='replace')
         assert 'ERROR' in log or 'WARN' in log, f'{name} has not logged a reason: {log[-2000:]}'
-        assert name in told, f'{name} has told no reason in its diagnostics; told: {told}'
+        assert name in told(), f'{name} has told no reason in its diagnostics; {told()} have'
         if spec.lifecycle:
             made.recover(name)
             made.restart(name)

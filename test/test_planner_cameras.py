@@ -42,13 +42,11 @@ class Rig:
             self._camera = self.graph.node.create_publisher(Image, 'image', qos.IMAGE)
         started_s = time.monotonic()
 
-        def done():
+        def show():
             rgb = np.full((64, 64, 3), int(20 * (time.monotonic() - started_s)) % 256, np.uint8)
             self._camera.publish(rgb_to_image(rgb, self.graph.node.get_clock().now().nanoseconds))
-            self.graph.spin(0.05)
-            return condition()
 
-        self.graph.wait_for(done, what)
+        self.graph.send_until(show, condition, what)
 
     @property
     def last(self) -> PlanStatus:

@@ -72,8 +72,8 @@ def test_without_another_engine_the_node_leaves_the_active_state_and_can_come_ba
     assert rig.last.epoch > epoch
     word = 'finite' if 'nan' in fault else 'illegal memory access'
     assert word in rig.last.reason.text
-    assert any(item.status[0].level == ERROR and word in item.status[0].message
-               for _, item in rig.diagnostics)
+    graph.wait_for(lambda: any(item.status[0].level == ERROR and word in item.status[0].message
+                               for _, item in rig.diagnostics), 'the reason in diagnostics')
     assert 'leaving the active state' in rig.log.read_text()
     rig.fault('')
     graph.transition('planner_node', 'configure', 'activate')

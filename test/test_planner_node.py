@@ -47,11 +47,16 @@ def test_what_is_missing_fails_configure_with_the_reason(graph, tmp_path, parame
 def test_every_frame_is_answered_and_a_goal_starts_the_chunks(graph, tmp_path):
     """One heartbeat per frame, stamped as the frame; chunks start at a frame's stamp."""
     rig = Rig(graph, tmp_path)
-    rig.film(1.0)
-    graph.spin(0.2)
-    answered = [header_stamp_ns(message) for _, message in rig.status]
-    assert len(answered) >= 0.9 * len(rig.stamps)  # the camera is best effort
-    assert set(answered) <= set(rig.stamps)
+
+    def answered() -> list[int]:   # stamp zero says why there are no frames
+        stamps = [header_stamp_ns(message) for _, message in rig.status]
+        return [stamp for stamp in stamps if stamp]
+
+    # the camera is best effort: a busy machine may lose frames of one second, not of every one
+    rig.film_until(lambda: len({*rig.stamps[-20:]}.intersection(answered())) >= 18,
+                   'answers to the frames of a second')
+    assert set(answered()) <= set(rig.stamps)
+    assert len(answered()) == len(set(answered()))
     assert rig.last.state == PlanState.NO_GOAL
     assert 'goal' in rig.last.reason.text
     assert rig.chunks == []
@@ -130,13 +135,9 @@ def test_large_frames_and_goals_are_squared_as_ingest_squares_them(graph, tmp_pa
     rig = Rig(graph, tmp_path)
     rig.goal_pub.publish(picture_goal_to_msg(goal, stamp_ns=0))
 
-    def judged():
-        stamp_ns = graph.node.get_clock().now().nanoseconds
-        rig.camera.publish(rgb_to_image(frame, stamp_ns))
-        graph.spin(0.05)
-        return rig.status and np.isfinite(rig.last.goal_distance)
-
-    graph.wait_for(judged, 'a distance to the goal')
+    graph.send_until(lambda: rig.camera.publish(rgb_to_image(frame, rig.now_ns())),
+                     lambda: rig.status and np.isfinite(rig.last.goal_distance),
+                     'a distance to the goal')
     np.testing.assert_allclose(rig.last.goal_distance, expected, rtol=1e-4)
 
 
@@ -197,9 +198,7 @@ def test_a_cleared_goal_withdraws_the_plan(graph, tmp_path):
     rig.goal_pub.publish(no_goal_to_msg(0))
     rig.film_until(lambda: rig.last.state == PlanState.NO_GOAL, 'NO_GOAL')
     assert rig.last.epoch > epoch
-    count = len(rig.chunks)
-    rig.film(0.5)
-    assert len(rig.chunks) == count
+    rig.film_without_chunks()
     rig.send_goal(90)
     rig.film_planning()
 
@@ -225,28 +224,24 @@ def test_messages_that_cannot_be_end_nothing(graph, tmp_path):
     def send(code: Code, stamp_ns: int) -> None:
         heard = len(rig.status)
         frame.header = header(stamp_ns)
-
-        def said():   # with the heartbeat of a later frame
-            rig.camera.publish(frame)
-            graph.spin(0.1)
-            return any(item.reason.code == code for _, item in rig.status[heard:])
-
-        graph.wait_for(said, f'a status with {code.name}')
+        graph.send_until(   # with the heartbeat of a later frame
+            lambda: rig.camera.publish(frame),
+            lambda: any(item.reason.code == code for _, item in rig.status[heard:]),
+            f'a status with {code.name}')
 
     send(Code.FRAME_FUTURE, rig.now_ns() + 3600 * 10 ** 9)
     send(Code.FRAME_STALE, 0)
     frame.height = 1000
     send(Code.FRAME_UNREADABLE, rig.now_ns())
     frame.header.stamp.sec = -5
-    rig.camera.publish(frame)
+    graph.send_until(lambda: rig.camera.publish(frame), lambda: any(
+        item.status[0].level == b'\x02' and 'sec >= 0' in item.status[0].message
+        for _, item in rig.diagnostics), 'diagnostics with the reason')
     rig.goal_pub.publish(Goal(kind=9, source=9))
     rig.film_until(lambda: rig.last.reason.code == Code.GOAL_REFUSED, 'a refused goal')
     rig.send_goal(20)
     rig.film_planning()
     assert rig.lifecycle_state() == 'active'
-    graph.wait_for(lambda: any(item.status[0].level == b'\x02' and 'sec >= 0' in
-                               item.status[0].message for _, item in rig.diagnostics),
-                   'diagnostics with the reason')
 
 
 def test_a_planner_knows_when_its_plans_are_not_followed(graph, tmp_path):
@@ -254,13 +249,13 @@ def test_a_planner_knows_when_its_plans_are_not_followed(graph, tmp_path):
     rig = Rig(graph, tmp_path, replan_steps=1000, horizon=6)
     rig.send_goal(10)
     rig.film_planning()
+    graph.wait_for(rig.controller_pub.get_subscription_count, 'the reader of controller_state')
     rig.controller(CommandState.DISABLED)
     rig.film_until(lambda: rig.last.reason.code == Code.NOT_ENABLED, 'NOT_ENABLED')
     assert rig.last.state in FOLLOWED
     count = len(rig.chunks)
     rig.controller(CommandState.IDLE)
-    rig.film(0.15)
-    graph.wait_for(lambda: len(rig.chunks) > count, 'a plan after enabling')
+    rig.film_until(lambda: len(rig.chunks) > count, 'a plan after enabling')
 
 
 def test_parameters_are_read_at_configure_and_the_safe_ones_change_while_active(graph, tmp_path):
@@ -274,10 +269,7 @@ def test_parameters_are_read_at_configure_and_the_safe_ones_change_while_active(
     rig.film_until(lambda: rig.last.state == PlanState.REACHED, 'REACHED')
     assert rig.last.goal_tolerance == 1e5
     assert rig.set_parameters(dry_run=True) == ''
-    rig.film(0.2)
-    count = len(rig.chunks)
-    rig.film(0.6)
-    assert len(rig.chunks) == count
+    rig.film_without_chunks()
     assert 'cannot be cleared while the node is active' in rig.set_parameters(dry_run=False)
     graph.transition('planner_node', 'deactivate')
     assert rig.set_parameters(dry_run=False) == ''

@@ -70,12 +70,8 @@ def test_a_driver_that_restarts_with_another_offer_is_read_again(graph, drivers)
     driver.destroy_publisher(old)
     new = driver.create_publisher(Image, 'image', offer(BEST_EFFORT))
 
-    def arrived():
-        new.publish(Image(height=7))
-        graph.spin(0.05)
-        return got
-
-    graph.wait_for(arrived, 'a picture of the new driver')
+    graph.send_until(lambda: new.publish(Image(height=7)), lambda: got,
+                     'a picture of the new driver')
     assert reader.silence() == ''
     reader.close()
     graph.wait_for(lambda: not new.get_subscription_count(), 'the end of the reader')
@@ -141,10 +137,5 @@ def test_everyone_is_heard_whatever_they_offer(graph, drivers):
     for name in ('best_effort', 'reliable'):
         graph.wait_for(publishers[name].get_subscription_count, name)
         count = len(heard)
-
-        def pressed(publisher=publishers[name], count=count):
-            publisher.publish(Bool(data=True))
-            graph.spin(0.05)
-            return len(heard) > count
-
-        graph.wait_for(pressed, f'the press of {name}')
+        graph.send_until(lambda name=name: publishers[name].publish(Bool(data=True)),
+                         lambda count=count: len(heard) > count, f'the press of {name}')

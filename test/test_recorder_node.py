@@ -96,12 +96,14 @@ def test_the_goal_of_a_publisher_that_is_gone_is_not_recorded(rig):
     rig.graph.node.destroy_publisher(rig.goal)
     rig.graph.wait_for(lambda: not rig.graph.node.get_publishers_info_by_topic('/goal'),
                        'the end of the publisher')
-    rig.graph.spin(0.5)   # the recorder hears of it, too
-    assert rig.start().success
-    rig.publish(1)
-    path = rig.stop().bag_uri
-    assert marks(path)[0].goal_id == ''
-    with Bag(path) as bag:
+
+    def forgotten() -> str:   # the recorder hears of it, too, in its own time
+        assert rig.start().success
+        rig.publish(1)
+        path = rig.stop().bag_uri
+        return path if marks(path)[0].goal_id == '' else ''
+
+    with Bag(rig.graph.wait_for(forgotten, 'an episode without the goal')) as bag:
         assert '/goal' not in {topic.name for topic in bag.topics}
 
 

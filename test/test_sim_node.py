@@ -89,7 +89,10 @@ def test_the_picture_shows_what_the_truth_says(rig):
     for name, qpos in (('a', [0.5, 1.0]), ('b', [-2.0, 0.3]), ('a again', [0.5, 1.0])):
         answer = rig.reset(qpos=qpos)
         assert answer.success
-        rig.after(stamp_to_ns(answer.sim_time) + STEP_NS)
+        begin_ns = stamp_to_ns(answer.sim_time)
+        rig.after(begin_ns + STEP_NS)
+        rig.graph.wait_for(lambda begin_ns=begin_ns: header_stamp_ns(rig.images[-1][1]) > begin_ns,
+                           'a picture after the reset')
         np.testing.assert_allclose(rig.qpos, qpos, atol=1e-5)
         pictures[name] = image_to_rgb(rig.images[-1][1])
     np.testing.assert_array_equal(pictures['a'], pictures['a again'])
@@ -105,11 +108,8 @@ def test_a_command_moves_its_joint_and_silence_stops_it(rig):
     """1 rad/s for the shoulder turns the shoulder; after the timeout it stands still."""
     assert rig.reset(qpos=[0.0, 0.0]).success
 
-    def drive() -> bool:
-        rig.command.publish(Float64MultiArray(data=[1.0, 0.0]))
-        return rig.qpos[0] > 0.5
-
-    rig.graph.wait_for(drive, 'a turn of the shoulder')
+    rig.graph.send_until(lambda: rig.command.publish(Float64MultiArray(data=[1.0, 0.0])),
+                         lambda: rig.qpos[0] > 0.5, 'a turn of the shoulder')
     shoulder, wrist = rig.qpos
     assert abs(wrist) < 0.05
     rig.pass_s(0.5)   # timeout 0.2 s, then a ramp of 0.05 s, and the servo
@@ -198,11 +198,8 @@ def test_two_command_topics_and_no_camera_info_are_simulated(tmp_path):
         graph.wait_for(wrist.get_subscription_count, 'the command reader')
         assert rig.reset(qpos=[0.2, 0.1]).success
 
-        def moved() -> bool:
-            wrist.publish(Float64MultiArray(data=[1.0]))
-            graph.spin(0.05)
-            return rig.qpos[1] > 0.3
-        graph.wait_for(moved, 'a wrist in motion')
+        graph.send_until(lambda: wrist.publish(Float64MultiArray(data=[1.0])),
+                         lambda: rig.qpos[1] > 0.3, 'a wrist in motion')
         assert abs(rig.qpos[0] - 0.2) < 0.05 and rig.images and not rig.info
 
 
@@ -221,11 +218,8 @@ def test_a_world_that_is_not_mujocos_makes_whole_control_steps(monkeypatch):
         graph.wait_for(lambda: header_stamp_ns(truth[-1][1]) > stamp_to_ns(answer.sim_time),
                        'the truth after the reset')
 
-        def moved() -> bool:
-            command.publish(Float64MultiArray(data=[10.0, 0.0]))
-            graph.spin(0.05)
-            return msg_to_truth(truth[-1][1]).values[0] > 23.5
-        graph.wait_for(moved, 'a dot in motion')
+        graph.send_until(lambda: command.publish(Float64MultiArray(data=[10.0, 0.0])),
+                         lambda: msg_to_truth(truth[-1][1]).values[0] > 23.5, 'a dot in motion')
         x, y = msg_to_truth(truth[-1][1]).values
         assert y == 30.0 and x == pytest.approx(round(x))    # 1 px per control step
         stamps = np.array([header_stamp_ns(message) for _, message in images])

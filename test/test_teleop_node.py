@@ -57,13 +57,8 @@ def test_other_robots_are_driven_by_their_pictures(tmp_path, name, command, acti
         graph.wait_for(alive, 'a heartbeat')
         assert not chunks
 
-        def driven() -> bool:
-            person.publish(command)
-            show(sec=-7)
-            show(sec=6)
-            return len(chunks) > 3
-
-        graph.wait_for(driven, 'chunks')
+        graph.send_until(lambda: (person.publish(command), show(sec=-7), show(sec=6)),
+                         lambda: len(chunks) > 3, 'chunks')
         np.testing.assert_allclose(chunks[-1][1].actions[:len(action)], action, rtol=1e-6)
         assert chunks[-1][1].session == reports[-1][1].session
         graph.wait_for(lambda: any('sec -7' in status.message for _, array in diagnostics
@@ -92,12 +87,9 @@ def test_a_person_drives_through_all_limits(tmp_path):
         def state() -> CommandState:
             return CommandState(states[-1][1].state) if states else CommandState.IDLE
 
-        def driven() -> bool:
-            person.publish(Float64MultiArray(data=[1.0, 9.0]))  # the wrist's limit is 2
-            graph.spin(0.05)
-            return state() is CommandState.TRACKING and len(executed) > 20
-
-        graph.wait_for(driven, 'TRACKING', 30.0)
+        graph.send_until(
+            lambda: person.publish(Float64MultiArray(data=[1.0, 9.0])),  # the wrist's limit is 2
+            lambda: state() is CommandState.TRACKING and len(executed) > 20, 'TRACKING')
         tracked = [message for _, message in executed if not message.overridden]
         assert list(tracked[-1].requested) == [1.0, 9.0]
         assert list(tracked[-1].executed) == pytest.approx([2 / 9, 2.0])
@@ -105,6 +97,6 @@ def test_a_person_drives_through_all_limits(tmp_path):
         stamps = np.array([message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
                            for message in tracked])
         assert (np.diff(stamps) % 50_000_000 == 0).all()   # one grid as long as the person drives
-        graph.wait_for(lambda: state() is CommandState.STOPPED, 'STOPPED')
+        graph.wait_for(lambda: state() is CommandState.STOPPED
+                       and list(executed[-1][1].executed) == [0.0, 0.0], 'STOPPED')
         assert joints[-1][1].position[0] > start[0] + 0.1
-        assert list(executed[-1][1].executed) == [0.0, 0.0]
