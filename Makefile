@@ -26,10 +26,10 @@ zoo: setup-tests  ## Take twelve robots of strangers from recording to driving (
 	@$(ENTER) exec .venv/bin/python -m lewm_ros.trials.zoo --results docs/results $(ARGS)
 
 test: setup-tests  ## Run the tests (ARGS="-k name" to choose)
-	@$(ENTER) $(REQUIRED) .venv/bin/python -m pytest -m 'not slow' $(ARGS)
+	@$(ENTER) $(REQUIRED) .venv/bin/python tools/run_tests.py -m 'not slow' $(ARGS)
 
 test-all: setup-tests  ## Run the tests, also the slow ones
-	@$(ENTER) $(REQUIRED) .venv/bin/python -m pytest $(ARGS)
+	@$(ENTER) $(REQUIRED) .venv/bin/python tools/run_tests.py $(ARGS)
 
 lint: setup  ## Check the style
 	@.venv/bin/python -m ruff check .

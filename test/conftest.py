@@ -8,6 +8,7 @@ import fcntl
 import importlib.util
 import os
 from pathlib import Path
+import re
 import shutil
 import tempfile
 from typing import TextIO
@@ -56,6 +57,9 @@ ABILITIES = {
 }
 _DOMAIN_LOCK = pytest.StashKey[TextIO]()
 REQUIRED = set(filter(None, os.environ.get('LEWM_REQUIRE', '').split(',')))
+# What tools/run_tests.py runs apart: 'plain' without the tests of ROS, 'ros' only them.
+HALF = os.environ.get('LEWM_HALF', '')
+_ONLY_ROS = re.compile(r'^pytestmark = .*pytest\.mark\.ros', re.MULTILINE)
 
 
 def _claim_domain() -> tuple[str, TextIO]:
@@ -81,7 +85,10 @@ def pytest_configure(config: pytest.Config) -> None:
             fix = ABILITIES[name][1] if name in ABILITIES else f'known: {sorted(ABILITIES)}'
             raise pytest.UsageError(f'LEWM_REQUIRE asks for {name!r} tests, which cannot run '
                                     f'here: {fix}')
-    os.environ['ROS_DOMAIN_ID'], config.stash[_DOMAIN_LOCK] = _claim_domain()
+    if HALF not in ('', 'plain', 'ros'):
+        raise pytest.UsageError(f"LEWM_HALF must be 'plain' or 'ros', got {HALF!r}")
+    if config.getoption('numprocesses', None) is None:   # with workers, they run the tests
+        os.environ['ROS_DOMAIN_ID'], config.stash[_DOMAIN_LOCK] = _claim_domain()
 
 
 @pytest.fixture
@@ -92,10 +99,15 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out modules of ROS tests where their imports would fail."""
-    if ABILITIES['ros'][0] or collection_path.suffix != '.py':
+    """Leave out modules of ROS tests where their imports would fail, and of the other half."""
+    if collection_path.suffix != '.py':
         return None
-    return 'pytest.mark.ros' in collection_path.read_text(encoding='utf-8') or None
+    text = collection_path.read_text(encoding='utf-8')
+    if 'pytest.mark.ros' not in text:
+        return HALF == 'ros' or None
+    if HALF == 'plain' and _ONLY_ROS.search(text):
+        return True
+    return not ABILITIES['ros'][0] or None
 
 
 def pytest_report_header() -> str:
@@ -104,8 +116,15 @@ def pytest_report_header() -> str:
     return f'left out here: {"; ".join(missing) or "nothing"}'
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, with the reason."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the other half out; skip what this machine cannot run, with the reason."""
+    if HALF:
+        chosen, other = [], []
+        for item in items:
+            mine = (item.get_closest_marker('ros') is not None) == (HALF == 'ros')
+            (chosen if mine else other).append(item)
+        config.hook.pytest_deselected(items=other)
+        items[:] = chosen
     for item in items:
         for name, (able, fix) in ABILITIES.items():
             if not able and item.get_closest_marker(name):
