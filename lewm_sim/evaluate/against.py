@@ -13,6 +13,7 @@ from lewm_sim.evaluate.statistics import compare
 from lewm_sim.tasks import load_task, Outcome, Tolerance
 import numpy as np
 
+_Pairs = dict[tuple[str, int], list[dict[str, Any]]]     # trials, by episode and row
 _MUST_AGREE = ('task', 'protocol', 'goal_offset', 'budget')
 
 
@@ -35,28 +36,40 @@ def compare_with(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]
         raise ConfigError(f'{path} was made under other rules ({"; ".join(different)}); evaluate '
                           f'both in the same way')
     ours, theirs = (_by_pair(found[next(iter(found))]) for found in (results['trials'], trials))
-    both = sorted(set(ours) & set(theirs))
-    if not both:
+    if not set(ours) & set(theirs):
         raise ConfigError(f'{path} has no pair in common with this evaluation; use the same data, '
                           f'--part and --seed, and as many --episodes')
     facts = load_task(results['task']).facts
     text = results['scores'][0]['tolerance']
     tolerance = next(one for one in facts.all_tolerances() if str(one) == text)
-    return [{'first': f'model {results["model_id"]}', 'second': f'model {earlier["model_id"]}',
-             'rule': rule, 'tolerance': text,
+    return _compare(f'model {results["model_id"]}', ours, f'model {earlier["model_id"]}', theirs,
+                    tolerance)
+
+
+def compare_trials(trials: Mapping[str, list[dict[str, Any]]], tolerance: Tolerance
+                   ) -> list[dict[str, Any]]:
+    """Compare two policies, trials by name as `evaluate` writes them, on the pairs of both."""
+    (first, ours), (second, theirs) = trials.items()
+    return _compare(first, _by_pair(ours), second, _by_pair(theirs), tolerance)
+
+
+def _compare(first: str, ours: _Pairs, second: str, theirs: _Pairs, tolerance: Tolerance
+             ) -> list[dict[str, Any]]:
+    both = sorted(set(ours) & set(theirs))
+    return [{'first': first, 'second': second, 'rule': rule, 'tolerance': str(tolerance),
              **compare(*(_successes(found, both, tolerance, rule) for found in (ours, theirs)),
                        [episode for episode, _ in both]).to_dict()} for rule in RULES]
 
 
-def _by_pair(trials: list[dict[str, Any]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+def _by_pair(trials: list[dict[str, Any]]) -> _Pairs:
+    found: _Pairs = {}
     for trial in trials:
         found.setdefault((trial['episode'], trial['row']), []).append(trial)
     return found
 
 
-def _successes(found: Mapping[tuple[str, int], list[dict[str, Any]]], pairs: list[tuple[str, int]],
-               tolerance: Tolerance, rule: str) -> np.ndarray:
+def _successes(found: _Pairs, pairs: list[tuple[str, int]], tolerance: Tolerance, rule: str
+               ) -> np.ndarray:
     """Return bool (seeds, pairs)."""
     def solved(trial: dict[str, Any]) -> bool:
         errors = trial['errors']

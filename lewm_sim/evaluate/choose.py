@@ -10,8 +10,9 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError
+from lewm_sim.evaluate.exam import Settings
 from lewm_sim.evaluate.protocols import protocol
-from lewm_sim.evaluate.run import evaluate, Settings
+from lewm_sim.evaluate.run import evaluate
 
 BEFORE = 'recommended before'
 

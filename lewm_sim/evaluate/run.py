@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 import os
 from typing import Any
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.errors import ConfigError
-from lewm_model.held_out import HeldOut, require_same_source
+from lewm_sim.evaluate.exam import set_exam, Settings
 from lewm_sim.evaluate.jobs import Bench, make_jobs, run_all, Setup
-from lewm_sim.evaluate.pairs import Pair, sample_pairs, varied
-from lewm_sim.evaluate.protocols import protocol
+from lewm_sim.evaluate.pairs import Pair
 from lewm_sim.evaluate.scores import comparisons, score
-from lewm_sim.evaluate.trials import FLOORS, run_fleet
-from lewm_sim.look import check_factors
-from lewm_sim.tasks import load_task, Task
+from lewm_sim.evaluate.trials import FLOORS, plain_trials, run_fleet
+from lewm_sim.tasks import Task
 import numpy as np
 
 PLANNER = 'planner'
 _FEW_TRIALS = 50       # take less long than starting processes
 _TIMED_PAIRS = 3       # on which single plans are timed, if plans were made for many at once
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What an evaluation does."""
-
-    protocol: str = 'held-out'        # see `protocols`
-    count: int = 50                   # pairs
-    part: str = ''                    # of the held-out episodes, see `HeldOut.part`; '': report,
-    #                                   or all where there are too few to divide
-    goal_offset: int | None = None    # control steps from start to goal; None: the task's
-    budget: int | None = None         # control steps allowed; None: the task's
-    seed: int = 42                    # of pairs and floors
-    seeds: int = 3                    # of the planner, from `PlanConfig.seed` on
-    batch: int = 32                   # pairs that are planned for at once; 1: one plan at a time
-    workers: int = 0                  # processes; 0: one per processor, one for few trials
-    threads: int = 1                  # of torch, in each
-    backend: str = 'torch'            # engine, see `engines.registry`
-    new_data: bool = False            # see `HeldOut`
-    vary: Mapping[str, float] = field(default_factory=dict)   # strengths, see `lewm_sim.look`
-
-    def __post_init__(self) -> None:
-        protocol(self.protocol)
-        check_factors(self.vary)
-        for name, least in (('count', 1), ('seeds', 1), ('batch', 1), ('workers', 0),
-                            ('threads', 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f'{name} must be at least {least}, got {getattr(self, name)}')
-        for name in ('goal_offset', 'budget'):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f'{name} must be at least 1, got {value}')
 
 
 def evaluate(bundle: Bundle, data: EpisodeFile,
@@ -82,22 +47,10 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
     """
     settings = settings or Settings()
     named = plans if isinstance(plans, Mapping) else {PLANNER: plans or bundle.plan_config}
-    rules = protocol(settings.protocol)
-    episodes, part = _episodes(bundle, data, settings)
-    task = load_task(bundle.task)
-    tolerances = rules.tolerances(task.facts)
-    offset = settings.goal_offset or task.facts.goal_offset
-    budget = settings.budget or task.facts.budget
-    image_size = int(data.pixels.shape[1])
-    world = task.make_world(image_size)
-    pairs = sample_pairs(data, episodes, task, world, count=settings.count, goal_offset=offset,
-                         seed=settings.seed,
-                         unsolved_by=tolerances[0] if rules.unsolved_only else None)
-    if settings.vary:
-        pairs = varied(pairs, task, world, settings.vary, settings.seed)
-    world.close()
-    setup = Setup(bundle, dict(named), settings.backend, image_size, budget, settings.seed,
-                  settings.threads)
+    exam = set_exam(bundle, data, settings)
+    task, pairs, tolerances = exam.task, exam.pairs, exam.tolerances
+    setup = Setup(bundle, dict(named), settings.backend, exam.image_size, exam.budget,
+                  settings.seed, settings.threads)
     jobs = make_jobs([*named, *FLOORS], pairs, seeds=settings.seeds, batch=settings.batch)
     done, total = 0, sum(len(job.pairs) for job in jobs)
     report(0, total)
@@ -112,11 +65,11 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
     seconds, backend = _plan_seconds(setup, task, pairs, results, first, settings)
     names = {index: data.ep_id[index] for index in {pair.episode for pair in pairs}}
     return {
-        'task': task.name, 'model_id': bundle.model_id, 'protocol': rules.name, 'part': part,
-        'pairs': settings.count, 'episodes': len(names), 'goal_offset': offset,
-        'budget': budget, 'seed': settings.seed, 'planner_seeds': settings.seeds,
-        'batch': settings.batch, 'threads': settings.threads, 'backend': backend,
-        'plan': named[first].to_dict(),
+        'task': task.name, 'model_id': bundle.model_id, 'protocol': settings.protocol,
+        'part': exam.part, 'pairs': settings.count, 'episodes': len(names),
+        'goal_offset': exam.goal_offset, 'budget': exam.budget, 'seed': settings.seed,
+        'planner_seeds': settings.seeds, 'batch': settings.batch, 'threads': settings.threads,
+        'backend': backend, 'plan': named[first].to_dict(),
         **({'vary': dict(settings.vary)} if settings.vary else {}),
         **({'plans': {name: plan.to_dict() for name, plan in named.items()}}
            if len(named) > 1 else {}),
@@ -125,10 +78,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
         'scores': [score(name, runs, tolerance).to_dict()
                    for name, runs in results.items() for tolerance in tolerances],
         'comparisons': comparisons(results, list(named), tolerances[0]),
-        'trials': {name: [{'planner_seed': number, **trial.to_dict(),
-                           'episode': names[trial.episode]}
-                          for number, trials in enumerate(runs) for trial in trials]
-                   for name, runs in results.items()},
+        'trials': {name: plain_trials(runs, names) for name, runs in results.items()},
     }
 
 
@@ -136,24 +86,6 @@ def _workers(settings: Settings, plans: Mapping[str, PlanConfig]) -> int:
     """Return how many processes pay for what it takes to start them."""
     trials = settings.count * settings.seeds * len(plans)
     return 1 if trials < _FEW_TRIALS else os.cpu_count() or 1
-
-
-def _episodes(bundle: Bundle, data: EpisodeFile, settings: Settings) -> tuple[np.ndarray, str]:
-    """Return which episodes pairs come from, and the name of that part of the data."""
-    if not bundle.task:
-        raise ConfigError(f'model {bundle.model_id} has no simulated task, it was trained on '
-                          f'recordings of robot {bundle.robot}: closed-loop success can only be '
-                          f'measured in a simulation; see what it knows with lewm analyse, or '
-                          f'drive the robot')
-    if not protocol(settings.protocol).held_out:
-        if settings.part or settings.new_data:
-            raise ConfigError(f'protocol {settings.protocol!r} uses all episodes of the file: '
-                              f'leave --part and --new-data away, or choose another --protocol')
-        require_same_source(bundle, data)
-        return np.arange(len(data.ep_len)), 'all episodes'
-    held_out = HeldOut(bundle, data, new_data=settings.new_data)
-    part = settings.part or ('report' if len(held_out.held_out) > 1 else 'all')
-    return held_out.part(part), part
 
 
 def _plan_seconds(setup: Setup, task: Task, pairs: list[Pair], results: Mapping[str, Any],

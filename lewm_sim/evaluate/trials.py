@@ -5,7 +5,7 @@ No ROS, no wall clock: one control step is exactly one action.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,13 @@ class Trial:
         return {'episode': self.episode, 'row': self.row, 'plan_seconds': self.plan_seconds,
                 'errors': {name: [outcome.errors[name] for outcome in self.outcomes]
                            for name in self.outcomes[0].errors}}
+
+
+def plain_trials(runs: Sequence[Sequence[Trial]], names: Mapping[int, str]
+                 ) -> list[dict[str, Any]]:
+    """Return the trials of all seeds for JSON, with the names of their episodes."""
+    return [{'planner_seed': number, **trial.to_dict(), 'episode': names[trial.episode]}
+            for number, trials in enumerate(runs) for trial in trials]
 
 
 def frame_steps(budget: int, steps_per_plan: int, history: int, steps_per_block: int) -> set[int]:

@@ -1,0 +1,105 @@
+"""What is asked of a bundle: the settings of an evaluation, and the pairs they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.errors import ConfigError
+from lewm_model.held_out import HeldOut, require_same_source
+from lewm_sim.evaluate.pairs import Pair, sample_pairs, varied
+from lewm_sim.evaluate.protocols import protocol
+from lewm_sim.look import check_factors
+from lewm_sim.tasks import load_task, Task, Tolerance
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an evaluation does."""
+
+    protocol: str = 'held-out'        # see `protocols`
+    count: int = 50                   # pairs
+    part: str = ''                    # of the held-out episodes, see `HeldOut.part`; '': report,
+    #                                   or all where there are too few to divide
+    goal_offset: int | None = None    # control steps from start to goal; None: the task's
+    budget: int | None = None         # control steps allowed; None: the task's
+    seed: int = 42                    # of pairs and floors
+    seeds: int = 3                    # of the planner, from `PlanConfig.seed` on
+    batch: int = 32                   # pairs that are planned for at once; 1: one plan at a time
+    workers: int = 0                  # processes; 0: one per processor, one for few trials
+    threads: int = 1                  # of torch, in each
+    backend: str = 'torch'            # engine, see `engines.registry`
+    new_data: bool = False            # see `HeldOut`
+    vary: Mapping[str, float] = field(default_factory=dict)   # strengths, see `lewm_sim.look`
+
+    def __post_init__(self) -> None:
+        protocol(self.protocol)
+        check_factors(self.vary)
+        for name, least in (('count', 1), ('seeds', 1), ('batch', 1), ('workers', 0),
+                            ('threads', 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f'{name} must be at least {least}, got {getattr(self, name)}')
+        for name in ('goal_offset', 'budget'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f'{name} must be at least 1, got {value}')
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """Everything that is settled before anybody acts."""
+
+    task: Task
+    tolerances: tuple[Tolerance, ...]   # what success is judged by, the one that counts first
+    pairs: list[Pair]
+    part: str                           # of the data that the pairs come from
+    goal_offset: int                    # control steps from start to goal
+    budget: int                         # control steps allowed
+    image_size: int                     # of the pictures [px]
+
+
+def set_exam(bundle: Bundle, data: EpisodeFile, settings: Settings) -> Exam:
+    """Draw the pairs; the same bundle, data and settings have the same exam.
+
+    Raises:
+        ConfigError: If the bundle's task is not a simulated one.
+        DatasetError: If the data cannot serve.
+    """
+    rules = protocol(settings.protocol)
+    episodes, part = _episodes(bundle, data, settings)
+    task = load_task(bundle.task)
+    tolerances = rules.tolerances(task.facts)
+    offset = settings.goal_offset or task.facts.goal_offset
+    image_size = int(data.pixels.shape[1])
+    world = task.make_world(image_size)
+    try:
+        pairs = sample_pairs(data, episodes, task, world, count=settings.count,
+                             goal_offset=offset, seed=settings.seed,
+                             unsolved_by=tolerances[0] if rules.unsolved_only else None)
+        if settings.vary:
+            pairs = varied(pairs, task, world, settings.vary, settings.seed)
+    finally:
+        world.close()
+    return Exam(task, tolerances, pairs, part, offset, settings.budget or task.facts.budget,
+                image_size)
+
+
+def _episodes(bundle: Bundle, data: EpisodeFile, settings: Settings) -> tuple[np.ndarray, str]:
+    """Return which episodes pairs come from, and the name of that part of the data."""
+    if not bundle.task:
+        raise ConfigError(f'model {bundle.model_id} has no simulated task, it was trained on '
+                          f'recordings of robot {bundle.robot}: closed-loop success can only be '
+                          f'measured in a simulation; see what it knows with lewm analyse, or '
+                          f'drive the robot')
+    if not protocol(settings.protocol).held_out:
+        if settings.part or settings.new_data:
+            raise ConfigError(f'protocol {settings.protocol!r} uses all episodes of the file: '
+                              f'leave --part and --new-data away, or choose another --protocol')
+        require_same_source(bundle, data)
+        return np.arange(len(data.ep_len)), 'all episodes'
+    held_out = HeldOut(bundle, data, new_data=settings.new_data)
+    part = settings.part or ('report' if len(held_out.held_out) > 1 else 'all')
+    return held_out.part(part), part
