@@ -36,7 +36,7 @@ class FakePolicy:
         self.last_plan = None
         self.solve_ns = 0
         self.problems: dict[str, Exception] = {}
-        self.during_plan = lambda: None
+        self.during_plan = self.on_progress = lambda: None
         self.seen: list[int] = []
         self.rest = None
         self.budget_ms = None

@@ -9,7 +9,7 @@ from lewm_model.errors import EngineFailure  # noqa: E402
 from lewm_ros.planner.failures import Failures, Next  # noqa: E402
 from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
-from plan_rig import FakePolicy, Rig  # noqa: E402
+from plan_rig import FakePolicy, Rig, STEP_NS  # noqa: E402
 
 FAILURE = EngineFailure('engine x: CUDA error')
 
@@ -129,6 +129,29 @@ def test_a_plan_that_was_withdrawn_for_another_reason_is_not_called_slow():
     assert rig.published == []
     assert (rig.report.state, rig.report.reason) == (PlanState.NO_OBS, frozen)
     assert rig.loop.latency.stuck_limit_s(5) == limit_s
+
+
+def test_what_a_model_usually_takes_to_answer_decides_when_a_search_hangs():
+    """Four times that, at least 0.25 s; an answer that hung counts as if it came at the limit."""
+    rig = Rig().goal()
+
+    def search(*seconds: float) -> None:
+        for one in seconds:
+            rig.now_ns += round(one * 1e9)
+            rig.policy.on_progress()
+        limits.append(rig.loop.hung_limit_s())
+
+    limits: list[float] = []
+    rig.policy.during_plan = lambda: search()
+    rig.frames(1, 1)
+    for seconds in ((0.02,) * 6, (0.1,) * 6, (5.0,), (0.1,) * 6):
+        rig.policy.during_plan = lambda seconds=seconds: search(*seconds)
+        rig.loop.robot_enabled()
+        rig.frame(rig.now_ns + STEP_NS)
+    assert limits[0] == float('inf')            # it never told of any progress
+    assert limits[1:] == pytest.approx([0.25, 0.4, 0.4, 0.4])
+    assert rig.loop.hung_limit_s() == 0.25      # between plans frames are looked at
+    assert len(rig.published) == 5
 
 
 def test_a_frame_that_hung_in_the_encoder_is_not_planned_on():

@@ -22,6 +22,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now_s = 100.0
+        self.hung_limit_s = float('inf')
         self.rig = Rig().goal()
         self.taken: list[Inbox] = []
         self.ended: list[str] = []
@@ -31,7 +32,8 @@ class Bench:
         self.busy, self.idle = threading.Event(), threading.Event()
         self.problem: Exception | None = None
         self.worker = Worker(self.rig.loop, self.rig.session, self.handle,
-                             stuck_limit_s=lambda: LIMIT_S, give_up=self.ended.append,
+                             stuck_limit_s=lambda: LIMIT_S,
+                             hung_limit_s=lambda: self.hung_limit_s, give_up=self.ended.append,
                              tell=lambda: self.told.append(self.worker.report().epoch),
                              steady_s=lambda: self.now_s)
         self.worker.start()
@@ -95,6 +97,23 @@ def test_a_thread_that_hangs_is_said_and_its_plans_are_withdrawn_once(bench):
     bench.show(3)
     assert bench.worker.report().state is PlanState.PLANNING   # it goes on by itself
     assert bench.ended == []
+
+
+def test_a_search_whose_model_does_not_answer_hangs_before_the_whole_plan_does(bench):
+    """With every answer the time begins anew; without one the plan is withdrawn."""
+    bench.hung_limit_s = 0.1
+    bench.hang.clear()
+    bench.show(1)
+    for _ in range(2):
+        bench.now_s += 0.08
+        assert not bench.worker.became_stuck()
+        bench.rig.loop.progress_s = bench.now_s
+    bench.now_s += 0.08
+    assert not bench.worker.became_stuck()      # 0.24 s at this frame
+    bench.rig.loop.progress_s = bench.now_s - 0.11
+    assert bench.worker.became_stuck()
+    assert ('no answer of the model for 0.11 s, allowed are 0.10 s'
+            in bench.worker.report().reason.text)
 
 
 def test_trouble_with_the_camera_withdraws_a_plan_that_is_being_made(bench):

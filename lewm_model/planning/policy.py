@@ -5,7 +5,7 @@ The same object drives the offline evaluation and the planner node.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import copy
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, EngineFailure, PlanningError, ShapeError
+from lewm_model.planning.heard import heard
 from lewm_model.planning.history import History
 from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_solver
@@ -46,6 +47,8 @@ class Policy:
 
     Attributes:
         backend: What runs the model, in one line.
+        on_progress: Called during a search, whenever the model has answered; not if a whole
+            search is one graph of a GPU, nor by the gradient solver.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine,
@@ -62,7 +65,8 @@ class Policy:
         self._engine = engine
         self.backend = self._engine.describe()   # asked once: a dead device cannot answer
         self._device = next(bundle.model.parameters()).device
-        self._solver = make_solver(config, bundle, self._engine)
+        self.on_progress: Callable[[], None] = lambda: None
+        self._solver = self._make_solver()
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
                                 control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim)
         self._goal: Goal | None = None
@@ -124,12 +128,12 @@ class Policy:
         """Change the time budget of a search [ms]; None: no limit. The solver begins anew."""
         if budget_ms != self.config.budget_ms:
             self.config = replace(self.config, budget_ms=budget_ms)
-            self._solver = make_solver(self.config, self.bundle, self._engine)
+            self._solver = self._make_solver()
 
     def reseed(self, seed: int) -> None:
         """Begin the random numbers of the search anew. The solver begins anew."""
         self.config = replace(self.config, seed=seed)
-        self._solver = make_solver(self.config, self.bundle, self._engine)
+        self._solver = self._make_solver()
 
     def plan(self, now_ns: int, committed: np.ndarray | None = None,
              rest: np.ndarray | None = None) -> ActionChunk:
@@ -200,6 +204,10 @@ class Policy:
     def steps_per_plan(self) -> int:
         """Control steps executed before replanning, R*K."""
         return self.config.receding_horizon * self.bundle.model_config.frameskip
+
+    def _make_solver(self) -> Solver:
+        return make_solver(self.config, self.bundle,
+                           heard(self._engine, lambda: self.on_progress()))
 
     @property
     def _action_dim(self) -> int:

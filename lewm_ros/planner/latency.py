@@ -39,6 +39,10 @@ class Latency:
         """Return after how long something that is no plan, and usually short, hangs [s]."""
         return max(_STUCK_LEAST_S, _STUCK_TIMES * self.quantile_s(_STUCK_USUAL))
 
+    def add_step(self, seconds: float) -> None:
+        """Note a part of an answer; one that hung as if it had ended at `hung_limit_s`."""
+        self.add(min(max(seconds, 0.0), self.hung_limit_s()))
+
     def add_late(self, replan_steps: int) -> None:
         """Note an answer that was stuck, as if it had ended at the limit.
 

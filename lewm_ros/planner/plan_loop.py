@@ -77,6 +77,7 @@ class PlanLoop:
         recovered_s: When that ended.
         planning: Whether it is making a plan; else it looks at a frame, which is soon done.
         looking: How long that takes.
+        progress_s: When the work on a frame last was known to go on; of `steady_s`.
     """
 
     def __init__(self, policy: Policy, settings: LoopSettings, *, session: Session,
@@ -89,7 +90,9 @@ class PlanLoop:
         self.recovering = self.planning = False
         self.looking = Latency(dt_s=policy.bundle.control_dt_s, max_steps=1, margin_s=0.0,
                                first_s=0.0)
-        self.recovered_s = -float('inf')
+        self._asking = Latency(dt_s=policy.bundle.control_dt_s, max_steps=1, margin_s=0.0,
+                               first_s=float('inf'))     # the model, once in a search
+        self.recovered_s = self.progress_s = -float('inf')
         self._settings = settings
         self._session = session
         self._robot = robot
@@ -171,6 +174,13 @@ class PlanLoop:
         """Withdraw all plans for a reason from outside, such as an unreadable picture."""
         self._fail(PlanState.FAULT, reason)
 
+    def hung_limit_s(self) -> float:
+        """Return after how long without progress the work on a frame hangs [s].
+
+        A search makes progress with every answer of the model. Infinite if it never told of any.
+        """
+        return (self._asking if self.planning else self.looking).hung_limit_s()
+
     def step(self, observation: Observation, frozen: Reason = _FINE) -> None:
         """Look at a frame, and plan if it is time; failures end in `report`, never here.
 
@@ -249,6 +259,8 @@ class PlanLoop:
         committed = self._schedule.committed(stamp_ns, self.latency.steps(), rest,
                                              executing=executing)
         started_s = time.perf_counter()
+        self.progress_s = steady_s()
+        self.policy.on_progress = self._on_progress
         chunk = self.policy.plan(self._now_ns(), committed,
                                  rest=rest if self._robot.holds_position else None)
         planned_s = time.perf_counter() - started_s
@@ -272,6 +284,10 @@ class PlanLoop:
             report, epoch=self._session.epoch, best_cost=plan.cost, start_cost=plan.start_cost,
             std_mean=plan.elite_std, iterations=plan.iterations, plan_ms=1e3 * planned_s,
             total_ms=1e3 * total_s, deadline_misses=report.deadline_misses + late)
+
+    def _on_progress(self) -> None:
+        before_s, self.progress_s = self.progress_s, self._steady_s()
+        self._asking.add_step(self.progress_s - before_s)
 
     def _encode_goal(self) -> None:
         """Turn the goal that was asked for into the policy's; EngineFailure leaves it to do."""
@@ -310,6 +326,7 @@ class PlanLoop:
             self.policy, first_latency_s = self._fall_back()
             self.policy.set_budget_ms(self._settings.budget_ms)
             self.latency.restart(first_latency_s)
+            self._asking.restart(float('inf'))
             if goal is not None and self._wanted is None:
                 self.policy.set_goal_image(goal.image, goal.goal_id, goal.source)
         except Exception as error:

@@ -9,6 +9,7 @@ trouble, that thread hangs or its engine is broken: the command node then stops 
 from __future__ import annotations
 
 from dataclasses import replace
+import math
 import sys
 from typing import Any
 
@@ -156,11 +157,14 @@ class PlannerNode(ManagedNode):
 
         def stuck_limit_s() -> float:
             given = self._given.values
-            limit_s = given.stuck_limit_s or latency.stuck_limit_s(
+            return given.stuck_limit_s or latency.stuck_limit_s(
                 given.replan_steps or policy.steps_per_plan)
-            return limit_s if loop.planning else min(limit_s, loop.looking.hung_limit_s())
+
+        def hung_limit_s() -> float:
+            return math.inf if self._given.values.stuck_limit_s else loop.hung_limit_s()
 
         worker = Worker(loop, session, intake.take, stuck_limit_s=stuck_limit_s,
+                        hung_limit_s=hung_limit_s,
                         tell=lambda: self._publish_status(worker.report()),
                         give_up=lambda reason: self.leave(
                             reason, still=lambda: self._worker is worker))

@@ -56,19 +56,21 @@ class Worker:
         session: Of the loop.
         handle: Called in the thread with what was in the inbox.
         stuck_limit_s: After how long one call of `handle` is stuck [s].
+        hung_limit_s: After how long without progress of the loop it is [s].
         give_up: Called in the thread, once, when planning has ended for good.
         tell: Called in the thread when it has withdrawn what was sent: people wait for no frame.
         steady_s: Steady seconds.
     """
 
     def __init__(self, loop: PlanLoop, session: Session, handle: Callable[[Inbox], None], *,
-                 stuck_limit_s: Callable[[], float], give_up: Callable[[str], None],
+                 stuck_limit_s: Callable[[], float], hung_limit_s: Callable[[], float],
+                 give_up: Callable[[str], None],
                  tell: Callable[[], None] = lambda: None,
                  steady_s: Callable[[], float] = time.monotonic) -> None:
         self.loop = loop
         self._session = session
         self._handle, self._give_up, self._tell = handle, give_up, tell
-        self._stuck_limit_s = stuck_limit_s
+        self._stuck_limit_s, self._hung_limit_s = stuck_limit_s, hung_limit_s
         self._steady_s = steady_s
         self._wake = threading.Condition()
         self._inbox = Inbox()
@@ -109,12 +111,16 @@ class Worker:
         since_s = self._busy_since_s
         if since_s is None or self.loop.recovering:
             return Reason()
-        since_s = max(since_s, self.loop.recovered_s)
-        busy_s, limit_s = self._steady_s() - since_s, self._stuck_limit_s()
-        if busy_s <= limit_s:
-            return Reason()
-        return Reason(Code.PLANNER_STUCK, f'the planner has been at one frame for {busy_s:.2f} s, '
-                                          f'allowed are {limit_s:.2f} s')
+        now_s, since_s = self._steady_s(), max(since_s, self.loop.recovered_s)
+        busy_s, limit_s = now_s - since_s, self._stuck_limit_s()
+        if busy_s > limit_s:
+            return Reason(Code.PLANNER_STUCK, f'the planner has been at one frame for '
+                                              f'{busy_s:.2f} s, allowed are {limit_s:.2f} s')
+        still_s, limit_s = now_s - max(since_s, self.loop.progress_s), self._hung_limit_s()
+        if still_s > limit_s:
+            return Reason(Code.PLANNER_STUCK, f'the planner has got no answer of the model for '
+                                              f'{still_s:.2f} s, allowed are {limit_s:.2f} s')
+        return Reason()
 
     def became_stuck(self) -> bool:
         """Tell whether there is trouble that no report has told of yet."""
