@@ -46,7 +46,7 @@ def test_the_arguments_are_those_of_the_table():
     plan = arguments_of('plan.launch.py')
     assert plan['sim'] == 'false'
     assert plan['autostart'] == 'true'
-    assert plan['bundle'] == 'reacher-nano'
+    assert plan['bundle'] == ''        # that of the task
     assert set(arguments_of('sim.launch.py')) < set(plan)
     record = arguments_of('record.launch.py')
     assert set(record) < set(plan)

@@ -184,3 +184,14 @@ def test_nonsense_is_refused_with_what_is_allowed(values, words):
     """The message names the option, the allowed values and the given one."""
     with pytest.raises(ConfigError, match=words):
         SystemOptions.from_text(values)
+
+
+def test_each_task_brings_its_own_model():
+    """`task:=two_room` alone plans with two_room-nano; a given bundle wins."""
+    def bundles(options):
+        return {spec.parameters['bundle'] for spec in system(options)
+                if 'bundle' in spec.parameters}
+
+    assert bundles(SystemOptions(sim=True)) == {'reacher-nano'}
+    assert bundles(SystemOptions(sim=True, task='two_room')) == {'two_room-nano'}
+    assert bundles(SystemOptions(sim=True, task='two_room', bundle='mine')) == {'mine'}

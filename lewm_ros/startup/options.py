@@ -29,7 +29,7 @@ class SystemOptions:
     sim: bool = _option(False, 'start the simulated robot too')
     task: str = _option('reacher', 'what is simulated')
     robot: str = _option('', 'robot description, name or file; empty: the one of the task')
-    bundle: str = _option('reacher-nano', 'model bundle, name or folder')
+    bundle: str = _option('', 'model bundle, name or folder; empty: <task>-nano')
     plan: str = _option('', 'planner settings, a name of config/plan or a file; empty: as the '
                         'bundle recommends')
     backend: str = _option('torch-tuned:fp32', 'engine that runs the model, see docs/engines.md')

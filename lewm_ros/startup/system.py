@@ -97,7 +97,8 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
         options: What a person chose, or the defaults.
         chosen: Names of the options that a person gave, which win over `options.params_file`.
     """
-    robot = options.robot or load_task(options.task).robot_file
+    task = load_task(options.task)
+    robot, bundle = options.robot or task.robot_file, options.bundle or task.bundle
     common = {'use_sim_time': options.sim_time}
     rules = _remappings(options)
 
@@ -121,11 +122,11 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
     if options.source == 'planner':
         nodes += [
             # Not essential: without it the command node must live on and stop the robot.
-            node('planner/planner_node', {**common, 'robot': robot, 'bundle': options.bundle,
+            node('planner/planner_node', {**common, 'robot': robot, 'bundle': bundle,
                                           'plan': options.plan, 'backend': options.backend,
                                           'device': options.device, 'dry_run': options.dry_run},
                  lifecycle=True, reads_camera=True),
-            node('goals/goal_node', {**common, 'robot': robot, 'bundle': options.bundle,
+            node('goals/goal_node', {**common, 'robot': robot, 'bundle': bundle,
                                      'goal_image': options.goal_image,
                                      'goal_root': options.goal_root}, reads_camera=True)]
     if options.source == 'teleop':

@@ -90,7 +90,7 @@ def bundle_of(task: Task, given: str = '') -> Path:
     Raises:
         ConfigError: If there is none; the message names the commands that make one.
     """
-    name = given or task.facts.bundle or f'{task.name}-nano'
+    name = given or task.bundle
     try:
         return resources.find_named('models', name)
     except ConfigError as error:

@@ -55,7 +55,7 @@ class TaskFacts:
     #                                     0: up to 4 times, 1: as other simulators draw
     goal_offset: int = 25               # evaluation: control steps from start to goal
     budget: int = 50                    # and control steps allowed
-    bundle: str = ''                    # the model of the demo
+    bundle: str = ''                    # the model that is shown; '': <name of the task>-nano
 
     def __post_init__(self) -> None:
         for name in ('robot', 'camera', 'bundle'):

@@ -163,6 +163,11 @@ class Task(ABC):
         beside = self.folder / self.facts.robot
         return str(beside) if beside.is_file() else self.facts.robot
 
+    @property
+    def bundle(self) -> str:
+        """Name of the model that demo and launch show unless another is given."""
+        return self.facts.bundle or f'{self.name}-nano'
+
     @cached_property
     def robot(self) -> RobotDescription:
         """The robot: names, limits, rate, topics."""
