@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo zoo test test-all lint clean
+.PHONY: help setup setup-tests demo eval-ros zoo test test-all lint clean
 
 # Nounset is off while sourcing: the setup files of ROS and colcon read unset variables.
 ENTER := set +u; . install/setup.bash; set -u;
@@ -21,6 +21,9 @@ setup-tests:
 
 demo: setup  ## Watch a simulated robot reach goal pictures (TASK=reacher; ARGS="..." for options, ARGS=--help lists them)
 	@$(ENTER) exec install/lewm_ros/lib/lewm_ros/demo $(if $(TASK),--task $(TASK)) $(ARGS)
+
+eval-ros: setup  ## Success through ROS beside that offline, same pairs (TASK=push_t, ARGS="--episodes 200")
+	@$(ENTER) exec .venv/bin/python -m lewm_ros.trials.evaluate $(if $(TASK),--task $(TASK)) $(ARGS)
 
 zoo: setup-tests  ## Take twelve robots of strangers from recording to driving (ARGS="--only 4")
 	@$(ENTER) exec .venv/bin/python -m lewm_ros.trials.zoo --results docs/results $(ARGS)

@@ -93,7 +93,8 @@ class Driver:
 
 def line_pair(start, goal, number=0):
     picture = np.full((2, 2, 3), number, np.uint8)
-    return Pair(0, number, np.array([start]), np.array([goal]), picture, picture)
+    return Pair(0, number, np.array([start]), np.array([start]), np.array([goal]), picture,
+                picture)
 
 
 def test_every_robot_of_a_fleet_goes_to_its_own_goal():
@@ -256,8 +257,8 @@ def pair_of(world, seed):
     for _ in range(2):
         world.start(rng)
         found.append((world.state(), world.truth(), world.render()))
-    (start, _, start_rgb), (_, goal, goal_rgb) = found
-    return Pair(0, seed, start, goal, start_rgb, goal_rgb)
+    (start, start_truth, start_rgb), (_, goal, goal_rgb) = found
+    return Pair(0, seed, start, start_truth, goal, start_rgb, goal_rgb)
 
 
 @pytest.mark.sim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ from rclpy.executors import Executor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
+_TRUTHS = 10_000    # one for each control step
+
 
 class DemoError(LewmError):
     """The system does not do what the demo needs."""
@@ -45,6 +48,7 @@ class DemoClient:
         self.record = Record()
         self.truth: np.ndarray | None = None   # newest truth, (q,)
         self.truth_stamp_ns = 0
+        self.truths: deque[tuple[int, np.ndarray]] = deque(maxlen=_TRUTHS)   # stamps, values
         self.rgb: np.ndarray | None = None    # newest picture
         self.rgb_stamp_ns = 0
         self.report: PlanReport | None = None
@@ -80,12 +84,17 @@ class DemoClient:
                             (TRUTH_TOPIC, lambda: self.truth)):
             self._wait(lambda value=value: value() is not None, name, timeout_s)
 
-    def reset(self, state: np.ndarray) -> None:
-        """Put the scene into a state, (n,), and wait until camera and truth show it."""
+    def reset(self, state: np.ndarray) -> int:
+        """Put the scene into a state, (n,), and wait until camera and truth show it.
+
+        Returns:
+            When that was, simulated time [ns].
+        """
         answer = self._call(self._reset, ResetSim.Request(state=state.tolist()))
         reset_ns = stamp_to_ns(answer.sim_time)
         self._wait(lambda: self.rgb_stamp_ns > reset_ns and self.truth_stamp_ns > reset_ns,
                    'picture and truth after the reset', 10.0)
+        return reset_ns
 
     def set_goal(self, picture: Path) -> str:
         """Make a picture file the goal; return the goal's id."""
@@ -132,6 +141,7 @@ class DemoClient:
                             f'; task {self._task.name!r} has '
                             f'{", ".join(one.name for one in self._task.quantities)}')
         self.truth, self.truth_stamp_ns = told.values, told.stamp_ns
+        self.truths.append((told.stamp_ns, told.values))
 
     def _on_status(self, message: PlanStatus) -> None:
         self.report = msg_to_plan_report(message)

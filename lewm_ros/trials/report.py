@@ -36,6 +36,16 @@ def summarize(results: list[GoalResult], record: Record, facts: dict[str, Any]) 
         'episodes': len(results),
         'successes': successes,
         'success_rate': successes / len(results),
+        **live_facts(record),
+        'goals': [result.to_dict() for result in results],
+        'definitions': DEFINITIONS,
+        'versions': versions(),
+    }
+
+
+def live_facts(record: Record) -> dict[str, Any]:
+    """Return how fast the system was, and what it left out."""
+    return {
         'plan_ms': _quantiles(record.plan_ms),
         'camera_to_command_ms': _quantiles(record.camera_to_command_ms),
         'control_rate_hz': _rate_hz(record.command_times_s),
@@ -45,9 +55,6 @@ def summarize(results: list[GoalResult], record: Record, facts: dict[str, Any]) 
         'commands': len(record.command_times_s),
         'deadline_misses': record.deadline_misses,
         'limits_hit': {'clipped': record.commands_clipped, 'slewed': record.commands_slewed},
-        'goals': [result.to_dict() for result in results],
-        'definitions': DEFINITIONS,
-        'versions': versions(),
     }
 
 

@@ -20,6 +20,7 @@ class Pair:
     episode: int               # index in the data set
     row: int                   # of the start, within the episode
     start: np.ndarray          # (n,) whole state of the simulator, velocities included
+    start_truth: np.ndarray    # (q,) truth of the start
     goal: np.ndarray           # (q,) truth of the goal
     start_rgb: np.ndarray      # uint8 (H, W, 3), as recorded
     goal_rgb: np.ndarray       # uint8 (H, W, 3), as recorded
@@ -61,8 +62,7 @@ def sample_pairs(data: EpisodeFile, episodes: Sequence[int], task: Task, world: 
     pairs = []
     for place in rng.permutation(len(rows)):
         pair = _pair(data, task, world, *rows[place], goal_offset)
-        world.reset(pair.start)
-        if not task.outcome(world.truth(), pair.goal).solved(unsolved_by):
+        if not task.outcome(pair.start_truth, pair.goal).solved(unsolved_by):
             pairs.append(pair)
         if len(pairs) == count:
             return sorted(pairs, key=lambda pair: (pair.episode, pair.row))
@@ -78,10 +78,12 @@ def _pair(data: EpisodeFile, task: Task, world: World, episode: int, row: int, g
     try:
         goal_state = task.recorded_state(world, data.columns, goal)
         world.reset(goal_state)
+        goal_truth = world.truth()
         state = task.recorded_state(world, data.columns, start)
+        world.reset(state)
     except LewmError as error:
         raise DatasetError(f'{data.path}: {error}') from error
-    return Pair(episode, row, state, world.truth(), np.array(data.pixels[start]),
+    return Pair(episode, row, state, world.truth(), goal_truth, np.array(data.pixels[start]),
                 np.array(data.pixels[goal]), goal_state)
 
 

@@ -1,0 +1,174 @@
+"""Judge a bundle through ROS, on the very pairs of `lewm evaluate`, beside its number.
+
+    make eval-ros TASK=reacher
+    python -m lewm_ros.trials.evaluate models/arm --data data/arm.h5 --episodes 200
+
+Real nodes as processes over DDS, in real time: the simulator goes on while the planner thinks,
+and commands take the way that they take on a robot. Without `--data`, episodes that no model was
+trained on are recorded first. Writes offline.json (as `lewm evaluate --out`), ros.json and
+evaluation.md; exit status 0 means that the difference can be chance, or ROS is better.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+import subprocess
+import sys
+from typing import Any
+
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.bundles.evaluation_table import evaluation_table
+from lewm_model.data.shards import open_data
+from lewm_model.errors import LewmError
+from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
+from lewm_ros.startup.system import system, SystemOptions
+from lewm_ros.trials import report
+from lewm_ros.trials.client import connected
+from lewm_ros.trials.demo import bundle_of
+from lewm_ros.trials.live_pairs import run_pairs
+from lewm_ros.trials.record import Record
+from lewm_sim.evaluate import evaluate, Exam, set_exam, Settings
+from lewm_sim.evaluate.against import compare_trials
+from lewm_sim.evaluate.run import PLANNER
+from lewm_sim.evaluate.scores import score
+from lewm_sim.evaluate.trials import plain_trials, Trial
+from lewm_sim.tasks import load_task
+from tqdm import tqdm
+
+LIVE = 'through ROS'
+_SEED = 20_000        # of episodes for a test; those of training begin at 0
+_SHARE = 0.05         # of p: below it a difference is no chance
+
+
+def main(args: list[str] | None = None) -> int:
+    """Evaluate offline and through ROS; return the exit status."""
+    options = _parser().parse_args(args)
+    handle_signals()
+    try:
+        worse = run(options)
+    except LewmError as error:
+        print(f'evaluate: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('evaluate: interrupted; the robot was stopped and all processes have ended',
+              file=sys.stderr)
+        return 130
+    return 1 if worse else 0
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Do what was asked; return whether it is worse through ROS, beyond chance."""
+    folder = bundle_of(load_task(options.task), options.bundle)
+    bundle = Bundle.load(folder)
+    out = options.out / bundle.task
+    data = open_data(options.data or [_record(bundle.task, options, out)])
+    settings = Settings(protocol=options.protocol, count=options.episodes, seed=options.seed,
+                        seeds=options.planner_seeds, new_data=options.new_data or not options.data)
+    exam = set_exam(bundle, data, settings)
+    with tqdm(unit='trial', desc='offline', dynamic_ncols=True) as bar:
+        offline = evaluate(bundle, data, None, settings, report=lambda done, total: (
+            bar.reset(total) if bar.total != total else None, bar.update(done - bar.n)))
+    trials, record = _live(exam, folder, out)
+    names = {pair.episode: data.ep_id[pair.episode] for pair in exam.pairs}
+    results = summary(exam, offline, trials, record, names)
+    for name, content in (('offline', offline), ('ros', results)):
+        report.write(content, out / f'{name}.json')
+    text = '\n'.join(table(results))
+    (out / 'evaluation.md').write_text(text, encoding='utf-8')
+    print(text)
+    return any(one['difference'] < 0 and one['p'] < _SHARE for one in results['comparisons'])
+
+
+def summary(exam: Exam, offline: Mapping[str, Any], trials: list[Trial], record: Record,
+            names: Mapping[int, str]) -> dict[str, Any]:
+    """Return the live result in the form of `lewm evaluate`, with the offline one beside it.
+
+    Args:
+        exam: What was asked.
+        offline: Result of `evaluate` on the same exam.
+        trials: Of the live system.
+        record: Of the live system.
+        names: Of the episodes, by their index.
+    """
+    live = plain_trials([trials], names)
+    return {
+        **{key: value for key, value in offline.items() if key not in ('trials', 'scores')},
+        'scores': [*(score(LIVE, [trials], tolerance).to_dict() for tolerance in exam.tolerances),
+                   *offline['scores']],
+        'comparisons': compare_trials({LIVE: live, PLANNER: offline['trials'][PLANNER]},
+                                      exam.tolerances[0]),
+        'live': {**report.live_facts(record), 'definitions': report.DEFINITIONS,
+                 'versions': report.versions()},
+        'trials': {LIVE: live, **offline['trials']},
+    }
+
+
+def table(results: Mapping[str, Any]) -> list[str]:
+    """Return the lines for people."""
+    live = results['live']
+    return [*evaluation_table(results),
+            f'Live: {live["commands"]} commands at {live["control_rate_hz"]} Hz, '
+            f'{live["deadline_misses"]} control steps without one; plan {live["plan_ms"]["p50"]} '
+            f'ms (p95 {live["plan_ms"]["p95"]}), {live["plans_late"]} of {live["plans"]} late; '
+            f'camera to command {live["camera_to_command_ms"]["p50"]} ms '
+            f'(p95 {live["camera_to_command_ms"]["p95"]}).', '']
+
+
+def _live(exam: Exam, bundle: Path, out: Path) -> tuple[list[Trial], Record]:
+    """Bring the system up and try every pair."""
+    isolate()
+    goals = (out / 'goals').resolve()
+    goals.mkdir(parents=True, exist_ok=True)
+    nodes = system(SystemOptions(sim=True, task=exam.task.name, bundle=str(bundle.resolve()),
+                                 goal_root=str(goals), image_size=exam.image_size))
+    with (Bringup(nodes, out / 'log') as running,
+          connected(running, 'evaluate', exam.task, exam.pairs[0].start) as client,
+          tqdm(total=len(exam.pairs), unit='pair', desc=LIVE, dynamic_ncols=True) as bar):
+        trials = run_pairs(client, exam, goals, lambda done: bar.update(done - bar.n))
+    return trials, client.record
+
+
+def _record(task: str, options: argparse.Namespace, out: Path) -> str:
+    """Record episodes that no model has seen, once; return the data set."""
+    data = out / f'{task}.h5'
+    if data.exists():
+        return str(data)
+    count = str(max(20, options.episodes // 2))
+    bags = out / 'bags'
+    for words in (['collect', '--task', task, '--episodes', count, '--seed', str(_SEED),
+                   '--policy', options.policy, '--out', str(bags)],
+                  ['ingest', str(bags), '--out', str(data)]):
+        if subprocess.run([sys.executable, '-m', 'lewm_sim.cli', *words], check=False).returncode:
+            raise LewmError(f'lewm {" ".join(words)} failed, see above')
+    return str(data)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='evaluate', description=__doc__.splitlines()[0])
+    parser.add_argument('bundle', nargs='?', default='',
+                        help='folder or shipped name of the bundle (<task>-nano)')
+    parser.add_argument('--task', default='reacher', help='whose bundle, if none is given '
+                        '(%(default)s)')
+    parser.add_argument('--data', action='append', metavar='DATA',
+                        help='data set that the bundle was trained from; may be repeated (new '
+                             'episodes are recorded)')
+    parser.add_argument('--new-data', action='store_true',
+                        help='--data is not the set that the bundle was trained from')
+    parser.add_argument('--policy', default='random',
+                        help='who acts in new episodes, see `lewm collect` (%(default)s)')
+    parser.add_argument('--protocol', default='held-out', help='see `lewm evaluate` '
+                        '(%(default)s)')
+    parser.add_argument('--episodes', type=int, default=50, help='pairs to try (%(default)s)')
+    parser.add_argument('--seed', type=int, default=42, help='of the choice of pairs '
+                        '(%(default)s)')
+    parser.add_argument('--planner-seeds', type=int, default=1,
+                        help='how often every pair is tried offline (%(default)s)')
+    parser.add_argument('--out', type=Path, default=Path('out/eval_ros'),
+                        help='folder of the results, one for each task (%(default)s)')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

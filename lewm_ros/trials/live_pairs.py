@@ -1,0 +1,84 @@
+"""The pairs of an evaluation, one after the other, on a system that runs in real time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+import time
+
+from lewm_model.images.decode import write_image
+from lewm_ros.trials.client import DemoClient, DemoError
+from lewm_sim.evaluate import Exam
+from lewm_sim.evaluate.pairs import Pair
+from lewm_sim.evaluate.trials import Trial
+import numpy as np
+
+_SILENCE_S = 10.0      # the truth may pause this long before we give up
+_FAULT_S = 2.0         # a planner fault that lasts longer is the end
+
+
+def run_pairs(client: DemoClient, exam: Exam, folder: Path,
+              report: Callable[[int], None] = lambda done: None) -> list[Trial]:
+    """Go from each start to its goal, within the budget of the exam.
+
+    Args:
+        client: Of the running system, with the simulator of the exam's task.
+        exam: Pairs, and what is measured.
+        folder: Of the goal pictures; the system must be allowed to read them.
+        report: Told the number of pairs that are done.
+
+    Raises:
+        DemoError: If the simulator is silent, or the planner reports a fault that lasts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trials = []
+    for number, pair in enumerate(exam.pairs):
+        picture = folder / f'{number:04d}.png'
+        write_image(picture, pair.goal_rgb)
+        trials.append(_run(client, exam, pair, picture))
+        report(number + 1)
+    return trials
+
+
+def instants(truths: Sequence[tuple[int, np.ndarray]], reset_ns: int, dt_ns: int, budget: int
+             ) -> list[np.ndarray] | None:
+    """Return the truth at the end of each control step since a reset, or None before the last.
+
+    Args:
+        truths: (stamp [ns], values) in their order, one for each step; one that was lost is as
+            the one before it.
+        reset_ns: Of the scene.
+        dt_ns: Control step.
+        budget: Steps.
+    """
+    last_ns = reset_ns + budget * dt_ns
+    since = [(stamp_ns, values) for stamp_ns, values in truths if stamp_ns > reset_ns]
+    if not since or since[-1][0] < last_ns:
+        return None
+    found, place = [], 0
+    for step in range(1, budget + 1):
+        while place + 1 < len(since) and since[place + 1][0] <= reset_ns + step * dt_ns:
+            place += 1
+        found.append(since[place][1])
+    return found
+
+
+def _run(client: DemoClient, exam: Exam, pair: Pair, picture: Path) -> Trial:
+    """Tell the goal, then put the scene into the start: from then on time counts."""
+    task, dt_ns = exam.task, round(exam.task.control_dt_s * 1e9)
+    client.truths.clear()
+    planned = len(client.record.plan_ms)
+    client.set_goal(picture)
+    reset_ns = client.reset(pair.start)
+    heard_s, newest_ns = time.monotonic(), client.truth_stamp_ns
+    while (reached := instants(client.truths, reset_ns, dt_ns, exam.budget)) is None:
+        client.spin()
+        if client.truth_stamp_ns != newest_ns:
+            heard_s, newest_ns = time.monotonic(), client.truth_stamp_ns
+        if time.monotonic() - heard_s > _SILENCE_S:
+            raise DemoError(f'the simulator was silent for {_SILENCE_S:g} s')
+        if client.fault_since_s and time.monotonic() - client.fault_since_s > _FAULT_S:
+            raise DemoError(f'the planner reports a fault: {client.report.reason.text}')
+    return Trial(pair.episode, pair.row,
+                 [task.outcome(values, pair.goal) for values in [pair.start_truth, *reached]],
+                 [ms / 1e3 for ms in client.record.plan_ms[planned:]])
