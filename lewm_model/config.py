@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from lewm_model.settings import Config, load_described, load_yaml, require
 
-__all__ = ['Config', 'DataConfig', 'ModelConfig', 'NOISES', 'PlanConfig', 'SOLVERS', 'TrainConfig',
-           'load_described', 'load_yaml', 'require']
+__all__ = ['Config', 'DataConfig', 'LOSSES', 'ModelConfig', 'NOISES', 'PlanConfig', 'SOLVERS',
+           'TrainConfig', 'load_described', 'load_yaml', 'require']
 
 SOLVERS = ('cem', 'mppi', 'gradient', 'prior')
+LOSSES = ('lewm', 'pldm')
 NOISES = ('independent', 'held', 'coloured', 'knots')
 
 
@@ -87,11 +88,19 @@ class TrainConfig(Config):
     decay_norms: bool = True         # also of biases and norms, as the reference
     warmup: float = 0.01             # share of all steps, linear from 0, then cosine to 0
     grad_clip: float = 1.0           # global norm
+    loss: str = 'lewm'               # beside the prediction: SIGReg ('lewm'), or the terms of
+    #                                  'pldm', to compare with
     sigreg_weight: float = 0.09      # lambda: the code's value, peak of the paper's ablation
     sigreg_projections: int = 1024   # M
     sigreg_knots: int = 17           # equally spaced from the first to the last; the code's
     sigreg_first_knot: float = 0.0   # range is [0, 3], the paper's appendix says [0.2, 4], which
     sigreg_last_knot: float = 3.0    # changes the scale of SIGReg: search the weight again
+    pldm_std: float = 18.0           # weights of loss 'pldm', as its authors' comparison with
+    pldm_cov: float = 12.0           # LeWM has them; std and cov need more clips in a batch than
+    pldm_std_time: float = 0.7       # there are latent dimensions
+    pldm_alignment: float = 0.2
+    inverse_weight: float = 0.0      # of an auxiliary network that tells the actions from the
+    #                                  latents around them; 0: none, as LeWM and PLDM
     decoder_weight: float = 0.0      # of an auxiliary decoder that paints the frames from their
     #                                  latents; 0: none, as the paper; try 1 where a probe is lost
     validation_split: float = 0.1    # share held out
@@ -138,7 +147,9 @@ class TrainConfig(Config):
         for name in ('learning_rate', 'grad_clip', 'checkpoint_minutes'):
             require(getattr(self, name) > 0, f'TrainConfig.{name}', 'positive',
                    getattr(self, name))
-        for name in ('weight_decay', 'sigreg_weight', 'decoder_weight', 'norm_batches',
+        require(self.loss in LOSSES, 'TrainConfig.loss', f'one of {", ".join(LOSSES)}', self.loss)
+        for name in ('weight_decay', 'sigreg_weight', 'pldm_std', 'pldm_cov', 'pldm_std_time',
+                     'pldm_alignment', 'inverse_weight', 'decoder_weight', 'norm_batches',
                      'unhealthy_checks', 'grace_steps', 'collapse_std', 'collapse_sigreg',
                      'blind_action_effect'):
             require(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',

@@ -39,15 +39,19 @@ def together(folder, size=2, **options):
                    for path in sorted(folder.glob('rank_*.pt'))]
 
 
-@pytest.mark.parametrize('decoder_weight', [0.0, 1.0])
+@pytest.mark.parametrize('changes, terms', [
+    ({}, set()), ({'decoder_weight': 1.0}, {'pictures'}),
+    # Weights of the size of 1, as those of the other two: what is compared are absolute numbers.
+    ({'loss': 'pldm', 'pldm_std': 0.4, 'pldm_cov': 0.3, 'inverse_weight': 1.0},
+     {'std', 'cov', 'std_time', 'alignment', 'inverse'})], ids=['lewm', 'pictures', 'pldm'])
 def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joint_batch(
-        tmp_path, decoder_weight):
-    """Prediction, SIGReg, pictures, every gradient, BatchNorm's statistics, to 1e-5 in fp32."""
+        tmp_path, changes, terms):
+    """Prediction, SIGReg, other terms, every gradient, BatchNorm's statistics, to 1e-5, fp32."""
     (tmp_path / 'one').mkdir()
-    options = {'norm_batches': 0, 'decoder_weight': decoder_weight}
+    options = {'norm_batches': 0, **changes}
     alone, gradients, _ = run(tmp_path / 'one', Group(), **options)
     _, (first, second) = together(tmp_path / 'two', **options)
-    assert ('pictures' in first['losses'][0]) == bool(decoder_weight)
+    assert first['losses'][0].keys() - {'step', 'prediction', 'sigreg', 'grad_norm'} == terms
     for name, value in alone.progress.losses[0].items():
         assert first['losses'][0][name] == pytest.approx(value, abs=1e-5), name
     assert gradients.keys() == first['gradients'].keys()

@@ -28,7 +28,7 @@ def test_the_loss_is_the_share_of_variance_that_is_not_explained():
     """The mean picture costs 1, however little of the picture changes; nothing changes: finite."""
     painter = term()
     with torch.no_grad():
-        for parameter in painter.decoder.parameters():
+        for parameter in painter.head.parameters():
             parameter.zero_()          # paints the mean picture
     latents = torch.randn(6, 1, 4)
     for values in ([0, 50, 100, 150, 200, 250], [100, 101, 102, 103, 104, 105]):

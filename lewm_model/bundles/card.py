@@ -37,7 +37,7 @@ def render_card(bundle: Bundle, name: str) -> str:
     made, config = bundle.provenance, bundle.model_config
     lines = [
         f'# {name}', '',
-        f'A LeWorldModel for task `{bundle.task}` on robot `{bundle.robot}`: '
+        f'{kind_of(bundle)} for task `{bundle.task}` on robot `{bundle.robot}`: '
         f'{made.get("parameters", 0):,} parameters, {config.image_size} px frames, '
         f'latent width {config.latent_dim}, actions {", ".join(bundle.action_names)} every '
         f'{bundle.control_dt_s * 1e3:.0f} ms in blocks of {config.frameskip}.', '',
@@ -63,6 +63,14 @@ def render_card(bundle: Bundle, name: str) -> str:
     lines += ['## Planner', '', 'Recommended settings, used unless others are given:', '',
               *markdown_table(('setting', 'value'), bundle.plan_config.to_dict().items())]
     return '\n'.join(lines)
+
+
+def kind_of(bundle: Bundle) -> str:
+    """Say what was trained, so that nobody takes a model to compare with for a LeWorldModel."""
+    loss = bundle.provenance.get('loss', 'lewm')
+    return {'lewm': 'A LeWorldModel', 'pldm': "A world model of LeWM's parts, trained with the "
+            'objective of **PLDM** to compare with (no LeWorldModel),'}.get(
+                loss, f'A world model trained with loss {loss!r}')
 
 
 def analysis_table(analysis: dict[str, Any]) -> list[str]:

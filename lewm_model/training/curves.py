@@ -8,6 +8,9 @@ from pathlib import Path
 from lewm_model.figure import new_figure
 from lewm_model.training.loop import Progress
 
+_OWN_CURVES = {'step', 'prediction', 'sigreg', 'grad_norm'}
+_TITLES = {'pictures': 'unpainted share of pictures', 'inverse': 'inverse dynamics'}
+
 
 def plot_curves(progress: Progress, path: Path) -> Path:
     """Draw what a run logged.
@@ -24,11 +27,10 @@ def plot_curves(progress: Progress, path: Path) -> Path:
                     label=f'{name}, training')
         losses.plot(checked, [point[name] for point in progress.checks], color=colour,
                     marker='o', markersize=3, label=f'{name}, held out (eval mode)')
-    painted = [(point['step'], point['pictures']) for point in progress.losses
-               if 'pictures' in point]
-    if painted:
-        losses.plot(*zip(*painted, strict=True), color='tab:green', alpha=0.5,
-                    label='unpainted share of pictures, training')
+    for name in sorted(progress.losses[-1].keys() - _OWN_CURVES) if progress.losses else ():
+        shown = [(point['step'], point[name]) for point in progress.losses if name in point]
+        losses.plot(*zip(*shown, strict=True), alpha=0.5,
+                    label=f'{_TITLES.get(name, name)}, training')
     losses.set(title='Losses', xlabel='step', yscale='log')
     losses.axhline(1.05, color='grey', linestyle=':', label='SIGReg of a true Gaussian')
     health.plot(checked, [point['latent_std'] for point in progress.checks], label='latent std')

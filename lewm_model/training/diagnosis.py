@@ -53,12 +53,21 @@ def _collapsed(check: dict[str, Any], config: TrainConfig) -> str:
         return ''
     return (f'the latents have collapsed: their standard deviation on held-out frames is '
             f'{check["latent_std"]:.3g}, below collapse_std={config.collapse_std} (healthy is 1), '
-            f'so a small prediction error ({check["prediction"]:.2g}) means nothing. Raise '
-            f'sigreg_weight ({config.sigreg_weight:g}) or let `lewm train --search-lambda` find '
-            f'it; a smaller learning_rate ({config.learning_rate:g}) helps too.')
+            f'so a small prediction error ({check["prediction"]:.2g}) means nothing. '
+            f'{_against_collapse(config)}; a smaller learning_rate ({config.learning_rate:g}) '
+            f'helps too.')
+
+
+def _against_collapse(config: TrainConfig) -> str:
+    if config.loss == 'pldm':
+        return f'Raise pldm_std ({config.pldm_std:g}) and pldm_cov ({config.pldm_cov:g})'
+    return (f'Raise sigreg_weight ({config.sigreg_weight:g}) or let `lewm train --search-lambda` '
+            f'find it')
 
 
 def _not_gaussian(check: dict[str, Any], config: TrainConfig) -> str:
+    if config.loss != 'lewm':
+        return ''      # nothing asks for a Gaussian
     limit = config.collapse_sigreg * config.batch_size
     training = check.get('training_sigreg', float('nan'))
     if not (check['sigreg'] > limit and training > limit):
@@ -98,8 +107,9 @@ def _lost(judged: Sequence[dict[str, Any]], config: TrainConfig, steps: int) -> 
     if len(rising) == len(lost) and check['step'] < 0.5 * steps:
         return f'{said}; more steps may bring {"it" if len(lost) == 1 else "them"}'
     helps = ['let the part cover more of the picture (a crop, a nearer camera, larger parts)',
-             'train on larger pictures (image_size)', 'take more steps',
-             f'another sigreg_weight ({config.sigreg_weight:g}; each keeps other parts)']
+             'train on larger pictures (image_size)', 'take more steps']
+    if config.loss == 'lewm':
+        helps.append(f'another sigreg_weight ({config.sigreg_weight:g}; each keeps other parts)')
     if not config.decoder_weight:
         helps.insert(2, 'add the auxiliary decoder (decoder_weight 1; it is off)')
     return f'{said}. What has helped where it stayed so: {"; ".join(helps)}'

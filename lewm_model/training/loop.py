@@ -1,7 +1,8 @@
 """One training run, top to bottom: batches, losses, steps, health, diagnosis, resume.
 
 Source: LeWM reference `train.py`: teacher-forced prediction of the next projected latent plus
-lambda times SIGReg on the latents; gradients flow through both sides, no target network.
+lambda times SIGReg on the latents; gradients flow through both sides, no target network. Other
+losses (`TrainConfig.loss`) have other terms in the place of SIGReg.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from lewm_model.config import ModelConfig, TrainConfig
 from lewm_model.data.clips import ClipLoader
 from lewm_model.errors import TrainingError
 from lewm_model.preprocess import FrameTransform
-from lewm_model.sigreg import SigReg
 from lewm_model.training.batch_norm import measure_batch_norms
 from lewm_model.training.checkpoint import (
     load_newest,
@@ -28,8 +28,10 @@ from lewm_model.training.checkpoint import (
 from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
 from lewm_model.training.health import Health
+from lewm_model.training.inverse_term import InverseTerm
 from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.picture_term import PictureTerm
+from lewm_model.training.regularizer import Regularizer
 from lewm_model.training.stop import StopRequest, watch_for_stop
 from lewm_model.world_model import LeWorldModel
 import numpy as np
@@ -45,7 +47,8 @@ class Progress:
     batch_size: int                # clips per step, over all processes
     prediction: float = math.nan   # training loss parts of the last step
     sigreg: float = math.nan
-    pictures: float | None = None  # of the auxiliary decoder, where one is trained along
+    terms: dict[str, float] = field(default_factory=dict)   # other parts, without weights: of
+    #                                another `loss`, `pictures` and `inverse` of auxiliary heads
     grad_norm: float = math.nan
     learning_rate: float = 0.0
     clips_per_s: float = 0.0
@@ -65,7 +68,7 @@ class Progress:
         """Remember the last step's losses."""
         self.losses.append({'step': self.step, 'prediction': self.prediction,
                             'sigreg': self.sigreg, 'grad_norm': self.grad_norm,
-                            **({} if self.pictures is None else {'pictures': self.pictures})})
+                            **self.terms})
 
 
 @dataclass(frozen=True)
@@ -168,13 +171,12 @@ class _Run:
         self._config, self._clips, self._transform = config, clips, transform
         self._checkpoints, self._device = checkpoints, device
         self._optimizer = make_optimizer(self.model, config)
-        self._picture_term = (PictureTerm(model_config.latent_dim, config, device, group)
-                              if config.decoder_weight else None)
-        self._sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
-                              first_knot=config.sigreg_first_knot,
-                              last_knot=config.sigreg_last_knot,
-                              mean_over_processes=group.mean, processes=group.size)
-        self._directions = torch.Generator(device).manual_seed(config.seed)
+        self._regularizer = Regularizer(config, group, device)
+        self._heads: dict[str, PictureTerm | InverseTerm] = {}
+        if config.decoder_weight:
+            self._heads['pictures'] = PictureTerm(model_config.latent_dim, config, device, group)
+        if config.inverse_weight:
+            self._heads['inverse'] = InverseTerm(model_config, config, device, group)
         self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
         self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
                                         enabled=use_bf16(config.precision, device))
@@ -203,28 +205,29 @@ class _Run:
             predicted = self.model.predict(latents[:, :-1], blocks[:, :-1])   # (B, L, D)
         latents = latents.float()
         prediction = (predicted.float() - latents[:, 1:]).square().mean()
-        gaussianity = self._sigreg(latents, self._directions)
-        loss = prediction + config.sigreg_weight * gaussianity
-        reported = [prediction.detach()]
-        if self._picture_term:
-            with self._autocast:
-                pictures = self._picture_term.loss(latents, batch.frames)
-            loss = loss + config.decoder_weight * pictures
-            reported.append(pictures.detach())
+        regularized = self._regularizer(latents)
+        loss, terms = prediction + regularized.loss, dict(regularized.terms)
+        with self._autocast:
+            if 'pictures' in self._heads:
+                terms['pictures'] = self._heads['pictures'].loss(latents, batch.frames)
+                loss = loss + config.decoder_weight * terms['pictures']
+            if 'inverse' in self._heads:
+                terms['inverse'] = self._heads['inverse'].loss(latents, blocks)
+                loss = loss + config.inverse_weight * terms['inverse']
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         group.average_gradients(self.model)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
-        reported.append(prediction.new_tensor(float(self._stop.wanted)))
-        progress.prediction, *more, stop = group.mean(torch.stack(reported)).tolist()
-        progress.sigreg = gaussianity.item()
-        progress.pictures = more[0] if more else None
+        reported = [prediction, *terms.values(), prediction.new_tensor(float(self._stop.wanted))]
+        progress.prediction, *values, stop = group.mean(torch.stack(reported).detach()).tolist()
+        progress.terms = dict(zip(terms, values, strict=True))
+        progress.sigreg = regularized.sigreg.item()
         self.stopped = stop > 0         # the same in all processes, so that all stop at this step
         progress.grad_norm = grad_norm.item()
         _require_finite(progress)
         self._optimizer.step()
-        if self._picture_term:
-            self._picture_term.step(progress.learning_rate)
+        for head in self._heads.values():
+            head.step(progress.learning_rate)
         progress.step += 1
         done_now = progress.step - self._first_step
         progress.clips_per_s = done_now * config.batch_size / (time.monotonic() - self._started)
@@ -259,7 +262,9 @@ class _Run:
 
     def save_if_best(self, health: Health) -> None:
         """Keep this model as the best if its held-out loss is the lowest so far."""
-        loss = health.prediction + self._config.sigreg_weight * health.sigreg
+        config = self._config
+        loss = (health.prediction + config.sigreg_weight * health.sigreg if config.loss == 'lewm'
+                else health.prediction / max(health.copy_error, 1e-12))   # alike at any scale
         if loss < self._best:
             self._best = loss
             self.save(best=True)
@@ -271,9 +276,9 @@ class _Run:
             'identity': self._identity, 'step': self.progress.step,
             'model': self.model.state_dict(), 'optimizer': self._optimizer.state_dict(),
             'clips': self._clips.position, 'rng': torch.get_rng_state(),
-            'directions': self._directions.get_state(), 'losses': self.progress.losses,
+            'directions': self._regularizer.state_dict(), 'losses': self.progress.losses,
             'checks': self.progress.checks, 'best': self._best, 'seconds': self.seconds,
-            **({'pictures': self._picture_term.state_dict()} if self._picture_term else {}),
+            **{name: head.state_dict() for name, head in self._heads.items()},
         }, keep=self._config.keep_checkpoints, best=best)
         self._saved_at = time.monotonic()
 
@@ -290,11 +295,11 @@ class _Run:
         require_same_run(self._identity, state['identity'], self._checkpoints)
         self.model.load_state_dict(state['model'])
         self._optimizer.load_state_dict(state['optimizer'])
-        if self._picture_term:
-            self._picture_term.load_state_dict(state['pictures'])
+        for name, head in self._heads.items():
+            head.load_state_dict(state[name])
         self._clips.restore(state['clips'])
         torch.set_rng_state(state['rng'])
-        self._directions.set_state(state['directions'])
+        self._regularizer.load_state_dict(state['directions'])
         self.progress.step = self._first_step = state['step']
         self.progress.losses, self.progress.checks = state['losses'], state['checks']
         self._seconds_before, self._best = state['seconds'], state['best']
@@ -320,7 +325,7 @@ def use_bf16(precision: str, device: str) -> bool:
 
 def _require_finite(progress: Progress) -> None:
     values = {'prediction': progress.prediction, 'sigreg': progress.sigreg,
-              'gradient norm': progress.grad_norm, 'pictures': progress.pictures or 0.0}
+              'gradient norm': progress.grad_norm, **progress.terms}
     broken = [name for name, value in values.items() if not math.isfinite(value)]
     if broken:
         raise TrainingError(f'{", ".join(broken)} became NaN or infinite at step {progress.step}; '

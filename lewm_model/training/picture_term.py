@@ -7,11 +7,9 @@ latents of training only, and is no part of the model or the bundle.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lewm_model.config import TrainConfig
+from lewm_model.training.auxiliary import AuxiliaryHead
 from lewm_model.training.distributed import Group
-from lewm_model.training.optimizer import make_optimizer
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -21,27 +19,23 @@ _GRID, _CHANNELS = 8, 32
 _LEAST_VARIANCE = 1e-6   # of pixels in [0, 1]: pictures that do not change at all
 
 
-class PictureTerm:
-    """The decoder with its optimiser.
+class PictureTerm(AuxiliaryHead):
+    """The decoder.
 
     Args:
         latent_dim: D.
-        config: The run; its seed decides the first weights, and no other random numbers are drawn.
+        config: The run.
         device: Where to train.
         group: The processes that train together.
     """
 
     def __init__(self, latent_dim: int, config: TrainConfig, device: str, group: Group) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.decoder = nn.Sequential(
-                nn.Linear(latent_dim, 256), nn.GELU(), nn.Linear(256, _CHANNELS * _GRID ** 2),
-                nn.Unflatten(1, (_CHANNELS, _GRID, _GRID)), nn.GELU(),
-                nn.Conv2d(_CHANNELS, 4 * _CHANNELS, 1), nn.PixelShuffle(2), nn.GELU(),  # 16 x 16
-                nn.Conv2d(_CHANNELS, 3 * 2 ** 2, 3, padding=1), nn.PixelShuffle(2)      # 32 x 32
-            ).to(device)
-        self._optimizer = make_optimizer(self.decoder, config)
-        self._grad_clip, self._group = config.grad_clip, group
+        super().__init__(lambda: nn.Sequential(
+            nn.Linear(latent_dim, 256), nn.GELU(), nn.Linear(256, _CHANNELS * _GRID ** 2),
+            nn.Unflatten(1, (_CHANNELS, _GRID, _GRID)), nn.GELU(),
+            nn.Conv2d(_CHANNELS, 4 * _CHANNELS, 1), nn.PixelShuffle(2), nn.GELU(),      # 16 x 16
+            nn.Conv2d(_CHANNELS, 3 * 2 ** 2, 3, padding=1), nn.PixelShuffle(2)          # 32 x 32
+        ), config, device, group)
 
     def loss(self, latents: Tensor, frames: Tensor) -> Tensor:
         """Return the share of pixel variance that the decoder leaves unexplained.
@@ -58,23 +52,5 @@ class PictureTerm:
             pictures = functional.interpolate(pictures, size=(PIXELS, PIXELS), mode='area')
             mean = self._group.mean(pictures.mean(dim=0))
             variance = self._group.mean((pictures - mean).square().mean()).clamp(_LEAST_VARIANCE)
-        painted = mean + variance.sqrt() * self.decoder(latents.flatten(0, 1))
+        painted = mean + variance.sqrt() * self.head(latents.flatten(0, 1))
         return (painted.float() - pictures).square().mean() / variance
-
-    def step(self, learning_rate: float) -> None:
-        """Let the decoder follow the gradients of the last loss."""
-        self._group.average_gradients(self.decoder)
-        nn.utils.clip_grad_norm_(self.decoder.parameters(), self._grad_clip)
-        for parameters in self._optimizer.param_groups:
-            parameters['lr'] = learning_rate
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        return {'decoder': self.decoder.state_dict(), 'optimizer': self._optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what a checkpoint kept."""
-        self.decoder.load_state_dict(state['decoder'])
-        self._optimizer.load_state_dict(state['optimizer'])

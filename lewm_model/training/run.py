@@ -25,6 +25,7 @@ from lewm_model.training.distributed import Group
 from lewm_model.training.divide import divide_episodes, list_trained
 from lewm_model.training.health import check_health, Health
 from lewm_model.training.loop import Progress, train, TrainingResult
+from lewm_model.training.regularizer import loss_weights
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
@@ -87,6 +88,7 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
                      'ingest them with --image-size %d, or train a model of their size',
                      data.path, data.pixels.shape[1], *2 * (model_config.image_size,))
     normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
+    _warn_of_small_batches(recipe.train, model_config)
     window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
     fingerprint = Fingerprint.of(data)
     kept, held_out = divide_episodes(data, fingerprint, recipe.train)
@@ -161,9 +163,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
             'rows': len(data), 'frame_px': int(data.pixels.shape[1]),
             'training_clips': trained.training_clips, 'batch_size': recipe.train.batch_size,
             'steps': result.progress.step, 'seed': recipe.train.seed,
-            'sigreg_weight': recipe.train.sigreg_weight,
-            **({'decoder_weight': recipe.train.decoder_weight} if recipe.train.decoder_weight
-               else {}),
+            **_objective(recipe.train),
             **_held_out(recipe.train), 'action_support': trained.action_support,
             **trained.provenance,
             'training_minutes': round(result.seconds / 60, 1),
@@ -178,12 +178,30 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
     return bundle
 
 
+def _warn_of_small_batches(config: TrainConfig, sizes: ModelConfig) -> None:
+    if config.loss == 'pldm' and config.batch_size <= sizes.latent_dim:
+        _log.warning('loss pldm with %d clips a batch and latents of %d dimensions: their '
+                     'covariance cannot be seen in fewer clips than dimensions; use a '
+                     'batch_size of %d or more', config.batch_size, sizes.latent_dim,
+                     2 * sizes.latent_dim)
+
+
 def _support(data: EpisodeFile, kept: Sequence[int]) -> dict[str, list[float]]:
     """Return what training has shown: beyond it the model only extrapolates, robot units."""
     actions = np.concatenate([data.action[first:first + length] for first, length in
                               zip(data.ep_offset[kept], data.ep_len[kept], strict=True)])
     return {'low': np.nanmin(actions, axis=0).tolist(),
             'high': np.nanmax(actions, axis=0).tolist()}
+
+
+def _objective(config: TrainConfig) -> dict[str, Any]:
+    """Name the loss where it is not LeWM's own, and every weight that was not 0."""
+    heads = {name: getattr(config, name) for name in ('inverse_weight', 'decoder_weight')
+             if getattr(config, name)}
+    if config.loss == 'lewm':
+        return {'sigreg_weight': config.sigreg_weight, **heads}
+    return {'loss': config.loss, 'loss_weights': ', '.join(
+        f'{name} {weight:g}' for name, weight in loss_weights(config).items()), **heads}
 
 
 def _held_out(config: TrainConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lewm_model.training.run import Recipe
     from torch.utils.tensorboard import SummaryWriter
 
+_TERMS = {'pictures': 'unpainted'}     # names on the screen, where others say more
 SEARCH_STEPS = 1000   # of each short run; the order of the weights is visible by then
 
 
@@ -33,9 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--steps', type=int, help="optimiser steps, instead of the recipe's")
     parser.add_argument('--batch-size', type=int, help='clips per step, over all processes, '
                         "instead of the recipe's")
+    parser.add_argument('--loss', choices=('lewm', 'pldm'), help='what keeps latents from '
+                        'collapsing: SIGReg (lewm), or the terms of PLDM, to compare with (the '
+                        "recipe's)")
     parser.add_argument('--sigreg-weight', type=float, help="lambda, instead of the recipe's")
     parser.add_argument('--decoder-weight', type=float, help='of an auxiliary decoder, which '
                         'keeps parts of the scene that are lost without (0: none)')
+    parser.add_argument('--inverse-weight', type=float, help='of an auxiliary network that tells '
+                        'the actions from the latents around them (0: none)')
     parser.add_argument('--seed', type=int, help="seed, instead of the recipe's")
     parser.add_argument('--search-lambda', action='store_true',
                         help='find a --sigreg-weight in a few short runs (--steps each, '
@@ -62,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
         require_robot(data)
     recipe = Recipe.from_yaml(find_named('config/train', args.config, '.yaml'),
                               steps=args.steps, batch_size=args.batch_size, seed=args.seed,
-                              sigreg_weight=args.sigreg_weight,
+                              loss=args.loss, sigreg_weight=args.sigreg_weight,
+                              inverse_weight=args.inverse_weight,
                               decoder_weight=args.decoder_weight)
     run_folder = args.run or Path('runs') / args.out.name
     with joined_processes(args.device) as (group, device):
@@ -86,8 +93,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace, data: EpisodeFile, recipe: Recipe, run_folder: Path) -> int:
+    from lewm_model.errors import ConfigError
     from lewm_model.training.lambda_search import PICTURE, search_lambda, TABLE
 
+    if recipe.train.loss != 'lewm':
+        raise ConfigError(f'--search-lambda looks for the weight of SIGReg, which loss '
+                          f'{recipe.train.loss!r} does not have')
     recipe = replace(recipe, train=replace(recipe.train, steps=args.steps or SEARCH_STEPS))
     folder = run_folder / 'lambda'
     with _screen(folder, None, recipe.train.log_every) as report:
@@ -119,10 +130,10 @@ def _screen(folder: Path, board: SummaryWriter | None, every: int, is_main: bool
                 bar.write(_check_line(progress))
             if progress.warning:
                 bar.write(f'warning: {progress.warning}')
-            painted = ('' if progress.pictures is None else
-                       f', unpainted {progress.pictures:.2f}')
+            terms = ''.join(f', {_TERMS.get(name, name)} {value:.3g}'
+                            for name, value in progress.terms.items())
             bar.set_postfix_str(f'prediction {progress.prediction:.4f}, SIGReg '
-                                f'{progress.sigreg:.2f}{painted}{looked}, '
+                                f'{progress.sigreg:.2f}{terms}{looked}, '
                                 f'{progress.clips_per_s:.0f} clips/s', refresh=False)
             try:
                 if board:
@@ -172,8 +183,8 @@ def _write(board: SummaryWriter, progress: Progress, every: int) -> None:
     if progress.step % every == 0:
         for name in ('prediction', 'sigreg', 'grad_norm', 'learning_rate', 'clips_per_s'):
             board.add_scalar(f'training/{name}', getattr(progress, name), progress.step)
-        if progress.pictures is not None:
-            board.add_scalar('training/pictures', progress.pictures, progress.step)
+        for name, value in progress.terms.items():
+            board.add_scalar(f'training/{name}', value, progress.step)
         board.add_scalar('training/remaining_minutes', progress.remaining_s / 60, progress.step)
     if progress.health:
         for field in fields(progress.health):

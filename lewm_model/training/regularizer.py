@@ -1,0 +1,66 @@
+"""What keeps the latents of a run from collapsing: SIGReg, or the terms of PLDM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lewm_model.config import TrainConfig
+from lewm_model.sigreg import SigReg
+from lewm_model.training.distributed import Group
+from lewm_model.training.pldm import pldm_terms
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Regularized:
+    """One batch, of all processes together."""
+
+    loss: Tensor                 # the weighted sum, to be added to the prediction
+    sigreg: Tensor               # also where it is not part of the loss: curves compare runs by it
+    terms: dict[str, Tensor]     # the other parts, without weights
+
+
+class Regularizer:
+    """The one of `TrainConfig.loss`, with its random numbers.
+
+    Args:
+        config: The run.
+        group: The processes that train together.
+        device: Of the latents.
+    """
+
+    def __init__(self, config: TrainConfig, group: Group, device: str) -> None:
+        self._config, self._group = config, group
+        self._sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
+                              first_knot=config.sigreg_first_knot,
+                              last_knot=config.sigreg_last_knot,
+                              mean_over_processes=group.mean, processes=group.size)
+        self._directions = torch.Generator(device).manual_seed(config.seed)
+
+    def __call__(self, latents: Tensor) -> Regularized:
+        """Judge latents (B, T, D), float32."""
+        if self._config.loss == 'lewm':
+            sigreg = self._sigreg(latents, self._directions)
+            return Regularized(self._config.sigreg_weight * sigreg, sigreg, {})
+        terms = pldm_terms(latents, mean_over_processes=self._group.mean,
+                           processes=self._group.size)
+        loss = sum(weight * terms[name] for name, weight in loss_weights(self._config).items())
+        with torch.no_grad():
+            return Regularized(loss, self._sigreg(latents, self._directions), terms)
+
+    def state_dict(self) -> Tensor:
+        """Return what a checkpoint keeps: the state of the random directions."""
+        return self._directions.get_state()
+
+    def load_state_dict(self, state: Tensor) -> None:
+        """Go on from what a checkpoint kept."""
+        self._directions.set_state(state)
+
+
+def loss_weights(config: TrainConfig) -> dict[str, float]:
+    """Return the weights of what stands beside the prediction, by the names of the terms."""
+    if config.loss == 'lewm':
+        return {'sigreg': config.sigreg_weight}
+    return {'std': config.pldm_std, 'cov': config.pldm_cov, 'std_time': config.pldm_std_time,
+            'alignment': config.pldm_alignment}
