@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 import tempfile
@@ -19,6 +20,7 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import EngineError
 
 FORMAT_VERSION = 2   # of the graphs: raise it when they change what they compute or are called
+_LOG = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -56,6 +58,24 @@ def write_note(path: Path, values: dict[str, Any]) -> None:
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def read_note(path: Path, name: str) -> str | None:
+    """Return the text called `name` of a note; None without a note, or with a damaged one.
+
+    What a note says can be found out again, so a damaged one is worth a warning and no error.
+    """
+    try:
+        value = json.loads(path.read_text(encoding='utf-8'))[name]
+        if not isinstance(value, str):
+            raise TypeError(f'{name!r} must be a text, got {value!r}')
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _LOG.warning('%s is unreadable, so it counts as absent: %s: %s', path,
+                     type(error).__name__, error)
+        return None
+    return value
 
 
 def cached_file(name: str, make: Callable[[Path], object]) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-import json
 import logging
 import math
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.engines.cache import cache_folder, fingerprint, write_note
+from lewm_model.engines.cache import cache_folder, fingerprint, read_note, write_note
 from lewm_model.engines.machine import machine_facts
 from lewm_model.engines.parity import LIMITS, ParityError
 from lewm_model.engines.parity_cases import make_cases
@@ -65,7 +64,7 @@ def fastest_engine(bundle: Bundle, config: PlanConfig) -> Engine:
                       backends={name: spec.precisions for name, spec in BACKENDS.items()},
                       limits={name: asdict(limits) for name, limits in LIMITS.items()})
     path = cache_folder() / 'fastest' / f'{key}.json'
-    if (chosen := _remembered(path)) is not None:
+    if (chosen := read_note(path, 'backend')) is not None:
         try:
             engine = named_engine(chosen, bundle, config)
         except LewmError as error:
@@ -163,18 +162,6 @@ def _seconds(call: Callable[[], object], device: torch.device) -> float:
     if device.type != 'cpu':
         torch.accelerator.synchronize(device)
     return clock() - started
-
-
-def _remembered(path: Path) -> str | None:
-    """Return the backend that was found before; what cannot be read was not found."""
-    try:
-        backend = json.loads(path.read_text(encoding='utf-8'))['backend']
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        _LOG.warning('backend auto: %s is unreadable (%s); measuring again', path, error)
-        return None
-    return backend if isinstance(backend, str) else None
 
 
 def _remember(path: Path, found: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 
-from lewm_model.engines.cache import cache_folder, write_note
+from lewm_model.engines.cache import cache_folder, read_note, write_note
 from lewm_model.errors import EngineError
 
 _LIMIT_S = 600.0
@@ -41,7 +41,7 @@ def try_outside(module: str, arguments: dict, *, key: str, what: str) -> None:
         EngineError: If it fails otherwise, or takes too long; then it is tried again next time.
     """
     note = cache_folder() / 'trials' / f'{key}.json'
-    outcome = _read(note)
+    outcome = read_note(note, 'outcome')
     if outcome is None:
         outcome = _run(module, arguments, what)
         try:
@@ -70,15 +70,3 @@ def _run(module: str, arguments: dict, what: str) -> str:
         return signal.Signals(-ended.returncode).name
     raise EngineError(f'{what}: a trial in another process ended with status '
                       f'{ended.returncode}: {ended.stderr.strip()[-_REASON:]}')
-
-
-def _read(note: Path) -> str | None:
-    """Return the remembered outcome; what cannot be read was not tried."""
-    try:
-        outcome = json.loads(note.read_text(encoding='utf-8'))['outcome']
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        _LOG.warning('%s is unreadable (%s); trying again', note, error)
-        return None
-    return outcome if isinstance(outcome, str) else None
