@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from lewm_model.robot import RobotDescription
-from lewm_ros.trials.zoo import report, rest
-from lewm_ros.trials.zoo.bodies import JointBody, MobileBody
-from lewm_ros.trials.zoo.robot_file import differences, edit_file, shipped_file
-from lewm_ros.trials.zoo.rows import LIVE, LOAD, PAUSE, Row, Rows, STEPS
-from lewm_ros.trials.zoo.table import ROBOTS, zoo_robot
+from lewm_ros.trials.zoo.results import report, rest
+from lewm_ros.trials.zoo.results.rows import LIVE, LOAD, PAUSE, Row, Rows, STEPS
+from lewm_ros.trials.zoo.robots.robot_file import differences, edit_file, shipped_file
+from lewm_ros.trials.zoo.robots.table import ROBOTS, zoo_robot
+from lewm_ros.trials.zoo.strangers.bodies import JointBody, MobileBody
 import numpy as np
 import pytest
 import yaml

@@ -17,13 +17,13 @@ from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.robot import RobotDescription
 from lewm_model.world_model import LeWorldModel
 from lewm_ros.startup.bringup import handle_signals, isolate
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.lengths import SHORT
-from lewm_ros.trials.zoo.live import Live
-from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
-from lewm_ros.trials.zoo.robot_file import shipped_file
-from lewm_ros.trials.zoo.rows import Rows
-from lewm_ros.trials.zoo.table import zoo_robot
+from lewm_ros.trials.zoo.results.rows import Rows
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.robots.robot_file import shipped_file
+from lewm_ros.trials.zoo.robots.table import zoo_robot
+from lewm_ros.trials.zoo.steps.lengths import SHORT
+from lewm_ros.trials.zoo.steps.live import Live
+from lewm_ros.trials.zoo.steps.processes import driven, Nodes, Processes
 from lewm_ros.trials.zoo.walk import disturbed, take
 from nano import PLAN, SIZES, tiny_bundle
 import numpy as np

@@ -13,9 +13,9 @@ import subprocess
 import sys
 
 from lewm_model.errors import LewmError
-from lewm_ros.trials.zoo import report
-from lewm_ros.trials.zoo.rows import Rows, STEPS
-from lewm_ros.trials.zoo.table import ROBOTS, zoo_robot
+from lewm_ros.trials.zoo.results import report
+from lewm_ros.trials.zoo.results.rows import Rows, STEPS
+from lewm_ros.trials.zoo.robots.table import ROBOTS, zoo_robot
 
 
 def main(args: list[str] | None = None) -> int:

@@ -21,16 +21,16 @@ import time
 
 from lewm_model.errors import LewmError
 from lewm_ros.startup.bringup import handle_signals, isolate
-from lewm_ros.trials.zoo import offline
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.lengths import Lengths, SHORT
-from lewm_ros.trials.zoo.live import Live
-from lewm_ros.trials.zoo.offline import Folders
-from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
-from lewm_ros.trials.zoo.pulse import Pulse
-from lewm_ros.trials.zoo.recordings import record
-from lewm_ros.trials.zoo.rows import LIVE, LOAD, OFFLINE, PAUSE, Rows, STEPS
-from lewm_ros.trials.zoo.table import zoo_robot
+from lewm_ros.trials.zoo.results.pulse import Pulse
+from lewm_ros.trials.zoo.results.rows import LIVE, LOAD, OFFLINE, PAUSE, Rows, STEPS
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.robots.table import zoo_robot
+from lewm_ros.trials.zoo.steps import offline
+from lewm_ros.trials.zoo.steps.lengths import Lengths, SHORT
+from lewm_ros.trials.zoo.steps.live import Live
+from lewm_ros.trials.zoo.steps.offline import Folders
+from lewm_ros.trials.zoo.steps.processes import driven, Nodes, Processes
+from lewm_ros.trials.zoo.steps.recordings import record
 
 _SHORT_STEPS = 84           # recorded in two episodes, at least
 _PAUSE_S = 0.15             # of this machine; the shortest limit that is judged is 0.3 s

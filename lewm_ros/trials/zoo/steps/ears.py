@@ -11,10 +11,10 @@ from typing import Any
 import cv2
 from lewm_model.errors import LewmError
 from lewm_ros.msg import ControllerState, PlanStatus, SimState
-from lewm_ros.trials.zoo.controllers import MESSAGES, read_command
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.driver import TRUTH
-from lewm_ros.trials.zoo.sensors import profile
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.strangers.controllers import MESSAGES, read_command
+from lewm_ros.trials.zoo.strangers.driver import TRUTH
+from lewm_ros.trials.zoo.strangers.sensors import profile
 from lewm_ros.wire.truth import msg_to_truth, TRUTH_TOPIC
 import numpy as np
 import rclpy

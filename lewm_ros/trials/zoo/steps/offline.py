@@ -12,9 +12,9 @@ import time
 from lewm_model.data.shards import open_data
 from lewm_model.errors import LewmError
 from lewm_model.robot import RobotDescription
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.robot_file import differences, edit_file, shipped_file
-from lewm_ros.trials.zoo.rows import Rows
+from lewm_ros.trials.zoo.results.rows import Rows
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.robots.robot_file import differences, edit_file, shipped_file
 
 _LEWM_S = 240.0        # the longest that one command may take
 _FEWEST = 0.75         # share of the driven control steps that become rows

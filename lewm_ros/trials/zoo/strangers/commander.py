@@ -1,6 +1,6 @@
 """A stranger's teleoperation: drives a robot of the zoo at random on its own command topics.
 
-    python -m lewm_ros.trials.zoo.commander arm6 [SEED]
+    python -m lewm_ros.trials.zoo.strangers.commander arm6 [SEED]
 
 Positions wander around where the robot was found, speeds are drawn anew now and then and turn
 back where the floor ends. It knows nothing of this project.
@@ -12,11 +12,11 @@ import sys
 import time
 
 from lewm_ros.node.run_node import run_node
-from lewm_ros.trials.zoo.controllers import build_command, MESSAGES
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.driver import TRUTH
-from lewm_ros.trials.zoo.sensors import profile, stamp
-from lewm_ros.trials.zoo.table import zoo_robot
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.robots.table import zoo_robot
+from lewm_ros.trials.zoo.strangers.controllers import build_command, MESSAGES
+from lewm_ros.trials.zoo.strangers.driver import TRUTH
+from lewm_ros.trials.zoo.strangers.sensors import profile, stamp
 import numpy as np
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from geometry_msgs.msg import Twist, TwistStamped
 from lewm_model import robot as kinds
-from lewm_ros.trials.zoo.description import CommandTopic
+from lewm_ros.trials.zoo.robots.description import CommandTopic
 import numpy as np
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray

@@ -1,6 +1,6 @@
 """The driver of a robot of the zoo, as a stranger has it: camera, state, controllers, a body.
 
-    python -m lewm_ros.trials.zoo.driver arm6
+    python -m lewm_ros.trials.zoo.strangers.driver arm6
 
 What it publishes, how, and what it does with commands is one entry of `table`. It also says on
 `truth/joint_states` how the body moves and is commanded; that is for the trial alone.
@@ -13,11 +13,18 @@ import time
 
 from lewm_model.errors import LewmError
 from lewm_ros.node.run_node import run_node
-from lewm_ros.trials.zoo.bodies import make_body
-from lewm_ros.trials.zoo.controllers import Controller, MESSAGES
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.sensors import CameraDriver, Later, profile, Rhythm, stamp, StateDriver
-from lewm_ros.trials.zoo.table import zoo_robot
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.robots.table import zoo_robot
+from lewm_ros.trials.zoo.strangers.bodies import make_body
+from lewm_ros.trials.zoo.strangers.controllers import Controller, MESSAGES
+from lewm_ros.trials.zoo.strangers.sensors import (
+    CameraDriver,
+    Later,
+    profile,
+    Rhythm,
+    stamp,
+    StateDriver,
+)
 import numpy as np
 import rclpy
 from rclpy.node import Node

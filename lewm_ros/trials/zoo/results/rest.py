@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lewm_ros.trials.zoo.description import ZooRobot
+from lewm_ros.trials.zoo.robots.description import ZooRobot
 import numpy as np
 
 _MOVED = 1e-4              # smaller changes of a position command are none [rad], [m]

@@ -1,6 +1,6 @@
 """Writes a bag as `ros2 bag record` does: each topic with the QoS that is offered, bytes as sent.
 
-    python -m lewm_ros.trials.zoo.stock_recorder BAG [--use-sim-time] TOPIC...
+    python -m lewm_ros.trials.zoo.strangers.stock_recorder BAG [--use-sim-time] TOPIC...
 
 For machines without rosbag2: MCAP, metadata version 9, receive times by the system clock or, with
 `--use-sim-time`, by /clock. It subscribes when a publisher appears, and ends on SIGINT.

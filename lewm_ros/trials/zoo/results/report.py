@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from lewm_ros.trials import report
-from lewm_ros.trials.zoo.rows import LIVE, LOAD, PAUSE, Row, STEPS
-from lewm_ros.trials.zoo.table import ROBOTS
+from lewm_ros.trials.zoo.results.rows import LIVE, LOAD, PAUSE, Row, STEPS
+from lewm_ros.trials.zoo.robots.table import ROBOTS
 
 _COMMAND = 'make zoo'
 # column: step, check, and how the number is shown

@@ -1,6 +1,6 @@
 """A second publisher of a robot's joints: `joint_state_publisher` with zeros, forgotten.
 
-python -m lewm_ros.trials.zoo.second_source two_sources
+python -m lewm_ros.trials.zoo.strangers.second_source two_sources
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 
 from lewm_ros.node.run_node import run_node
-from lewm_ros.trials.zoo.sensors import profile
-from lewm_ros.trials.zoo.table import zoo_robot
+from lewm_ros.trials.zoo.robots.table import zoo_robot
+from lewm_ros.trials.zoo.strangers.sensors import profile
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import JointState

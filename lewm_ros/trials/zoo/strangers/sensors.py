@@ -8,9 +8,9 @@ import itertools
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from lewm_ros.trials.zoo.bodies import Body
-from lewm_ros.trials.zoo.description import Camera, StateTopic
-from lewm_ros.trials.zoo.pictures import encode_jpeg
+from lewm_ros.trials.zoo.robots.description import Camera, StateTopic
+from lewm_ros.trials.zoo.strangers.bodies import Body
+from lewm_ros.trials.zoo.strangers.pictures import encode_jpeg
 from nav_msgs.msg import Odometry
 import numpy as np
 from rclpy.node import Node

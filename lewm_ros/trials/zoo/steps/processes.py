@@ -16,12 +16,12 @@ from lewm_ros.startup.options import SystemOptions
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec, system
 from lewm_ros.startup.transport import Transports
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.ears import Ears, TrialError
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.steps.ears import Ears, TrialError
 from rclpy.utilities import get_rmw_implementation_identifier
 import yaml
 
-_PACKAGE = 'lewm_ros.trials.zoo'
+_PACKAGE = 'lewm_ros.trials.zoo.strangers'
 
 
 class Processes:
@@ -54,7 +54,7 @@ class Processes:
         return child
 
     def stranger(self, robot: ZooRobot, program: str, *words: str, namespace: str = '') -> Child:
-        """Start a program of this package for a robot."""
+        """Start a program of `strangers` for a robot."""
         spaced = ('--ros-args', '-r', f'__ns:=/{namespace}') if namespace else ()
         return self.start(f'{namespace}/{program}'.strip('/'), '-m', f'{_PACKAGE}.{program}',
                           *(words or (robot.name,)), *spaced)

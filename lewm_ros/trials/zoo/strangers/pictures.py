@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import cv2
-from lewm_ros.trials.zoo.description import Body
+from lewm_ros.trials.zoo.robots.description import Body
 import numpy as np
 
 _WALL, _FLOOR, _MARKS = (52, 58, 66), (70, 76, 82), ((200, 90, 60), (70, 160, 90), (210, 180, 60))

@@ -10,7 +10,7 @@ from typing import Any
 
 from lewm_model import resources
 from lewm_model.robot import RobotDescription
-from lewm_ros.trials.zoo.description import ZooRobot
+from lewm_ros.trials.zoo.robots.description import ZooRobot
 import numpy as np
 import yaml
 

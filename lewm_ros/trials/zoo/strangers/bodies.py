@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lewm_ros.trials.zoo.description import Body as BodyFacts
+from lewm_ros.trials.zoo.robots.description import Body as BodyFacts
 import numpy as np
 
 SERVO_GAIN = 15.0      # of a position servo: speed per error [1/s]
@@ -48,7 +48,7 @@ class JointBody:
 
     def picture(self, width: int, height: int) -> np.ndarray:
         """Draw the chain."""
-        from lewm_ros.trials.zoo.pictures import draw_chain
+        from lewm_ros.trials.zoo.strangers.pictures import draw_chain
         return draw_chain(self.pose, self.facts, width, height)
 
     def _wanted(self, targets: np.ndarray, speeds: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ class MobileBody(JointBody):
 
     def picture(self, width: int, height: int) -> np.ndarray:
         """Draw the floor from above."""
-        from lewm_ros.trials.zoo.pictures import draw_floor
+        from lewm_ros.trials.zoo.strangers.pictures import draw_floor
         return draw_floor(self.pose, self.facts, width, height)
 
     def _step(self, step_s: float, targets: np.ndarray, speeds: np.ndarray) -> None:
@@ -123,7 +123,7 @@ class MujocoBody:
 
     def picture(self, width: int, height: int) -> np.ndarray:
         """Render, enlarged to the camera's size."""
-        from lewm_ros.trials.zoo.pictures import enlarge
+        from lewm_ros.trials.zoo.strangers.pictures import enlarge
         return enlarge(self._world.render(), width, height)
 
 

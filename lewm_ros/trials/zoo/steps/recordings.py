@@ -8,12 +8,12 @@ import time
 
 from lewm_model.bags.bag import Bag
 from lewm_ros.srv import StartEpisode, StopEpisode
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.ears import Ears, TrialError
-from lewm_ros.trials.zoo.offline import Folders
-from lewm_ros.trials.zoo.processes import driven, Nodes, Processes
-from lewm_ros.trials.zoo.robot_file import shipped_file
-from lewm_ros.trials.zoo.rows import Rows
+from lewm_ros.trials.zoo.results.rows import Rows
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.robots.robot_file import shipped_file
+from lewm_ros.trials.zoo.steps.ears import Ears, TrialError
+from lewm_ros.trials.zoo.steps.offline import Folders
+from lewm_ros.trials.zoo.steps.processes import driven, Nodes, Processes
 
 _STARTED_S = 20.0
 _RECORDED = 0.95       # of the frames that the camera sent

@@ -10,12 +10,13 @@ from pathlib import Path
 import time
 
 from lewm_ros.srv import SetGoal
-from lewm_ros.trials.zoo import rest, second_source
-from lewm_ros.trials.zoo.description import ZooRobot
-from lewm_ros.trials.zoo.ears import Ears, TrialError
-from lewm_ros.trials.zoo.lengths import Lengths
-from lewm_ros.trials.zoo.processes import Nodes
-from lewm_ros.trials.zoo.rows import Rows
+from lewm_ros.trials.zoo.results import rest
+from lewm_ros.trials.zoo.results.rows import Rows
+from lewm_ros.trials.zoo.robots.description import ZooRobot
+from lewm_ros.trials.zoo.steps.ears import Ears, TrialError
+from lewm_ros.trials.zoo.steps.lengths import Lengths
+from lewm_ros.trials.zoo.steps.processes import Nodes
+from lewm_ros.trials.zoo.strangers import second_source
 from lewm_ros.wire.reports import CommandState, PlanState
 import numpy as np
 from std_srvs.srv import SetBool, Trigger

@@ -1,0 +1,1 @@
+"""What a walk finds out: how motion is judged, the rows, and the table."""
