@@ -49,7 +49,7 @@ def set_goal(graph, **fields):
 def test_goal_node_does_not_load_torch():
     """It stays light."""
     check = 'import sys, lewm_ros.goals.goal_node; sys.exit("torch" in sys.modules)'
-    assert subprocess.run([sys.executable, '-c', check], cwd=ROOT, timeout=60,
+    assert subprocess.run([sys.executable, '-c', check], cwd=ROOT, timeout=200,
                           check=False).returncode == 0
 
 
