@@ -11,6 +11,7 @@ from lewm_model.images.view import CameraView, View  # noqa: E402
 from lewm_ros.msg import ExecutedCommand  # noqa: E402
 from lewm_ros.planner.frozen import FrozenWatch, Told  # noqa: E402
 from lewm_ros.planner.glance import Glance  # noqa: E402
+from lewm_ros.planner.parameters import PlannerParameters  # noqa: E402
 from lewm_ros.wire.motion import executed_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
@@ -28,10 +29,12 @@ class Rig:
 
     def __init__(self, *, stops: bool = True) -> None:
         self.said: list[str] = []
+        self.now_ns = 0
         self.interface = RobotInterface(WHEELS)
         self.glance = Glance(
             self.interface, Sight(WHEELS, 32, View(32, (CameraView(64, 48),))),
-            frozen=FrozenWatch(2, Told(WHEELS)), frozen_stops=lambda: stops,
+            frozen=FrozenWatch(2, Told(WHEELS)), now_ns=lambda: self.now_ns,
+            settings=lambda: PlannerParameters(frozen_stops=stops, obs_max_future_s=0.05),
             say=lambda key, text: self.said.append(text))
 
     def see(self, stamp: int, rgb: np.ndarray = PICTURE):
@@ -62,6 +65,16 @@ def test_another_shape_is_trouble_at_once():
     look = Rig().see(1, PICTURE[:36])
     assert (look.observation, look.trouble.code) == (None, Code.FRAME_MISFIT)
     assert Rig().glance.at((Image(),)).trouble.code is Code.FRAME_MISFIT
+
+
+def test_a_stamp_ahead_of_the_clock_is_trouble_at_once_and_an_old_one_is_not():
+    """A frame may be late, and the loop decides whether too late; none is early."""
+    rig = Rig()
+    rig.now_ns = 10 ** 9
+    assert not rig.see(rig.now_ns + 50_000_000).trouble
+    look = rig.see(rig.now_ns + 50_000_001, PICTURE + 1)
+    assert look.trouble.code is Code.FRAME_FUTURE and look.observation is not None
+    assert not rig.see(5, PICTURE + 2).trouble
 
 
 @pytest.mark.parametrize('stops', [True, False])

@@ -14,6 +14,8 @@ from typing import Any
 from lewm_model.errors import LewmError
 from lewm_model.types import Observation
 from lewm_ros.planner.frozen import FrozenWatch
+from lewm_ros.planner.parameters import PlannerParameters
+from lewm_ros.planner.schedule import check_future, StaleFrame
 from lewm_ros.wire.motion import msg_to_executed
 from lewm_ros.wire.pictures import picture_bytes
 from lewm_ros.wire.reasons import Code, Reason, reason_of
@@ -45,14 +47,17 @@ class Glance:
         interface: Of the robot.
         sight: Makes what the model sees of one message of each camera.
         frozen: Watches the pictures.
-        frozen_stops: Whether a frozen camera is trouble, or only to be said.
+        settings: Whether a frozen camera is trouble or only to be said, and how far ahead of the
+            clock a stamp may be.
+        now_ns: The node clock.
         say: Logs a text under a key; once a second for each key.
     """
 
     def __init__(self, interface: RobotInterface, sight: Sight, *, frozen: FrozenWatch,
-                 frozen_stops: Callable[[], bool], say: Callable[..., None]) -> None:
+                 settings: Callable[[], PlannerParameters], now_ns: Callable[[], int],
+                 say: Callable[..., None]) -> None:
         self._interface, self._sight, self._frozen = interface, sight, frozen
-        self._frozen_stops, self._say = frozen_stops, say
+        self._settings, self._now_ns, self._say = settings, now_ns, say
         self._damaged = 0      # frames in a row
 
     def at(self, frames: tuple) -> Look | None:
@@ -70,7 +75,12 @@ class Glance:
         frozen = self._frozen.update(b''.join(map(picture_bytes, frames)), observation.stamp_ns)
         if frozen:
             self._say('frozen', frozen.text)
-        return Look(observation, frozen if self._frozen_stops() else Reason(), frozen)
+        settings = self._settings()
+        try:
+            check_future(observation.stamp_ns, self._now_ns(), settings.obs_max_future_s)
+        except StaleFrame as error:
+            return Look(observation, error.reason, frozen)
+        return Look(observation, frozen if settings.frozen_stops else Reason(), frozen)
 
     def executed(self, message: Any) -> None:
         """Take what the robot was told; what cannot be read is said by who needs it."""

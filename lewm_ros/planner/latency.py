@@ -12,6 +12,7 @@ _WINDOW = 40  # answers; at one per block (0.25 s) the last ten seconds
 _STUCK_TIMES = 4.0
 _STUCK_USUAL = 0.9      # this quantile is the usual: a few pauses must not delay the next alarm
 _STUCK_LEAST_S = 0.25
+_HUNG_LEAST_S = 0.2     # likewise of something that is no whole answer
 
 
 class Latency:
@@ -37,7 +38,7 @@ class Latency:
 
     def hung_limit_s(self) -> float:
         """Return after how long something that is no plan, and usually short, hangs [s]."""
-        return max(_STUCK_LEAST_S, _STUCK_TIMES * self.quantile_s(_STUCK_USUAL))
+        return max(_HUNG_LEAST_S, _STUCK_TIMES * self.quantile_s(_STUCK_USUAL))
 
     def add_step(self, seconds: float) -> None:
         """Note a part of an answer; one that hung as if it had ended at `hung_limit_s`."""

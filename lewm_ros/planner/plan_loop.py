@@ -18,7 +18,7 @@ from lewm_ros.planner.failures import Failures, Next
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.robot_side import RobotSide
-from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule, StaleFrame
+from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule
 from lewm_ros.planner.session import Session
 from lewm_ros.wire.reasons import Code, Reason, reason_of, ReasonedError
 from lewm_ros.wire.reports import GoalRequest, PlanReport, PlanState
@@ -28,6 +28,7 @@ _NAN = float('nan')
 _FINE = Reason()
 # What is no fault: it passes by itself.
 _STATES = {Code.NO_ROBOT_STATE: PlanState.NO_OBS, Code.FRAME_FROZEN: PlanState.NO_OBS,
+           Code.FRAME_STALE: PlanState.NO_OBS, Code.FRAME_FUTURE: PlanState.NO_OBS,
            Code.PLANNER_STUCK: PlanState.PLANNING}
 _NO_GOAL = Reason(Code.NO_GOAL, 'no goal; send one with goal_node')
 _LATE = Reason(Code.PLANNER_STUCK, 'the plan took too long and came after all plans were '
@@ -197,8 +198,6 @@ class PlanLoop:
             self.reset(f'camera time jumped back by {back_s:.3f} s')
         try:
             self._look(observation, frozen)
-        except StaleFrame as error:
-            self._fail(PlanState.NO_OBS, error.reason)
         except EngineFailure as error:
             self._engine_failed(error)
         except ReasonedError as error:

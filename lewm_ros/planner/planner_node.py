@@ -153,7 +153,7 @@ class PlannerNode(ManagedNode):
         intake = Intake(loop, self._robot_side, self._interface, prepared.sight, frozen=frozen,
                         say=self.guard.say)
         self._glance = Glance(self._interface, prepared.sight, frozen=frozen, say=self.guard.say,
-                              frozen_stops=lambda: self._given.values.frozen_stops)
+                              settings=lambda: self._given.values, now_ns=self._now_ns)
 
         def stuck_limit_s() -> float:
             given = self._given.values

@@ -55,9 +55,15 @@ def check_age(stamp_ns: int, now_ns: int, *, max_age_s: float, max_future_s: flo
     if age_s > max_age_s:
         raise StaleFrame(Code.FRAME_STALE, f'the camera frame is {age_s:.3f} s old, allowed are '
                                            f'{max_age_s} s')
-    if age_s < -max_future_s:
+    check_future(stamp_ns, now_ns, max_future_s)
+
+
+def check_future(stamp_ns: int, now_ns: int, max_future_s: float) -> None:
+    """Refuse a frame of another clock, which no later one makes true; raises StaleFrame."""
+    ahead_s = (stamp_ns - now_ns) / 1e9
+    if ahead_s > max_future_s:
         raise StaleFrame(
-            Code.FRAME_FUTURE, f'the camera frame is stamped {-age_s:.3f} s in the future, '
+            Code.FRAME_FUTURE, f'the camera frame is stamped {ahead_s:.3f} s in the future, '
                                f'allowed are {max_future_s} s; do the clocks agree?')
 
 
