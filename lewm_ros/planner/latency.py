@@ -12,7 +12,8 @@ _WINDOW = 40  # answers; at one per block (0.25 s) the last ten seconds
 _STUCK_TIMES = 4.0
 _STUCK_USUAL = 0.9      # this quantile is the usual: a few pauses must not delay the next alarm
 _STUCK_LEAST_S = 0.25
-_HUNG_LEAST_S = 0.2     # likewise of something that is no whole answer
+_HUNG_LEAST_S = 0.2     # likewise of a part of an answer
+_HUNG_STEPS = 5         # and not later than after so many control steps
 
 
 class Latency:
@@ -37,8 +38,14 @@ class Latency:
         self._seconds.append(seconds)
 
     def hung_limit_s(self) -> float:
-        """Return after how long something that is no plan, and usually short, hangs [s]."""
-        return max(_HUNG_LEAST_S, _STUCK_TIMES * self.quantile_s(_STUCK_USUAL))
+        """Return after how long a part of an answer, which is usually short, hangs [s].
+
+        A few times the usual, but no longer than a few control steps, because the robot moves on
+        meanwhile; one that is usually longer than that gets twice its usual time.
+        """
+        usual_s = self.quantile_s(_STUCK_USUAL)
+        return max(_HUNG_LEAST_S, 2 * usual_s,
+                   min(_STUCK_TIMES * usual_s, _HUNG_STEPS * self._dt_s))
 
     def add_step(self, seconds: float) -> None:
         """Note a part of an answer; one that hung as if it had ended at `hung_limit_s`."""
