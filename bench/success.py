@@ -11,6 +11,7 @@ from typing import Any
 
 from lewm_model import resources
 from lewm_model.assemble import make_policy
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.engines.registry import AUTO, REFERENCE
@@ -81,8 +82,8 @@ def run(args: argparse.Namespace) -> Report:
     planners = {f'reference budget, {REFERENCE}': (REFERENCE_BUDGET, REFERENCE),
                 f'reference budget, {REFERENCE}, replanned every block':   # what that alone brings
                 (replace(REFERENCE_BUDGET, receding_horizon=1), REFERENCE)}
-    planners.update({name: (config, args.backend) for name, config in _planners(
-        has_prior=subject.bundle.prior is not None).items()})
+    planners.update({name: (config, args.backend)
+                     for name, config in _planners(subject.bundle).items()})
     judged = _judge(args, subject, planners)
     measured = _time(args, subject, judged)
     reference = judged[0]
@@ -99,13 +100,13 @@ def run(args: argparse.Namespace) -> Report:
                                     tuple(measured.values()), 'plan', notes),))
 
 
-def _planners(has_prior: bool) -> dict[str, PlanConfig]:
-    """Return the shipped planner settings at shrinking budgets, by name."""
+def _planners(bundle: Bundle) -> dict[str, PlanConfig]:
+    """Return the shipped planner settings that the bundle has all for, at shrinking budgets."""
     found = {}
     for path in sorted(resources.find('config/plan').glob('*.yaml')):
         config = PlanConfig.from_yaml(path)
-        if 'prior' in (config.solver, config.initial):
-            if has_prior:
+        if config.networks:
+            if all(getattr(bundle, name) for name in config.networks):
                 found[path.stem] = config
             continue
         for count, iterations in _DESCENTS if config.solver == 'gradient' else _SEARCHES:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from lewm_model.settings import Config, load_described, load_yaml, require
 
 __all__ = ['Config', 'DataConfig', 'LOSSES', 'ModelConfig', 'NOISES', 'PlanConfig', 'SOLVERS',
-           'TrainConfig', 'load_described', 'load_yaml', 'require']
+           'STARTS', 'TrainConfig', 'load_described', 'load_yaml', 'require']
 
-SOLVERS = ('cem', 'mppi', 'gradient', 'prior')
+SOLVERS = ('cem', 'mppi', 'gradient', 'prior', 'inverse', 'gcbc')
+STARTS = ('last', 'prior', 'memory')
 LOSSES = ('lewm', 'pldm')
 NOISES = ('independent', 'held', 'coloured', 'knots')
 
@@ -167,8 +168,10 @@ class TrainConfig(Config):
 class PlanConfig(Config):
     """Receding-horizon planning; counts are model steps (blocks) unless said otherwise."""
 
-    solver: str = 'cem'              # 'cem'; 'mppi'; 'gradient', down the imagined cost; or
-    #                                  'prior': the bundle's prior alone, no search
+    solver: str = 'cem'              # 'cem'; 'mppi'; 'gradient', down the imagined cost;
+    #                                  'prior': no search, the world model picks one of T plans of
+    #                                  the bundle's prior; without any world model: 'inverse', the
+    #                                  prior alone, or 'gcbc', behaviour cloning to the goal
     horizon: int = 5                 # T, blocks imagined
     receding_horizon: int = 5        # R, blocks executed before replanning, [1, horizon]
     history: int = 1                 # L, frames in the context; the reference plans with 1
@@ -187,8 +190,15 @@ class PlanConfig(Config):
     #                                  dimensions; None: all
     cost: str = 'last'               # 'last' step (reference) or 'all' steps; 'all' pairs with
     #                                  receding_horizon 1, 'last' with the whole horizon
-    initial: str = 'last'            # where CEM starts: the 'last' plan, see warm_start, or what
-    #                                  the bundle's 'prior' would do
+    initial: str = 'last'            # where CEM starts: the 'last' plan, see warm_start, what
+    #                                  the bundle's 'prior' would do, or what the training set did
+    #                                  between such frames, from the bundle's 'memory'
+    fuse: bool = False               # cem, mppi: fuse that start with the bundle's Gaussian over
+    #                                  plans, by precision; sample_std is the start's own
+    recalled: int = 0                # cem, mppi: first candidates from the bundle's memory, below
+    #                                  num_candidates
+    arrival: int | None = None       # inverse: blocks from a new goal to its arrival, counted down
+    #                                  to 1; None: always as many as the bundle plans for
     warm_start: bool = True          # unexecuted tail of the last plan is the next initial mean
     momentum: float = 0.0            # share of the old mean and spread that stays, [0, 1); iCEM .1
     keep_elites: int = 0             # elites that are candidates again in the next iteration
@@ -204,8 +214,16 @@ class PlanConfig(Config):
     def __post_init__(self) -> None:
         require(self.solver in SOLVERS, 'PlanConfig.solver', f'one of {", ".join(SOLVERS)}',
                 self.solver)
-        require(self.initial in ('last', 'prior'), 'PlanConfig.initial', "'last' or 'prior'",
+        require(self.initial in STARTS, 'PlanConfig.initial', f'one of {", ".join(STARTS)}',
                 self.initial)
+        samples = self.solver in ('cem', 'mppi')
+        require(samples or not self.fuse, 'PlanConfig.fuse', f'false with solver={self.solver!r}',
+                self.fuse)
+        require(0 <= self.recalled < (self.num_candidates if samples else 1),
+                'PlanConfig.recalled', f'in [0, num_candidates={self.num_candidates})' if samples
+                else f'0 with solver={self.solver!r}', self.recalled)
+        require(self.arrival is None or self.arrival >= 1, 'PlanConfig.arrival', 'at least 1',
+                self.arrival)
         for name in ('horizon', 'history', 'num_candidates', 'iterations'):
             require(getattr(self, name) >= 1, f'PlanConfig.{name}', 'at least 1',
                    getattr(self, name))
@@ -236,3 +254,11 @@ class PlanConfig(Config):
         require(self.cost in ('last', 'all'), 'PlanConfig.cost', "'last' or 'all'", self.cost)
         require(self.budget_ms is None or self.budget_ms > 0, 'PlanConfig.budget_ms',
                'positive', self.budget_ms)
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """What a bundle needs beside its model for these settings, see `bundles.networks`."""
+        asked = {'prior': self.solver in ('prior', 'inverse') or self.initial == 'prior',
+                 'gcbc': self.solver == 'gcbc', 'plan_prior': self.fuse,
+                 'memory': self.initial == 'memory' or self.recalled > 0}
+        return frozenset(name for name, needed in asked.items() if needed)

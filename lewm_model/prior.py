@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lewm_model.config import Config, require
+from lewm_model.block_network import BlockNetwork, check_sizes, mlp
+from lewm_model.config import Config
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 Rollout = Callable[[Tensor, Tensor, Tensor], Tensor]   # `LeWorldModel.rollout` or its like
 
@@ -24,13 +25,10 @@ class PriorConfig(Config):
     hidden_layers: int = 3
 
     def __post_init__(self) -> None:
-        for name, value in self.to_dict().items():
-            require(value >= 1, f'PriorConfig.{name}', 'at least 1', value)
-            most = 1000 if name == 'hidden_layers' else 65536
-            require(value <= most, f'PriorConfig.{name}', f'at most {most}', value)
+        check_sizes(self)
 
 
-class InverseDynamicsPrior(nn.Module):
+class InverseDynamicsPrior(BlockNetwork):
     """Maps where the robot is, where it shall be and when, to the block that leaves here.
 
     Args:
@@ -43,17 +41,9 @@ class InverseDynamicsPrior(nn.Module):
 
     def __init__(self, config: PriorConfig, latent_dim: int, low: Tensor, high: Tensor,
                  frameskip: int) -> None:
-        super().__init__()
+        super().__init__(mlp(3 * latent_dim + 1, config.hidden_dim, config.hidden_layers,
+                             len(low) * frameskip), low, high, frameskip)
         self.config = config
-        self.frameskip = frameskip
-        widths = [3 * latent_dim + 1] + [config.hidden_dim] * config.hidden_layers
-        layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
-            layers += [nn.Linear(width_in, width_out), nn.SiLU()]
-        self.net = nn.Sequential(*layers, nn.Linear(widths[-1], len(low) * frameskip))
-        # The limits belong to the robot, not to the weights: they are not saved with them.
-        self.register_buffer('_centre', ((high + low) / 2).repeat(frameskip), persistent=False)
-        self.register_buffer('_reach', ((high - low) / 2).repeat(frameskip), persistent=False)
 
     def forward(self, latents: Tensor, goals: Tensor, steps_left: Tensor) -> Tensor:
         """Answer with one block each.
@@ -68,7 +58,7 @@ class InverseDynamicsPrior(nn.Module):
         """
         share = (self.frameskip / steps_left.to(latents))[:, None]   # of the way, in this block
         answer = self.net(torch.cat([latents, goals, share * (goals - latents), share], dim=-1))
-        return self._centre + self._reach * answer.tanh()
+        return self.within_limits(answer)
 
 
 def imagine(prior: InverseDynamicsPrior, rollout: Rollout, latents: Tensor, past_blocks: Tensor,

@@ -47,6 +47,7 @@ class Goal:
     goal_id: str = ''
     source: str = 'image'              # how it was given: image, file, capture
     image: np.ndarray | None = None    # uint8 (H, W, 3), if there is one
+    blocks_left: int | None = None     # until it is to be reached, where somebody counts
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from lewm_model.errors import BundleError, ConfigError, DatasetError, TrainingEr
 from lewm_model.held_out import HeldOut
 from lewm_model.images.view import CameraView, View
 from lewm_model.training.divide import divide_episodes, list_trained
-from lewm_model.training.prior import train_prior
+from lewm_model.training.policies import train_policy
 from lewm_model.training.run import Recipe, train_bundle, TrainConfig
 from lewm_sim.evaluate import evaluate
 from lewm_sim.goals import write_goals
@@ -87,7 +87,7 @@ def test_another_set_is_refused_unless_it_is_called_new(data, tmp_path):
 def test_data_of_another_kind_is_refused_by_everything_that_judges(data, tmp_path, change, said):
     """Task, robot, order of the actions, rate, size of the frames: named, with the fix."""
     bundle = trained_on(data, **change)
-    for judge in (HeldOut, train_prior, evaluate,
+    for judge in (HeldOut, lambda bundle, data: train_policy(bundle, data, 'gcbc'), evaluate,
                   lambda bundle, data: write_goals(bundle, data, tmp_path, count=1, seed=0)):
         with pytest.raises(DatasetError, match=said + '.*; give the data set it was trained from'):
             judge(bundle, data)
@@ -165,10 +165,10 @@ def test_a_run_does_not_go_on_with_other_data(data, tmp_path):
 def test_a_prior_knows_the_data_it_was_made_with(data):
     """Its digests stand beside its errors."""
     from lewm_model.prior import PriorConfig
-    from lewm_model.training.prior import PriorTrainConfig
+    from lewm_model.training.policies import PolicyTrainConfig
     bundle = trained_on(data)
-    _, measured = train_prior(bundle, data, PriorConfig(hidden_dim=8, hidden_layers=1),
-                              PriorTrainConfig(batch_size=8, steps=2))
+    _, measured = train_policy(bundle, data, 'prior', PriorConfig(hidden_dim=8, hidden_layers=1),
+                               PolicyTrainConfig(batch_size=8, steps=2))
     assert {key: measured[key] for key in ('data_digest', 'robot_digest')} == (
         Fingerprint.of(data).identity())
 

@@ -8,12 +8,14 @@ from engine_models import with_prior
 from lewm_model import Bundle, resources
 from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import PRIOR_FILE, SETTINGS_FILE
+from lewm_model.bundles.networks import NETWORKS
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, DatasetError, PlanningError
 from lewm_model.planning.objectives import all_steps_distance
 from lewm_model.planning.prior_solver import PriorSolver
-from lewm_model.prior import InverseDynamicsPrior, PriorConfig
-from lewm_model.training.prior import fit, Hindsight, judge, PriorTrainConfig, train_prior
+from lewm_model.prior import PriorConfig
+from lewm_model.training.hindsight import Hindsight
+from lewm_model.training.policies import fit_prior, judge, PolicyTrainConfig, train_policy
 from lewm_model.types import Context, Goal, Observation
 from nano import PLAN, tiny_bundle
 import numpy as np
@@ -24,7 +26,7 @@ import torch
 import yaml
 
 LIMIT = 2.0
-TRAINING = PriorTrainConfig(batch_size=256, steps=1200, learning_rate=3e-3, seed=1)
+TRAINING = PolicyTrainConfig(batch_size=256, steps=1200, learning_rate=3e-3, seed=1)
 SMALL = PriorConfig(hidden_dim=64, hidden_layers=2)
 
 
@@ -53,7 +55,9 @@ def toy_bundle():
     return SimpleNamespace(
         model_config=SimpleNamespace(frameskip=K), plan_config=SimpleNamespace(horizon=T),
         action_normalizer=tiny_bundle().action_normalizer,
-        new_prior=lambda sizes: InverseDynamicsPrior(sizes, A, -limits, limits, K))
+        new_network=lambda kind, sizes: NETWORKS[kind].build(
+            sizes, SimpleNamespace(latent_dim=A, block_dim=K * A, frameskip=K),
+            (-limits, limits)))
 
 
 def toy_pairs(episodes=range(3000), seed=0, data=None):
@@ -64,7 +68,7 @@ def toy_pairs(episodes=range(3000), seed=0, data=None):
 
 @pytest.fixture(scope='module')
 def trained():
-    return fit(toy_bundle(), toy_pairs(), SMALL, TRAINING, lambda progress: None)
+    return fit_prior(toy_bundle(), toy_pairs(), SMALL, TRAINING, lambda progress: None)
 
 
 def context(latent=(0.0, 0.0)):
@@ -149,9 +153,9 @@ def test_the_same_seed_trains_the_same_prior_and_another_seed_another(trained):
     bundle, pairs = toy_bundle(), toy_pairs()
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    again = fit(bundle, pairs, SMALL, TRAINING, lambda progress: None)
+    again = fit_prior(bundle, pairs, SMALL, TRAINING, lambda progress: None)
     assert torch.equal(torch.get_rng_state(), before)
-    other = fit(bundle, pairs, SMALL,
+    other = fit_prior(bundle, pairs, SMALL,
                 dataclasses.replace(TRAINING, seed=2, steps=20), lambda progress: None)
     assert all(torch.equal(ours, theirs) for ours, theirs
                in zip(trained.parameters(), again.parameters(), strict=True))
@@ -297,9 +301,10 @@ def test_a_planner_that_needs_a_prior_says_so():
 def test_unknown_solvers_and_starts_are_refused():
     """The message lists what there is."""
     with pytest.raises(ConfigError,
-                       match="solver must be one of cem, mppi, gradient, prior, got 'ilqr'"):
+                       match='solver must be one of cem, mppi, gradient, prior, inverse, gcbc, '
+                             "got 'ilqr'"):
         PlanConfig(solver='ilqr')
-    with pytest.raises(ConfigError, match="initial must be 'last' or 'prior', got 'zero'"):
+    with pytest.raises(ConfigError, match='initial must be one of last, prior, memory, got .zero'):
         PlanConfig(initial='zero')
 
 
@@ -316,9 +321,9 @@ def test_the_shipped_planner_settings_are_what_their_names_say():
 def test_training_encodes_trains_and_reports():
     """From pictures to a prior: both phases are told to the end, held-out pairs are judged."""
     told = []
-    prior, measured = train_prior(
-        tiny_bundle(), Episodes(episodes=6, frames=True), PriorConfig(hidden_dim=8),
-        PriorTrainConfig(batch_size=8, steps=5), report=told.append)
+    prior, measured = train_policy(
+        tiny_bundle(), Episodes(episodes=6, frames=True), 'prior', PriorConfig(hidden_dim=8),
+        PolicyTrainConfig(batch_size=8, steps=5), report=told.append)
     assert [progress.done for progress in told if progress.phase == 'step'] == [1, 2, 3, 4, 5]
     assert [progress.done for progress in told if progress.phase == 'frame'][-1] == 120
     assert set(measured['held_out_error']) == {'5', '15'}
@@ -337,7 +342,7 @@ def test_training_can_be_interrupted_and_refuses_data_without_pairs():
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train_prior(tiny_bundle(), Episodes(episodes=6, frames=True), report=press)
+        train_policy(tiny_bundle(), Episodes(episodes=6, frames=True), 'prior', report=press)
     assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(DatasetError, match='6 rows of two frames one block apart'):
-        train_prior(tiny_bundle(), Episodes(episodes=6, length=5, frames=True))
+        train_policy(tiny_bundle(), Episodes(episodes=6, length=5, frames=True), 'prior')

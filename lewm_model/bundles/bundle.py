@@ -2,7 +2,8 @@
 
     models/<name>/bundle.yaml            everything a person can read
     models/<name>/weights.safetensors    tensors only; never a pickle
-    models/<name>/prior.safetensors      optional: plans without search, from `lewm train-prior`
+    models/<name>/prior.safetensors      optional, as the others of `bundles.networks`: what
+                                         `lewm train-policy` adds
 
 A bundle is complete or it is an error: nothing is assumed for a missing part.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lewm_model.bundles.networks import NETWORKS
 from lewm_model.bundles.weights import (
     adopt_weights,
     discard_staged,
@@ -23,11 +25,14 @@ from lewm_model.bundles.weights import (
     weights_sha256,
     write_atomically,
 )
-from lewm_model.config import load_yaml, ModelConfig, PlanConfig
+from lewm_model.config import Config, load_yaml, ModelConfig, PlanConfig
 from lewm_model.devices import check_device
 from lewm_model.errors import BundleError, ConfigError
+from lewm_model.goal_policy import GoalPolicy
 from lewm_model.images.view import View
 from lewm_model.marks import unpack_marks
+from lewm_model.memory import Memory
+from lewm_model.plan_prior import PlanPrior
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.world_model import LeWorldModel
@@ -42,7 +47,7 @@ WEIGHTS_FILE = 'weights.safetensors'
 PRIOR_FILE = 'prior.safetensors'
 _SECTIONS = ('format', 'model', 'preprocessing', 'actions', 'control_dt_s', 'robot', 'task',
              'goal_tolerance', 'plan', 'provenance', 'metrics', 'weights_sha256')
-_OPTIONAL_SECTIONS = ('view', 'prior')
+_OPTIONAL_SECTIONS = ('view', *NETWORKS)
 _SMALL_NETWORK = 25_000_000    # numbers: may be built before its weights are looked at
 
 
@@ -67,7 +72,11 @@ class Bundle:
     #                                      computed from the model
     view: View | None = None             # of the data: cameras, their shape and crop, size of the
     #                                      frames; None: not known, of a bundle made before
-    prior: InverseDynamicsPrior | None = None    # in eval mode
+    # What `lewm train-policy` adds, in eval mode; names as in `bundles.networks`.
+    prior: InverseDynamicsPrior | None = None    # block that leads to the goal in time
+    gcbc: GoalPolicy | None = None               # block that the data did on the way to the goal
+    plan_prior: PlanPrior | None = None          # Gaussian over plans
+    memory: Memory | None = None                 # latents and blocks of the training set
 
     def __post_init__(self) -> None:
         dim = self.model_config.action_dim
@@ -142,9 +151,11 @@ class Bundle:
 
     def new_prior(self, config: PriorConfig) -> InverseDynamicsPrior:
         """Build an untrained prior that fits the model and the robot."""
-        sizes = self.model_config
-        return InverseDynamicsPrior(config, sizes.latent_dim, *self.normalized_limits,
-                                    frameskip=sizes.frameskip)
+        return self.new_network('prior', config)
+
+    def new_network(self, name: str, config: Config) -> nn.Module:
+        """Build one of `bundles.networks`, not yet filled, for the model and the robot."""
+        return NETWORKS[name].build(config, self.model_config, self.normalized_limits)
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle; killed at any moment, it leaves the old one or the new one, whole.
@@ -156,24 +167,30 @@ class Bundle:
         """
         folder = Path(folder)
         path = folder / SETTINGS_FILE
-        weights, prior = folder / WEIGHTS_FILE, folder / PRIOR_FILE
+        weights = folder / WEIGHTS_FILE
+        networks = {name: network for name in NETWORKS
+                    if (network := getattr(self, name)) is not None}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder):
                 kept = _named_weights(path)     # of the bundle that this one replaces
                 try:
                     settings = self._settings(stage_weights(self.model, weights))
-                    if self.prior is not None:
-                        settings['prior'] = {**self.prior.config.to_dict(),
-                                             'weights_sha256': stage_weights(self.prior, prior)}
+                    for name, network in networks.items():
+                        settings[name] = {
+                            **network.config.to_dict(),
+                            'weights_sha256': stage_weights(network, _file(folder, name))}
                     text = yaml.safe_dump(settings, sort_keys=False, width=99)
                     write_atomically(path, text.encode())       # from here on it is the new one
                 except OSError:
                     discard_staged(weights, kept.get('model'))
-                    discard_staged(prior, kept.get('prior'))
+                    for name in NETWORKS:
+                        discard_staged(_file(folder, name), kept.get(name))
                     raise
                 adopt_weights(weights, settings['weights_sha256'])
-                adopt_weights(prior, settings.get('prior', {}).get('weights_sha256'))
+                for name in NETWORKS:
+                    adopt_weights(_file(folder, name),
+                                  settings.get(name, {}).get('weights_sha256'))
         except OSError as error:
             raise BundleError(f'cannot write bundle {folder}: {error}; what was there before is '
                               f'intact, free some space or make it writable') from error
@@ -259,15 +276,15 @@ class Bundle:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: malformed entry '
                               f'({type(error).__name__}: {error})') from error
-        if 'prior' not in settings:
-            return bundle
-        return replace(bundle, prior=_load_prior(bundle, folder, settings['prior']).to(device))
+        return replace(bundle, **{
+            name: _load_network(bundle, folder, name, settings[name]).to(device)
+            for name in NETWORKS if name in settings})
 
 
 def _require_filled(build: Callable[[], nn.Module], path: Path) -> None:
     """Refuse sizes that no weights file here can fill, before memory is taken for them."""
     with torch.device('meta'):
-        count = sum(parameter.numel() for parameter in build().parameters())
+        count = sum(value.numel() for value in build().state_dict().values())
     stored = max((file.stat().st_size for file in path.parent.glob(f'{path.stem}*{path.suffix}')
                   if file.is_file()), default=None)
     if stored is not None and count > max(stored, _SMALL_NETWORK):
@@ -277,19 +294,23 @@ def _require_filled(build: Callable[[], nn.Module], path: Path) -> None:
         raise BundleError(f'bundle {path.parent} has no {path.name}')
 
 
-def _load_prior(bundle: Bundle, folder: Path, section: Any) -> InverseDynamicsPrior:
-    name = f'{folder / SETTINGS_FILE}: prior'
+def _file(folder: Path, name: str) -> Path:
+    return folder / f'{name}.safetensors'
+
+
+def _load_network(bundle: Bundle, folder: Path, name: str, section: Any) -> nn.Module:
+    entry, path = f'{folder / SETTINGS_FILE}: {name}', _file(folder, name)
     if not isinstance(section, dict) or 'weights_sha256' not in section:
-        raise BundleError(f'{name} must be a mapping with weights_sha256, got {section!r}')
+        raise BundleError(f'{entry} must be a mapping with weights_sha256, got {section!r}')
     sizes = {key: value for key, value in section.items() if key != 'weights_sha256'}
     try:
-        config = PriorConfig.from_dict(sizes)
-        _require_filled(lambda: bundle.new_prior(config), folder / PRIOR_FILE)
-        prior = bundle.new_prior(config)
+        config = NETWORKS[name].config.from_dict(sizes)
+        _require_filled(lambda: bundle.new_network(name, config), path)
+        network = bundle.new_network(name, config)
     except ConfigError as error:
-        raise BundleError(f'{name}: {error}') from error
-    load_weights(prior, folder / PRIOR_FILE, section['weights_sha256'], 'prior.weights_sha256')
-    return prior.eval().requires_grad_(False)
+        raise BundleError(f'{entry}: {error}') from error
+    load_weights(network, path, section['weights_sha256'], f'{name}.weights_sha256')
+    return network.eval().requires_grad_(False)
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
@@ -317,8 +338,8 @@ def _named_weights(path: Path) -> dict[str, str]:
     """Return the hashes that a settings file names; none if it is missing or damaged."""
     try:
         settings = load_yaml(path)
-        prior = settings.get('prior') or {}
         return {'model': str(settings['weights_sha256']),
-                **({'prior': str(prior['weights_sha256'])} if prior else {})}
+                **{name: str(settings[name]['weights_sha256']) for name in NETWORKS
+                   if settings.get(name)}}
     except (ConfigError, KeyError, TypeError, AttributeError):
         return {}

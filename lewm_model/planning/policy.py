@@ -71,6 +71,7 @@ class Policy:
                                 control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim)
         self._goal: Goal | None = None
         self._plan_stamp_ns = 0
+        self._goal_since_ns: int | None = None   # stamp of the first plan to the present goal
         self._sequence = 0
 
     def reset(self) -> None:
@@ -86,7 +87,7 @@ class Policy:
 
     def set_goal(self, goal: Goal | None) -> None:
         """Go to `goal`, or nowhere when None; older chunks become invalid."""
-        self._goal = goal
+        self._goal, self._goal_since_ns = goal, None
         self.last_plan = None  # a plan to another goal is no start for the next search
         self.epoch += 1
 
@@ -172,8 +173,19 @@ class Policy:
         if stamp_ns > now_ns + round(self.bundle.control_dt_s * 1e9):
             raise PlanningError(f'the newest frame is {(stamp_ns - now_ns) / 1e9:.3f} s in the '
                                 f'future; do camera and planner use the same clock?')
-        return Request(context, self._goal, self._warm_start(stamp_ns, rest), committed,
+        return Request(context, self._timed(self._goal, stamp_ns),
+                       self._warm_start(stamp_ns, rest), committed,
                        self._committed_rows(committed))
+
+    def _timed(self, goal: Goal, stamp_ns: int) -> Goal:
+        """Count down to the goal's arrival, where the settings say when that is."""
+        if self.config.arrival is None:
+            return goal
+        if self._goal_since_ns is None:
+            self._goal_since_ns = stamp_ns
+        block_ns = self.bundle.control_dt_s * 1e9 * self.bundle.model_config.frameskip
+        elapsed = round((stamp_ns - self._goal_since_ns) / block_ns)
+        return replace(goal, blocks_left=max(1, self.config.arrival - elapsed))
 
     def accept(self, request: Request, plan: Plan) -> ActionChunk:
         """Turn a solver's plan into actions and remember it; the second half of `plan`."""

@@ -11,29 +11,39 @@ from lewm_model.planning.graphed import GraphedSolver
 from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.prior_solver import PriorSolver
 from lewm_model.planning.protocols import Capturable, Dynamics, Solver
+from lewm_model.planning.reactive import ReactiveSolver
 from lewm_model.planning.sampling import SamplingSolver
+from lewm_model.planning.starts import FusedStart, MemorySolver
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 
 
 def make_solver(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solver:
     """Build the solver that `config.solver` names.
 
     Raises:
-        BundleError: If it needs a prior and the bundle has none.
+        BundleError: If it needs a network beside the model that the bundle does not have.
     """
     objective = make_objective(config.cost)
     if config.solver == 'prior':
         return _prior(config, bundle, dynamics)
+    if config.solver in ('inverse', 'gcbc'):
+        return _policy(config, bundle, dynamics)
     sizes = bundle.model_config
     device = next(bundle.model.parameters()).device
     generator = torch.Generator(device).manual_seed(config.seed)
     candidates = Candidates(
         config, action_dim=sizes.action_dim, block_dim=sizes.block_dim, generator=generator,
         bounds=tuple(bound.to(device) for bound in _bounds(bundle)))
-    start = _prior(config, bundle, dynamics) if config.initial == 'prior' else None
+    start = _start(config, bundle, dynamics)
     if config.solver == 'gradient':
         return GradientSolver(config, ModelDynamics(bundle.model), objective, candidates, start)
+    if config.fuse or config.recalled:
+        fused = (FusedStart(_network(bundle, 'plan_prior', 'fuse: true'), config.horizon)
+                 if config.fuse else None)
+        memory = _network(bundle, 'memory', 'recalled') if config.recalled else None
+        return SamplingSolver(config, dynamics, objective, candidates, start, fused=fused,
+                              memory=memory)
     if isinstance(dynamics, Capturable):
         return GraphedSolver(config, dynamics.uncaptured, objective, candidates, generator, start)
     return SamplingSolver(config, dynamics, objective, candidates, start)
@@ -51,6 +61,37 @@ def _bounds(bundle: Bundle) -> tuple[Tensor, Tensor]:
     seen = [torch.from_numpy(bundle.action_normalizer.normalize(values)).to(low)
             for values in (support['low'], support['high'])]
     return torch.maximum(low, seen[0]), torch.minimum(high, seen[1])
+
+
+def _start(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solver | None:
+    if config.initial == 'memory':
+        return MemorySolver(_network(bundle, 'memory', 'initial: memory'),
+                            make_objective(config.cost), config.horizon)
+    return _prior(config, bundle, dynamics) if config.initial == 'prior' else None
+
+
+def _policy(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> ReactiveSolver:
+    frameskip = bundle.model_config.frameskip
+    if config.solver == 'gcbc':
+        network = _network(bundle, 'gcbc', 'solver: gcbc')
+
+        def answer(latents: Tensor, goals: Tensor, blocks_left: Tensor) -> Tensor:
+            return network(latents, goals)
+    else:
+        network = _network(bundle, 'prior', 'solver: inverse')
+
+        def answer(latents: Tensor, goals: Tensor, blocks_left: Tensor) -> Tensor:
+            return network(latents, goals, blocks_left * frameskip)
+    return ReactiveSolver(answer, dynamics, make_objective(config.cost), config.horizon,
+                          arrival=bundle.plan_config.horizon)
+
+
+def _network(bundle: Bundle, name: str, setting: str) -> nn.Module:
+    network = getattr(bundle, name)
+    if network is None:
+        raise BundleError(f'the planner settings ({setting}) need the network {name!r}, which the '
+                          f'bundle does not have; add it with `lewm train-policy --kind {name}`')
+    return network
 
 
 def _prior(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> PriorSolver:

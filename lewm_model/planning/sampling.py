@@ -4,7 +4,8 @@ Source: stable-worldmodel `planning/solver`. Kept by default: candidate 0 is the
 refit mean and standard deviation (ddof 1), the answer is the mean of the last iteration, no
 momentum. Options beyond it: shaped noise, momentum, elites that stay, the best candidate as the
 answer, a floor for the spread, clipping, committed actions, a time budget, another solver's plan
-as the start, several robots or goals in one search.
+as the start, that start fused with a Gaussian over plans, candidates from a memory of the training
+set, several robots or goals in one search.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import time
 
 from lewm_model.config import PlanConfig
 from lewm_model.errors import PlanningError, ShapeError
+from lewm_model.memory import Memory
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.contexts import join_contexts, solve_all
 from lewm_model.planning.protocols import Dynamics, Objective, Solver
 from lewm_model.planning.refit import make_refit
+from lewm_model.planning.starts import FusedStart
 from lewm_model.types import Context, Goal, Plan
 import torch
 from torch import Tensor
@@ -34,12 +37,16 @@ class SamplingSolver:
             reference's.
         start: Plans the initial mean, in the place of what the caller gives. With a budget its
             answer is the answer when there is no time for more.
+        fused: What mean and spread of the start are fused with, if anything.
+        memory: Where `config.recalled` of the first candidates come from.
     """
 
     def __init__(self, config: PlanConfig, dynamics: Dynamics, objective: Objective,
-                 candidates: Candidates, start: Solver | None = None) -> None:
+                 candidates: Candidates, start: Solver | None = None, *,
+                 fused: FusedStart | None = None, memory: Memory | None = None) -> None:
         self._config, self._dynamics, self._objective = config, dynamics, objective
         self._candidates, self._start = candidates, start
+        self._fused, self._memory = fused, memory
         self._refit = make_refit(config)
 
     def solve(self, context: Context, goal: Goal, *, initial_mean: Tensor | None = None,
@@ -74,12 +81,12 @@ class SamplingSolver:
         started = time.perf_counter()
         config, robots = self._config, range(len(contexts))
         committed = committed or [None] * len(contexts)
-        means = self._initial(contexts, goals, initial_means or [None] * len(contexts), committed)
+        means, stds = self._initial(contexts, goals, initial_means or [None] * len(contexts),
+                                    committed)
         joined = join_contexts(contexts, config.num_candidates)
-        stds = torch.full_like(means, config.sample_std)
         best, best_costs = means.clone(), torch.full_like(means[:, 0, 0], torch.inf)
         start_costs = [float('nan')] * len(contexts)
-        stay: list[Tensor] = [means[:0] for _ in robots]                # (n, T, K*A) each
+        stay = self._recalled(contexts, goals, means)                   # (n, T, K*A) each
         iterations = 0
         while iterations < config.iterations and self._has_time(started, iterations):
             samples = self._candidates.noise(len(contexts)) * stds[:, None] + means[:, None]
@@ -114,8 +121,9 @@ class SamplingSolver:
         return plans
 
     def _initial(self, contexts: Sequence[Context], goals: Sequence[Goal],
-                 given: Sequence[Tensor | None], committed: Sequence[Tensor | None]) -> Tensor:
-        """Return where the search starts, (B, T, K*A)."""
+                 given: Sequence[Tensor | None], committed: Sequence[Tensor | None]
+                 ) -> tuple[Tensor, Tensor]:
+        """Return where the search starts, means and standard deviations (B, T, K*A)."""
         shape, device = self._candidates.shape, contexts[0].latents.device
         if self._start is not None:
             given = [plan.blocks for plan in solve_all(self._start, contexts, goals,
@@ -125,7 +133,21 @@ class SamplingSolver:
                 raise ShapeError(f'initial_mean must be {shape}, got {tuple(mean.shape)}')
         means = torch.stack([torch.zeros(shape, device=device) if mean is None else mean
                              for mean in given])
-        return self._candidates.constrain(means[:, None], committed)[:, 0]
+        stds = torch.full_like(means, self._config.sample_std)
+        if self._fused is not None:
+            means, stds = self._fused(
+                torch.cat([context.latents[:, -1] for context in contexts]),
+                torch.stack([goal.latent for goal in goals]), means, stds)
+        return self._candidates.constrain(means[:, None], committed)[:, 0], stds
+
+    def _recalled(self, contexts: Sequence[Context], goals: Sequence[Goal], means: Tensor
+                  ) -> list[Tensor]:
+        """Return what of the first candidates is not drawn, (n, T, K*A) each."""
+        if self._memory is None or not self._config.recalled:
+            return [means[:0] for _ in contexts]
+        return [self._memory.recall(context.latents[0, -1], goal.latent, self._config.horizon,
+                                    self._config.recalled)
+                for context, goal in zip(contexts, goals, strict=True)]
 
     def _has_time(self, started: float, iterations: int) -> bool:
         """Tell whether another iteration fits; without a first answer there always is time."""

@@ -1,0 +1,47 @@
+"""A small network whose answer is an action block that the robot can execute."""
+
+from __future__ import annotations
+
+from lewm_model.config import Config, require
+import torch
+from torch import nn, Tensor
+
+
+def check_sizes(config: Config) -> None:
+    """Refuse numbers of layers and widths that no memory holds."""
+    for name, value in config.to_dict().items():
+        require(value >= 1, f'{type(config).__name__}.{name}', 'at least 1', value)
+        most = 1000 if name == 'hidden_layers' else 65536
+        require(value <= most, f'{type(config).__name__}.{name}', f'at most {most}', value)
+
+
+def mlp(width_in: int, hidden_dim: int, hidden_layers: int, width_out: int) -> nn.Sequential:
+    """Build linear layers with SiLU in between."""
+    widths = [width_in] + [hidden_dim] * hidden_layers
+    layers: list[nn.Module] = []
+    for narrow, wide in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(narrow, wide), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], width_out))
+
+
+class BlockNetwork(nn.Module):
+    """Base of networks that answer with blocks.
+
+    Args:
+        net: Answers with K*A numbers, or with several times as many in a row.
+        low: Smallest action, (A,) normalised; no answer is below it.
+        high: Largest action, (A,) normalised.
+        frameskip: K, control steps per block.
+    """
+
+    def __init__(self, net: nn.Module, low: Tensor, high: Tensor, frameskip: int) -> None:
+        super().__init__()
+        self.frameskip = frameskip
+        self.net = net
+        # The limits belong to the robot, not to the weights: they are not saved with them.
+        self.register_buffer('_centre', ((high + low) / 2).repeat(frameskip), persistent=False)
+        self.register_buffer('_reach', ((high - low) / 2).repeat(frameskip), persistent=False)
+
+    def within_limits(self, answers: Tensor) -> Tensor:
+        """Map any numbers (..., K*A) to what the robot can do."""
+        return self._centre + self._reach * torch.tanh(answers)

@@ -1,0 +1,43 @@
+"""What a bundle may have beside its model: names, and how each is built before it is filled.
+
+The name is that of the bundle's attribute, of the section in `bundle.yaml` and of the file
+`<name>.safetensors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lewm_model.config import Config, ModelConfig
+from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
+from lewm_model.memory import Memory, MemoryConfig
+from lewm_model.plan_prior import PlanPrior, PlanPriorConfig
+from lewm_model.prior import InverseDynamicsPrior, PriorConfig
+from torch import nn, Tensor
+
+Limits = tuple[Tensor, Tensor]     # smallest and largest action, (A,) normalised
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the networks."""
+
+    config: type[Config]
+    build: Callable[[Any, ModelConfig, Limits], nn.Module]
+
+
+def _of_blocks(network: type[nn.Module]) -> Callable[[Any, ModelConfig, Limits], nn.Module]:
+    def build(config: Any, sizes: ModelConfig, limits: Limits) -> nn.Module:
+        return network(config, sizes.latent_dim, *limits, frameskip=sizes.frameskip)
+    return build
+
+
+NETWORKS = {
+    'prior': Kind(PriorConfig, _of_blocks(InverseDynamicsPrior)),
+    'gcbc': Kind(GoalPolicyConfig, _of_blocks(GoalPolicy)),
+    'plan_prior': Kind(PlanPriorConfig, _of_blocks(PlanPrior)),
+    'memory': Kind(MemoryConfig, lambda config, sizes, limits: Memory(
+        config, sizes.latent_dim, sizes.block_dim)),
+}

@@ -1,0 +1,240 @@
+"""Train what answers without search, by hindsight, on the latents of a bundle that stays as it is.
+
+Pairs of frames of one training episode, n control steps apart, with the block that left the first.
+For n = K that block is exactly the answer; the larger n, the more ways there were, and the block
+that happened to be taken is only a hint whose mean is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import math
+import time
+from typing import Any
+
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.bundles.networks import NETWORKS
+from lewm_model.config import Config, require
+from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.fingerprint import Fingerprint
+from lewm_model.errors import ConfigError, TrainingError
+from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
+from lewm_model.held_out import HeldOut
+from lewm_model.memory import Memory, MemoryConfig
+from lewm_model.plan_prior import beta_nll, PlanPrior, PlanPriorConfig
+from lewm_model.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.training.hindsight import Hindsight, HindsightBatch
+from lewm_model.training.stop import watch_for_stop
+import numpy as np
+import torch
+from torch import nn, Tensor
+
+_WARMUP = 0.05          # share of the steps
+_GRAD_CLIP = 1.0        # global norm
+_JUDGED_PAIRS = 1000    # per offset
+_CHUNK = 1024           # frames read at once
+
+
+@dataclass(frozen=True)
+class PolicyTrainConfig(Config):
+    """Training of a small network on frozen latents."""
+
+    batch_size: int = 512
+    steps: int = 4000
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    seed: int = 3072
+
+    def __post_init__(self) -> None:
+        for name in ('batch_size', 'steps'):
+            require(getattr(self, name) >= 1, f'PolicyTrainConfig.{name}', 'at least 1',
+                    getattr(self, name))
+        require(self.learning_rate > 0, 'PolicyTrainConfig.learning_rate', 'positive',
+                self.learning_rate)
+        require(self.weight_decay >= 0, 'PolicyTrainConfig.weight_decay', 'not negative',
+                self.weight_decay)
+
+
+@dataclass(frozen=True)
+class PolicyProgress:
+    """Where training stands."""
+
+    phase: str                # 'frame' while frames are encoded, then 'step'
+    done: int
+    total: int
+    loss: float = math.nan    # of the last batch
+
+
+Report = Callable[[PolicyProgress], None]
+
+
+def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | None = None,
+                 config: PolicyTrainConfig | None = None, *,
+                 report: Report = lambda progress: None) -> tuple[nn.Module, dict[str, Any]]:
+    """Make one of the networks of `bundles.networks` for a bundle, whose model stays as it is.
+
+    Args:
+        bundle: Model, statistics and limits; its planning horizon is the longest n.
+        data: What the bundle was trained from; held-out episodes are only used for judging.
+        kind: Its name: 'prior', 'gcbc', 'plan_prior', or 'memory', which is not trained.
+        sizes: Of the network; None: the usual ones. A memory has those of the data.
+        config: Of the training.
+        report: Called after every step and every batch of frames.
+
+    Returns:
+        The network in eval mode, and what was measured on held-out episodes.
+
+    Raises:
+        BundleError: If the bundle does not say which episodes it never saw.
+        ConfigError: If there is no such kind.
+        DatasetError: If the data is not what the bundle was trained from, or has no episode that
+            long.
+        TrainingError: If the loss is no longer finite.
+        KeyboardInterrupt: After the first SIGINT or SIGTERM.
+    """
+    if kind not in NETWORKS:
+        raise ConfigError(f'kind must be one of {", ".join(NETWORKS)}, got {kind!r}')
+    config = config or PolicyTrainConfig()
+    subject = HeldOut(bundle, data)
+    started = time.monotonic()
+    with watch_for_stop() as stop:
+        def tell(progress: PolicyProgress) -> None:
+            report(progress)
+            if stop.wanted:
+                raise KeyboardInterrupt
+
+        latents = _encode_all(subject, tell)
+        if kind == 'memory':
+            network, errors = remember(subject, latents), {}
+        else:
+            pairs = Hindsight(subject, latents, subject.kept, config.seed)
+            network = _FITS[kind](bundle, pairs, sizes, config, tell)
+            unseen = Hindsight(subject, latents, subject.held_out, config.seed)
+            errors = {'held_out_error': {str(offset): judge(network, unseen, offset)
+                                         for offset in (unseen.shortest, unseen.longest)}}
+    return network, {
+        **({} if kind == 'memory' else {'steps': config.steps, 'batch_size': config.batch_size,
+                                        'seed': config.seed}),
+        **Fingerprint.of(data).identity(),
+        'parameters': sum(value.numel() for value in network.state_dict().values()),
+        'minutes': round((time.monotonic() - started) / 60, 1), **errors}
+
+
+def _encode_all(subject: HeldOut, report: Report) -> Tensor:
+    """Encode every frame of the data set, (N, D), without reading all pixels at once."""
+    rows, parts = len(subject.data.pixels), []
+    for first in range(0, rows, _CHUNK):
+        last = min(first + _CHUNK, rows)
+        parts.append(subject.encode_rows(np.arange(first, last)))
+        report(PolicyProgress('frame', last, rows))
+    return torch.cat(parts)
+
+
+def remember(subject: HeldOut, latents: Tensor) -> Memory:
+    """Keep every K-th frame of the training episodes, with the blocks in between."""
+    data, bundle = subject.data, subject.bundle
+    skip = bundle.model_config.frameskip
+    starts = [data.ep_offset[episode] + np.arange(0, data.ep_len[episode], skip)
+              for episode in subject.kept]
+    rows = np.concatenate(starts)
+    left = np.concatenate([np.arange(len(one))[::-1] for one in starts])
+    actions = bundle.action_normalizer.normalize(data.action)
+    memory = bundle.new_network('memory', MemoryConfig(rows=len(rows)))
+    memory.latents.copy_(latents[rows])
+    memory.left.copy_(torch.from_numpy(left.copy()))
+    whole = np.flatnonzero(left > 0)
+    memory.blocks[whole] = torch.from_numpy(
+        actions[rows[whole][:, None] + np.arange(skip)].reshape(len(whole), -1)).half()
+    return memory.eval()
+
+
+def fit_prior(bundle: Bundle, pairs: Hindsight, sizes: PriorConfig | None,
+              config: PolicyTrainConfig, report: Report) -> InverseDynamicsPrior:
+    """Regress the executed blocks from where, where to and when; small n are drawn more often."""
+    def loss(prior: InverseDynamicsPrior) -> Tensor:
+        batch = pairs.draw(config.batch_size)
+        return (answer(prior, batch) - batch.blocks).square().mean()
+    return fit(lambda: bundle.new_network('prior', sizes or PriorConfig()), loss, config, report)
+
+
+def fit_gcbc(bundle: Bundle, pairs: Hindsight, sizes: GoalPolicyConfig | None,
+             config: PolicyTrainConfig, report: Report) -> GoalPolicy:
+    """Regress the executed blocks from where and where to; all n are drawn equally often."""
+    def loss(policy: GoalPolicy) -> Tensor:
+        batch = pairs.draw(config.batch_size, evenly=True)
+        return (answer(policy, batch) - batch.blocks).square().mean()
+    return fit(lambda: bundle.new_network('gcbc', sizes or GoalPolicyConfig()), loss, config,
+               report)
+
+
+def fit_plan_prior(bundle: Bundle, pairs: Hindsight, sizes: PlanPriorConfig | None,
+                   config: PolicyTrainConfig, report: Report) -> PlanPrior:
+    """Fit a Gaussian to all that was done on the way, by its beta-weighted likelihood."""
+    sizes = sizes or PlanPriorConfig(horizon=bundle.plan_config.horizon)
+
+    def loss(prior: PlanPrior) -> Tensor:
+        batch = pairs.draw_plans(config.batch_size)
+        means, stds = prior(batch.latents, batch.goals)
+        return beta_nll(means, stds, batch.blocks.view_as(means))
+    return fit(lambda: bundle.new_network('plan_prior', sizes), loss, config, report)
+
+
+_FITS = {'prior': fit_prior, 'gcbc': fit_gcbc, 'plan_prior': fit_plan_prior}
+
+
+def fit(build: Callable[[], nn.Module], loss_of: Callable[[Any], Tensor],
+        config: PolicyTrainConfig, report: Report) -> nn.Module:
+    """Minimise a loss that draws its own batches; see `train_policy`.
+
+    Raises:
+        TrainingError: If the loss is no longer finite.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)     # initial weights
+        network = build()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
+                                  weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(step, config.steps))
+    for step in range(config.steps):
+        loss = loss_of(network)
+        if not loss.isfinite():
+            raise TrainingError(f'the loss became {loss.item()} at step {step}; nothing was '
+                                f'written: try a smaller learning rate, and look for broken '
+                                f'frames with `lewm inspect`')
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), _GRAD_CLIP)
+        optimizer.step()
+        schedule.step()
+        report(PolicyProgress('step', step + 1, config.steps, loss.item()))
+    return network.eval().requires_grad_(False)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Share of the learning rate: up linearly, then down to 0 along a cosine."""
+    warmup = _WARMUP * steps
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def answer(network: nn.Module, batch: HindsightBatch) -> Tensor:
+    """Return the first block that a network answers with, (B, K*A)."""
+    if isinstance(network, InverseDynamicsPrior):
+        return network(batch.latents, batch.goals, batch.steps_left)
+    if isinstance(network, PlanPrior):
+        return network(batch.latents, batch.goals)[0][:, 0]
+    return network(batch.latents, batch.goals)
+
+
+@torch.inference_mode()
+def judge(network: nn.Module, pairs: Hindsight, offset: int) -> float:
+    """Return how far answers are from what was done, as share of what zero answers would be.
+
+    Root mean square over actions; frames lie `offset` control steps apart.
+    """
+    batch = pairs.draw(_JUDGED_PAIRS, offset)
+    error = answer(network, batch) - batch.blocks
+    return math.sqrt(error.square().mean().item() / batch.blocks.square().mean().item())

@@ -1,0 +1,86 @@
+"""Add to a bundle what answers without search: a prior, cloned behaviour, a memory, and others."""
+
+from __future__ import annotations
+
+import argparse
+
+from lewm_sim.commands._data import add_data_argument, open_data_argument
+
+KINDS = {
+    'prior': 'block that leads to the goal in time',
+    'gcbc': 'behaviour cloned from the data, to a goal',
+    'plan_prior': 'Gaussian over plans, to fuse a search with',
+    'memory': 'latents and blocks of the training set, to recall plans from; not trained'}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_training_arguments(parser)
+    parser.add_argument('--kind', required=True, choices=tuple(KINDS),
+                        help='; '.join(f'{name}: {text}' for name, text in KINDS.items()))
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what training of every kind needs."""
+    parser.add_argument('bundle', help='folder or shipped name of the bundle')
+    add_data_argument(parser, '--data')
+    parser.add_argument('--steps', type=int, help='optimiser steps (4000)')
+    parser.add_argument('--seed', type=int, help='of weights and order (3072)')
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train with a progress bar, write the bundle and its card."""
+    from dataclasses import replace
+
+    from lewm_model.bundles.bundle import Bundle
+    from lewm_model.bundles.card import write_card
+    from lewm_model.resources import find_named
+    from lewm_model.training.policies import PolicyProgress, PolicyTrainConfig, train_policy
+    import torch
+    from tqdm import tqdm
+
+    torch.set_num_threads(args.threads)
+    folder = find_named('models', args.bundle)
+    bundle = Bundle.load(folder)
+    given = {'steps': args.steps, 'seed': args.seed}
+    config = PolicyTrainConfig.from_dict({key: value for key, value in given.items()
+                                          if value is not None})
+    with tqdm(unit='frame', dynamic_ncols=True) as bar:
+        def report(progress: PolicyProgress) -> None:
+            if progress.phase != bar.unit:
+                bar.unit = progress.phase
+                bar.reset()
+            bar.total = progress.total
+            bar.update(progress.done - bar.n)
+            if progress.phase == 'step':
+                bar.set_postfix_str(f'loss {progress.loss:.3f}', refresh=False)
+
+        try:
+            network, measured = train_policy(bundle, open_data_argument(args), args.kind,
+                                             config=config, report=report)
+        except KeyboardInterrupt:
+            bar.write(f'interrupted; {folder} is as it was')
+            raise
+    earlier = [line for line in bundle.provenance.get('commands', [])
+               if not _made(line, args.kind)]
+    bundle = replace(bundle, **{args.kind: network},
+                     metrics={**bundle.metrics, args.kind: measured},
+                     provenance={**bundle.provenance, 'commands': [*earlier, args.command_line]})
+    bundle.save(folder)
+    write_card(bundle, folder)
+    errors = ', '.join(f'{100 * error:.0f} % for a frame {offset} control steps later'
+                       for offset, error in measured.get('held_out_error', {}).items())
+    print(f'{args.kind} with {measured["parameters"]:,} numbers added to {folder} in '
+          f'{measured["minutes"]} min'
+          + (f'; error of its blocks on held-out episodes: {errors}' if errors else ''))
+    return 0
+
+
+def _made(line: str, kind: str) -> bool:
+    """Tell whether a command line of the provenance is the one that added this kind before."""
+    words = line.split()
+    if words[:2] == ['lewm', 'train-prior']:
+        return kind == 'prior'
+    named = f' {line} '.replace('--kind=', '--kind ')
+    return words[:2] == ['lewm', 'train-policy'] and f' --kind {kind} ' in named
