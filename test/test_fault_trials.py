@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from lewm_ros.trials.faults import report  # noqa: E402
 from lewm_ros.trials.faults.__main__ import main  # noqa: E402
-from lewm_ros.trials.faults.delays import worst_s  # noqa: E402
 from lewm_ros.trials.faults.injections import FAULTS  # noqa: E402
-from lewm_ros.trials.faults.results import Results  # noqa: E402
+from lewm_ros.trials.faults.results import report  # noqa: E402
+from lewm_ros.trials.faults.results.store import Results  # noqa: E402
+from lewm_ros.trials.faults.system.delays import worst_s  # noqa: E402
+from lewm_ros.trials.faults.system.watch import REST_S, Watch  # noqa: E402
 from lewm_ros.trials.faults.trial import Outcome  # noqa: E402
-from lewm_ros.trials.faults.watch import REST_S, Watch  # noqa: E402
 
 WHEELS = robot(interface='joint_velocity', min_command=[-2, -2], max_command=[2, 2],
                max_rate=[10, 10], stop_rate=[20, 20])      # at most 2 in one command

@@ -24,12 +24,12 @@ from lewm_model.errors import LewmError
 from lewm_ros.node.priority import hurry
 from lewm_ros.startup.bringup import handle_signals, isolate, own_node
 from lewm_ros.startup.transport import Transports
-from lewm_ros.trials.faults import report
 from lewm_ros.trials.faults.injections import FAULTS
-from lewm_ros.trials.faults.nice import Nice
-from lewm_ros.trials.faults.results import Results
-from lewm_ros.trials.faults.rig import Rig
-from lewm_ros.trials.faults.setup import ARMS, prepare
+from lewm_ros.trials.faults.results import report
+from lewm_ros.trials.faults.results.store import Results
+from lewm_ros.trials.faults.system.nice import Nice
+from lewm_ros.trials.faults.system.rig import Rig
+from lewm_ros.trials.faults.system.setup import ARMS, prepare
 from lewm_ros.trials.faults.trial import Outcome, run_trial
 from rclpy.utilities import get_rmw_implementation_identifier
 

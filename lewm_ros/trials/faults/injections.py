@@ -18,9 +18,9 @@ import sys
 import time
 
 from lewm_ros.srv import StartEpisode, StopEpisode
-from lewm_ros.trials.faults.foreigner import Foreigner
-from lewm_ros.trials.faults.nice import Nice
-from lewm_ros.trials.faults.rig import RECORDER, Rig
+from lewm_ros.trials.faults.system.foreigner import Foreigner
+from lewm_ros.trials.faults.system.nice import Nice
+from lewm_ros.trials.faults.system.rig import RECORDER, Rig
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
@@ -177,7 +177,7 @@ def parameter_abuse(rig: Rig) -> Undo:
 
 def _spam(rig: Rig, kind: str) -> Undo:
     # in a process of its own: this one measures
-    return _processes([sys.executable, '-m', 'lewm_ros.trials.faults.spam', kind,
+    return _processes([sys.executable, '-m', 'lewm_ros.trials.faults.programs.spam', kind,
                        json.dumps(rig.names), str(rig.arm.goals)], 1, rig.nice)
 
 
@@ -210,7 +210,7 @@ def disk_full(rig: Rig) -> Undo:
 
 def message_flood(rig: Rig) -> Undo:
     """Another process publishes on every topic that our nodes read, as fast as it can."""
-    return _processes([sys.executable, '-m', 'lewm_ros.trials.faults.flood',
+    return _processes([sys.executable, '-m', 'lewm_ros.trials.faults.programs.flood',
                        str(rig.arm.robot_file)], 1, rig.nice)
 
 

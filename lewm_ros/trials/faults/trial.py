@@ -8,9 +8,9 @@ import random
 import time
 
 from lewm_model.errors import LewmError
-from lewm_ros.trials.faults.delays import Waiting
 from lewm_ros.trials.faults.injections import Fault
-from lewm_ros.trials.faults.rig import ENABLED, Rig
+from lewm_ros.trials.faults.system.delays import Waiting
+from lewm_ros.trials.faults.system.rig import ENABLED, Rig
 from lewm_ros.wire.reports import CommandState
 
 _SILENT_S = 2.0          # a planner that says nothing for so long will not come back by itself

@@ -1,6 +1,6 @@
 """The planner node with an engine that fails when told to; for trials only.
 
-    LEWM_FAULT_ORDERS=folder python -m lewm_ros.trials.faults.faulty_planner
+    LEWM_FAULT_ORDERS=folder python -m lewm_ros.trials.faults.programs.faulty_planner
 
 The node is the one that ships. What is replaced is the function that makes engines, before the
 node is imported: every engine gets an `encode` and a `rollout` that look for an order first.
@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from lewm_model import assemble
-from lewm_ros.trials.faults.orders import Orders
+from lewm_ros.trials.faults.programs.orders import Orders
 
 ORDERS = ('raise', 'hang', 'nan')
 _LOOK_S = 0.01      # how often a hanging engine looks whether it may go on

@@ -18,11 +18,11 @@ from lewm_ros.startup.lifecycle import LifecycleClient
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec
 from lewm_ros.startup.transport import Transports
-from lewm_ros.trials.faults.delays import Delays
-from lewm_ros.trials.faults.nice import Nice
-from lewm_ros.trials.faults.orders import Orders, VARIABLE
-from lewm_ros.trials.faults.setup import Arm, START, system_of
-from lewm_ros.trials.faults.watch import Watch
+from lewm_ros.trials.faults.programs.orders import Orders, VARIABLE
+from lewm_ros.trials.faults.system.delays import Delays
+from lewm_ros.trials.faults.system.nice import Nice
+from lewm_ros.trials.faults.system.setup import Arm, START, system_of
+from lewm_ros.trials.faults.system.watch import Watch
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import msg_to_positions
 from lewm_ros.wire.reports import CommandState, GuardPhase

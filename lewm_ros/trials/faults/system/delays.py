@@ -1,6 +1,6 @@
 """How late the machine itself was: it says how much of a late stop is the nodes' own.
 
-    python -m lewm_ros.trials.faults.delays
+    python -m lewm_ros.trials.faults.system.delays
 
 A plain process sleeps beside a trial, at the priority of the trial, and notes when it woke late.
 And the kernel knows how long each thread of the nodes was ready to run and had no processor.

@@ -7,7 +7,7 @@ import itertools
 
 from lewm_model.types import ActionChunk
 from lewm_ros.msg import ActionChunk as ActionChunkMsg, PlanStatus
-from lewm_ros.trials.faults.rig import Rig
+from lewm_ros.trials.faults.system.rig import Rig
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import chunk_to_msg
 from lewm_ros.wire.reports import PlanReport, PlanState, random_session

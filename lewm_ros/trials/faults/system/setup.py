@@ -30,8 +30,8 @@ class Arm:
     bundle: Path
     description: RobotDescription
     modules: dict[str, str] = field(default_factory=lambda: {
-        'sim_node': 'lewm_ros.trials.faults.faulty_sim',
-        'planner_node': 'lewm_ros.trials.faults.faulty_planner'})
+        'sim_node': 'lewm_ros.trials.faults.programs.faulty_sim',
+        'planner_node': 'lewm_ros.trials.faults.programs.faulty_planner'})
 
     @property
     def goals(self) -> Path:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lewm_ros.trials.faults.injections import FAULTS
-from lewm_ros.trials.faults.results import Results
-from lewm_ros.trials.faults.setup import ARMS
+from lewm_ros.trials.faults.results.store import Results
+from lewm_ros.trials.faults.system.setup import ARMS
 from lewm_ros.trials.faults.trial import Outcome
 
 REST_LIMIT_S = 0.5       # at 20 Hz: three control steps and 0.3 s would be 0.45 s

@@ -1,6 +1,6 @@
 """Publish on every topic that the nodes read, as fast as one process can; for trials only.
 
-    python -m lewm_ros.trials.faults.flood ROBOT
+    python -m lewm_ros.trials.faults.programs.flood ROBOT
 
 Nothing that is sent here is of any use to anybody.
 """

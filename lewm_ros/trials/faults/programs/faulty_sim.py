@@ -1,6 +1,6 @@
 """The simulated robot with a camera and a clock that fail when told to; for trials only.
 
-    LEWM_FAULT_ORDERS=folder python -m lewm_ros.trials.faults.faulty_sim
+    LEWM_FAULT_ORDERS=folder python -m lewm_ros.trials.faults.programs.faulty_sim
 
 The truth goes on whatever camera and clock do: joint states are published as they are.
 """
@@ -11,7 +11,7 @@ import sys
 
 from lewm_ros.node.run_node import run_node
 from lewm_ros.simulation.sim_node import run, SimNode
-from lewm_ros.trials.faults.orders import Orders
+from lewm_ros.trials.faults.programs.orders import Orders
 from sensor_msgs.msg import Image
 
 CAMERA_ORDERS = ('drop', 'freeze', 'size', 'corrupt', 'negative', 'future')

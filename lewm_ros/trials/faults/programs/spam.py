@@ -1,6 +1,6 @@
 """Call services 100 times a second that make no sense, or no sense so often; for trials only.
 
-    python -m lewm_ros.trials.faults.spam KIND NAMES GOALS
+    python -m lewm_ros.trials.faults.programs.spam KIND NAMES GOALS
 
 KIND is goals, services or parameters; NAMES are the nodes by their executables, in JSON; GOALS is
 a folder of goal pictures.

@@ -1,0 +1,1 @@
+"""What the trials showed: kept after each one, and the table."""
