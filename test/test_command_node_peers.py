@@ -113,7 +113,7 @@ def test_people_slow_the_robot_down(graph, tmp_path):
     diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
     start_planner(robot, '1.0')
     graph.wait_for(lambda: np.allclose(robot.action(), 0.5), 'half the speed')
-    assert robot.states[-1][1].speed_scale == 0.5
+    graph.wait_for(lambda: robot.states[-1][1].speed_scale == 0.5, 'the scale in the state')
     graph.wait_for(lambda: robot.executed and robot.executed[-1][1].speed_scale == 0.5,
                    'the scale in the executed command')
     scale.publish(Float64(data=2.0))

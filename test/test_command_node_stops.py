@@ -32,11 +32,12 @@ def planner(graph):
     return Planner(graph)
 
 
-def test_killed_planner_means_zero_within_half_a_second_ten_times_of_ten(graph, tmp_path):
-    """SIGKILL in mid-motion, over real DDS between three processes; ten kills, ten stops."""
+@pytest.mark.parametrize('kills', [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_planner_means_zero_within_half_a_second_every_time(graph, tmp_path, kills):
+    """SIGKILL in mid-motion, over real DDS between three processes: as many stops as kills."""
     robot = Robot(graph, tmp_path, require_enable=False)
     times = []
-    for _ in range(10):
+    for _ in range(kills):
         planner = start_planner(robot)
         graph.spin(0.3)
         graph.wait_for(robot.moves, 'motion')
@@ -48,7 +49,7 @@ def test_killed_planner_means_zero_within_half_a_second_ten_times_of_ten(graph, 
         planner.wait()
 
     print('seconds from SIGKILL to zero:', ' '.join(f'{t:.3f}' for t in times))
-    assert len(times) == 10
+    assert len(times) == kills
     assert max(times) < 0.5
     assert min(times) > 0.05  # the stop came from the watchdog, not from anything else
 

@@ -95,6 +95,6 @@ def test_without_a_recorder_it_says_so(tmp_path):
     with Graph() as graph:
         log = tmp_path / 'log'
         graph.spawn('lewm_ros.simulation.sim_node')
-        process = graph.spawn('lewm_ros.sources.explore_node', output=log)
+        process = graph.spawn('hasty_explore_node', output=log)
         assert graph.wait_for_exit(process, timeout_s=60.0) == 1
     assert 'in vain for the service to start' in log.read_text()

@@ -164,8 +164,8 @@ def test_a_guard_has_nothing_to_say_while_all_is_well(graph, tmp_path):
     assert graph.wait_for_exit(robot.process) == 0
     graph.spin(1.0)
 
+    graph.wait_for(lambda: robot.phase is GuardPhase.WAITING, 'a guard without a node')
     assert robot.stops == 0
-    assert robot.phase is GuardPhase.WAITING
     assert graph.interrupt(robot.guard) == 0
 
 
@@ -180,4 +180,4 @@ def test_motion_without_a_guard_is_refused_where_one_is_required(graph, tmp_path
     graph.spawn('lewm_ros.guard.guard_node', parameters={'robot': 'sim_reacher'})
     graph.wait_for(lambda: graph.call(SetBool, 'command_node/enable',
                                       SetBool.Request(data=True)).success, 'enabling')
-    assert robot.state is CommandState.IDLE
+    graph.wait_for(lambda: robot.state is CommandState.IDLE, 'the enabled state')

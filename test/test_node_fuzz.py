@@ -125,13 +125,13 @@ def attack_commanders(robot: str, folder, *, rounds: int, seed: int) -> None:
 @pytest.mark.parametrize('robot', ROBOTS[:1])
 def test_nothing_that_is_sent_moves_the_robot(robot, tmp_path):
     """Three of everything to what commands it; the long version has all kinds of robots."""
-    attack_commanders(robot, tmp_path, rounds=4, seed=1)
+    attack_commanders(robot, tmp_path, rounds=3, seed=1)
 
 
 @pytest.mark.parametrize('group', ['explore', 'simulation', 'rest'])
 def test_nothing_that_is_sent_ends_a_node(group, tmp_path):
     """Random and damaged messages and requests: every node lives, says why, and goes on."""
-    attack_group(group, tmp_path, rounds=4, seed=1)
+    attack_group(group, tmp_path, rounds=3, seed=1)
 
 
 @pytest.mark.slow

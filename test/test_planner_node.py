@@ -185,7 +185,7 @@ def test_deactivated_it_withdraws_its_plans_and_falls_silent(graph, tmp_path):
     graph.transition('planner_node', 'deactivate', 'cleanup', 'configure', 'activate')
     rig.film_until(lambda: rig.last.state in FOLLOWED, 'planning again')
     assert graph.interrupt(rig.process) == 0
-    assert rig.last.state == PlanState.IDLE   # also a process that ends withdraws its plans
+    graph.wait_for(lambda: rig.last.state == PlanState.IDLE, 'the last word of the process')
 
 
 def test_a_cleared_goal_withdraws_the_plan(graph, tmp_path):

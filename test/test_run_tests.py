@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 
 from import_rules import ROOT
@@ -13,13 +14,16 @@ PRETENDED = """
 import os, sys
 ends = dict(word.split(':') for word in sys.argv[1].split(','))
 lines = {'0': '3 passed, 1 skipped in 1.50s', '1': '1 failed, 2 passed in 61.20s (0:01:01)',
-         '2': '1 passed in 0.10s', '3': '1 error in 0.10s', '5': '7 deselected in 0.20s',
+         '2': '1 passed in 0.10s', '3': '1 error in 0.10s', '5': 'no tests ran in 0.20s',
          '139': 'Segmentation fault'}
-end = ends[os.environ['LEWM_HALF']]
-print('chosen:', os.environ['LEWM_HALF'], *sys.argv[2:])
+half = os.environ.get('LEWM_HALF', 'both')
+end = ends[half]
+print('chosen:', half, os.sched_getscheduler(0) == os.SCHED_IDLE, *sys.argv[2:])
+print('x' * 100000)
 print(f'\\x1b[32m==== {lines[end]} ====\\x1b[0m')
 sys.exit(int(end))
 """
+GOOD = '3 passed, 1 skipped in 1.50s'
 
 
 @pytest.fixture(scope='module')
@@ -31,21 +35,39 @@ def runner():
     return module
 
 
-@pytest.mark.parametrize(('plain', 'ros', 'status', 'words'), [
-    (0, 0, 0, 'without ROS 3 passed, 1 skipped in 1.50s; with ROS 3 passed, 1 skipped in 1.50s'),
-    (1, 0, 1, 'without ROS 1 failed, 2 passed in 61.20s; with ROS 3 passed, 1 skipped in 1.50s'),
-    (0, 1, 1, 'without ROS 3 passed, 1 skipped in 1.50s; with ROS 1 failed, 2 passed in 61.20s'),
-    (3, 5, 3, 'without ROS 1 error in 0.10s'),
-    (5, 0, 0, 'with ROS 3 passed, 1 skipped in 1.50s'),
-    (5, 5, 5, 'no tests were chosen, 0 passed in 0.0s'),
-    (2, 0, 2, 'without ROS 1 passed in 0.10s'),      # interrupted: the other half is not begun
-    (0, 139, 139, 'without ROS 3 passed, 1 skipped in 1.50s; with ROS ended without a summary')])
+@pytest.mark.parametrize(('ros', 'plain', 'status', 'words'), [
+    (0, 0, 0, f'with ROS {GOOD}; without ROS {GOOD}'),
+    (1, 0, 1, f'with ROS 1 failed, 2 passed in 61.20s; without ROS {GOOD}'),
+    (0, 1, 1, f'with ROS {GOOD}; without ROS 1 failed, 2 passed in 61.20s'),
+    (5, 3, 3, 'without ROS 1 error in 0.10s'), (0, 5, 0, f'with ROS {GOOD}'),
+    (5, 5, 5, 'nothing was chosen: 0 passed in 0.0s'),
+    (2, 2, 2, 'with ROS 1 passed in 0.10s; without ROS 1 passed in 0.10s'),
+    (0, 139, 139, f'with ROS {GOOD}; without ROS ended without a summary')])
 def test_a_failure_of_either_half_is_the_status_and_the_last_line_has_both(
-        runner, capfdbinary, plain, ros, status, words):
-    """A half in which nothing was chosen is none; both are shown as they ran."""
+        runner, capfdbinary, ros, plain, status, words):
+    """A half in which nothing was chosen is none; the output of both is shown whole."""
     pretended = (sys.executable, '-c', PRETENDED, f'plain:{plain},ros:{ros}')
     assert runner.main(['-k', 'name'], pretended) == status
     out = capfdbinary.readouterr().out.decode()
     assert out.splitlines()[-1] == f'[tests] {words}'
-    assert 'chosen: plain -n ' in out and '--dist loadfile -k name\n' in out
-    assert ('chosen: ros -k name -n 0\n' in out) is (plain != 2)
+    assert out.count('x' * 100000) == 2
+    assert out.index('chosen: ros') < out.index('chosen: plain')
+
+
+@pytest.mark.parametrize(('cores', 'options'), [
+    (1, ''), (2, ''), (3, '-n 2 --dist loadfile '), (64, '-n 4 --dist loadfile ')])
+def test_tests_without_ros_leave_a_core_and_give_way(runner, capfdbinary, monkeypatch, cores,
+                                                     options):
+    """Idle priority, one worker for every core but one; those with ROS are alone in a process."""
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(cores)))
+    runner.main(['-k', 'name'], (sys.executable, '-c', PRETENDED, 'plain:0,ros:0'))
+    out = capfdbinary.readouterr().out.decode()
+    ours = os.sched_getscheduler(0) == os.SCHED_IDLE     # where these tests run themselves
+    assert f'chosen: ros {ours} -o cache_dir=.pytest_cache/ros -k name\n' in out
+    assert f'chosen: plain True -o cache_dir=.pytest_cache/plain {options}-k name\n' in out
+
+
+def test_a_debugger_gets_one_process(runner, capfdbinary):
+    """With the terminal, and without halves."""
+    assert runner.main(['--pdb'], (sys.executable, '-c', PRETENDED, 'both:1')) == 1
+    assert b'chosen: both' in capfdbinary.readouterr().out

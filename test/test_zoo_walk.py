@@ -29,9 +29,12 @@ def test_recordings_of_a_strangers_robot_become_a_model(tmp_path):
         '--until', 'train')
 
 
-def test_a_strangers_robot_drives_and_is_stopped_in_time(tmp_path):
-    """`~/stop`, and SIGKILL of the command node: standing still within the limits, and again."""
-    run(str(ROOT / 'test' / 'zoo_stops.py'), 'two_topic_arm', str(tmp_path))
+@pytest.mark.parametrize(('name', 'steps'), [
+    ('jpeg_base', ('shadow', 'drive', 'e_stop', 'kill_planner')),
+    ('two_topic_arm', ('stop', 'kill_command'))])
+def test_a_strangers_robot_drives_and_is_stopped_in_time(tmp_path, name, steps):
+    """Each live step of the walk by one of two robots: within the limits, and again."""
+    run(str(ROOT / 'test' / 'zoo_live.py'), name, str(tmp_path), *steps)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
-"""Run the tests in two halves: those without ROS side by side, then those with ROS one by one.
+"""Run the tests in two halves side by side: those with ROS one by one, and beside them the others.
 
-Tests of running nodes measure real time and need the machine for themselves; the others share it,
-one worker per core and a file at a time. Arguments are those of pytest and go to both halves; a
+Tests of running nodes measure real time, and wait for most of it. The others get what is left:
+they run at idle priority, on all cores but one. Arguments are those of pytest and go to both; a
 half in which they choose nothing is none. Run by `make test` and `make test-all`.
 """
 
@@ -9,60 +9,88 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import time
 
-MOST_WORKERS = 4   # each holds up to 1 GB
-NOTHING_CHOSEN = 5   # exit status of pytest
-INTERRUPTED = 2
-SUMMARY = re.compile(r'=* ?((?:\d+ \w+,? ?)+ in [\d.]+s)|=* ?(no tests ran in [\d.]+s)')
-
-
-def halves(arguments):
-    """Return (name, LEWM_HALF, arguments of pytest) of both."""
-    workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-    return [('without ROS', 'plain', ['-n', str(workers), '--dist', 'loadfile', *arguments]),
-            ('with ROS', 'ros', [*arguments, '-n', '0'])]
+MOST_WORKERS = 4       # each holds up to 1 GB
+NOTHING_CHOSEN = 5     # exit status of pytest
+BY_HAND = {'--pdb', '--trace', '-s', '--capture=no', '--collect-only', '--co'}
+SUMMARY = re.compile(r'((?:\d+ \w+, )*\d+ \w+ in [\d.]+s)')
 
 
-def run(command, half):
-    """Run pytest, show its output as it comes; return (exit status, its summary line)."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ,
-                                                                     'LEWM_HALF': half})
-    end = b''
-    try:
-        while chunk := process.stdout.read1():
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-            end = (end + chunk)[-4000:]
-    except KeyboardInterrupt:   # pytest got it, too, and has an end of its own
-        pass
-    return process.wait(), summary(end.decode(errors='replace'))
+class Half:
+    """One of two runs of pytest.
+
+    Args:
+        name: As people are told.
+        pytest: The command.
+        environment: More variables.
+        arguments: Of pytest.
+        idle: Whether it only gets the time that nobody else wants.
+    """
+
+    def __init__(self, name, pytest, environment, arguments, *, idle=False):
+        self.name = name
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the half
+        self.process = subprocess.Popen(
+            [*pytest, *arguments], stdout=self.output, stderr=subprocess.STDOUT,
+            env={**os.environ, **environment}, preexec_fn=step_back if idle else None)
+
+    def follow(self):
+        """Show the output, as it comes, until the end; return the exit status."""
+        print(f'[tests] {self.name}', flush=True)
+        place = 0
+        while True:
+            ended = self.process.poll() is not None
+            while chunk := os.pread(self.output.fileno(), 65536, place):
+                place += len(chunk)
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+            if ended:
+                return self.process.returncode
+            time.sleep(0.1)
+
+    def summary(self):
+        """Return what pytest counted."""
+        size = os.fstat(self.output.fileno()).st_size
+        end = os.pread(self.output.fileno(), 4000, max(size - 4000, 0)).decode(errors='replace')
+        found = SUMMARY.findall(re.sub(r'\x1b\[[\d;]*m', '', end))
+        return f'{self.name} {found[-1] if found else "ended without a summary"}'
 
 
-def summary(text):
-    """Return what pytest counted, from the end of its output."""
-    found = SUMMARY.findall(re.sub(r'\x1b\[[\d;]*m', '', text))
-    return next(filter(None, found[-1])) if found else 'ended without a summary'
+def step_back():
+    """Give way to everybody else."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def status_of(statuses):
-    """Return the exit status of all: the first failure, or that nothing was chosen anywhere."""
-    failed = [status for status in statuses if status not in (0, NOTHING_CHOSEN)]
-    return failed[0] if failed else min(statuses)
+def halves(pytest, arguments):
+    """Start both; the one to be followed first comes first."""
+    if sys.stdout.isatty():
+        arguments = ['--color=yes', *arguments]
+    workers = min(len(os.sched_getaffinity(0)) - 1, MOST_WORKERS)
+    beside = ['-n', str(workers), '--dist', 'loadfile'] if workers > 1 else []
+    made = []
+    for name, half, options in (('with ROS', 'ros', []), ('without ROS', 'plain', beside)):
+        made.append(Half(name, pytest, {'LEWM_HALF': half}, [
+            '-o', f'cache_dir=.pytest_cache/{half}', *options, *arguments], idle=half == 'plain'))
+    return made
 
 
 def main(arguments, pytest=(sys.executable, '-m', 'pytest')):
     """Run both halves and say in one line how they ended; return the exit status."""
-    statuses, said = [], []
-    for name, half, options in halves(arguments):
-        print(f'[tests] {name}', flush=True)
-        status, counts = run([*pytest, *options], half)
-        statuses.append(status)
-        if status != NOTHING_CHOSEN:
-            said.append(f'{name} {counts}')
-        if status == INTERRUPTED:
-            break
-    print(f'[tests] {"; ".join(said) or "no tests were chosen, 0 passed in 0.0s"}')
-    return status_of(statuses)
+    if BY_HAND.intersection(arguments):    # somebody wants to look on: everything in one process
+        return subprocess.call([*pytest, *arguments])
+    made, statuses = halves(pytest, arguments), []
+    while len(statuses) < len(made):
+        try:
+            statuses.append(made[len(statuses)].follow())
+        except KeyboardInterrupt:    # both got it, too, and have an end of their own
+            print('[tests] interrupted: waiting for both halves to end', flush=True)
+    said = [half.summary() for half, status in zip(made, statuses, strict=True)
+            if status != NOTHING_CHOSEN]
+    print(f'[tests] {"; ".join(said) or "nothing was chosen: 0 passed in 0.0s"}')
+    failed = [status for status in statuses if status not in (0, NOTHING_CHOSEN)]
+    return failed[0] if failed else min(statuses)
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
-"""A program for tests: the live half of a walk of the zoo with an untrained model, the stops only.
+"""A program for tests: live steps of a walk of the zoo with an untrained model.
 
-    python zoo_stops.py two_topic_arm FOLDER
+    python zoo_live.py two_topic_arm FOLDER stop kill_command
 
 Prints the rows; exit status 1 if a check failed in a step in which the machine was not too busy
-to judge it; such a step is taken again. The walk itself trains a model first and takes all steps.
+to judge it; otherwise the steps are taken again. The walk itself trains a model first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from lewm_ros.trials.zoo.walk import disturbed, take
 from nano import PLAN, SIZES, tiny_bundle
 import numpy as np
 
-STEPS = ('stop', 'kill_command')
 TRIES = 3
 
 
@@ -48,28 +47,37 @@ def untrained(robot: ZooRobot, folder: Path) -> Path:
         view=View(64, (CameraView(camera.width, camera.height),))).save(folder)
 
 
-def main() -> int:
-    """Drive and stop; return the exit status."""
-    robot, folder = zoo_robot(sys.argv[1]), Path(sys.argv[2]).resolve()
-    handle_signals()
-    isolate()
-    rows, goal = Rows(robot.name, folder / 'rows.json'), folder / 'goals' / 'goal.png'
+def drive(robot: ZooRobot, folder: Path, bundle: Path, rows: Rows, steps: list[str]) -> None:
+    """Start the robot and our nodes, and take the steps."""
+    goal = folder / 'goals' / 'goal.png'
     goal.parent.mkdir(parents=True)
-    bundle = untrained(robot, folder / 'bundle')
     with Processes(folder / 'log') as processes, driven(processes, robot, '') as ears:
         ears.take_picture(goal)
         nodes = Nodes(processes, robot, ears, {
             'robot': str(shipped_file(robot)), 'bundle': str(bundle),
             'goal_root': str(goal.parent)}, robot.parameters)
         live = Live(robot, ears, nodes, rows, goal, SHORT)
-        live.go()
-        for step in STEPS:
-            for _ in range(TRIES):
-                take(step, lambda step=step: live.take(step), rows, live.driver_pause_s)
-                if not disturbed(rows, step):
-                    break
+        if steps[0] != 'shadow':    # which starts them itself
+            live.go()
+        for step in steps:
+            if not take(step, lambda step=step: live.take(step), rows, live.driver_pause_s):
+                break
         nodes.end()
-    return int(not all(map(rows.finished, STEPS)))
+
+
+def main() -> int:
+    """Take the steps until the machine was not too busy; return the exit status."""
+    robot, folder, steps = zoo_robot(sys.argv[1]), Path(sys.argv[2]).resolve(), sys.argv[3:]
+    handle_signals()
+    isolate()
+    rows = Rows(robot.name, folder / 'rows.json')
+    bundle = untrained(robot, folder / 'bundle')
+    for attempt in range(TRIES):
+        rows.forget(steps)
+        drive(robot, folder / str(attempt), bundle, rows, steps)
+        if not any(disturbed(rows, step) for step in steps):
+            break
+    return int(not all(map(rows.finished, steps)))
 
 
 if __name__ == '__main__':
