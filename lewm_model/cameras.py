@@ -39,10 +39,14 @@ class Camera:
         object.__setattr__(self, 'crop', parse_crop(self.crop))
 
     @property
+    def live_type(self) -> str:
+        """The type that nodes subscribe to: as given, or by the name of the topic."""
+        return self.type or (COMPRESSED_IMAGE if self.topic.endswith('/compressed') else IMAGE)
+
+    @property
     def compressed(self) -> bool:
         """Whether its messages are CompressedImage, by type or by the name of the topic."""
-        return (self.type == COMPRESSED_IMAGE if self.type
-                else self.topic.endswith('/compressed'))
+        return self.live_type == COMPRESSED_IMAGE
 
 
 def parse_cameras(value: Any) -> tuple[Camera, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lewm_model.images.tiles import WHOLE
 from lewm_model.quantities import Quantity
 from lewm_model.robot import (
     FLOAT_ARRAY,
@@ -22,9 +23,9 @@ def describe_robot(robot: RobotDescription) -> str:
     lines = [f'robot {robot.robot!r}: {robot.action_dim} actions ({robot.interface}) every '
              f'{robot.control_dt_s:g} s ({1 / robot.control_dt_s:.4g} Hz)']
     for place, camera in enumerate(robot.all_cameras):
-        kind = camera.type or ('compressed, by its name' if camera.topic.endswith('/compressed')
-                               else 'raw, by its name')
-        lines.append(f'  camera   {camera.topic} ({kind}); time: '
+        kind = camera.type or f'{"compressed" if camera.compressed else "raw"}, by its name'
+        part = '' if camera.crop == WHOLE else f', of it {list(camera.crop)}'
+        lines.append(f'  camera   {camera.topic} ({kind}){part}; time: '
                      f'{_clock(robot.camera_clock(place))}')
     lines.append(f'  state    {robot.joint_state_topic} ({robot.state_type}): '
                  f'{", ".join(map(_with_unit, robot.state_quantities))}; time: '

@@ -14,6 +14,7 @@ from lewm_model.recordings.synchronize import synchronize
 from lewm_model.robot import (
     COMPRESSED_IMAGE,
     FLOAT_ARRAY,
+    IMAGE,
     JOINT_TRAJECTORY,
     RobotDescription,
     SPEEDS,
@@ -101,6 +102,37 @@ def test_a_base_that_only_drove_forward_may_stand_still(tmp_path):
     assert 'smallest observed, and 0, standing still' in text
     assert machine.control_dt_s == pytest.approx(1 / 30, rel=1e-4)
     assert rows_of(tmp_path, machine).rows == 40
+
+
+def test_a_second_camera_is_suggested_with_what_its_name_does_not_say(tmp_path):
+    """The line that takes both cameras reads the bag as it is, types included."""
+    factory = forward_only()
+    for index in range(40):
+        factory.image(at(2 / 3 * index) + 1000, index, topic='/wrist')
+    one, text = suggested(factory, tmp_path)
+    assert one.control_dt_s == pytest.approx(1 / 30, rel=1e-4)
+    assert 'wrist has 30.00 Hz, cmd_vel has 30.00 Hz' in text
+
+    listed = text.split('# cameras: ')[1].split('\n')[0]
+    kept = [line for line in text.splitlines() if not line.startswith(('image_', 'camera_info'))]
+    (tmp_path / 'both.yaml').write_text('\n'.join([*kept, f'cameras: {listed}']))
+    both = RobotDescription.from_yaml(tmp_path / 'both.yaml')
+    assert [(camera.topic, camera.live_type) for camera in both.all_cameras] == [
+        ('wrist', IMAGE), ('cam/image', COMPRESSED_IMAGE)]
+    with Bag(tmp_path / 'bag') as bag:
+        assert read_streams(bag, both).notes == ()
+
+
+def test_a_camera_that_the_nodes_would_read_as_another_type_is_told_at_ingest(tmp_path):
+    """A recording says the type of its pictures; a robot file that does not reads none live."""
+    machine, text = suggested(forward_only(), tmp_path)
+    (tmp_path / 'mine.yaml').write_text(text.replace('image_type', '# image_type'))
+    with Bag(tmp_path / 'bag') as bag:
+        assert read_streams(bag, machine).notes == ()
+        notes = read_streams(bag, RobotDescription.from_yaml(tmp_path / 'mine.yaml')).notes
+    assert notes == (
+        '/cam/image was recorded as sensor_msgs/msg/CompressedImage, but by its name the nodes '
+        'will read sensor_msgs/msg/Image: set image_type in the robot file',)
 
 
 def test_an_arm_may_stay_wherever_it_was_measured(tmp_path):

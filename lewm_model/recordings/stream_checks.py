@@ -112,7 +112,13 @@ def describe_streams(robot: RobotDescription, topics: dict, stamps: dict, runs: 
                      ahead: dict, states: StateReader, commands: dict[str, ActionReader]
                      ) -> tuple[str, ...]:
     """Say what was not as it should be; an empty tuple for a healthy recording."""
-    notes = []
+    notes = [
+        f'{topics[role][0]} was recorded as {topics[role][1]}, but by its name the nodes will '
+        f'read {camera.live_type}: set {"type of this camera" if robot.cameras else "image_type"} '
+        f'in the robot file'
+        for role, camera in zip((role for role in topics if role.startswith('image')),
+                                robot.all_cameras, strict=True)
+        if camera.live_type != topics[role][1]]
     jumps = int(runs['image'].max(initial=0))
     if jumps:
         notes.append(f'the clock jumped back {jumps} times; each part is read on its own')

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from lewm_model.bags.bag import Bag
+from lewm_model.cameras import Camera
 from lewm_model.errors import BagError
 from lewm_model.images.tiles import MAX_CAMERAS
 from lewm_model.recordings.command_choice import (
@@ -23,7 +24,6 @@ from lewm_model.recordings.simulated_time import CLOCK_TOPIC, CLOCK_TYPE, OTHER_
 from lewm_model.recordings.survey import Survey, survey_bag, TopicSurvey
 from lewm_model.robot import (
     COMMAND_TYPES,
-    COMPRESSED_IMAGE,
     IMAGE,
     IMAGE_TYPES,
     JOINT_STATE,
@@ -86,8 +86,9 @@ def suggest_from(survey: Survey, bag: Bag, name: str) -> str:
                     '# limits are what was seen in the recording, not what the robot may do.'])
     draft.add('robot', name)
     step_s = round(float(np.median(image.steps_ns)) / 1e9, 6) if len(image.steps_ns) else 0.1
-    draft.add('control_dt_s', step_s, f'one action per step [s]; the camera has '
-                                      f'{image.rate_hz:.2f} Hz')
+    draft.add('control_dt_s', step_s, 'one action per step [s]; ' + ', '.join(
+        f'{topic.name.strip("/")} has {topic.rate_hz:.2f} Hz'
+        for topic in (image, *(topic for topic, _ in chosen))))
     _add_image(draft, survey, images)
     _add_state(draft, state, states, chosen)
     if chosen[0][0].type == EXECUTED_TYPE:
@@ -138,7 +139,7 @@ def _add_image(draft: _Draft, survey: Survey, images: list[TopicSurvey]) -> None
               *_alternatives([topic for topic in images[1:] if topic.name != image.name]))
     if any(topic.name == image.name for topic in images[1:]):
         draft.add('image_type', image.type, 'this topic was recorded with both types')
-    elif (image.type == COMPRESSED_IMAGE) != image.name.endswith('/compressed'):
+    elif Camera(image.name).live_type != image.type:
         draft.add('image_type', image.type, 'the name of the topic does not say it')
     colourless = sorted({look[0] for look in image.looks if look[0] in ('8UC3', '8UC4')})
     if colourless:
@@ -149,11 +150,16 @@ def _add_image(draft: _Draft, survey: Survey, images: list[TopicSurvey]) -> None
     beside = [name for name in infos if image.name.strip('/').startswith(name.rpartition('/')[0])]
     best = min(beside, key=lambda name: name.rpartition('/')[0] != parent, default='')
     draft.add('camera_info_topic', best, '' if best else 'not recorded')
-    names = dict.fromkeys(topic.name.strip('/') for topic in images[:MAX_CAMERAS])
-    if len(names) > 1:
-        listed = ', '.join(f'{{topic: {_yaml(name)}}}' for name in names)
+    kinds = {topic.name.strip('/'): topic.type for topic in reversed(images[:MAX_CAMERAS])}
+    if len(kinds) > 1:
+        listed = _yaml([_camera(name, kinds[name]) for name in reversed(kinds)])
         draft.lines += ['# to see with all of them, instead of image_topic, image_type and '
-                        'camera_info_topic:', f'# cameras: [{_one_line(listed)}]']
+                        'camera_info_topic:', f'# cameras: {_one_line(listed)}']
+
+
+def _camera(topic: str, kind: str) -> dict[str, str]:
+    """Return an entry of `cameras`, with the type where the name does not say it."""
+    return {'topic': topic, **({} if Camera(topic).live_type == kind else {'type': kind})}
 
 
 def _add_state(draft: _Draft, state: TopicSurvey, states: list[TopicSurvey],
