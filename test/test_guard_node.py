@@ -4,6 +4,7 @@ The robot in these tests is a controller that repeats its last command for ever,
 ros2_control's do: what it does is the newest message on its command topic.
 """
 
+from pathlib import Path
 import signal
 import time
 
@@ -13,10 +14,12 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from command_rig import Robot, start_planner  # noqa: E402
+from lewm_ros.guard.guard_node import GuardNode  # noqa: E402
 from lewm_ros.msg import GuardState  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.reports import CommandState, GuardPhase  # noqa: E402
 import numpy as np  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 import yaml  # noqa: E402
@@ -181,3 +184,18 @@ def test_motion_without_a_guard_is_refused_where_one_is_required(graph, tmp_path
     graph.wait_for(lambda: graph.call(SetBool, 'command_node/enable',
                                       SetBool.Request(data=True)).success, 'enabling')
     graph.wait_for(lambda: robot.state is CommandState.IDLE, 'the enabled state')
+
+
+def test_positions_of_a_slow_robot_count_longer(graph, tmp_path):
+    """Two control steps, as in the command node: at 5 Hz 0.4 s, or the arm is not held there."""
+    path = Path(position_arm(tmp_path))
+    path.write_text(path.read_text().replace('control_dt_s: 0.05', 'control_dt_s: 0.2'))
+    node = GuardNode(context=graph.node.context,
+                     parameter_overrides=[Parameter('robot', value=str(path))])
+    try:
+        node._word.measure(np.array([0.3, -0.1]), 10.0)
+        node._word._take_over()
+        assert not node._word._standstill.measured.problem(10.39)
+        assert '0.4 s' in str(node._word._standstill.measured.problem(10.41))
+    finally:
+        node.destroy_node()

@@ -106,6 +106,17 @@ def test_zero_parameters_are_what_the_bundle_recommends(tmp_path):
     assert loop_settings(replace(settings, goal_tolerance=3.0), prepared).goal_tolerance == 3.0
 
 
+def test_how_old_a_frame_may_be_follows_from_the_control_step(tmp_path):
+    """0.25 s at 20 Hz; at 5 Hz the frame that waits for the end of a plan may be two steps old."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    settings = PlannerParameters(bundle=str(tmp_path / 'tiny'))
+    prepared = prepare(settings)
+    slow = replace(prepared, robot=replace(prepared.robot, control_dt_s=0.2))
+    assert loop_settings(settings, prepared).obs_max_age_s == 0.25
+    assert loop_settings(settings, slow).obs_max_age_s == pytest.approx(0.45)
+    assert loop_settings(replace(settings, obs_max_age_s=0.1), slow).obs_max_age_s == 0.1
+
+
 def test_a_dry_run_can_only_begin_while_active():
     """Its end would move the robot."""
     wet, dry = PlannerParameters(), PlannerParameters(dry_run=True)

@@ -6,13 +6,15 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model.errors import ConfigError  # noqa: E402
+from lewm_ros.node.entities import Entities, JOINTS_DEPTH  # noqa: E402
+from lewm_ros.node.guard import Guard  # noqa: E402
 from lewm_ros.node.readers import hear_everyone, OfferedReader  # noqa: E402
 import rclpy  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
@@ -92,6 +94,23 @@ def test_standard_overrides_win(graph, drivers):
     assert reader.profile.reliability == RELIABLE
     again = OfferedReader(node, Image, 'image', lambda message: None, depth=3)
     assert again.profile.depth == 7
+    node.destroy_node()
+
+
+def test_states_are_read_best_effort_unless_a_parameter_says_otherwise(graph, drivers):
+    """One that is sent again is old by then; so a reliable driver changes nothing."""
+    context, got = graph.node.context, []
+    driver = drivers('driver').create_publisher(JointState, 'joint_states', offer(RELIABLE))
+    reader = Entities(graph.node, Guard(graph.node.get_logger())).joints(
+        'joint_states', lambda message, info: got.append((message, info)))
+    graph.send_until(lambda: driver.publish(JointState(name=['a'])), lambda: got, 'a state')
+    assert got[0][0].name == ['a'] and got[0][1]['publisher_gid']
+    assert (reader.profile.reliability, reader.profile.depth) == (BEST_EFFORT, JOINTS_DEPTH)
+    node = Node('reader', context=context, parameter_overrides=[Parameter(
+        'qos_overrides./joint_states.subscription.reliability', value='reliable')])
+    other = Entities(node, Guard(node.get_logger())).joints('joint_states', got.append)
+    assert other.profile.reliability == RELIABLE
+    other.close()
     node.destroy_node()
 
 

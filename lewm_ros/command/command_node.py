@@ -170,8 +170,7 @@ class CommandNode(ManagedNode):
     def _listen_to_joints(self) -> None:
         if self._joints is None and self._loop.needs_positions:
             self._joints = JoinedJoints(self._robot.names, _JOIN_S)
-            self.active.subscription(JointState, self._robot.robot.joint_state_topic,
-                                     self._on_joints, qos.SENSOR)
+            self.active.joints(self._robot.robot.joint_state_topic, self._on_joints)
 
     def _on_joints(self, message: JointState, info: dict[str, Any]) -> None:
         if self._loop is None:

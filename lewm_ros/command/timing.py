@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from lewm_model.errors import ConfigError
 from lewm_ros.command.parameters import CommandParameters
+from lewm_ros.limits.measured import usual_max_age_s
 
 # One heartbeat comes per camera frame, and a camera is at least as fast as the control step.
 # Two frames lost in a row and a late third are a gap of three steps and the jitter.
@@ -58,7 +59,7 @@ def timing_of(settings: CommandParameters, control_dt_s: float) -> Timing:
         'chunk_timeout_s': min(max(2.0, 40 * step), 10.0),
         'hold_s': max(0.1, step),
         'max_future_s': max(0.1, step),
-        'state_max_age_s': max(0.2, 2 * step)}
+        'state_max_age_s': usual_max_age_s(step)}
     for name, (steps, otherwise) in _LEAST.items():
         value = getattr(settings, name)
         if 0 < value < steps * step:

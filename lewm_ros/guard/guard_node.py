@@ -16,6 +16,7 @@ from lewm_model.errors import LewmError
 from lewm_model.recordings.joints import JoinedJoints
 from lewm_model.robot import RobotDescription
 from lewm_ros.guard.last_word import LastWord, TICK_S
+from lewm_ros.limits.measured import usual_max_age_s
 from lewm_ros.msg import ControllerState, ExecutedCommand, GuardState
 from lewm_ros.node.entities import Entities
 from lewm_ros.node.guard import Guard
@@ -47,8 +48,9 @@ class GuardParameters:
         1.0, 'repeat standstill this long, then go silent [s]', low=0.0, high=10.0,
         read_only=True)
     state_max_age_s: float = parameter(
-        0.2, 'older joint positions are no place to stop at, for robots commanded by position, '
-        'steady clock [s]', low=0.01, high=5.0, read_only=True)
+        0.0, 'older joint positions are no place to stop at, for robots commanded by position, '
+        'steady clock [s]; 0.0: two control steps, at least 0.2', low=0.0, high=5.0,
+        read_only=True)
 
 
 class GuardNode(Node):
@@ -57,10 +59,12 @@ class GuardNode(Node):
     def __init__(self, **kwargs) -> None:
         super().__init__('guard_node', **kwargs)
         settings = NodeParameters(self, GuardParameters).values
-        self._robot = RobotInterface(RobotDescription.from_yaml(settings.robot))
-        self._word = LastWord(self._robot.robot, silence_s=settings.silence_s,
-                              hold_s=settings.hold_s, state_max_age_s=settings.state_max_age_s)
-        self._joints = JoinedJoints(self._robot.names, settings.state_max_age_s)
+        robot = RobotDescription.from_yaml(settings.robot)
+        self._robot = RobotInterface(robot)
+        max_age_s = settings.state_max_age_s or usual_max_age_s(robot.control_dt_s)
+        self._word = LastWord(robot, silence_s=settings.silence_s, hold_s=settings.hold_s,
+                              state_max_age_s=max_age_s)
+        self._joints = JoinedJoints(self._robot.names, max_age_s)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._shown = self._word.phase
         self.guard = Guard(self.get_logger())
@@ -75,8 +79,7 @@ class GuardNode(Node):
         for output, (topic, kind) in enumerate(self._robot.outputs):
             own.subscription(kind, topic, partial(self._on_command, output), qos.RECORD)
         if self._word.needs_positions:
-            own.subscription(JointState, self._robot.robot.joint_state_topic, self._on_joints,
-                             qos.SENSOR)
+            own.joints(self._robot.robot.joint_state_topic, self._on_joints)
         own.timer(TICK_S, self._tick, clock=self._steady)
         own.timer(GUARD_PERIOD_S, self._publish_state, clock=self._steady)
         self._publish_state()

@@ -18,6 +18,11 @@ _FASTER = 2.0        # than it is ever told to: a joint may be pushed, or oversh
 _JITTER_S = 0.1      # of arrivals [s]
 
 
+def usual_max_age_s(control_dt_s: float) -> float:
+    """Return for how long measured positions count when nobody says it [s]."""
+    return max(0.2, 2 * control_dt_s)
+
+
 class MeasuredPositions:
     """The newest positions of the joints of one robot.
 

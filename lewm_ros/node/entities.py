@@ -8,6 +8,9 @@ from typing import Any
 from lewm_ros.node.guard import Guard
 from lewm_ros.node.readers import hear_everyone, OfferedReader
 from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+JOINTS_DEPTH = 50   # messages; parts of a state may come in a burst
 
 
 class Entities:
@@ -31,12 +34,17 @@ class Entities:
             **options)
         return self.own(made, self._node.destroy_subscription)
 
-    def stream(self, kind: type, topic: str, callback: Callable[[Any], None], *,
-               depth: int) -> OfferedReader:
-        """Read what somebody else publishes, as they offer it, until the state is left."""
+    def stream(self, kind: type, topic: str, callback: Callable[..., None], *, depth: int,
+               as_offered: bool = True) -> OfferedReader:
+        """Read what somebody else publishes until the state is left; see `OfferedReader`."""
         made = OfferedReader(self._node, kind, topic, self._guard.listener(
-            callback, f'message on {topic}'), depth=depth, guard=self._guard)
+            callback, f'message on {topic}'), depth=depth, guard=self._guard,
+            as_offered=as_offered)
         return self.own(made, OfferedReader.close)
+
+    def joints(self, topic: str, callback: Callable[..., None]) -> OfferedReader:
+        """Read the joint states of a robot until the state is left."""
+        return self.stream(JointState, topic, callback, depth=JOINTS_DEPTH, as_offered=False)
 
     def everyone(self, kind: type, topic: str, callback: Callable[[Any], None],
                  **options: Any) -> None:

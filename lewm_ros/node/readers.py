@@ -55,6 +55,8 @@ class OfferedReader:
         callback: Gets every message, and what the middleware knows of it if it takes two.
         depth: How many messages may wait for the executor.
         guard: Catches what the look at the publishers raises.
+        as_offered: False reads best effort, which fits any publisher, unless a parameter says
+            otherwise: of states only the newest counts, and one that is sent again is old.
 
     Attributes:
         profile: The present quality of service.
@@ -62,7 +64,7 @@ class OfferedReader:
     """
 
     def __init__(self, node: Node, kind: type, topic: str, callback: Callable[..., None], *,
-                 depth: int, guard: Guard | None = None) -> None:
+                 depth: int, guard: Guard | None = None, as_offered: bool = True) -> None:
         self.topic = node.resolve_topic_name(topic)
         self.received = 0
         self._name = topic      # the middleware remaps what it is given, so not what it was
@@ -73,10 +75,12 @@ class OfferedReader:
         self._subscription: Subscription | None = None
         self._takes_info = len(inspect.signature(callback).parameters) == 2
         self._subscribe(self._wanted(()))
-        look = guard.listener(self.look, f'publishers of {self.topic}') if guard else self.look
-        self._timer = node.create_timer(_LOOK_S, look,
-                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.look()
+        self._timer = None
+        if as_offered:
+            look = guard.listener(self.look, f'publishers of {self.topic}') if guard else self.look
+            self._timer = node.create_timer(_LOOK_S, look,
+                                            clock=Clock(clock_type=ClockType.STEADY_TIME))
+            self.look()
 
     def look(self) -> None:
         """Subscribe anew if what the publishers offer has changed."""
@@ -90,7 +94,8 @@ class OfferedReader:
     def close(self) -> None:
         """End the subscription."""
         if self._subscription is not None:
-            self._node.destroy_timer(self._timer)
+            if self._timer is not None:
+                self._node.destroy_timer(self._timer)
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 

@@ -55,7 +55,8 @@ class PlannerParameters:
         5.0, 'no progress for this long, while plans are executed, is a stall; 0.0: never [s]',
         low=0.0, high=600.0)
     obs_max_age_s: float = parameter(
-        0.25, 'older camera frames are not planned on [s]', low=0.01, high=5.0)
+        0.0, 'older camera frames are not planned on [s]; 0.0: two control steps + 0.05, at least '
+        '0.25', low=0.0, high=5.0)
     obs_max_future_s: float = parameter(
         0.05, 'camera frames stamped further ahead are not planned on [s]', low=0.0, high=1.0)
     state_max_age_s: float = parameter(

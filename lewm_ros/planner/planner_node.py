@@ -46,7 +46,6 @@ from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.status import diagnostics_to_msg, plan_report_to_msg
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 _JOIN_S = 5.0            # patience with a plan in progress when the node is deactivated
@@ -107,11 +106,12 @@ class PlannerNode(ManagedNode):
         listen(Header, 'scene_reset', lambda message: worker.put(reset=message), qos.RECORD)
         for kind, message_type, topic, profile in (
                 ('executed', ExecutedCommand, self._interface.executed_topic, qos.RECORD),
-                ('controller', ControllerState, 'controller_state', qos.RECORD),
-                *([('joints', JointState, robot.joint_state_topic, qos.SENSOR)]
-                  if self._robot_side.needs_joints else [])):
+                ('controller', ControllerState, 'controller_state', qos.RECORD)):
             listen(message_type, topic,
                    lambda message, kind=kind: self._on_robot(kind, message), profile)
+        if self._robot_side.needs_joints:
+            self.active.joints(robot.joint_state_topic,
+                               lambda message: self._on_robot('joints', message))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.active.timer(_LOOK_S, self._look_at_thread, clock=steady)
         self.active.timer(1.0, self._publish_diagnostics, clock=steady)

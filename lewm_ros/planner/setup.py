@@ -88,9 +88,19 @@ def loop_settings(settings: PlannerParameters, prepared: Prepared) -> LoopSettin
         replan_steps=settings.replan_steps or policy.steps_per_plan,
         goal_tolerance=settings.goal_tolerance or policy.bundle.goal_tolerance,
         budget_ms=settings.budget_ms or prepared.recommended.budget_ms,
+        obs_max_age_s=settings.obs_max_age_s or frame_max_age_s(prepared.robot.control_dt_s),
         **{name: getattr(settings, name) for name in (
-            'goal_dwell_s', 'stall_s', 'obs_max_age_s', 'obs_max_future_s', 'latency_margin_s',
-            'engine_retries', 'frozen_stops', 'dry_run')})
+            'goal_dwell_s', 'stall_s', 'obs_max_future_s', 'latency_margin_s', 'engine_retries',
+            'frozen_stops', 'dry_run')})
+
+
+def frame_max_age_s(control_dt_s: float) -> float:
+    """Return how old a frame may be when nobody says it [s].
+
+    A camera has at least the control rate. The frame that waits for the end of a plan is up to
+    one step old, two if the next one was lost; 0.05 s are its way.
+    """
+    return max(0.25, 2 * control_dt_s + 0.05)
 
 
 def recommended(bundle: Bundle, settings: PlannerParameters) -> PlanConfig:
