@@ -114,6 +114,12 @@ def test_a_robot_that_is_not_enabled_cannot_stall_and_the_report_says_why():
         rig.controller(CommandState.TRACKING)
         rig.frames(k, k)
     assert rig.report.state is PlanState.STALLED
+    assert rig.report.reason.code is Code.NO_PROGRESS
+    assert 'closer for 1 s' in rig.report.reason.text
+    rig.policy.goal_distance = 1.5
+    rig.controller(CommandState.TRACKING)
+    rig.frames(90, 90)
+    assert (rig.report.state, bool(rig.report.reason)) == (PlanState.PLANNING, False)
 
 
 def test_an_e_stop_is_told_from_a_robot_that_is_not_enabled():

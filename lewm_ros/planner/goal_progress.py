@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import PlanState
 
 _WORTH_NOTING = 0.95  # a new best distance must be this share of the old one to be progress
@@ -68,3 +69,11 @@ class GoalProgress:
         if self._stall_ns and stamp_ns - self._best_ns >= self._stall_ns:
             return PlanState.STALLED
         return PlanState.PLANNING
+
+    def why(self, state: PlanState) -> Reason:
+        """Say what a stall is, for people; nothing of other states."""
+        if state is not PlanState.STALLED:
+            return Reason()
+        return Reason(Code.NO_PROGRESS, f'the goal has not come closer for '
+                      f'{self._stall_ns / 1e9:g} s (stall_s): it may be out of reach, or not what '
+                      f'the model knows')

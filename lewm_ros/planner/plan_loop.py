@@ -20,24 +20,16 @@ from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule
 from lewm_ros.planner.session import Session
+from lewm_ros.planner.states import state_of
 from lewm_ros.wire.reasons import Code, Reason, reason_of, ReasonedError
 from lewm_ros.wire.reports import GoalRequest, PlanReport, PlanState
 import numpy as np
 
 _NAN = float('nan')
 _FINE = Reason()
-# What is no fault: it passes by itself.
-_STATES = {Code.NO_ROBOT_STATE: PlanState.NO_OBS, Code.FRAME_FROZEN: PlanState.NO_OBS,
-           Code.FRAME_STALE: PlanState.NO_OBS, Code.FRAME_FUTURE: PlanState.NO_OBS,
-           Code.PLANNER_STUCK: PlanState.PLANNING}
 _NO_GOAL = Reason(Code.NO_GOAL, 'no goal; send one with goal_node')
 _LATE = Reason(Code.PLANNER_STUCK, 'the plan took too long and came after all plans were '
                                    'withdrawn')
-
-
-def state_of(reason: Reason) -> PlanState:
-    """Return the state of a planner that has no plan for this reason."""
-    return _STATES.get(reason.code, PlanState.FAULT)
 
 
 @dataclass(frozen=True)
@@ -242,12 +234,12 @@ class PlanLoop:
     def _judge(self, stamp_ns: int, encoded_s: float, frozen: Reason) -> PlanReport:
         distance = self.policy.goal_distance
         idle = self._robot.idle_reason(self._steady_s())
-        moving = not (idle or self._settings.dry_run)
+        state = self._progress.update(stamp_ns, distance,
+                                      moving=not (idle or self._settings.dry_run))
         return replace(
             self.report, frame_stamp_ns=stamp_ns, epoch=self._session.epoch,
-            goal_distance=distance, goal_id=self.policy.goal.goal_id,
-            state=self._progress.update(stamp_ns, distance, moving=moving),
-            encode_ms=1e3 * encoded_s, reason=frozen or idle)
+            goal_distance=distance, goal_id=self.policy.goal.goal_id, state=state,
+            encode_ms=1e3 * encoded_s, reason=frozen or idle or self._progress.why(state))
 
     def _plan(self, report: PlanReport, encoded_s: float, epoch: int) -> PlanReport:
         # epoch: of when the work on the frame began; plans may have been withdrawn since

@@ -18,8 +18,9 @@ import traceback
 from typing import Any
 
 from lewm_ros.planner.glance import Look
-from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop, state_of
+from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
 from lewm_ros.planner.session import Session
+from lewm_ros.planner.states import state_of
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import PlanReport, PlanState
 
