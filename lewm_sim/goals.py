@@ -9,7 +9,8 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError, LewmError
 from lewm_model.held_out import HeldOut
-from lewm_sim.tasks import load_task, Task
+from lewm_sim.task_of import task_of
+from lewm_sim.tasks import Task
 import numpy as np
 import yaml
 
@@ -28,11 +29,12 @@ def write_goals(bundle: Bundle, data: EpisodeFile, folder: str | Path, *, count:
         seed: Of the choice.
 
     Raises:
+        ConfigError: If nothing simulates the bundle's task.
         DatasetError: If the data is not the bundle's, has no states, or too few frames in reach
             of each other.
     """
+    task = task_of(bundle)
     episodes = HeldOut(bundle, data).held_out
-    task = load_task(bundle.task)
     rows = np.concatenate([np.arange(data.ep_offset[episode],
                                      data.ep_offset[episode] + data.ep_len[episode])
                            for episode in episodes])

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import cv2
 from lewm_model.data.clips import split_episodes
-from lewm_model.errors import DatasetError
+from lewm_model.errors import ConfigError, DatasetError
+from lewm_sim.evaluate.exam import set_exam, Settings
 from lewm_sim.goals import choose_chain, write_goals
 from lewm_sim.tasks import load_task
 from nano import tiny_bundle
@@ -42,6 +43,17 @@ def test_goals_are_held_out_frames_with_their_true_pose(tmp_path):
         assert nearest < apart < farthest
         previous = here
     assert len(content['goals']) == 6
+
+
+@pytest.mark.parametrize('task', ['', 'reach'])
+def test_a_model_of_a_real_robot_has_no_simulated_task(tmp_path, task):
+    """Its recordings may name one of their own; the message says what to do instead."""
+    bundle = tiny_bundle(task=task, robot='mobi')
+    for act in (lambda: write_goals(bundle, None, tmp_path, count=1, seed=0),
+                lambda: set_exam(bundle, None, Settings())):
+        with pytest.raises(ConfigError, match='no simulated task.*robot mobi.*goal_node') as it:
+            act()
+        assert (f"task '{task}'" in str(it.value)) == bool(task)
 
 
 def test_a_chain_that_breaks_off_is_an_error():

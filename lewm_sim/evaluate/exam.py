@@ -12,7 +12,8 @@ from lewm_model.held_out import HeldOut, require_same_source
 from lewm_sim.evaluate.pairs import Pair, sample_pairs, varied
 from lewm_sim.evaluate.protocols import protocol
 from lewm_sim.look import check_factors
-from lewm_sim.tasks import load_task, Task, Tolerance
+from lewm_sim.task_of import task_of
+from lewm_sim.tasks import Task, Tolerance
 import numpy as np
 
 
@@ -69,8 +70,8 @@ def set_exam(bundle: Bundle, data: EpisodeFile, settings: Settings) -> Exam:
         DatasetError: If the data cannot serve.
     """
     rules = protocol(settings.protocol)
+    task = task_of(bundle)
     episodes, part = _episodes(bundle, data, settings)
-    task = load_task(bundle.task)
     tolerances = rules.tolerances(task.facts)
     offset = settings.goal_offset or task.facts.goal_offset
     image_size = int(data.pixels.shape[1])
@@ -89,11 +90,6 @@ def set_exam(bundle: Bundle, data: EpisodeFile, settings: Settings) -> Exam:
 
 def _episodes(bundle: Bundle, data: EpisodeFile, settings: Settings) -> tuple[np.ndarray, str]:
     """Return which episodes pairs come from, and the name of that part of the data."""
-    if not bundle.task:
-        raise ConfigError(f'model {bundle.model_id} has no simulated task, it was trained on '
-                          f'recordings of robot {bundle.robot}: closed-loop success can only be '
-                          f'measured in a simulation; see what it knows with lewm analyse, or '
-                          f'drive the robot')
     if not protocol(settings.protocol).held_out:
         if settings.part or settings.new_data:
             raise ConfigError(f'protocol {settings.protocol!r} uses all episodes of the file: '
