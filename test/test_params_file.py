@@ -1,22 +1,52 @@
 """Params files: what is refused before anything starts, and who wins over whom."""
 
+from pathlib import Path
+
 from lewm_model.errors import ConfigError
+import lewm_ros.startup
 from lewm_ros.startup import params_file
-from lewm_ros.startup.system import NodeSpec
+from lewm_ros.startup.system import NODES, NodeSpec
 import pytest
 
 GOOD = [
-    'planner_node:\n  ros__parameters:\n    stall_s: 4.0\n',
-    '/**:\n  ros__parameters: {use_sim_time: true}\n/cell/planner_node:\n  ros__parameters: {}\n',
-    'cell:\n  planner_node:\n    ros__parameters: {stall_s: 4.0}\n',
+    ('/', 'planner_node:\n  ros__parameters:\n    stall_s: 4.0\n'),
+    ('/', '/**:\n  ros__parameters: {use_sim_time: true}\nfriend:\n  ros__parameters: {}\n'),
+    ('/cell', '/cell/planner_node:\n  ros__parameters: {}\n'),
+    ('/cell', 'cell:\n  planner_node:\n    ros__parameters: {stall_s: 4.0}\n'),
+    ('/', '/**/planner_node:\n  ros__parameters: {stall_s: 4.0}\n'),
+    ('/a/b', '/**/planner_node:\n  ros__parameters: {stall_s: 4.0}\n'),
+    ('/cell', '/*/planner_node:\n  ros__parameters: {stall_s: 4.0}\n'),
+    ('/', 'recorder_node:\n  ros__parameters: {task: a}\n'),    # of another launch of ours
+    ('/', 'camera:\n  ros__parameters: {}\nplanner_node:\n  ros__parameters: {stall_s: 4.0}\n'),
 ]
 
 
-@pytest.mark.parametrize('text', GOOD)
-def test_the_usual_forms_are_taken(tmp_path, text):
-    """Plain, with a wildcard, and with namespaces."""
+@pytest.mark.parametrize(('namespace', 'text'), GOOD)
+def test_the_usual_forms_are_taken(tmp_path, namespace, text):
+    """Plain, with a wildcard, and with namespaces; beside nodes of other people."""
     (tmp_path / 'a.yaml').write_text(text)
-    params_file.check(str(tmp_path / 'a.yaml'))
+    params_file.check(str(tmp_path / 'a.yaml'), namespace=namespace)
+
+
+@pytest.mark.parametrize(('namespace', 'section', 'words'), [
+    ('/', 'planner_nod', "section '/planner_nod'.* did you mean planner_node"),
+    ('/', '/**/comand_node', 'did you mean command_node'),
+    ('/', 'planner', 'sections for /planner, and none .* of this system: /command_node, '),
+    ('/cell', 'planner_node', 'none .* /cell/command_node, .*write "/\\*\\*/planner_node:"'),
+    ('/', '/cell/planner_node', 'sections for /cell/planner_node'),
+    ('/', '/*/planner_node', 'none of them')])
+def test_a_file_that_says_nothing_to_any_node_is_refused(tmp_path, namespace, section, words):
+    """A slip in a name, or another namespace: the defaults would be in force without a word."""
+    (tmp_path / 'a.yaml').write_text(f'{section}:\n  ros__parameters: {{stall_s: 4.0}}\n')
+    with pytest.raises(ConfigError, match=words):
+        params_file.check(str(tmp_path / 'a.yaml'), namespace=namespace)
+
+
+def test_the_names_of_nodes_are_all_that_a_system_has():
+    """So that no section for one of them is taken for a slip."""
+    rooms = Path(lewm_ros.startup.__file__).parents[1]
+    programs = {path.stem for path in rooms.glob('*/*_node.py')} - {'run_node'}
+    assert {*NODES} == {*programs, 'supervisor'}
 
 
 @pytest.mark.parametrize(('text', 'words'), [
@@ -42,8 +72,10 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_launch_may_substitute(tmp_path):
     """The same text is fine where somebody replaces it."""
-    (tmp_path / 'a.yaml').write_text('a:\n  ros__parameters: {bundle: $(var x)}\n')
+    (tmp_path / 'a.yaml').write_text('planner_node:\n  ros__parameters: {bundle: $(var x)}\n')
     params_file.check(str(tmp_path / 'a.yaml'), substitutions=True)
+    (tmp_path / 'a.yaml').write_text('$(var ns)/planner_node:\n  ros__parameters: {a: 4.0}\n')
+    params_file.check(str(tmp_path / 'a.yaml'), namespace='/cell', substitutions=True)
 
 
 def test_only_what_a_person_gave_stands_above_the_file(tmp_path):

@@ -229,7 +229,7 @@ def _run(options: SystemOptions, given: set[str], log_folder: Path) -> int:
     nodes = system(options, given)
     watching = supervisor(options, nodes)
     if options.params_file:
-        params_file.check(options.params_file)
+        params_file.check(options.params_file, namespace=options.root_namespace)
     with Bringup([*nodes, *filter(None, [watching])], log_folder,
                  respawn_delay_s=options.respawn_delay,
                  dds_profile=options.dds_profile) as running:

@@ -76,7 +76,8 @@ def _actions(options: SystemOptions, given: set[str]) -> list[Action]:
     specs = system(options, given)
     watching = supervisor(options, specs)
     if options.params_file:
-        params_file.check(options.params_file, substitutions=True)
+        params_file.check(options.params_file, namespace=options.root_namespace,
+                          substitutions=True)
     folder = Path(tempfile.mkdtemp(prefix='lewm_ros_launch_'))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     chosen = params_file.write_chosen(specs, folder)

@@ -89,6 +89,11 @@ class SystemOptions:
                 raise ConfigError(f'{name} must be at least {low:g} s, got {getattr(self, name)}')
 
     @property
+    def root_namespace(self) -> str:
+        """The namespace of all nodes, absolute."""
+        return '/' + self.namespace.strip('/')
+
+    @property
     def sim_time(self) -> bool:
         """Whether the nodes take the time from /clock."""
         return self.sim if self.use_sim_time is None else self.use_sim_time

@@ -18,6 +18,8 @@ import yaml
 # takes the sections of all files in the order in which their names first appeared.
 _EVERY_NODE = '/**/*'
 SUPERVISOR = 'supervisor'
+NODES = ('command_node', 'guard_node', 'planner_node', 'goal_node', 'teleop_node', 'explore_node',
+         'recorder_node', 'sim_node', SUPERVISOR)   # all that a system may have
 _GUARD_NEEDS_S = 1.0   # it notices a dead command node after 0.2 s, then speaks for a while
 
 
@@ -106,7 +108,7 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
         room, executable = program.split('/')
         # What the system ends with is not started again.
         respawn = options.use_respawn and not kwargs.get('essential', False)
-        return NodeSpec(room, executable, _namespace(options), parameters, respawn=respawn,
+        return NodeSpec(room, executable, options.root_namespace, parameters, respawn=respawn,
                         log_level=options.log_level, remappings=rules,
                         params_file=options.params_file,
                         chosen=frozenset(chosen) & parameters.keys(), **kwargs)
@@ -154,15 +156,11 @@ def supervisor(options: SystemOptions, nodes: Sequence[NodeSpec]) -> NodeSpec | 
     managed = [node for node in nodes if node.lifecycle]
     if not (options.autostart and managed):
         return None
-    return NodeSpec('startup', SUPERVISOR, _namespace(options), {
+    return NodeSpec('startup', SUPERVISOR, options.root_namespace, {
         'nodes': ' '.join(node.path for node in managed),
         'respawned': ' '.join(node.path for node in managed if node.respawn),
         'configure_timeout_s': options.configure_timeout},
         essential=True, log_level=options.log_level)
-
-
-def _namespace(options: SystemOptions) -> str:
-    return '/' + options.namespace.strip('/')
 
 
 def _remappings(options: SystemOptions) -> tuple[str, ...]:
