@@ -5,6 +5,7 @@ from pathlib import Path
 import re
 import signal
 import socket
+import time
 
 import pytest
 
@@ -90,6 +91,21 @@ def test_a_node_that_cannot_start_is_noticed_while_waiting(client, tmp_path):
         node, executor = client()
         running.activate(node, executor, timeout_s=60.0)
     assert ended(running)
+
+
+def test_a_node_that_the_system_can_do_without_ends_with_its_reason(client, tmp_path, capsys):
+    """A module that is missing is named once, and the others go on."""
+    broken = NodeSpec('startup', 'no_such_node', '/', {})
+    with Bringup([broken], tmp_path / 'log') as running:
+        deadline_s = time.monotonic() + 30
+        while not running._ended_s and time.monotonic() < deadline_s:
+            assert not running.tend()
+            time.sleep(0.01)
+        running.tend()
+    told = capsys.readouterr().err
+    assert told.count('no_such_node ended (exit status 1)') == 1
+    assert 'No module named' in told
+    assert 'no_such_node: the system goes on without it' in told
 
 
 def test_a_node_that_never_answers_is_given_up(client):

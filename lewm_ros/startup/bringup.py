@@ -147,7 +147,9 @@ class Bringup:
             self._ended_s[spec.executable] = time.monotonic()
             what = (f'it is started again in {self._respawn_delay_s:g} s' if spec.respawn
                     else 'the system goes on without it')
-            print(f'{_end_of(child)}; {what}', file=sys.stderr)
+            # a signal says it all; who ended by itself had a reason
+            print(f'{_end_of(child, whole=child.exit_status() > 0)}\n{child.name}: {what}',
+                  file=sys.stderr)
         if (spec.respawn and time.monotonic() - self._ended_s[spec.executable]
                 >= self._respawn_delay_s):
             del self._ended_s[spec.executable]
