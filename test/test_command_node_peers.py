@@ -133,6 +133,9 @@ def test_a_robot_description_limits_a_velocity_arm(graph, tmp_path):
     graph.spawn('fake_planner', '1.5')
     graph.wait_for(lambda: robot.states[-1][1].reason.code == Code.NO_JOINT_STATE, 'the reason')
     assert robot.commands == []
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+    graph.wait_for(lambda: diagnostics and 'nothing is published on /joint_states; start the '
+                   'driver' in diagnostics[-1][1].status[0].message, 'the fix')
 
     joints = graph.node.create_publisher(JointState, 'joint_states', qos.SENSOR)
     place = np.zeros(2)

@@ -21,6 +21,26 @@ def test_planner_silence_stops_the_robot_in_time_although_its_plan_goes_on():
     assert 'no plan_status' in bench.loop.report(bench.now_ms * MS, 1.0).reason.text
 
 
+def test_a_planner_without_frames_is_not_called_dead():
+    """What it says about the camera is the reason, for as long as it says it; nothing moves."""
+    bench, text = Bench(), 'no camera frames: nothing is published on /image; start the driver'
+    bench.plan(1.0)
+    bench.loop.see_nothing(Reason(Code.NO_FRAME, text), bench.steady_ms / 1e3)
+    assert bench.run(400, beats=False) == []
+    assert bench.reason() == f'the planner has nothing to look at: {text}'
+    bench.run(3000, beats=False)
+    assert 'is the planner running?' in bench.reason()
+
+    bench.moving(2.0)
+    bench.run(1500, beats=False)
+    bench.loop.see_nothing(Reason(Code.NO_FRAME, text), bench.steady_ms / 1e3)
+    assert bench.loop.state is CommandState.STOPPED and text in bench.reason()
+    assert 'planner or camera is gone' not in bench.reason()
+    bench.beat()
+    bench.run(50)
+    assert text not in bench.reason()
+
+
 def test_stopped_camera_stops_the_robot_although_the_planner_still_talks():
     """Heartbeats with an old frame do not count: 0.3 s after the frame it ramps to zero."""
     bench = Bench().moving(2.0)

@@ -163,14 +163,16 @@ class CommandNode(ManagedNode):
         except LewmError as error:
             self.get_logger().error(f'plan_status refused: {error}', throttle_duration_sec=1.0)
             return
-        if report.reason.code is Code.NO_FRAME:
-            return    # it says why there are no frames; a sign of life is an answer to one
-        self._loop.heartbeat(report, self._steady_s())
+        if report.reason.code is Code.NO_FRAME:   # a sign of life is an answer to a frame
+            self._loop.see_nothing(report.reason, self._steady_s())
+        else:
+            self._loop.heartbeat(report, self._steady_s())
 
     def _listen_to_joints(self) -> None:
         if self._joints is None and self._loop.needs_positions:
             self._joints = JoinedJoints(self._robot.names, _JOIN_S)
-            self.active.joints(self._robot.robot.joint_state_topic, self._on_joints)
+            self._joint_reader = self.active.joints(self._robot.robot.joint_state_topic,
+                                                    self._on_joints)
 
     def _on_joints(self, message: JointState, info: dict[str, Any]) -> None:
         if self._loop is None:
@@ -311,7 +313,8 @@ class CommandNode(ManagedNode):
         level, summary = diagnose(
             report, fault=self.guard.fault, clipped_share=self._loop.clipped_share(),
             doubts=[*self._loop.doubts(steady_s), *self._neighbours.doubts()],
-            notes=[self._description_problem, self._guard_watch.problem(steady_s)])
+            notes=[self._description_problem, self._guard_watch.problem(steady_s),
+                   self._joints and self._joint_reader.silence()])
         self._diagnostics_pub.publish(diagnostics_to_msg(
             report.stamp_ns, f'{self.get_name()}: commands', level=level, summary=summary,
             hardware_id=self._robot.robot.robot, values={

@@ -142,6 +142,10 @@ class ControlLoop:
                 self._withdrawn = Reason(Code.PLAN_WITHDRAWN, 'the planner withdrew its plan')
             self._player.note_epoch(report.epoch)
 
+    def see_nothing(self, reason: Reason, steady_s: float) -> None:
+        """Take that the planner lives and gets no frames; it keeps nothing moving."""
+        self._link.see_nothing(reason.text, steady_s)
+
     def enable(self, now_ns: int) -> str:
         """Allow motion on plans made from now on; return why not, or an empty string."""
         if self._no_start:
@@ -269,7 +273,8 @@ class ControlLoop:
         if self.state is CommandState.TRACKING:
             return self._link.second(steady_s)
         reason = self._watchdog.reason
-        texts = [reason.text]
+        blind = self._link.blind(steady_s)
+        texts = [blind if blind and reason.code is Code.PLANNER_SILENT else reason.text, blind]
         if self._refusal and self._refusal != reason.text:
             texts.append(f'last chunk refused: {self._refusal}')
         texts += [self._motion.note, self._stop_reason.text, self._link.second(steady_s).text]

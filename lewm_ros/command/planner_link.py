@@ -17,6 +17,7 @@ _SECOND_S = 1.0        # a session that was heard within this time is alive [s]
 _PATIENCE_S = 1.0      # a plan may take so long, at most, without counting as blindness [s]
 _SLOWER = 1.5          # than the last plans, but for the slowest of them, the next one may be
 _PLANS = 16            # so many count; at one per 0.25 s the last four seconds
+_BLIND_S = 2.5         # a planner without frames says so once a second
 _WITH_A_PLAN = (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)
 
 
@@ -36,6 +37,7 @@ class PlannerLink:
         self._plans_s: deque[float] = deque(maxlen=_PLANS)   # what its last plans took
         self._plan: tuple[float, float] | None = None
         self._other: tuple[int, float] | None = None   # (session, when) of the newest other one
+        self._blind: tuple[str, float] | None = None   # (why, when) it had no frames
 
     def admit(self, session: int, steady_s: float, timeout_s: float) -> bool:
         """Tell whether a message of this session counts; follow it if nobody else is there.
@@ -58,12 +60,22 @@ class PlannerLink:
 
     def beat(self, report: PlanReport, steady_s: float) -> None:
         """Take a heartbeat of the session that is followed."""
-        self.report = report
+        self.report, self._blind = report, None
         self._heard_s = self._beat_s = steady_s
         total_s, plan = report.total_ms / 1e3, (report.total_ms, report.plan_ms)
         if total_s > 0 and math.isfinite(total_s) and plan != self._plan:
             self._plans_s.append(total_s)
         self._plan = plan    # heartbeats repeat the numbers of the last plan
+
+    def see_nothing(self, why: str, steady_s: float) -> None:
+        """Take that a planner has no frames to answer; that is no sign of life of the camera."""
+        self._blind = (why, steady_s)
+
+    def blind(self, steady_s: float) -> str:
+        """Say that the planner lives without frames and why, if it said so lately."""
+        if self._blind is None or steady_s - self._blind[1] > _BLIND_S:
+            return ''
+        return f'the planner has nothing to look at: {self._blind[0]}'
 
     def heartbeat_age_s(self, steady_s: float) -> float:
         """Return the time since its last heartbeat [s]; inf without one."""
