@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import ctypes
 import fcntl
@@ -11,7 +12,7 @@ from pathlib import Path
 import re
 import shutil
 import tempfile
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -96,6 +97,15 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the test's cache of engines and choices to itself; it does not exist yet."""
     monkeypatch.setenv('LEWM_CACHE', str(tmp_path / 'cache'))
     return tmp_path / 'cache'
+
+
+@pytest.fixture
+def graph() -> Iterator[Any]:
+    """Lend a private ROS domain with a node: a `ros_helpers.Graph`."""
+    from ros_helpers import Graph  # needs rclpy
+
+    with Graph() as made:
+        yield made
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

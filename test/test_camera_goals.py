@@ -15,16 +15,9 @@ from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
 import numpy as np  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
-
-
-@pytest.fixture
-def graph():
-    with Graph() as made:
-        yield made
 
 
 def capture(graph, tmp_path, stamped=True, **changes):

@@ -17,7 +17,6 @@ from lewm_ros.wire.reasons import Code, ReasonedError  # noqa: E402
 from lewm_ros.wire.sight import Sight  # noqa: E402
 from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
 import numpy as np  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
@@ -59,12 +58,6 @@ class Rig:
             self.graph.spin(0.03)
             return condition()
         self.graph.wait_for(done, what)
-
-
-@pytest.fixture
-def graph():
-    with Graph() as made:
-        yield made
 
 
 def test_two_cameras_come_as_one_and_become_one_square(graph):

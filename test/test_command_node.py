@@ -22,15 +22,9 @@ from rcl_interfaces.msg import (  # noqa: E402
     ParameterValue,
 )
 from rcl_interfaces.srv import SetParameters  # noqa: E402
-from ros_helpers import Graph, ROOT  # noqa: E402
+from ros_helpers import ROOT  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
-
-
-@pytest.fixture
-def graph():
-    with Graph() as graph:
-        yield graph
 
 
 @pytest.fixture

@@ -17,19 +17,12 @@ from lewm_ros.wire.reports import CommandState  # noqa: E402
 import numpy as np  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Bool, Float64, String  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 URDF = ('<robot name="arm"><joint name="shoulder" type="revolute">'
         '<limit lower="-1" upper="1" velocity="0.5"/></joint></robot>')
-
-
-@pytest.fixture
-def graph():
-    with Graph() as graph:
-        yield graph
 
 
 def enable(graph):

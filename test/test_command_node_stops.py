@@ -21,12 +21,6 @@ from std_msgs.msg import Bool  # noqa: E402
 
 
 @pytest.fixture
-def graph():
-    with Graph() as graph:
-        yield graph
-
-
-@pytest.fixture
 def planner(graph):
     """Publish from the test's own node, at will."""
     return Planner(graph)

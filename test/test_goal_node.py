@@ -22,19 +22,13 @@ from lewm_ros.wire.goals import msg_to_goal, picture_hash  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
-from ros_helpers import Graph, ROOT  # noqa: E402
+from ros_helpers import ROOT  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from test_live_robots import file_of  # noqa: E402
 import yaml  # noqa: E402
 
 RED = np.zeros((6, 7, 3), np.uint8) + np.array([250, 10, 20], np.uint8)
-
-
-@pytest.fixture
-def graph():
-    with Graph() as graph:
-        yield graph
 
 
 def cpu_s(pid: int) -> float:

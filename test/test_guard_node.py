@@ -27,12 +27,6 @@ import yaml  # noqa: E402
 GOAL = 0.6      # of the position arm, from 0.05 [rad]
 
 
-@pytest.fixture
-def graph():
-    with Graph() as graph:
-        yield graph
-
-
 class Guarded(Robot):
     """A command node with a guard beside it."""
 

@@ -24,19 +24,12 @@ from lewm_ros.wire.reports import CommandState  # noqa: E402
 from lewm_ros.wire.stamps import stamp_to_ns  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 import numpy as np  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import CompressedImage, JointState  # noqa: E402
 import yaml  # noqa: E402
 
 BASE = RobotDescription.from_yaml('diff_drive')
 ARM = RobotDescription.from_yaml('joint_trajectory_arm')
 STOP_S = 1.0    # 0.2 s timeout, 0.15 s ramp in steps of 0.1 s; the rest is this machine's
-
-
-@pytest.fixture
-def graph():
-    with Graph() as graph:
-        yield graph
 
 
 def file_of(name: str, folder, **changes) -> str:

@@ -53,12 +53,6 @@ class Rig:
         return self.status[-1][1]
 
 
-@pytest.fixture
-def graph():
-    with Graph() as made:
-        yield made
-
-
 VGA = View(64, (CameraView(640, 480),))
 
 

@@ -9,7 +9,6 @@ from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from planner_rig import Rig  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
 
 ERROR = b'\x02'
 
@@ -35,12 +34,6 @@ class FaultyRig(Rig):
         """Film until the node is unconfigured by itself, with the last word of the planner."""
         self.film_until(lambda: self.last.state == PlanState.IDLE, 'the last status')
         self.graph.wait_for(lambda: self.lifecycle_state() == 'unconfigured', 'unconfigured')
-
-
-@pytest.fixture
-def graph():
-    with Graph() as made:
-        yield made
 
 
 @pytest.mark.parametrize('fault', ['raise', 'nan'])

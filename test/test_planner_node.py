@@ -19,14 +19,7 @@ from lifecycle_msgs.msg import Transition  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from planner_rig import FOLLOWED, Rig, STEP_NS  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
-
-
-@pytest.fixture
-def graph():
-    with Graph() as made:
-        yield made
 
 
 @pytest.mark.parametrize(('parameters', 'words'), [

@@ -13,7 +13,6 @@ import rclpy  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 
@@ -23,12 +22,6 @@ LATCHED, VOLATILE = DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE
 
 def offer(reliability, durability=VOLATILE):
     return QoSProfile(depth=5, reliability=reliability, durability=durability)
-
-
-@pytest.fixture
-def graph():
-    with Graph() as made:
-        yield made
 
 
 @pytest.fixture
