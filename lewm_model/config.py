@@ -199,6 +199,8 @@ class PlanConfig(Config):
     #                                  num_candidates
     arrival: int | None = None       # inverse: blocks from a new goal to its arrival, counted down
     #                                  to 1; None: always as many as the bundle plans for
+    way_points: int = 0              # blocks from one way-point to the next, at most, on the way
+    #                                  to a goal that is further, by the bundle's 'reach'; 0: none
     warm_start: bool = True          # unexecuted tail of the last plan is the next initial mean
     momentum: float = 0.0            # share of the old mean and spread that stays, [0, 1); iCEM .1
     keep_elites: int = 0             # elites that are candidates again in the next iteration
@@ -222,6 +224,8 @@ class PlanConfig(Config):
         require(0 <= self.recalled < (self.num_candidates if samples else 1),
                 'PlanConfig.recalled', f'in [0, num_candidates={self.num_candidates})' if samples
                 else f'0 with solver={self.solver!r}', self.recalled)
+        require(0 <= self.way_points <= self.horizon, 'PlanConfig.way_points',
+                f'in [0, horizon={self.horizon}]', self.way_points)
         require(self.arrival is None or self.arrival >= 1, 'PlanConfig.arrival', 'at least 1',
                 self.arrival)
         for name in ('horizon', 'history', 'num_candidates', 'iterations'):
@@ -260,5 +264,6 @@ class PlanConfig(Config):
         """What a bundle needs beside its model for these settings, see `bundles.networks`."""
         asked = {'prior': self.solver in ('prior', 'inverse') or self.initial == 'prior',
                  'gcbc': self.solver == 'gcbc', 'plan_prior': self.fuse,
-                 'memory': self.initial == 'memory' or self.recalled > 0}
+                 'memory': self.initial == 'memory' or self.recalled > 0,
+                 'reach': self.way_points > 0}
         return frozenset(name for name, needed in asked.items() if needed)

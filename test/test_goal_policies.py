@@ -114,7 +114,7 @@ def test_a_memory_has_every_kth_frame_with_the_block_that_leaves_it():
 
 def test_a_kind_that_does_not_exist_is_refused():
     """The message lists what there is."""
-    with pytest.raises(ConfigError, match='prior, gcbc, plan_prior, memory, got .bc.'):
+    with pytest.raises(ConfigError, match='prior, gcbc, plan_prior, memory, reach, got .bc.'):
         train_policy(tiny_bundle(), Episodes(episodes=6, frames=True), 'bc')
 
 
@@ -125,7 +125,8 @@ def test_each_kind_is_made_from_pictures_and_survives_the_bundle(kind, tmp_path)
     bundle = tiny_bundle()
     network, measured = train_policy(bundle, Episodes(episodes=6, frames=True), kind,
                                      config=PolicyTrainConfig(batch_size=8, steps=2))
-    assert measured['parameters'] > 0 and ('held_out_error' in measured) == (kind != 'memory')
+    assert measured['parameters'] > 0 and ('held_out_error' in measured) == (
+        kind not in ('memory', 'reach'))
     folder = dataclasses.replace(bundle, **{kind: network}).save(tmp_path / 'bundle')
     again = Bundle.load(folder)
     assert [name for name in NETWORKS if getattr(again, name) is not None] == [kind]
@@ -178,7 +179,8 @@ def test_the_arrival_is_counted_down_from_each_new_goal():
 
 @pytest.mark.parametrize(('settings', 'kind'), [
     ({'solver': 'gcbc'}, 'gcbc'), ({'solver': 'inverse'}, 'prior'), ({'fuse': True}, 'plan_prior'),
-    ({'recalled': 3}, 'memory'), ({'initial': 'memory'}, 'memory')])
+    ({'recalled': 3}, 'memory'), ({'initial': 'memory'}, 'memory'),
+    ({'way_points': 2}, 'reach')])
 def test_settings_that_need_a_network_name_it_and_the_command(settings, kind):
     """And say so of themselves, before a bundle is looked at."""
     config = dataclasses.replace(PLAN, **settings)
@@ -191,7 +193,8 @@ def test_settings_that_need_a_network_name_it_and_the_command(settings, kind):
     ({'solver': 'gradient', 'fuse': True}, "fuse must be false with solver='gradient'"),
     ({'solver': 'prior', 'recalled': 3}, "recalled must be 0 with solver='prior'"),
     ({'recalled': 300}, r'recalled must be in \[0, num_candidates=300\)'),
-    ({'arrival': 0}, 'arrival must be at least 1')])
+    ({'arrival': 0}, 'arrival must be at least 1'),
+    ({'way_points': 6}, r'way_points must be in \[0, horizon=5\]')])
 def test_options_that_would_have_no_effect_are_refused(settings, message):
     """The message says with what they do not go together."""
     with pytest.raises(ConfigError, match=message):

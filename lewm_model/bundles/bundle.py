@@ -35,6 +35,7 @@ from lewm_model.memory import Memory
 from lewm_model.plan_prior import PlanPrior
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.reach import Reach
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
@@ -77,6 +78,7 @@ class Bundle:
     gcbc: GoalPolicy | None = None               # block that the data did on the way to the goal
     plan_prior: PlanPrior | None = None          # Gaussian over plans
     memory: Memory | None = None                 # latents and blocks of the training set
+    reach: Reach | None = None                   # how far places are from each other
 
     def __post_init__(self) -> None:
         dim = self.model_config.action_dim

@@ -15,6 +15,7 @@ from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
 from lewm_model.memory import Memory, MemoryConfig
 from lewm_model.plan_prior import PlanPrior, PlanPriorConfig
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.reach import Reach, ReachConfig
 from torch import nn, Tensor
 
 Limits = tuple[Tensor, Tensor]     # smallest and largest action, (A,) normalised
@@ -40,4 +41,5 @@ NETWORKS = {
     'plan_prior': Kind(PlanPriorConfig, _of_blocks(PlanPrior)),
     'memory': Kind(MemoryConfig, lambda config, sizes, limits: Memory(
         config, sizes.latent_dim, sizes.block_dim)),
+    'reach': Kind(ReachConfig, lambda config, sizes, limits: Reach(config, sizes.latent_dim)),
 }

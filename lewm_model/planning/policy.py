@@ -16,7 +16,7 @@ from lewm_model.errors import BundleError, EngineFailure, PlanningError, ShapeEr
 from lewm_model.planning.heard import heard
 from lewm_model.planning.history import History
 from lewm_model.planning.protocols import Engine, Solver
-from lewm_model.planning.registry import make_solver
+from lewm_model.planning.registry import make_route, make_solver
 from lewm_model.types import ActionChunk, Context, Goal, Observation, Plan
 import numpy as np
 import torch
@@ -65,6 +65,7 @@ class Policy:
         self._engine = engine
         self.backend = self._engine.describe()   # asked once: a dead device cannot answer
         self._device = next(bundle.model.parameters()).device
+        self._route = make_route(config, bundle)
         self.on_progress: Callable[[], None] = lambda: None
         self._solver = self._make_solver()
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
@@ -173,7 +174,8 @@ class Policy:
         if stamp_ns > now_ns + round(self.bundle.control_dt_s * 1e9):
             raise PlanningError(f'the newest frame is {(stamp_ns - now_ns) / 1e9:.3f} s in the '
                                 f'future; do camera and planner use the same clock?')
-        return Request(context, self._timed(self._goal, stamp_ns),
+        goal = self._towards(context.latents[0, -1])
+        return Request(context, self._timed(goal, stamp_ns),
                        self._warm_start(stamp_ns, rest), committed,
                        self._committed_rows(committed))
 
@@ -208,6 +210,7 @@ class Policy:
         """Return a policy for another robot of the same kind: same engine and solver, no past."""
         other = copy.copy(self)
         other._history = self._history.empty()
+        other._route = self._route and self._route.empty()
         other.epoch = 0
         other.reset()
         return other
@@ -216,6 +219,12 @@ class Policy:
     def steps_per_plan(self) -> int:
         """Control steps executed before replanning, R*K."""
         return self.config.receding_horizon * self.bundle.model_config.frameskip
+
+    def _towards(self, latent: Tensor) -> Goal:
+        """Return the goal, or the next way-point to it."""
+        if self._route is None:
+            return self._goal
+        return replace(self._goal, latent=self._route.next(latent, self._goal.latent))
 
     def _make_solver(self) -> Solver:
         return make_solver(self.config, self.bundle,

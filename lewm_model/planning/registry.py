@@ -12,6 +12,7 @@ from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.prior_solver import PriorSolver
 from lewm_model.planning.protocols import Capturable, Dynamics, Solver
 from lewm_model.planning.reactive import ReactiveSolver
+from lewm_model.planning.route import Route
 from lewm_model.planning.sampling import SamplingSolver
 from lewm_model.planning.starts import FusedStart, MemorySolver
 import torch
@@ -47,6 +48,17 @@ def make_solver(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solve
     if isinstance(dynamics, Capturable):
         return GraphedSolver(config, dynamics.uncaptured, objective, candidates, generator, start)
     return SamplingSolver(config, dynamics, objective, candidates, start)
+
+
+def make_route(config: PlanConfig, bundle: Bundle) -> Route | None:
+    """Build what finds way-points, if the settings ask for it.
+
+    Raises:
+        BundleError: If the bundle does not know how far places are from each other.
+    """
+    if not config.way_points:
+        return None
+    return Route(_network(bundle, 'reach', 'way_points'), config.way_points)
 
 
 def _bounds(bundle: Bundle) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ KINDS = {
     'prior': 'block that leads to the goal in time',
     'gcbc': 'behaviour cloned from the data, to a goal',
     'plan_prior': 'Gaussian over plans, to fuse a search with',
+    'reach': 'how far places of the training set are from each other, for way-points',
     'memory': 'latents and blocks of the training set, to recall plans from; not trained'}
 
 
