@@ -28,12 +28,17 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool = F
 
 
 def plain_attention(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool = False,
-                    dropout: float = 0.0) -> Tensor:
-    """Compute `attention` from matrix products; far faster than the fused kernel in CPU bf16."""
+                    seen: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Compute `attention` from matrix products; far faster than the fused kernel in CPU bf16.
+
+    `seen`, (Q, V) bool, says which keys a query may look at, where that is not simply causal.
+    """
     scores = queries @ keys.transpose(-2, -1) * queries.shape[-1] ** -0.5
     if causal:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(future, float('-inf'))
+    if seen is not None:
+        scores = scores.masked_fill(~seen, float('-inf'))
     weights = scores.softmax(dim=-1)
     if dropout > 0:
         weights = F.dropout(weights, dropout)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from lewm_model.settings import Config, load_described, load_yaml, require
 
-__all__ = ['Config', 'DataConfig', 'LOSSES', 'ModelConfig', 'NOISES', 'PlanConfig', 'SOLVERS',
-           'STARTS', 'TrainConfig', 'load_described', 'load_yaml', 'require']
+__all__ = ['Config', 'DataConfig', 'ENCODERS', 'LOSSES', 'ModelConfig', 'NOISES', 'PlanConfig',
+           'SOLVERS', 'STARTS', 'TrainConfig', 'load_described', 'load_yaml', 'require']
 
 SOLVERS = ('cem', 'mppi', 'gradient', 'prior', 'inverse', 'gcbc')
 STARTS = ('last', 'prior', 'memory')
-LOSSES = ('lewm', 'pldm')
+ENCODERS = ('vit', 'frozen')
+LOSSES = ('lewm', 'pldm', 'prediction')
 NOISES = ('independent', 'held', 'coloured', 'knots')
 
 
@@ -38,14 +39,27 @@ class ModelConfig(Config):
     predictor_head_dim: int = 64     # inner width is heads * head_dim
     predictor_mlp_dim: int = 2048
     dropout: float = 0.1             # in the predictor only, [0, 1)
+    encoder: str = 'vit'             # 'vit', trained; or 'frozen', to compare with: tokens of a
+    #                                  small ImageNet network in DINO-WM's manner, latent_dim all
+    #                                  of them in a row; patch_size, encoder_* and projector_dim
+    #                                  have no meaning then
 
     def __post_init__(self) -> None:
+        require(self.encoder in ENCODERS, 'ModelConfig.encoder', f'one of {", ".join(ENCODERS)}',
+                self.encoder)
         for name, value in self.to_dict().items():
-            if name != 'dropout':
+            if name not in ('dropout', 'encoder'):
                 require(value >= 1, f'ModelConfig.{name}', 'at least 1', value)
                 most = 1000 if name.endswith('_depth') else 65536
                 require(value <= most, f'ModelConfig.{name}', f'at most {most}', value)
         require(0 <= self.dropout < 1, 'ModelConfig.dropout', 'in [0, 1)', self.dropout)
+        if self.encoder == 'frozen':
+            count = (self.image_size // 16) ** 2
+            require(self.image_size % 16 == 0, 'ModelConfig.image_size',
+                    'a multiple of 16 with encoder frozen', self.image_size)
+            require(self.latent_dim == 112 * count, 'ModelConfig.latent_dim',
+                    f'{112 * count}, 112 for each of {count} tokens of 16 px', self.latent_dim)
+            return
         require(self.image_size % self.patch_size == 0, 'ModelConfig.patch_size',
                f'a divisor of image_size={self.image_size}', self.patch_size)
         require(self.encoder_dim % self.encoder_heads == 0, 'ModelConfig.encoder_heads',
@@ -89,8 +103,9 @@ class TrainConfig(Config):
     decay_norms: bool = True         # also of biases and norms, as the reference
     warmup: float = 0.01             # share of all steps, linear from 0, then cosine to 0
     grad_clip: float = 1.0           # global norm
-    loss: str = 'lewm'               # beside the prediction: SIGReg ('lewm'), or the terms of
-    #                                  'pldm', to compare with
+    loss: str = 'lewm'               # beside the prediction: SIGReg ('lewm'); to compare with,
+    #                                  the terms of 'pldm', or nothing ('prediction'), which goes
+    #                                  with a frozen encoder
     sigreg_weight: float = 0.09      # lambda: the code's value, peak of the paper's ablation
     sigreg_projections: int = 1024   # M
     sigreg_knots: int = 17           # equally spaced from the first to the last; the code's

@@ -32,11 +32,11 @@ from lewm_model.goal_policy import GoalPolicy
 from lewm_model.images.view import View
 from lewm_model.marks import unpack_marks
 from lewm_model.memory import Memory
+from lewm_model.models import make_model, WorldModel
 from lewm_model.plan_prior import PlanPrior
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.reach import Reach
-from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -56,7 +56,7 @@ _SMALL_NETWORK = 25_000_000    # numbers: may be built before its weights are lo
 class Bundle:
     """A trained model with everything needed to run it on the robot it was trained for."""
 
-    model: LeWorldModel                  # in eval mode
+    model: WorldModel                    # in eval mode
     frame_transform: FrameTransform
     action_normalizer: ActionNormalizer
     action_names: tuple[str, ...]        # A joints or axes, order of the action vector
@@ -251,8 +251,8 @@ class Bundle:
             plan_config = PlanConfig.from_dict(settings['plan'])
         except ConfigError as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: {error}') from error
-        _require_filled(lambda: LeWorldModel(model_config), folder / WEIGHTS_FILE)
-        model = LeWorldModel(model_config)
+        _require_filled(lambda: make_model(model_config), folder / WEIGHTS_FILE)
+        model = make_model(model_config)
         load_weights(model, folder / WEIGHTS_FILE, settings['weights_sha256'], 'weights_sha256')
         try:
             actions, preprocessing = settings['actions'], settings['preprocessing']

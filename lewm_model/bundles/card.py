@@ -10,6 +10,7 @@ from typing import Any
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.evaluation_table import evaluation_table, markdown_table
+from lewm_model.bundles.networks import NETWORKS
 from lewm_model.bundles.questions import QUESTIONS
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.errors import BundleError
@@ -54,6 +55,7 @@ def render_card(bundle: Bundle, name: str) -> str:
                            for key, value in training.items() if not isinstance(value, dict)]
                           + [(f'probe R2 of {key}', f'{value:.3f}')
                              for key, value in training.get('probes', {}).items()])]
+    lines += _networks(bundle)
     evaluation = bundle.metrics.get('evaluation')
     if evaluation:
         lines += ['## Results', '', *evaluation_table(evaluation)]
@@ -69,8 +71,24 @@ def kind_of(bundle: Bundle) -> str:
     """Say what was trained, so that nobody takes a model to compare with for a LeWorldModel."""
     loss = bundle.provenance.get('loss', 'lewm')
     return {'lewm': 'A LeWorldModel', 'pldm': "A world model of LeWM's parts, trained with the "
-            'objective of **PLDM** to compare with (no LeWorldModel),'}.get(
+            'objective of **PLDM** to compare with (no LeWorldModel),',
+            'prediction': 'A world model on the tokens of a **frozen ImageNet CNN '
+            '(DINO-WM-like)**, to compare with (no LeWorldModel),'}.get(
                 loss, f'A world model trained with loss {loss!r}')
+
+
+def _networks(bundle: Bundle) -> list[str]:
+    """Return the lines of what `lewm train-policy` added."""
+    rows = []
+    for name in NETWORKS:
+        if getattr(bundle, name) is not None:
+            made = bundle.metrics.get(name, {})
+            errors = made.get('held_out_error', {}).items()
+            rows.append((f'`{name}`', f'{made.get("parameters", 0):,}', ', '.join(
+                f'{100 * error:.0f} % ({offset} steps on)' for offset, error in errors) or '–'))
+    return [] if not rows else ['## Beside the model', '', *markdown_table(
+        ('from `lewm train-policy`', 'numbers', 'error of its blocks, held out, of what zeros '
+         'would have'), rows)]
 
 
 def analysis_table(analysis: dict[str, Any]) -> list[str]:

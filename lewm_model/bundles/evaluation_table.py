@@ -33,6 +33,7 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
                               'solved at the start'), rows),
              f'One plan took {evaluation["plan_seconds_median"]:.3f} s (median) on '
              f'{evaluation["threads"]} CPU thread(s).', '']
+    lines += _efforts(evaluation)
     choice = evaluation.get('choice')
     if choice:
         lines += ['Chosen on the other half of the held-out episodes:', '', *markdown_table(
@@ -43,6 +44,27 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
         lines += ['Pair by pair:', '', *(f'- {comparison_text(one)}.'
                                          for one in evaluation['comparisons']), '']
     return lines
+
+
+def _efforts(evaluation: Mapping[str, Any]) -> list[str]:
+    """Return the lines of what decisions cost; none of an older evaluation."""
+    efforts = evaluation.get('efforts') or {}
+    rows = [(name, f'{1e3 * one["plan_seconds_median"]:.1f} ms', _short(one['encode_flops']),
+             _short(one['plan_flops']), _short(one['flops_per_step'])) for name, one
+            in efforts.items()]
+    return [] if not rows else [
+        'What a decision costs (operations of eager torch, a multiplication and its addition are '
+        'two; one plan at a time):', '',
+        *markdown_table(('planner', 'one plan', 'FLOPs, frame', 'FLOPs, plan',
+                         'FLOPs per control step'), rows)]
+
+
+def _short(count: float) -> str:
+    """Write three digits and a unit: 12.3 M."""
+    for unit, size in (('T', 1e12), ('G', 1e9), ('M', 1e6)):
+        if count >= size:
+            return f'{count / size:.3g} {unit}'
+    return f'{count / 1e3:.3g} k'
 
 
 def comparison_text(one: Mapping[str, Any]) -> str:

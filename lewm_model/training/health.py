@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import math
 
+from lewm_model.models import WorldModel
 from lewm_model.sigreg import SigReg
 from lewm_model.world_model import LeWorldModel
 import torch
@@ -36,7 +37,7 @@ class Health:
 
 
 @torch.inference_mode()
-def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours: Tensor,
+def check_health(model: WorldModel, frames: Tensor, blocks: Tensor, neighbours: Tensor,
                  states: dict[str, Tensor], sigreg: SigReg, batch_size: int,
                  generator: torch.Generator) -> Health:
     """Look at a model.
@@ -60,9 +61,7 @@ def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours
     latents = torch.cat([model.encode(part) for part in frames.split(64)])  # (B, L+1, D)
     predicted = model.predict(latents[:, :-1], blocks[:, :-1])
     foreign = model.predict(latents[:, :-1], blocks[:, :-1].roll(len(blocks) // 2, dims=0))
-    layers = [layer.chunk(6, dim=-1) for layer in
-              model.predictor.modulate(model.action_encoder(blocks[:, :-1]))]
-    gates = torch.stack([torch.stack([layer[2], layer[5]]) for layer in layers])
+    gate_norm = _gate_norm(model, blocks[:, :-1])
     pairs = torch.cat([model.encode(part) for part in neighbours.split(64)])
     model.train(was_training)
     flat = latents.flatten(0, 1)
@@ -82,8 +81,18 @@ def check_health(model: LeWorldModel, frames: Tensor, blocks: Tensor, neighbours
         step_distance=(pairs[:, 0] - pairs[:, 1]).square().sum(-1).median().item(),
         probes={name: ridge_probe(latents[:, 0], value) for name, value in states.items()},
         straightness=straightness(latents),
-        gate_norm=gates.square().mean().sqrt().item(),
+        gate_norm=gate_norm,
         action_effect=(foreign - predicted).square().mean().item() / max(copy_error, 1e-12))
+
+
+def _gate_norm(model: WorldModel, blocks: Tensor) -> float:
+    """Return the root mean square of the gates through which actions act; NaN without gates."""
+    if not isinstance(model, LeWorldModel):
+        return math.nan
+    layers = [layer.chunk(6, dim=-1) for layer in
+              model.predictor.modulate(model.action_encoder(blocks))]
+    gates = torch.stack([torch.stack([layer[2], layer[5]]) for layer in layers])
+    return gates.square().mean().sqrt().item()
 
 
 def straightness(points: Tensor) -> float:

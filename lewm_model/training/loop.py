@@ -17,6 +17,7 @@ from typing import Any
 from lewm_model.config import ModelConfig, TrainConfig
 from lewm_model.data.clips import ClipLoader
 from lewm_model.errors import TrainingError
+from lewm_model.models import make_model, WorldModel
 from lewm_model.preprocess import FrameTransform
 from lewm_model.training.batch_norm import measure_batch_norms
 from lewm_model.training.checkpoint import (
@@ -27,13 +28,13 @@ from lewm_model.training.checkpoint import (
 )
 from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
+from lewm_model.training.frozen_latents import FrozenLatents
 from lewm_model.training.health import Health
 from lewm_model.training.inverse_term import InverseTerm
 from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.picture_term import PictureTerm
-from lewm_model.training.regularizer import Regularizer
+from lewm_model.training.regularizer import Regularizer, require_fitting
 from lewm_model.training.stop import StopRequest, watch_for_stop
-from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
 
@@ -75,14 +76,14 @@ class Progress:
 class TrainingResult:
     """A trained model in eval mode, with what was logged on the way."""
 
-    model: LeWorldModel
+    model: WorldModel
     progress: Progress
     seconds: float                 # of training, over all resumed parts
 
 
 def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
           run_folder: Path, transform: FrameTransform,
-          check: Callable[[LeWorldModel], Health],
+          check: Callable[[WorldModel], Health],
           report: Callable[[Progress], None] = lambda progress: None,
           device: str = 'cpu', group: Group | None = None,
           source: dict[str, str] | None = None) -> TrainingResult:
@@ -132,7 +133,7 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
     return TrainingResult(run.model.eval(), progress, run.seconds)
 
 
-def _after_step(run: _Run, config: TrainConfig, check: Callable[[LeWorldModel], Health]) -> None:
+def _after_step(run: _Run, config: TrainConfig, check: Callable[[WorldModel], Health]) -> None:
     """Log, look and save, each when it is due."""
     progress = run.progress
     done = progress.step == progress.steps
@@ -160,7 +161,8 @@ class _Run:
             raise TrainingError('compile does not work with several processes: set compile to '
                                 'false, or train with one process')
         torch.manual_seed(config.seed)  # initial weights and dropout
-        self.model = LeWorldModel(model_config).to(device).train()
+        require_fitting(model_config, config)
+        self.model = make_model(model_config).to(device).train()
         join_batch_norms(self.model, group)
         self.progress = Progress(
             step=0, steps=config.steps or config.epochs * clips.batches_per_epoch,
@@ -183,6 +185,8 @@ class _Run:
         # Settings a checkpoint must share with this run to be its past.
         self._identity = {'model': model_config.to_dict(), 'train': config.to_dict(),
                           'steps': self.progress.steps, 'source': source}
+        self._frozen = (FrozenLatents(self.model, config, transform, checkpoints, group.rank)
+                        if model_config.encoder == 'frozen' else None)
         self._best = math.inf
         self._norms_of_step = -1        # for which BatchNorm's statistics were measured
         self._first_step, self._seconds_before = 0, 0.0
@@ -198,10 +202,10 @@ class _Run:
         for parameters in self._optimizer.param_groups:
             parameters['lr'] = progress.learning_rate
         batch = next(self._clips)
-        frames = self._transform(batch.frames.to(self._device))
         blocks = batch.actions.to(self._device)                               # (B, L+1, K*A)
         with self._autocast:
-            latents = self._encode(frames)                                    # (B, L+1, D)
+            latents = (self._frozen(batch) if self._frozen else              # (B, L+1, D)
+                       self._encode(self._transform(batch.frames.to(self._device))))
             predicted = self.model.predict(latents[:, :-1], blocks[:, :-1])   # (B, L, D)
         latents = latents.float()
         prediction = (predicted.float() - latents[:, 1:]).square().mean()
@@ -245,7 +249,7 @@ class _Run:
         does it alone, as it is the one that looks and saves.
         """
         step, config, clips = self.progress.step, self._config, self._clips.clips
-        if not config.norm_batches or self._norms_of_step == step:
+        if self._frozen or not config.norm_batches or self._norms_of_step == step:
             return
         count = min(config.norm_batches * config.batch_size, len(clips))
         chosen = np.sort(np.random.default_rng(config.seed).choice(len(clips), count,
@@ -290,6 +294,8 @@ class _Run:
         """
         state = load_newest(self._checkpoints)
         self._group.require_equal(state['step'] if state else 0, 'the step to go on from')
+        if self._frozen:
+            self._frozen.begin(self._clips.clips, fresh=state is None)
         if state is None:
             return
         require_same_run(self._identity, state['identity'], self._checkpoints)

@@ -1,10 +1,11 @@
-"""What keeps the latents of a run from collapsing: SIGReg, or the terms of PLDM."""
+"""What keeps the latents of a run from collapsing: SIGReg, the terms of PLDM, or nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_model.config import TrainConfig
+from lewm_model.config import ModelConfig, TrainConfig
+from lewm_model.errors import TrainingError
 from lewm_model.sigreg import SigReg
 from lewm_model.training.distributed import Group
 from lewm_model.training.pldm import pldm_terms
@@ -43,9 +44,10 @@ class Regularizer:
         if self._config.loss == 'lewm':
             sigreg = self._sigreg(latents, self._directions)
             return Regularized(self._config.sigreg_weight * sigreg, sigreg, {})
-        terms = pldm_terms(latents, mean_over_processes=self._group.mean,
-                           processes=self._group.size)
-        loss = sum(weight * terms[name] for name, weight in loss_weights(self._config).items())
+        terms = {} if self._config.loss == 'prediction' else pldm_terms(
+            latents, mean_over_processes=self._group.mean, processes=self._group.size)
+        loss = sum((weight * terms[name] for name, weight in loss_weights(self._config).items()),
+                   latents.new_zeros(()))
         with torch.no_grad():
             return Regularized(loss, self._sigreg(latents, self._directions), terms)
 
@@ -58,9 +60,25 @@ class Regularizer:
         self._directions.set_state(state)
 
 
+def require_fitting(sizes: ModelConfig, config: TrainConfig) -> None:
+    """Refuse to train an encoder without a regulariser, or a regulariser without an encoder.
+
+    Raises:
+        TrainingError: The message says what goes together.
+    """
+    if (sizes.encoder == 'frozen') != (config.loss == 'prediction'):
+        raise TrainingError(
+            f'encoder {sizes.encoder} and loss {config.loss} do not go together: '
+            + ('a frozen encoder needs loss prediction, there is nothing to keep apart'
+               if sizes.encoder == 'frozen' else
+               'loss prediction needs a frozen encoder, nothing else keeps its latents apart'))
+
+
 def loss_weights(config: TrainConfig) -> dict[str, float]:
     """Return the weights of what stands beside the prediction, by the names of the terms."""
     if config.loss == 'lewm':
         return {'sigreg': config.sigreg_weight}
+    if config.loss == 'prediction':
+        return {}
     return {'std': config.pldm_std, 'cov': config.pldm_cov, 'std_time': config.pldm_std_time,
             'alignment': config.pldm_alignment}

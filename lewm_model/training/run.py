@@ -18,6 +18,7 @@ from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.data.measured_states import measured, probe_targets
 from lewm_model.errors import ConfigError, TrainingError
+from lewm_model.frozen_encoder import FRAME_MEAN, FRAME_STD
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.sigreg import SigReg
 from lewm_model.training.curves import plot_curves
@@ -81,7 +82,7 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
     """
     group = group or Group()
     model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
-    transform = FrameTransform(model_config.image_size)
+    transform = _transform(model_config)
     if data.pixels.shape[1] < model_config.image_size:
         _log.warning('the frames of %s are stored at %d px and enlarged to the %d px of the '
                      'model, which adds nothing to see (the live picture will be treated alike); '
@@ -178,6 +179,13 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
     return bundle
 
 
+def _transform(sizes: ModelConfig) -> FrameTransform:
+    """Return how pictures enter the encoder."""
+    if sizes.encoder == 'frozen':
+        return FrameTransform(sizes.image_size, FRAME_MEAN, FRAME_STD)
+    return FrameTransform(sizes.image_size)
+
+
 def _warn_of_small_batches(config: TrainConfig, sizes: ModelConfig) -> None:
     if config.loss == 'pldm' and config.batch_size <= sizes.latent_dim:
         _log.warning('loss pldm with %d clips a batch and latents of %d dimensions: their '
@@ -200,8 +208,8 @@ def _objective(config: TrainConfig) -> dict[str, Any]:
              if getattr(config, name)}
     if config.loss == 'lewm':
         return {'sigreg_weight': config.sigreg_weight, **heads}
-    return {'loss': config.loss, 'loss_weights': ', '.join(
-        f'{name} {weight:g}' for name, weight in loss_weights(config).items()), **heads}
+    weights = ', '.join(f'{name} {weight:g}' for name, weight in loss_weights(config).items())
+    return {'loss': config.loss, **({'loss_weights': weights} if weights else {}), **heads}
 
 
 def _held_out(config: TrainConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from lewm_model.engines.graphs.linear import linear_factory, LinearFactory
-from lewm_model.errors import ShapeError
+from lewm_model.errors import EngineError, ShapeError
 from lewm_model.preprocess import FrameTransform
 from lewm_model.world_model import LeWorldModel
 import numpy as np
@@ -37,6 +37,10 @@ class EncodeGraph(nn.Module):
                  frame_size: tuple[int, int], linear: LinearFactory,
                  dtype: torch.dtype = torch.float32, *, islands: bool = False) -> None:
         super().__init__()
+        if not isinstance(model, LeWorldModel):
+            raise EngineError('this engine and exports know the parts of a LeWorldModel only, and '
+                              'this is a model to compare with (encoder: frozen); use backend: '
+                              'torch')
         vit, size = model.encoder, transform.image_size
         embeddings = vit.embeddings
         conv = embeddings.patch_embeddings['projection']
