@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='planner settings to use instead of the recommended ones: a YAML '
                              'file or a shipped name (cem, cem_prior, prior); may be repeated: '
                              'the others are compared with the first, pair by pair')
+    parser.add_argument('--budgets', metavar='SxI,...',
+                        help='try every search at several budgets, candidates x iterations, such '
+                             'as 10x1,30x3,100x5')
+    parser.add_argument('--curve', type=Path, metavar='PNG',
+                        help='draw success over operations per control step, with the curve of '
+                             '--against beside it')
     parser.add_argument('--vary', action='append', default=[], metavar='SWITCH=STRENGTH',
                         help='let every pair look otherwise than in training, goal picture '
                              'included: colours=0.1, light=0.3, camera=0.02 (docs/tasks.md); may '
@@ -80,18 +86,26 @@ def run(args: argparse.Namespace) -> int:
     from lewm_sim.evaluate import evaluate, Settings
     from lewm_sim.evaluate.against import compare_with
     from lewm_sim.evaluate.choose import choose
+    from lewm_sim.evaluate.curve import draw_curves
+    from lewm_sim.evaluate.effort import at_budgets, parse_budgets
+    from lewm_sim.evaluate.run import PLANNER
     from lewm_sim.look import parse_factors
     import torch
 
     if args.vary and args.save:
         raise ConfigError('--save records how well the model does in the world that it was '
                           'trained for; leave --vary away, or write the results with --out')
+    if args.budgets and args.recommend:
+        raise ConfigError('--budgets shows what a budget is worth; choose one with --plan and '
+                          '--recommend, or leave --recommend away')
     if args.recommend and not (args.plan and args.save):
         raise ConfigError('--recommend needs --plan, whose settings the bundle shall recommend, '
                           'and --save')
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
     bundle, plans = Bundle.load(folder, args.device), _plans(args.plan)
+    if args.budgets:
+        plans = at_budgets(plans or {PLANNER: bundle.plan_config}, parse_budgets(args.budgets))
     settings = Settings(
         protocol=args.protocol, part=args.part, count=args.episodes,
         goal_offset=args.goal_offset, budget=args.budget, seed=args.seed,
@@ -113,6 +127,10 @@ def run(args: argparse.Namespace) -> int:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
         print(f'written to {args.out}')
+    if args.curve:
+        others = [(args.against.stem, json.loads(args.against.read_text(encoding='utf-8')))
+                  ] if args.against else []
+        print(f'drawn in {draw_curves([(folder.name, results), *others], args.curve)}')
     if args.save:
         summary = {key: value for key, value in results.items() if key != 'trials'}
         bundle = replace(bundle, metrics={**bundle.metrics, 'evaluation': summary},

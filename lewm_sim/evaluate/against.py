@@ -42,8 +42,13 @@ def compare_with(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]
     facts = load_task(results['task']).facts
     text = results['scores'][0]['tolerance']
     tolerance = next(one for one in facts.all_tolerances() if str(one) == text)
-    return _compare(f'model {results["model_id"]}', ours, f'model {earlier["model_id"]}', theirs,
-                    tolerance)
+    return _compare(_name(results), ours, _name(earlier), theirs, tolerance)
+
+
+def _name(results: Mapping[str, Any]) -> str:
+    """Return the model, with the loss it was trained with where that is not LeWM's."""
+    loss = results.get('loss', 'lewm')
+    return f'model {results["model_id"]}' + (f' (loss {loss})' if loss != 'lewm' else '')
 
 
 def compare_trials(trials: Mapping[str, list[dict[str, Any]]], tolerance: Tolerance

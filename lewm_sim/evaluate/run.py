@@ -10,6 +10,7 @@ from typing import Any
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
+from lewm_sim.evaluate.effort import count_effort
 from lewm_sim.evaluate.exam import set_exam, Settings
 from lewm_sim.evaluate.jobs import Bench, make_jobs, run_all, Setup
 from lewm_sim.evaluate.pairs import Pair
@@ -38,7 +39,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
 
     Returns:
         Plain values: protocol, one score per policy and tolerance, comparisons of the first
-        planner with the others, plan times, every trial.
+        planner with the others, plan times, operations per decision, every trial.
 
     Raises:
         ConfigError: If the bundle's task is not a simulated one.
@@ -63,9 +64,14 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
     results = run_all(setup, jobs, settings.workers or _workers(settings, named), count)
     first = next(iter(named))
     seconds, backend = _plan_seconds(setup, task, pairs, results, first, settings)
+    efforts = {name: {**count_effort(bundle, plan).to_dict(),
+                      'plan_seconds_median': float(np.median(seconds if name == first else (
+                          _plan_seconds(setup, task, pairs[:1], results, name, settings)[0])))}
+               for name, plan in named.items()}
     names = {index: data.ep_id[index] for index in {pair.episode for pair in pairs}}
     return {
-        'task': task.name, 'model_id': bundle.model_id, 'protocol': settings.protocol,
+        'task': task.name, 'model_id': bundle.model_id,
+        'loss': bundle.provenance.get('loss', 'lewm'), 'protocol': settings.protocol,
         'part': exam.part, 'pairs': settings.count, 'episodes': len(names),
         'goal_offset': exam.goal_offset, 'budget': exam.budget, 'seed': settings.seed,
         'planner_seeds': settings.seeds, 'batch': settings.batch, 'threads': settings.threads,
@@ -75,6 +81,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
            if len(named) > 1 else {}),
         'plan_seconds_median': float(np.median(seconds)),
         'plan_seconds_p95': float(np.quantile(seconds, 0.95)),
+        'efforts': efforts,
         'scores': [score(name, runs, tolerance).to_dict()
                    for name, runs in results.items() for tolerance in tolerances],
         'comparisons': comparisons(results, list(named), tolerances[0]),
