@@ -35,6 +35,18 @@ def test_a_plan_is_made_at_once_and_then_every_replan_steps(rig):
     assert [chunk.sequence for chunk, _ in rig.published] == [1, 2, 3]
 
 
+def test_the_report_says_which_frame_its_numbers_are_of():
+    """Of the one that is planned on, also while the plan is made; a late one changes nothing."""
+    rig = Rig().goal()
+    during = []
+    rig.policy.during_plan = lambda: during.append(rig.report.frame_stamp_ns)
+    rig.frames(1, 8)
+    assert during == [STEP_NS, 6 * STEP_NS]
+    assert rig.report.frame_stamp_ns == 8 * STEP_NS
+    rig.frame(7 * STEP_NS)
+    assert rig.report.frame_stamp_ns == 8 * STEP_NS
+
+
 def test_a_long_receding_horizon_replans_before_the_rows_run_out():
     """With 20 rows and 2 reserved steps the next plan starts at row 16, not at row 20."""
     rig = Rig(replan_steps=20)

@@ -14,7 +14,7 @@ from lewm_ros.wire.goals import no_goal_to_msg, picture_goal_to_msg  # noqa: E40
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import CommandState, PlanState  # noqa: E402
-from lewm_ros.wire.stamps import header, header_stamp_ns  # noqa: E402
+from lewm_ros.wire.stamps import header, header_stamp_ns, stamp_to_ns  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
@@ -84,6 +84,12 @@ def test_heartbeats_go_on_while_a_slow_plan_is_made(graph, tmp_path):
     # machine delays single ones, so the claim is about the usual gap and the longest.
     assert np.quantile(np.diff(arrivals), 0.8) < 0.1
     assert np.diff(arrivals).max() < rig.chunks[0][1].plan_time_s
+    # The heartbeat is of the newest frame, the numbers are of the one that is planned on.
+    behind = [header_stamp_ns(item) - stamp_to_ns(item.frame_stamp) for _, item in rig.status
+              if stamp_to_ns(item.frame_stamp)]
+    assert min(behind) >= 0
+    assert max(behind) > 0.2e9
+    assert rig.chunks[0][1].obs_stamp in [item.frame_stamp for _, item in rig.status]
 
 
 def test_a_new_goal_raises_the_epoch(graph, tmp_path):
