@@ -43,6 +43,16 @@ def test_the_slower_of_people_and_planner_counts_and_is_reported():
     assert not step[-1].clipped
 
 
+def test_a_robot_whose_dead_band_is_wider_than_a_step_gets_going():
+    """0.5 rad/s a step with a band of 0.6: the step after the first is one of 1.0, not of 0.5."""
+    bench = Bench(robot=replace(ROBOT, max_rate=[10, 10], deadband=[0.6, 0.6]))
+    bench.beat()
+    bench.plan(2.0)
+    assert values(bench.run(200)) == pytest.approx([0.0, 1.0, 1.5, 2.0])
+    bench.run(600, beats=False)
+    assert values(bench.run(100)) == [0.0, 0.0]
+
+
 @pytest.mark.parametrize('scale', [-0.1, 1.1, float('nan'), float('inf')])
 def test_a_scale_that_cannot_be_is_refused_and_the_last_one_stays(scale):
     """The reason names value and range."""
