@@ -26,6 +26,7 @@ from lewm_model.images.tiles import Crop, parse_crop, WHOLE
 from lewm_model.motion_limits import motion_limits
 from lewm_model.quantities import Quantity
 from lewm_model.robot_commands import (  # noqa: F401 - read from here by everybody
+    BESIDE_TWIST,
     COMMAND_TYPES,
     CommandTopic,
     FLOAT_ARRAY,
@@ -243,10 +244,12 @@ class RobotDescription:
         if self.interface not in INTERFACES:
             raise self._error('interface', f'one of {", ".join(INTERFACES)}', self.interface)
         for one in self.command_topics:
-            if one.type not in COMMAND_TYPES[self.interface]:
+            kinds = COMMAND_TYPES[self.interface]
+            if self.interface == 'twist' and len(self.commands) > 1:
+                kinds += BESIDE_TWIST
+            if one.type not in kinds:
                 raise self._error('type' if self.commands else 'command_type', 'one of '
-                                  f'{", ".join(COMMAND_TYPES[self.interface])} for interface '
-                                  f'{self.interface}', one.type)
+                                  f'{", ".join(kinds)} for interface {self.interface}', one.type)
         if self.state_type not in STATE_TYPES:
             raise self._error('state_type', f'one of {", ".join(STATE_TYPES)}', self.state_type)
         if self.image_type and self.image_type not in IMAGE_TYPES:
@@ -255,9 +258,13 @@ class RobotDescription:
 
     def _check_names(self) -> None:
         if self.interface == 'twist':
-            if not set(self.joint_names) <= set(TWIST_NAMES):
-                raise self._error('joint_names', f'among {", ".join(TWIST_NAMES)} for interface '
-                                  'twist', list(self.joint_names))
+            twist = [name for one in self.command_topics if one.type not in BESIDE_TWIST
+                     for name in one.joints]
+            if not twist or not set(twist) <= set(TWIST_NAMES):
+                raise self._error('joint_names', f'among {", ".join(TWIST_NAMES)} (other speeds, '
+                                  'such as that of a gripper, on a topic of their own, of '
+                                  f'{" or ".join(BESIDE_TWIST)}) for interface twist',
+                                  list(self.joint_names))
             if self.state_type == JOINT_STATE and not self.state_joint_names:
                 raise self._error('state_joint_names', 'the joints to read from '
                                   f'{self.joint_state_topic}, because the actions of a twist are '

@@ -24,6 +24,7 @@ COMMAND_TYPES = {   # by interface, see msg/ActionChunk.msg
     'joint_effort': (FLOAT_ARRAY, JOINT_STATE, JOINT_COMMAND),
     'twist': (TWIST, TWIST_STAMPED),
 }
+BESIDE_TWIST = (FLOAT_ARRAY,)   # other speeds of a robot that takes a twist, such as its gripper's
 INTERFACES = tuple(COMMAND_TYPES)
 SPEEDS = ('joint_velocity', 'twist')   # interfaces whose standing still is zero
 HEADERLESS = (FLOAT_ARRAY, TWIST)      # they carry no stamp, so only the receive time is known

@@ -44,6 +44,10 @@ def test_shipped_robot_is_found_by_name():
     ({'shared_topics': ['camera']}, 'shared_topics must be among image, state, command'),
     ({'interface': 'twist', 'command_type': 'geometry_msgs/msg/TwistStamped'},
      'joint_names must be among linear.x, linear.y, .* for interface twist, got .*shoulder'),
+    ({'interface': 'twist', 'command_topic': '', 'command_type': '', 'commands': [
+        {'topic': 'a', 'type': 'geometry_msgs/msg/Twist', 'joints': ['shoulder']},
+        {'topic': 'b', 'type': 'std_msgs/msg/Float64MultiArray', 'joints': ['wrist']}]},
+     'joint_names must be among linear.x, .*other speeds, such as that of a gripper, on a topic'),
     ({'interface': 'twist', 'command_type': 'geometry_msgs/msg/TwistStamped',
       'joint_names': ['linear.x', 'angular.z']}, 'state_joint_names must be the joints to read '
      'from joint_states, because the actions of a twist are no joints'),
