@@ -9,6 +9,7 @@ from lewm_model.ingest.ingest import ingest
 from lewm_model.quantities import from_json, places
 from lewm_sim.collect import collect, CollectConfig
 from lewm_sim.tasks import load_task, task_names
+from needed import skip_where_missing
 import numpy as np
 import pytest
 
@@ -23,7 +24,7 @@ def task(request):
     """Every shipped task, and two of a user's own folder, one of them without MuJoCo."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('LEWM_TASKS', str(OWN_TASKS))
-        yield load_task(request.param)
+        yield skip_where_missing(load_task(request.param))
 
 
 @pytest.fixture

@@ -49,6 +49,8 @@ class TaskFacts:
     #                                     task's own, 'demo' that of the live demo
     goal_chain: tuple[float, float] = (2.0, 10.0)   # distance of neighbouring demo goals, as
     #                                     multiples of the task's own tolerance
+    needs: str = ''                     # a Python package, no dependency of ours, that it is
+    #                                     simulated with; where it is missing, its tests skip
     camera: str = ''                    # in the scene
     image_sizes: tuple[int, ...] = (64,)   # that its data is recorded at, the usual one first [px]
     supersampling: int = 0              # pictures are drawn this much larger and averaged down;
@@ -58,7 +60,7 @@ class TaskFacts:
     bundle: str = ''                    # the model that is shown; '': <name of the task>-nano
 
     def __post_init__(self) -> None:
-        for name in ('robot', 'camera', 'bundle'):
+        for name in ('robot', 'needs', 'camera', 'bundle'):
             self._require(name, isinstance(getattr(self, name), str), 'a text')
         self._require('robot', bool(self.robot), 'a file beside task.yaml or a name')
         for name in ('goal_offset', 'budget'):
