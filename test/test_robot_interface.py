@@ -149,6 +149,21 @@ def test_joint_velocities_as_forward_command_controller_takes_them():
     assert interface.names == ['shoulder', 'wrist']
 
 
+def test_a_twist_and_the_speed_of_a_gripper_have_topics_of_their_own():
+    """An arm behind a Cartesian velocity controller: what is sent is what is read."""
+    interface = RobotInterface(RobotDescription.from_yaml('sim_cube'))
+    action = np.array([0.1, -0.2, 0.3, 0.4, -0.05])
+    (_, twist), (_, opening) = interface.to_msgs(action, STAMP_NS)
+    assert twist == TwistStamped(header=header(STAMP_NS, 'base_link'), twist=Twist(
+        linear=Vector3(x=0.1, y=-0.2, z=0.3), angular=Vector3(z=0.4)))
+    assert list(opening.data) == [-0.05]
+    read = np.full(5, np.nan)
+    for output, message in enumerate((twist, opening)):
+        places, values = interface.read(output, message)
+        read[places] = values
+    np.testing.assert_array_equal(read, action)
+
+
 def test_twist_axes_that_are_no_action_stay_zero():
     """The names place the values; `command_type` decides whether there is a stamp and a frame."""
     plain = RobotInterface(described('twist', robots.TWIST))

@@ -12,6 +12,8 @@ from shell import fingerprint, read_json, run_step, say, SetupError, write_json
 REQUIREMENTS = Path(__file__).resolve().parent.parent / 'requirements'
 # Optional packages that only tests and those who ask for them need; 250 MB to download.
 TEST_EXTRAS = 'blosc,lerobot,onnx,openvino,tensorrt'
+# 9 MB whose files are read; what its own environments need (120 MB, dm_control) is not used.
+TEST_FILES = 'ogbench>=1.2,<2'
 START_OVER = 'If that does not help, start over with: rm -rf .venv && make setup'
 TRY_AGAIN = ('Often the network or a full disk (4 GB are needed); what is there is kept.\n'
              f'Try again with: make setup\n{START_OVER}')
@@ -98,6 +100,7 @@ class Environment:
         try:
             self._pip('optional packages that tests use (once)', '-c', constraints,
                       '-e', f'{self.root}[{TEST_EXTRAS}]')
+            self._pip('files of OGBench, for the task cube', '--no-deps', TEST_FILES)
         except SetupError as error:
             say(f'some optional packages are missing, tests that need them are skipped: {error}')
 
