@@ -13,6 +13,7 @@ from lewm_model.bundles.evaluation_table import evaluation_table, markdown_table
 from lewm_model.bundles.networks import NETWORKS
 from lewm_model.bundles.questions import QUESTIONS
 from lewm_model.bundles.weights import write_atomically
+from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError
 
 CURVES_FILE = 'curves.png'
@@ -62,8 +63,12 @@ def render_card(bundle: Bundle, name: str) -> str:
     analysis = bundle.metrics.get('analysis')
     if analysis:
         lines += ['## What it knows', '', *analysis_table(analysis)]
-    lines += ['## Planner', '', 'Recommended settings, used unless others are given:', '',
-              *markdown_table(('setting', 'value'), bundle.plan_config.to_dict().items())]
+    # Only what differs: an option that a later version adds must not make a card untrue.
+    usual = PlanConfig().to_dict()
+    lines += ['## Planner', '', 'Recommended settings, used unless others are given; what is not '
+              'listed has its default:', '', *markdown_table(('setting', 'value'), (
+                  (name, value) for name, value in bundle.plan_config.to_dict().items()
+                  if value != usual[name]))]
     return '\n'.join(lines)
 
 
