@@ -14,7 +14,7 @@ from lewm_ros.wire.pictures import rgb_to_image
 from lewm_ros.wire.reports import CommandState, ControllerReport, PlanState
 from lewm_ros.wire.status import controller_report_to_msg
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import ChangeState
 from nano import tiny_bundle
 import numpy as np
 from rcl_interfaces.msg import Parameter as ParameterMsg
@@ -103,8 +103,7 @@ class Rig:
 
     def lifecycle_state(self) -> str:
         """Ask for the label of the lifecycle state."""
-        answer = self.graph.call(GetState, '/planner_node/get_state', GetState.Request())
-        return answer.current_state.label
+        return self.graph.lifecycle_state('/planner_node')
 
     def set_parameters(self, **values) -> str:
         """Set a batch; return why it was refused, or nothing."""

@@ -13,11 +13,13 @@ from typing import Any
 
 from lewm_ros.startup.bringup import free_domain
 from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import GetParameters
 import rclpy
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.serialization import deserialize_message, serialize_message
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,6 +161,23 @@ class Graph:
                 getattr(LifecycleClient(self.node, self._executor, f'/{node}'), name)(90.0)
             except LifecycleError as error:
                 raise AssertionError(str(error)) from error
+
+    def lifecycle_state(self, node: str) -> str:
+        """Ask a lifecycle node for the label of its state."""
+        return self.call(GetState, f'{node}/get_state',
+                         GetState.Request(), 90.0).current_state.label
+
+    def wait_until_active(self, *nodes: str) -> None:
+        """Wait until every one of the lifecycle nodes says that it is active."""
+        for node in nodes:
+            self.wait_for(lambda node=node: self.lifecycle_state(node) == 'active',
+                          f'{node} to be active')
+
+    def parameter(self, node: str, name: str) -> Any:
+        """Return the value of a parameter of a running node, as its service says."""
+        answer = self.call(GetParameters, f'{node}/get_parameters',
+                           GetParameters.Request(names=[name]))
+        return parameter_value_to_python(answer.values[0])
 
     def wait_for_exit(self, process: subprocess.Popen, timeout_s: float = 60.0) -> int:
         """Spin until a process has ended and return its exit status."""

@@ -21,13 +21,10 @@ from lewm_ros.startup.system import NodeSpec, system  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.stamps import stamp_to_ns  # noqa: E402
-from lifecycle_msgs.srv import GetState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
-from rcl_interfaces.srv import GetParameters  # noqa: E402
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
-from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
@@ -131,13 +128,6 @@ def test_a_domain_in_use_is_not_chosen(monkeypatch):
     assert isolate() == 42
 
 
-def parameter_of(graph: Graph, node: str, name: str):
-    """Return the value of a parameter of a running node, as its service says."""
-    answer = graph.call(GetParameters, f'{node}/get_parameters',
-                        GetParameters.Request(names=[name]))
-    return parameter_value_to_python(answer.values[0])
-
-
 def bringup_in(graph: Graph, folder: Path, *arguments: str):
     """Start `python -m lewm_ros.startup.bringup`; its output goes to `folder/out`."""
     folder.mkdir(exist_ok=True)
@@ -153,16 +143,6 @@ def child_of(parent: int, node: str) -> int:
     return pid
 
 
-def wait_until_active(graph: Graph, *nodes: str) -> None:
-    """Wait until every one of the lifecycle nodes says that it is active."""
-    def state(node: str) -> str:
-        return graph.call(GetState, f'{node}/get_state', GetState.Request(),
-                          90.0).current_state.label
-
-    for node in nodes:
-        graph.wait_for(lambda node=node: state(node) == 'active', f'{node} to be active', 90.0)
-
-
 @pytest.mark.slow
 def test_a_planner_that_dies_is_started_and_activated_again(tmp_path):
     """With use_respawn; its settings come from the params file both times."""
@@ -173,16 +153,16 @@ def test_a_planner_that_dies_is_started_and_activated_again(tmp_path):
     with Graph() as graph:
         process = bringup_in(graph, tmp_path, '--sim', '--use-respawn', '--respawn-delay', '0.5',
                              '--plan', '', '--params-file', str(file))
-        wait_until_active(graph, '/planner_node')
+        graph.wait_until_active('/planner_node')
         log = (tmp_path / 'log' / 'planner_node.log')
         os.kill(child_of(process.pid, 'planner_node'), signal.SIGKILL)
         second = log.with_name('planner_node_2.log')
         graph.wait_for(lambda: second.exists() and 'tiny' in second.read_text(),
                        'the second planner', 60.0)
-        wait_until_active(graph, '/planner_node')
-        assert parameter_of(graph, '/planner_node', 'stall_s') == 7.5
-        assert parameter_of(graph, '/planner_node', 'bundle') == str(tmp_path / 'tiny')
-        assert parameter_of(graph, '/planner_node', 'plan') == ''
+        graph.wait_until_active('/planner_node')
+        assert graph.parameter('/planner_node', 'stall_s') == 7.5
+        assert graph.parameter('/planner_node', 'bundle') == str(tmp_path / 'tiny')
+        assert graph.parameter('/planner_node', 'plan') == ''
         assert graph.interrupt(process) == 130
     assert 'planner_node ended (signal 9)' in (tmp_path / 'out').read_text()
 
@@ -217,13 +197,13 @@ def test_two_simulated_robots_have_a_clock_each(tmp_path):
                   for name in 'ab']
         robots.append(bringup_in(graph, tmp_path / 'c', '--namespace', 'c', '--robot',
                                  'sim_reacher', *common))
-        wait_until_active(graph, *(f'/{name}/command_node' for name in 'abc'))
+        graph.wait_until_active(*(f'/{name}/command_node' for name in 'abc'))
         graph.wait_for(lambda: all(len(each) > 100 for each in clocks.values()), 'both clocks')
         for name, clock in clocks.items():
             seconds = [stamp_to_ns(message.clock) for _, message in clock]
             assert seconds == sorted(seconds)
-            assert parameter_of(graph, f'/{name}/command_node', 'use_sim_time') is True
-        assert parameter_of(graph, '/c/command_node', 'use_sim_time') is False
+            assert graph.parameter(f'/{name}/command_node', 'use_sim_time') is True
+        assert graph.parameter('/c/command_node', 'use_sim_time') is False
         assert not shared
         button = graph.node.create_publisher(Bool, '/e_stop', qos.LATCHED)
         button.publish(Bool(data=True))

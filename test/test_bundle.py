@@ -1,6 +1,6 @@
 """A bundle is complete or it is an error; every part has its own."""
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 import dataclasses
 import errno
 import os
@@ -20,6 +20,7 @@ from lewm_model.prior import PriorConfig
 from nano import tiny_bundle
 import numpy as np
 import pytest
+from read_only import read_only
 from safetensors.torch import load_file, save_file
 import torch
 import yaml
@@ -255,21 +256,6 @@ def test_a_full_disk_keeps_the_old_bundle_and_leaves_nothing_behind(tmp_path, mo
         assert len(written) == count
         assert mark(tmp_path) == 'old'
         assert names(tmp_path) == sorted(['curves.png', *WHOLE])
-
-
-@contextmanager
-def read_only(folder):
-    """Make a folder read-only, for root as well (it acts as nobody meanwhile)."""
-    is_root = os.geteuid() == 0
-    folder.chmod(0o555)
-    if is_root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-        folder.chmod(0o755)
 
 
 def test_a_read_only_folder_keeps_its_bundle():

@@ -23,11 +23,8 @@ from lewm_ros.msg import ControllerState  # noqa: E402
 from lewm_ros.startup.options import SystemOptions  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.reports import CommandState  # noqa: E402
-from lifecycle_msgs.srv import GetState  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
-from rcl_interfaces.srv import GetParameters  # noqa: E402
-from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
@@ -114,23 +111,6 @@ class Launched:
             self.process.wait()
 
 
-def wait_until_active(graph: Graph, *nodes: str) -> None:
-    """Wait until every one of the lifecycle nodes says that it is active."""
-    def state(node: str) -> str:
-        return graph.call(GetState, f'{node}/get_state', GetState.Request(),
-                          90.0).current_state.label
-
-    for node in nodes:
-        graph.wait_for(lambda node=node: state(node) == 'active', f'{node} to be active', 90.0)
-
-
-def parameter_of(graph: Graph, node: str, name: str):
-    """Return the value of a parameter of a running node, as its service says."""
-    answer = graph.call(GetParameters, f'{node}/get_parameters',
-                        GetParameters.Request(names=[name]))
-    return parameter_value_to_python(answer.values[0])
-
-
 def test_a_failed_configure_ends_launch_with_its_reason_and_a_status(tmp_path):
     """Nothing inert stays behind."""
     with Graph() as graph:
@@ -170,8 +150,8 @@ def test_argument_over_params_file_over_default(tmp_path):
                             environment={'LEWM_TEST_PLAN': ''})
         try:
             for _ in range(2):
-                wait_until_active(graph, '/cell/planner_node')
-                assert [parameter_of(graph, '/cell/planner_node', name) for name in (
+                graph.wait_until_active('/cell/planner_node')
+                assert [graph.parameter('/cell/planner_node', name) for name in (
                     'bundle', 'stall_s', 'plan', 'backend')] == [
                         str(tmp_path / 'tiny'), 7.5, '', 'torch-tuned:fp32']
                 pid = launched.pid('planner_node')
@@ -189,8 +169,8 @@ def test_somebody_elses_clock_and_a_device_that_is_not_there(tmp_path):
         launched = Launched(graph, tmp_path, 'plan.launch.py', 'robot:=sim_reacher',
                             'use_sim_time:=true', f'bundle:={tmp_path / "tiny"}')
         try:
-            wait_until_active(graph, '/command_node', '/planner_node')
-            assert parameter_of(graph, '/planner_node', 'use_sim_time') is True
+            graph.wait_until_active('/command_node', '/planner_node')
+            assert graph.parameter('/planner_node', 'use_sim_time') is True
         finally:
             launched.end()
         refused = Launched(graph, tmp_path, 'plan.launch.py', 'robot:=sim_reacher',

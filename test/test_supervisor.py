@@ -11,7 +11,6 @@ pytestmark = pytest.mark.ros
 from lewm_ros.startup import supervisor as supervising  # noqa: E402
 from lewm_ros.startup.lifecycle import LifecycleError  # noqa: E402
 from lewm_ros.startup.supervisor import Supervisor, SupervisorNode  # noqa: E402
-from lifecycle_msgs.srv import GetState  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
@@ -36,8 +35,7 @@ class Supervised:
 
     def state(self, name: str) -> str:
         """Return the state of a node."""
-        return self.graph.call(GetState, f'{name}/get_state',
-                               GetState.Request()).current_state.label
+        return self.graph.lifecycle_state(name)
 
 
 def start_fake(graph: Graph, name: str = 'fake', **parameters):
@@ -130,8 +128,7 @@ def test_a_long_configure_is_waited_for_with_progress(in_process, caplog, capfd)
         start_fake(graph, configure_s=2.0)
         supervisor, _ = in_process(graph, nodes='/fake', configure_timeout_s=60.0)
         supervisor.bring_up('/fake')
-        assert graph.call(GetState, 'fake/get_state', GetState.Request()
-                          ).current_state.label == 'active'
+        assert graph.lifecycle_state('fake') == 'active'
     lines = [line for line in capfd.readouterr().err.splitlines() if 'to configure:' in line]
     assert len(lines) >= 3
     assert 'of at most 60 s' in lines[0]
@@ -152,7 +149,7 @@ def test_a_node_that_ends_meanwhile_is_not_waited_for(in_process, monkeypatch):
     with Graph() as graph:
         process = start_fake(graph, configure_s=3.0)
         supervisor, _ = in_process(graph, nodes='/fake', configure_timeout_s=60.0)
-        graph.call(GetState, 'fake/get_state', GetState.Request())
+        graph.lifecycle_state('fake')
         os.kill(process.pid, signal.SIGINT)   # it withdraws its services when it has configured
         with pytest.raises(LifecycleError, match='/fake has ended before it could'):
             supervisor.bring_up('/fake')

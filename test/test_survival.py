@@ -1,6 +1,5 @@
 """Disks that cannot be written, signals, older checkpoints: the last good state is kept."""
 
-from contextlib import contextmanager
 import os
 from pathlib import Path
 import signal
@@ -10,25 +9,9 @@ from lewm_model.errors import TrainingError
 from lewm_model.training.checkpoint import load_newest, require_same_run, save_checkpoint
 from lewm_model.training.stop import watch_for_stop
 import pytest
+from read_only import read_only
 from test_training import losses, run, SIZES, TINY
 import torch
-
-NOBODY = 65534
-
-
-@contextmanager
-def read_only(folder: Path):
-    """Make a folder read-only, for root as well (it acts as nobody meanwhile)."""
-    is_root = os.geteuid() == 0
-    folder.chmod(0o555)
-    if is_root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-        folder.chmod(0o755)
 
 
 @pytest.fixture
