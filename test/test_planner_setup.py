@@ -1,4 +1,5 @@
 from dataclasses import replace
+import weakref
 
 from lewm_model import resources
 from lewm_model.errors import BundleError, ConfigError
@@ -6,10 +7,17 @@ from lewm_model.robot import RobotDescription
 from lewm_model.types import Observation
 from lewm_ros.planner.fit import fit_bundle
 from lewm_ros.planner.parameters import check_change, PlannerParameters
-from lewm_ros.planner.setup import fallback, loop_settings, plan_config, prepare
+from lewm_ros.planner.setup import (
+    fallback,
+    free_memory,
+    loop_settings,
+    plan_config,
+    prepare,
+)
 from nano import PLAN, tiny_bundle
 import numpy as np
 import pytest
+import torch
 
 ARM = RobotDescription.from_yaml('sim_reacher')   # commands in [-2, 2], 20 Hz
 
@@ -151,3 +159,19 @@ def test_planner_settings_can_be_named():
     assert (config.noise, config.keep_elites, config.iterations) == ('coloured', 5, 2)
     with pytest.raises(ConfigError, match='shipped config/plan: cem, cem_prior'):
         plan_config(tiny_bundle(), PlannerParameters(plan='magic'))
+
+
+def test_what_a_policy_held_is_given_back(monkeypatch):
+    """Objects that refer to each other are collected first, then a GPU's memory is returned."""
+    class Held:
+        def __init__(self):
+            self.itself = self
+
+    calls, alive = [], weakref.ref(Held())
+    monkeypatch.setattr(torch.cuda, 'is_initialized', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'empty_cache', lambda: calls.append(alive() is None))
+    free_memory()
+    assert calls == [True]
+    monkeypatch.setattr(torch.cuda, 'is_initialized', lambda: False)
+    free_memory()
+    assert calls == [True]      # without a GPU in use, none is woken

@@ -245,3 +245,13 @@ def test_a_report_says_how_long_commands_paused(tmp_path):
                                            r'1.00 s. A sent command is in force for command_hold'):
         ingest([factory.write(tmp_path / 'bag')], arm(), tmp_path / 'set.h5',
                DataConfig(image_size=8))
+
+
+def test_ingest_without_a_robot_file_names_the_way_to_one(tmp_path, capsys):
+    """A stranger's bag says nothing of its robot; the message is a command that works."""
+    path = forward_only().write(tmp_path / 'bag')
+    assert main(['ingest', str(path), '--out', str(tmp_path / 'set.h5')]) != 0
+    told = capsys.readouterr().err
+    assert f'lewm inspect {path} --robot-out my_robot.yaml' in told
+    assert main(['inspect', str(path), '--robot-out', str(tmp_path / 'my_robot.yaml')]) == 0
+    assert RobotDescription.from_yaml(tmp_path / 'my_robot.yaml').robot == 'my_robot'

@@ -130,7 +130,7 @@ class BagThread:
                 self._timed(self._bag.close, self._custom)
         except (BagError, OSError) as error:
             self._fail(str(error))
-        except Exception as error:  # a defect must be told too, and must not end in silence
+        except Exception as error:  # a bug is reported, too, before it ends the thread
             self._fail(f'{self._bag.path}: the writer failed: {error!r}')
             raise
         finally:

@@ -1,7 +1,8 @@
 """Lets a person drive: commands of any teleop node become chunks, and so go through all limits.
 
 The command node limits them, watches camera and person, and publishes what was executed, which
-is the action that training needs. A command lasts a moment; silence stops the robot. No torch.
+is the action that training needs. A command lasts `timeout_s`; without another one the chunk
+ends, and the command node stops the robot. No torch.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class DemoClient:
                 (DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RECORD)):
             node.create_subscription(kind, topic, callback, profile)
 
-    # Verbs -----------------------------------------------------------------------------------
+    # Requests --------------------------------------------------------------------------------
 
     def spin(self, seconds: float = 0.02) -> None:
         """Handle what arrives; raise if a process ended."""
@@ -127,7 +127,7 @@ class DemoClient:
         self._pictures = {stamp_ns: picture for stamp_ns, picture in self._pictures.items()
                           if stamp_ns > self.truth_stamp_ns}
 
-    # Ears ------------------------------------------------------------------------------------
+    # What arrives ----------------------------------------------------------------------------
 
     def _on_image(self, message: Image) -> None:
         self.rgb = image_to_rgb(message)

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     collected = _collected(args.bags)
     if not (args.robot or collected):
         raise ConfigError(f'--robot is needed: {args.bags[0]} was not recorded by lewm collect, '
-                          f'so nothing says which robot it is of')
+                          f'so nothing says which robot it is of; write a first file with '
+                          f'lewm inspect {args.bags[0]} --robot-out my_robot.yaml')
     robot = RobotDescription.from_yaml(args.robot or load_task(collected.task).robot_file)
     size = args.image_size or (collected.image_size if collected else DataConfig().image_size)
     config = DataConfig(image_size=size, min_rows=args.min_rows,

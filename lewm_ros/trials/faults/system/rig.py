@@ -309,7 +309,7 @@ class Rig:
                 return future.result()
         raise RigError(f'{name} does not answer')
 
-    # Ears ------------------------------------------------------------------------------------
+    # What arrives ----------------------------------------------------------------------------
 
     def _on_joints(self, message: JointState, info: dict[str, int]) -> None:
         names = self.robot.names
