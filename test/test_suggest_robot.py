@@ -82,6 +82,17 @@ def test_another_topic_for_the_same_joints_is_an_alternative(tmp_path):
     assert '#   or backup (trajectory_msgs/msg/JointTrajectory, 12 messages)' in text
 
 
+def test_a_topic_that_may_be_for_other_joints_is_said_to_be_addable(tmp_path):
+    """One number, and two joints are left over: a person knows that it is the gripper."""
+    def command(factory, index, received_ns):
+        factory.trajectory(received_ns, [(0.05, [index])], names=['shoulder'], topic='/arm')
+        factory.array(received_ns + 1000, (index % 3,), topic='/grip')
+    machine, text = suggested(driven(12, command), tmp_path)
+    assert machine.joint_names == ('shoulder',)
+    assert '#   or grip (std_msgs/msg/Float64MultiArray, 12 messages)' in text
+    assert 'is added with commands: a list of {topic, type, joints}' in text
+
+
 def forward_only(count=40, *, topic='/cam/image') -> StreamFactory:
     """Return a base that drove forward and to the left, seen by a compressed camera at 30 Hz."""
     factory, period = StreamFactory(), 2 / 3

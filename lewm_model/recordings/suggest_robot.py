@@ -193,7 +193,11 @@ def _add_executed(draft: _Draft, one: Commanded, commands: list[TopicSurvey]) ->
 
 def _add_sent(draft: _Draft, chosen: list[Commanded], commands: list[TopicSurvey]) -> None:
     used = [topic for topic, _ in chosen]
-    others = _alternatives([topic for topic in commands if topic not in used])
+    left = [topic for topic in commands if topic not in used]
+    others = _alternatives(left)
+    if any(topic.type in COMMAND_TYPES[chosen[0][1].interface] for topic in left):
+        others.append('one for other joints, such as those of a gripper, is added with commands: '
+                      'a list of {topic, type, joints}')
     if len(chosen) == 1:
         draft.add('command_topic', used[0].name.strip('/'), 'what was sent, the training action',
                   *others)
