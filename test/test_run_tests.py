@@ -67,7 +67,8 @@ def test_tests_without_ros_leave_a_core_and_give_way(runner, capfdbinary, monkey
     assert f'chosen: plain True -o cache_dir=.pytest_cache/plain {options}-k name\n' in out
 
 
-def test_a_debugger_gets_one_process(runner, capfdbinary):
+def test_a_debugger_gets_one_process(runner, capfdbinary, monkeypatch):
     """With the terminal, and without halves."""
+    monkeypatch.delenv('LEWM_HALF', raising=False)    # of the run that this test is part of
     assert runner.main(['--pdb'], (sys.executable, '-c', PRETENDED, 'both:1')) == 1
     assert b'chosen: both' in capfdbinary.readouterr().out
