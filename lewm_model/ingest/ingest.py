@@ -80,29 +80,24 @@ def ingest(bags: list[str | Path], robot: RobotDescription, out: str | Path, con
     import_rosbags()
     paths = find_bags(bags)
     settings = describe_settings(robot, config)
-    try:
-        with scratch_folder(out) as scratch:
-            present = read_present(out, settings) if out.exists() and not force else {}
-            jobs = [(path, robot, config, scratch.part(path), settings,
-                     present.get(path.name)) for path in paths]
-            found: list[BagReport | None] = [None] * len(paths)
-            for done, (index, report) in enumerate(_run(jobs, workers), start=1):
-                found[index] = report
-                on_bag(done, len(paths))
-            held = view_of_set(out) if present else None
-            found, view = leave_out_other_views(found, scratch, held)
-            report = _merge(robot, config, present, found)
-            known = {VIEW: view.to_json()} if view and (held or not present) else {}
-            _join(out, scratch, report, {
-                **robot_attributes(robot), **known, 'task': report.task, SETTINGS: settings,
-                **({ACTING: acting_text(report.acting)} if report.acting else {})},
-                config, provenance or {})
-            if scratch.holds_parts():
-                scratch.remove()
-    except OSError as error:
-        raise DatasetError(f'cannot write {out}: {error}; free disk space or choose another '
-                           f'place, then run the command again, it goes on where it stopped'
-                           ) from error
+    with scratch_folder(out) as scratch:
+        present = read_present(out, settings) if out.exists() and not force else {}
+        jobs = [(path, robot, config, scratch.part(path), settings,
+                 present.get(path.name)) for path in paths]
+        found: list[BagReport | None] = [None] * len(paths)
+        for done, (index, report) in enumerate(_run(jobs, workers), start=1):
+            found[index] = report
+            on_bag(done, len(paths))
+        held = view_of_set(out) if present else None
+        found, view = leave_out_other_views(found, scratch, held)
+        report = _merge(robot, config, present, found)
+        known = {VIEW: view.to_json()} if view and (held or not present) else {}
+        _join(out, scratch, report, {
+            **robot_attributes(robot), **known, 'task': report.task, SETTINGS: settings,
+            **({ACTING: acting_text(report.acting)} if report.acting else {})},
+            config, provenance or {})
+        if scratch.holds_parts():
+            scratch.remove()
     return report
 
 

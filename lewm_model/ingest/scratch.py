@@ -42,8 +42,19 @@ def scratch_folder(out: Path) -> Iterator[Scratch]:
     It stays if the block raises, so that the next run goes on, unless nothing is finished.
 
     Raises:
-        DatasetError: If another process is writing `out`.
+        DatasetError: If another process is writing `out`, or something cannot be written.
     """
+    try:
+        with _opened(out) as scratch:
+            yield scratch
+    except OSError as error:
+        raise DatasetError(f'cannot write {out}: {error}; free disk space or choose another '
+                           f'place, then run the command again, it goes on where it stopped'
+                           ) from error
+
+
+@contextmanager
+def _opened(out: Path) -> Iterator[Scratch]:
     scratch = Scratch(out.with_name(f'.{out.name}.parts'))
     descriptor = _lock(scratch.folder, out)
     try:

@@ -139,23 +139,18 @@ def import_lerobot(folder: str | Path, out: str | Path, config: LeRobotConfig, *
         order=tuple(range(action.width)) if robot is None else action_order(action, robot))
     facts = _facts(source, choice, action, state, robot)
     episodes = source.episodes(camera)
-    try:
-        with scratch_folder(out) as scratch:
-            jobs = [(source.folder.path, episode, choice, _part(scratch, episode), config.min_rows)
-                    for episode in episodes]
-            found: list[EpisodeReport | None] = [None] * len(jobs)
-            for done, (index, report) in enumerate(
-                    run_conversions(convert_episode, jobs, workers), start=1):
-                found[index] = report
-                on_episode(done, len(jobs))
-            report = _join(out, scratch, LeRobotReport(
-                choice.name, choice.version, choice.camera, tuple(found)), episodes, choice,
-                {**facts, **(provenance or {})})
-            scratch.remove()
-    except OSError as error:
-        raise DatasetError(f'cannot write {out}: {error}; free disk space or choose another '
-                           f'place, then run the command again, it goes on where it stopped'
-                           ) from error
+    with scratch_folder(out) as scratch:
+        jobs = [(source.folder.path, episode, choice, _part(scratch, episode), config.min_rows)
+                for episode in episodes]
+        found: list[EpisodeReport | None] = [None] * len(jobs)
+        for done, (index, report) in enumerate(
+                run_conversions(convert_episode, jobs, workers), start=1):
+            found[index] = report
+            on_episode(done, len(jobs))
+        report = _join(out, scratch, LeRobotReport(
+            choice.name, choice.version, choice.camera, tuple(found)), episodes, choice,
+            {**facts, **(provenance or {})})
+        scratch.remove()
     return report
 
 
