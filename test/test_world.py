@@ -120,7 +120,7 @@ def test_success_asks_every_joint():
 
 def test_unknown_tasks_and_sizes_are_refused():
     """The message lists what there is."""
-    with pytest.raises(ConfigError, match="'walker' does not exist; known tasks: reacher"):
+    with pytest.raises(ConfigError, match="'walker' does not exist; known tasks: .*reacher"):
         load_task('walker')
     with pytest.raises(SimulationError, match=r'image_size must be in \[8, 640\], got 4'):
         load_task('reacher').make_world(4)
