@@ -1,5 +1,6 @@
 """Messages to types and back, losing nothing and trusting nothing."""
 
+import copy
 from dataclasses import fields, replace
 import sys
 
@@ -14,6 +15,7 @@ from lewm_model.images import decode  # noqa: E402
 from lewm_model.types import ActionChunk  # noqa: E402
 from lewm_ros import msg  # noqa: E402
 from lewm_ros.wire.checks import MessageError  # noqa: E402
+from lewm_ros.wire.guard_state import msg_to_heard, msg_to_rest  # noqa: E402
 from lewm_ros.wire.motion import (  # noqa: E402
     chunk_to_msg,
     executed_to_msg,
@@ -294,6 +296,24 @@ def test_executed_commands_that_do_not_fit_are_refused(changes, reason):
         setattr(message, name, value)
     with pytest.raises(LewmError, match=reason):
         msg_to_executed(message, NAMES)
+
+
+def test_the_guard_refuses_what_no_command_node_says():
+    """A state that does not exist, numbers that are none, other joints: heard from nobody."""
+    good = executed_to_msg(ExecutedStep(stamp_ns=5, requested=np.zeros(2), executed=np.ones(2)),
+                           names=['a', 'b'], interface=2)
+    executed, stamp_ns, stopping, at_rest = msg_to_heard(good, ['a', 'b'])
+    assert (executed.tolist(), stamp_ns, stopping, at_rest) == ([1, 1], 5, False, False)
+    for field, value, words in (('state', 99, 'state must be one of'),
+                                ('executed', [1.0, float('nan')], 'executed must be finite'),
+                                ('requested', [1.0], 'requested must have 2'),
+                                ('names', ['b', 'a'], r'for \[a, b\], got one for \[b, a\]')):
+        bad = copy.deepcopy(good)
+        setattr(bad, field, value)
+        with pytest.raises(LewmError, match=words):
+            msg_to_heard(bad, ['a', 'b'])
+    with pytest.raises(MessageError, match='state must be one of'):
+        msg_to_rest(msg.ControllerState(state=99))
 
 
 def test_plan_report_and_back():

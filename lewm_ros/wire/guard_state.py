@@ -21,21 +21,26 @@ def msg_to_heard(message: ExecutedCommand, names: Sequence[str]
     asked for.
 
     Raises:
-        ShapeError: If it is for other joints, or not finite.
+        ShapeError: If it is for other joints.
+        MessageError: If a number, state or stamp cannot be.
     """
-    executed = np.asarray(message.executed, np.float64)
-    requested = np.asarray(message.requested, np.float64)
-    if list(message.names) != list(names) or executed.shape != (len(names),) or (
-            requested.shape != executed.shape) or not np.isfinite(executed).all():
-        raise ShapeError(f'an executed command of this robot has {len(names)} finite numbers for '
-                         f'[{", ".join(names)}], got {executed.tolist()} for '
-                         f'[{", ".join(message.names)}]')
-    stop = message.overridden and message.state != CommandState.HOLD
+    if list(message.names) != list(names):
+        raise ShapeError(f'an executed command of this robot is for [{", ".join(names)}], got one '
+                         f'for [{", ".join(message.names[:20])}]')
+    executed = checks.finite(message.executed, (len(names),), 'executed')
+    requested = checks.finite(message.requested, (len(names),), 'requested')
+    state = checks.enum(CommandState, message.state, 'state')
+    stop = message.overridden and state is not CommandState.HOLD
     return executed, header_stamp_ns(message), stop, bool(stop and (executed == requested).all())
 
 
 def msg_to_rest(message: ControllerState) -> tuple[bool, int]:
-    """Return (the robot was told to stand still, stamp_ns) of a report of the command node."""
+    """Return (the robot was told to stand still, stamp_ns) of a report of the command node.
+
+    Raises:
+        MessageError: If its state or stamp cannot be.
+    """
+    checks.enum(CommandState, message.state, 'state')
     return message.at_rest, header_stamp_ns(message)
 
 
