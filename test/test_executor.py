@@ -69,19 +69,25 @@ def test_a_node_in_which_everything_fails_ends(node):
         executor.spin_once(timeout_sec=1.0)
 
 
-def test_a_parameter_of_a_type_that_does_not_exist_ends_no_node(tmp_path):
-    """Rclpy raises in its own service; the node says so and answers the next request."""
+@pytest.mark.parametrize(('module', 'parameter'), [
+    ('lewm_ros.goals.goal_node', 'goal_root'), ('lewm_ros.startup.supervisor', 'nodes')])
+def test_a_parameter_of_a_type_that_does_not_exist_ends_no_node(tmp_path, module, parameter):
+    """Rclpy raises in its own service; the node says so and answers the next request.
+
+    With the supervisor the whole system would end.
+    """
+    service = f'/{module.rpartition(".")[2]}/set_parameters'
     with Graph() as graph:
-        process = graph.spawn('lewm_ros.goals.goal_node', output=tmp_path / 'log')
-        client = graph.node.create_client(SetParameters, '/goal_node/set_parameters')
+        process = graph.spawn(module, output=tmp_path / 'log')
+        client = graph.node.create_client(SetParameters, service)
         graph.wait_for(client.service_is_ready, 'the service')
 
         graph.send_until(
             lambda: client.call_async(SetParameters.Request(parameters=[
-                Parameter(name='goal_root', value=ParameterValue(type=127))])),
+                Parameter(name=parameter, value=ParameterValue(type=127))])),
             lambda: '127 is not a valid Parameter.Type' in (tmp_path / 'log').read_text(),
             'the reason in the log')
-        answer = graph.call(SetParameters, '/goal_node/set_parameters', SetParameters.Request(
-            parameters=[Parameter(name='goal_root', value=ParameterValue(type=1))]))
+        answer = graph.call(SetParameters, service, SetParameters.Request(
+            parameters=[Parameter(name=parameter, value=ParameterValue(type=1))]))
         assert not answer.results[0].successful
         assert process.poll() is None

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import sys
 import time
 
+from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.interrupt import Interrupt
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
 from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError, TRANSITION_S
 from lewm_ros.startup.watch import Watch
 from rcl_interfaces.msg import Log
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
@@ -185,9 +186,7 @@ class _Interrupted(Exception):
 
 def run(node: SupervisorNode, end: Interrupt) -> None:
     """Supervise until `end`; raises LifecycleError if a node cannot be brought up."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    Supervisor(node, executor, end).run()
+    Supervisor(node, SurvivingExecutor(node), end).run()
 
 
 def main(args: list[str] | None = None) -> int:
