@@ -14,6 +14,8 @@ pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_ros.startup.options import SystemOptions  # noqa: E402
+from lewm_ros.startup.system import supervisor  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.robot_interface import RobotInterface  # noqa: E402
 from message_fuzz import has_numbers_only  # noqa: E402
@@ -120,6 +122,22 @@ def attack_commanders(robot: str, folder, *, rounds: int, seed: int) -> None:
                 assert interface.robot.interface != 'joint_position', f'was sent: {message}'
                 _, values = interface.read(output, message)
                 np.testing.assert_array_equal(values, 0.0)
+
+
+def test_nothing_that_is_sent_ends_the_supervisor(tmp_path):
+    """The system would end with it; it has no diagnostics, and goes on."""
+    spec = supervisor(SystemOptions(sim=True), tuple(every_spec(tmp_path).values()))
+    spec = replace(spec, parameters={**spec.parameters, 'nodes': '', 'respawned': ''})
+    with Graph() as graph:
+        made = Attack(graph, (spec,), tmp_path, seed=5)
+        made.start()
+        made.run(10)
+        assert made.sent >= 10
+        assert made.asked >= 10
+        answer = graph.call(ListParameters, '/supervisor/list_parameters',
+                            ListParameters.Request())
+        assert 'nodes' in answer.result.names
+        made.check_alive()
 
 
 @pytest.mark.parametrize('robot', ROBOTS[:1])
