@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import subprocess
 import sys
+import time
 
 from import_rules import ROOT
 import pytest
@@ -72,3 +75,29 @@ def test_a_debugger_gets_one_process(runner, capfdbinary, monkeypatch):
     monkeypatch.delenv('LEWM_HALF', raising=False)    # of the run that this test is part of
     assert runner.main(['--pdb'], (sys.executable, '-c', PRETENDED, 'both:1')) == 1
     assert b'chosen: both' in capfdbinary.readouterr().out
+
+
+def test_ctrl_c_lets_both_halves_end_and_shows_everything_once(tmp_path):
+    """As at a terminal, where the signal goes to all; the status is pytest's."""
+    (tmp_path / 'pytest.py').write_text(
+        'import os, pathlib, signal\n'
+        'def end(*_):\n'
+        '    print("1 passed in 0.10s", flush=True)\n'
+        '    os._exit(2)\n'
+        'signal.signal(signal.SIGINT, end)\n'
+        'print("begun", os.environ["LEWM_HALF"], flush=True)\n'
+        'pathlib.Path(os.environ["LEWM_HALF"]).touch()\n'
+        'while True: signal.pause()\n')
+    process = subprocess.Popen([sys.executable, ROOT / 'tools' / 'run_tests.py'], cwd=tmp_path,
+                               env={**os.environ, 'PYTHONPATH': str(tmp_path)}, text=True,
+                               stdout=subprocess.PIPE, start_new_session=True)
+    deadline_s = time.monotonic() + 200
+    while not ((tmp_path / 'ros').exists() and (tmp_path / 'plain').exists()):
+        assert time.monotonic() < deadline_s and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 2
+    assert [out.count(f'begun {half}') for half in ('ros', 'plain')] == [1, 1]
+    assert out.splitlines()[-1] == (
+        '[tests] with ROS 1 passed in 0.10s; without ROS 1 passed in 0.10s')

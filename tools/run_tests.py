@@ -31,19 +31,20 @@ class Half:
 
     def __init__(self, name, pytest, environment, arguments, *, idle=False):
         self.name = name
+        self.shown = 0         # bytes of the output
         self.output = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the half
         self.process = subprocess.Popen(
             [*pytest, *arguments], stdout=self.output, stderr=subprocess.STDOUT,
             env={**os.environ, **environment}, preexec_fn=step_back if idle else None)
 
     def follow(self):
-        """Show the output, as it comes, until the end; return the exit status."""
-        print(f'[tests] {self.name}', flush=True)
-        place = 0
+        """Show the rest of the output, as it comes, until the end; return the exit status."""
+        if not self.shown:
+            print(f'[tests] {self.name}', flush=True)
         while True:
             ended = self.process.poll() is not None
-            while chunk := os.pread(self.output.fileno(), 65536, place):
-                place += len(chunk)
+            while chunk := os.pread(self.output.fileno(), 65536, self.shown):
+                self.shown += len(chunk)
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
             if ended:
