@@ -102,3 +102,22 @@ def test_search_lambda_reports_why_nothing_passes(files, tmp_path):
     assert 'no SIGReg weight passed' in said
     assert (tmp_path / 'out-run' / 'lambda' / 'lambda_search.json').exists()
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_run_begins_with_the_weights_of_a_bundle_of_the_same_data(files, tmp_path):
+    """With a learning rate near 0 the weights stay; another division of the data is refused."""
+    code, output = train(files, tmp_path / 'first')
+    assert code == 0, output
+    still = tmp_path / 'still.yaml'
+    still.write_text((files / 'recipe.yaml').read_text().replace('0.001', '1.0e-12'))
+    options = ('--config', str(still), '--begin-with', str(tmp_path / 'first'))
+    code, output = train(files, tmp_path / 'second', options=options)
+    assert code == 0, output
+    first, second = (Bundle.load(tmp_path / name) for name in ('first', 'second'))
+    before = dict(first.model.named_parameters())
+    for name, value in second.model.named_parameters():
+        assert (value - before[name]).abs().max() < 1e-6, name
+    assert second.provenance['begins_with'] == first.model_id
+    assert [line.split()[1] for line in second.provenance['commands']] == ['train', 'train']
+    code, output = train(files, tmp_path / 'third', options=(*options, '--seed', '7'))
+    assert code != 0 and 'seed (3072 there, 7 now)' in output

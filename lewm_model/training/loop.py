@@ -86,7 +86,8 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
           check: Callable[[WorldModel], Health],
           report: Callable[[Progress], None] = lambda progress: None,
           device: str = 'cpu', group: Group | None = None,
-          source: dict[str, str] | None = None) -> TrainingResult:
+          source: dict[str, str] | None = None,
+          weights: dict[str, torch.Tensor] | None = None) -> TrainingResult:
     """Train a model, or go on where `run_folder` says an earlier call stopped.
 
     With several processes all call this with the same arguments and the run is that of one
@@ -103,6 +104,7 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
         device: Where to train.
         group: The processes that train together; None: this one alone.
         source: Digests of data and robot; a run goes on with the same ones only.
+        weights: That a new run begins with; None: random ones.
 
     Raises:
         TrainingError: If the run diverges, collapses, ignores the actions, cannot be saved, or
@@ -113,6 +115,8 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
     with watch_for_stop() as stop:
         run = _Run(model_config, config, clips, run_folder / 'checkpoints', transform, device,
                    group, stop, source or {})
+        if weights is not None:
+            run.model.load_state_dict(weights)
         run.restore()
         progress = run.progress
         if group.is_main and progress.step < progress.steps:

@@ -75,7 +75,7 @@ class TrainedOn:
 
 def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
              report: Callable[[Progress], None], device: str = 'cpu',
-             group: Group | None = None) -> TrainedOn:
+             group: Group | None = None, begin_with: Bundle | None = None) -> TrainedOn:
     """Train on what is not held out, watched on what is; `TrainConfig.split` says of which kind.
 
     Arguments and errors are those of `train_bundle`.
@@ -93,6 +93,8 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
     window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
     fingerprint = Fingerprint.of(data)
     kept, held_out = divide_episodes(data, fingerprint, recipe.train)
+    if begin_with:
+        _require_same_beginning(begin_with, model_config, recipe.train, fingerprint)
     if recipe.train.split == 'clips':
         training, validation = divide_clips(Clips(data, normalizer, **window),
                                             recipe.train.validation_split, recipe.train.seed)
@@ -105,7 +107,8 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
                    processes=group.size),
         run_folder=run_folder, transform=transform,
         check=_health_check(data, validation, transform, recipe.train, device),
-        report=report, device=device, group=group, source=fingerprint.identity())
+        report=report, device=device, group=group, source=fingerprint.identity(),
+        weights=begin_with.model.state_dict() if begin_with else None)
     return TrainedOn(result, normalizer, transform, len(training), len(held_out),
                      _support(data, kept),
                      {**fingerprint.identity(), **list_trained(fingerprint, kept)})
@@ -113,7 +116,8 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
 
 def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_folder: Path,
                  commands: list[str], report: Callable[[Progress], None],
-                 device: str = 'cpu', group: Group | None = None) -> Bundle | None:
+                 device: str = 'cpu', group: Group | None = None,
+                 begin_with: Bundle | None = None) -> Bundle | None:
     """Train on a data set and write the bundle with its card.
 
     Args:
@@ -125,6 +129,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
         report: Called after every optimiser step.
         device: Where to train.
         group: The processes that train together; None: this one alone.
+        begin_with: A new run begins with its weights; it was trained on the same data.
 
     Returns:
         The bundle, as written; None in all processes but the main one.
@@ -136,7 +141,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
     """
     group = group or Group()
     trained = train_on(data, recipe, run_folder=run_folder, report=report, device=device,
-                       group=group)
+                       group=group, begin_with=begin_with)
     result = trained.result
     if not group.is_main:
         return None
@@ -165,6 +170,7 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
             'training_clips': trained.training_clips, 'batch_size': recipe.train.batch_size,
             'steps': result.progress.step, 'seed': recipe.train.seed,
             **_objective(recipe.train),
+            **({'begins_with': begin_with.model_id} if begin_with else {}),
             **_held_out(recipe.train), 'action_support': trained.action_support,
             **trained.provenance,
             'training_minutes': round(result.seconds / 60, 1),
@@ -192,6 +198,26 @@ def _warn_of_small_batches(config: TrainConfig, sizes: ModelConfig) -> None:
                      'covariance cannot be seen in fewer clips than dimensions; use a '
                      'batch_size of %d or more', config.batch_size, sizes.latent_dim,
                      2 * sizes.latent_dim)
+
+
+def _require_same_beginning(bundle: Bundle, model: ModelConfig, config: TrainConfig,
+                            fingerprint: Fingerprint) -> None:
+    """Refuse weights of other sizes, and such as have seen episodes that are held out now.
+
+    Raises:
+        ConfigError: The message lists what differs.
+    """
+    said = bundle.provenance
+    wanted = {**fingerprint.identity(), 'seed': config.seed, **_held_out(config)}
+    differing = [f'{key} ({said.get(key)!r} there, {value!r} now)'
+                 for key, value in wanted.items() if said.get(key) != value]
+    theirs = bundle.model_config.to_dict()
+    differing += [f'{key} ({theirs.get(key)!r} there, {value!r} now)'
+                  for key, value in model.to_dict().items() if theirs.get(key) != value]
+    if differing:
+        raise ConfigError(f'a run can begin with the weights of model {bundle.model_id} only as '
+                          f'it was trained: {", ".join(differing)}; use its data and recipe, or '
+                          f'begin anew')
 
 
 def _support(data: EpisodeFile, kept: Sequence[int]) -> dict[str, list[float]]:

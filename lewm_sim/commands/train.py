@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'keeps parts of the scene that are lost without (0: none)')
     parser.add_argument('--inverse-weight', type=float, help='of an auxiliary network that tells '
                         'the actions from the latents around them (0: none)')
+    parser.add_argument('--begin-with', metavar='BUNDLE', help='begin with the weights of a '
+                        'bundle that was trained on the same data, to add a term of the loss, say')
     parser.add_argument('--seed', type=int, help="seed, instead of the recipe's")
     parser.add_argument('--search-lambda', action='store_true',
                         help='find a --sigreg-weight in a few short runs (--steps each, '
@@ -54,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train with a progress bar and TensorBoard; under torchrun, together."""
+    from lewm_model.bundles.bundle import Bundle
     from lewm_model.data.robot_facts import require_robot
     from lewm_model.errors import ConfigError
     from lewm_model.resources import find_named
@@ -82,11 +85,15 @@ def run(args: argparse.Namespace) -> int:
         command = shlex.join(words if group.size == 1 else [*start.split(), *words[1:]])
         earlier = [line for key in ('collect_command', 'ingest_command', 'convert_command')
                    if (line := data.attributes.get(key))]
+        begin = (Bundle.load(find_named('models', args.begin_with))
+                 if args.begin_with else None)
+        if begin:
+            earlier = begin.provenance.get('commands', earlier)
         board = _board(run_folder) if group.is_main else None
         with _screen(run_folder, board, recipe.train.log_every, group.is_main) as report:
             bundle = train_bundle(data, recipe, run_folder=run_folder, bundle_folder=args.out,
                                   commands=[*earlier, command], report=report, device=device,
-                                  group=group)
+                                  group=group, begin_with=begin)
         if bundle:
             print(f'bundle written to {args.out} (model {bundle.model_id})')
     return 0
