@@ -67,7 +67,8 @@ def test_tests_without_ros_leave_a_core_and_give_way(runner, capfdbinary, monkey
     out = capfdbinary.readouterr().out.decode()
     ours = os.sched_getscheduler(0) == os.SCHED_IDLE     # where these tests run themselves
     assert f'chosen: ros {ours} -o cache_dir=.pytest_cache/ros -k name\n' in out
-    assert f'chosen: plain True -o cache_dir=.pytest_cache/plain {options}-k name\n' in out
+    assert (f'chosen: plain True -o cache_dir=.pytest_cache/plain --timeout 600 {options}-k name\n'
+            ) in out
 
 
 def test_a_debugger_gets_one_process(runner, capfdbinary, monkeypatch):

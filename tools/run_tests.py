@@ -14,6 +14,7 @@ import time
 
 MOST_WORKERS = 4       # each holds up to 1 GB
 NOTHING_CHOSEN = 5     # exit status of pytest
+PATIENCE_S = '600'     # with a test that gets little time; pyproject.toml has that of the others
 BY_HAND = {'--pdb', '--trace', '-s', '--capture=no', '--collect-only', '--co'}
 SUMMARY = re.compile(r'((?:\d+ \w+, )*\d+ \w+ in [\d.]+s)')
 
@@ -72,7 +73,9 @@ def halves(pytest, arguments):
     if sys.stdout.isatty():
         arguments = ['--color=yes', *arguments]
     workers = min(len(os.sched_getaffinity(0)) - 1, MOST_WORKERS)
-    beside = ['-n', str(workers), '--dist', 'loadfile'] if workers > 1 else []
+    beside = ['--timeout', PATIENCE_S]
+    if workers > 1:
+        beside += ['-n', str(workers), '--dist', 'loadfile']
     made = []
     for name, half, options in (('with ROS', 'ros', []), ('without ROS', 'plain', beside)):
         made.append(Half(name, pytest, {'LEWM_HALF': half}, [
