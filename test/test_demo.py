@@ -215,7 +215,7 @@ def test_however_the_demo_ends_no_process_is_left(tmp_path, bundle, number, mome
     demo.wait_for(lambda: len(demo.children()) == NODES, 'the nodes')
     children = demo.children()
     demo.process.send_signal(number)
-    status = demo.process.wait(20)
+    status = demo.process.wait(60)
     # A shell shows 130 for both: CPython ends by the signal itself when the interrupt fell into
     # code made by `exec`, such as a dataclass being defined by an import.
     assert status in ((130, -signal.SIGINT) if number == signal.SIGINT else (-signal.SIGKILL,))
@@ -228,7 +228,7 @@ def test_however_the_demo_ends_no_process_is_left(tmp_path, bundle, number, mome
 def test_a_bundle_that_does_not_exist_is_named_at_once(tmp_path):
     """Nothing is started; exit status 1 and what ships instead."""
     demo = Demo(tmp_path, '--bundle', 'no-such-bundle')
-    assert demo.process.wait(30) == 1
+    assert demo.process.wait(90) == 1
     assert "'no-such-bundle' is neither an existing path nor one of the shipped" in demo.text
 
 
