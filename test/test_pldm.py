@@ -61,7 +61,7 @@ def test_the_published_weights():
     assert loss_weights(config) == {'std': 18, 'cov': 12, 'std_time': 0.7, 'alignment': 0.2}
     assert config.inverse_weight == 0
     assert loss_weights(TrainConfig()) == {'sigreg': 0.09}
-    with pytest.raises(ConfigError, match="TrainConfig.loss must be one of lewm, pldm, got 'vic'"):
+    with pytest.raises(ConfigError, match="TrainConfig.loss must be one of .*got 'vic'"):
         TrainConfig(loss='vic')
 
 
