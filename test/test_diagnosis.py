@@ -119,7 +119,7 @@ def test_checks_of_an_older_version_are_not_judged_on_what_they_lack():
 def look(model):
     torch.manual_seed(1)
     return check_health(model, torch.randn(64, 4, 3, 64, 64), torch.randn(64, 4, 10),
-                        torch.randn(8, 2, 3, 64, 64), {}, SigReg(16), 64, torch.Generator())
+                        torch.randn(8, 2, 3, 64, 64), None, SigReg(16), 64, torch.Generator())
 
 
 def test_the_action_effect_is_zero_until_the_gates_open():
@@ -149,7 +149,7 @@ def test_training_without_sigreg_is_stopped_before_its_end(tmp_path):
 
     def check(model):
         return check_health(model, transform(batch.frames), batch.actions,
-                            transform(batch.frames[:, :2]), {}, SigReg(16), 8,
+                            transform(batch.frames[:, :2]), None, SigReg(16), 8,
                             torch.Generator().manual_seed(0))
     with pytest.raises(TrainingError, match=r'stopped at step.*Raise sigreg_weight \(0\)'):
         train(SIZES, config, ClipLoader(clips, 8, 0), run_folder=tmp_path, transform=transform,

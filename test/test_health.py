@@ -3,7 +3,13 @@
 import math
 
 from lewm_model.sigreg import SigReg
-from lewm_model.training.health import check_health, Health, ridge_probe, straightness
+from lewm_model.training.health import (
+    check_health,
+    Health,
+    Readouts,
+    ridge_probe,
+    straightness,
+)
 from nano import tiny_bundle
 import pytest
 import torch
@@ -13,8 +19,29 @@ def test_a_linear_quantity_is_read_out_and_noise_is_not():
     """R2 is 1 for a linear function of the latents and about 0 for an unrelated one."""
     torch.manual_seed(0)
     latents = torch.randn(2000, 8)
-    assert ridge_probe(latents, latents @ torch.randn(8, 2) + 3) == pytest.approx(1, abs=1e-3)
-    assert abs(ridge_probe(latents, torch.randn(2000, 1))) < 0.05
+    sides = latents[:1000], latents[1000:]
+    way = torch.randn(8, 2)
+    assert ridge_probe(*((one, one @ way + 3) for one in sides)) == pytest.approx(1, abs=1e-3)
+    assert abs(ridge_probe(*((one, torch.randn(1000, 1)) for one in sides))) < 0.05
+
+
+def test_a_quantity_that_only_tells_episodes_apart_is_not_read_out():
+    """Latents that know the episode and nothing else: of other episodes they know nothing."""
+    torch.manual_seed(0)
+    places, angles = torch.randn(40, 16), torch.randn(40, 1)     # one of each in every episode
+    latents = (places[:, None] + 0.1 * torch.randn(40, 30, 16)).flatten(0, 1)
+    values = angles.repeat_interleave(30, dim=0)
+    model = tiny_bundle().model
+    frames = torch.nn.functional.pad(latents, (0, 3 * 64 * 64 - 16)).view(-1, 3, 64, 64)
+    known, new = slice(0, 600), slice(600, 1200)
+    inside = [(latents[first:600:2], values[first:600:2]) for first in (0, 1)]
+    assert ridge_probe(*inside) > 0.5
+    clips = frames[new][:, None].expand(-1, 4, -1, -1, -1)
+    model.encode = lambda part: part.flatten(0, -4).flatten(1)[:, :16].view(*part.shape[:-3], 16)
+    health = check_health(model, clips, torch.randn(600, 4, 10), clips[:8, :2],
+                          Readouts(frames[known], {'turn': values[known]}, {'turn': values[new]}),
+                          SigReg(16), 64, torch.Generator())
+    assert health.probes['turn'] < 0.2
 
 
 def test_the_worst_probe_is_reported_not_the_mean():
@@ -32,7 +59,8 @@ def test_collapse_shows_in_spread_rank_and_eval_mode_sigreg(collapsed):
         model.projector.net[3].weight.mul_(0.0 if collapsed else 8.0)
     frames, pairs = torch.randn(64, 4, 3, 64, 64), torch.randn(16, 2, 3, 64, 64)
     health = check_health(model, frames, torch.randn(64, 4, 10), pairs,
-                          {'x': torch.randn(64, 1)}, SigReg(64), 64,
+                          Readouts(frames[:, 1], {'x': torch.randn(64, 1)},
+                                   {'x': torch.randn(64, 1)}), SigReg(64), 64,
                           torch.Generator().manual_seed(0))
     assert model.training   # put back
     if collapsed:
@@ -53,7 +81,7 @@ def test_sigreg_is_measured_at_the_batch_size_of_the_run():
         model.projector.net[3].weight.zero_()
         model.projector.net[3].bias.zero_()
     health = check_health(model, torch.randn(128, 4, 3, 64, 64), torch.randn(128, 4, 10),
-                          torch.randn(4, 2, 3, 64, 64), {}, SigReg(64), 32, torch.Generator())
+                          torch.randn(4, 2, 3, 64, 64), None, SigReg(64), 32, torch.Generator())
     assert health.sigreg == pytest.approx(0.40205 * 32, rel=1e-3)
 
 

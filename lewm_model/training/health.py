@@ -36,9 +36,23 @@ class Health:
         return min(self.probes.values(), default=float('nan'))
 
 
+@dataclass(frozen=True, eq=False)
+class Readouts:
+    """What linear probes are fitted to and judged by; episodes of both sides differ.
+
+    A probe that is fitted on frames of the episodes that judge it recognises these episodes, and
+    finds what the latents do not have.
+    """
+
+    frames: Tensor                 # of training episodes, (M, 3, H, W) float
+    fit: dict[str, Tensor]         # their recorded quantities, (M, n) each; angles as sine and
+    #                                cosine, so that a linear probe is fair
+    held_out: dict[str, Tensor]    # of the first frame of each held-out clip, (B, n) each
+
+
 @torch.inference_mode()
 def check_health(model: WorldModel, frames: Tensor, blocks: Tensor, neighbours: Tensor,
-                 states: dict[str, Tensor], sigreg: SigReg, batch_size: int,
+                 readouts: Readouts | None, sigreg: SigReg, batch_size: int,
                  generator: torch.Generator) -> Health:
     """Look at a model.
 
@@ -47,14 +61,13 @@ def check_health(model: WorldModel, frames: Tensor, blocks: Tensor, neighbours: 
         frames: Held-out clips, (B, L+1, 3, H, W) float.
         blocks: (B, L+1, K*A) normalised.
         neighbours: Pairs of frames one control step apart, (N, 2, 3, H, W) float.
-        states: Recorded quantities of the first frame of each clip, (B, n) each; angles as sine
-            and cosine, so that a linear probe is fair.
+        readouts: For the probes; None: there are none.
         sigreg: The regulariser of the run.
         batch_size: Of the run; SIGReg depends on it, so only equal sizes can be compared.
         generator: Its randomness, apart from that of training.
 
     Returns:
-        The measurements. The probe is fitted on one half of the clips, scored on the other.
+        The measurements.
     """
     was_training = model.training
     model.eval()
@@ -63,6 +76,8 @@ def check_health(model: WorldModel, frames: Tensor, blocks: Tensor, neighbours: 
     foreign = model.predict(latents[:, :-1], blocks[:, :-1].roll(len(blocks) // 2, dims=0))
     gate_norm = _gate_norm(model, blocks[:, :-1])
     pairs = torch.cat([model.encode(part) for part in neighbours.split(64)])
+    shown = torch.cat([model.encode(part[:, None])[:, 0] for part in readouts.frames.split(64)]
+                      ) if readouts else None
     model.train(was_training)
     flat = latents.flatten(0, 1)
     eigenvalues = torch.linalg.eigvalsh(flat.T.cov()).clamp(min=1e-12)
@@ -79,7 +94,9 @@ def check_health(model: WorldModel, frames: Tensor, blocks: Tensor, neighbours: 
         latent_std=flat.std(dim=0).mean().item(),
         effective_rank=(-(share * share.log()).sum()).exp().item(),
         step_distance=(pairs[:, 0] - pairs[:, 1]).square().sum(-1).median().item(),
-        probes={name: ridge_probe(latents[:, 0], value) for name, value in states.items()},
+        probes={} if readouts is None else {
+            name: ridge_probe((shown, values), (latents[:, 0], readouts.held_out[name]))
+            for name, values in readouts.fit.items()},
         straightness=straightness(latents),
         gate_norm=gate_norm,
         action_effect=(foreign - predicted).square().mean().item() / max(copy_error, 1e-12))
@@ -107,14 +124,14 @@ def straightness(points: Tensor) -> float:
                                         dim=-1).mean().item()
 
 
-def ridge_probe(latents: Tensor, targets: Tensor, strength: float = 1e-3) -> float:
-    """Fit targets (N, n) linearly from latents (N, D) on even rows; R2 on odd rows."""
-    latents = latents.cpu().double()   # mps has no float64
-    inputs = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
-    targets = targets.double().cpu()
-    fit_x, fit_y, test_x, test_y = inputs[::2], targets[::2], inputs[1::2], targets[1::2]
-    gram = fit_x.T @ fit_x / len(fit_x) + strength * torch.eye(fit_x.shape[1]).double()
-    weights = torch.linalg.solve(gram, fit_x.T @ fit_y / len(fit_x))
+def ridge_probe(fit: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor],
+                strength: float = 1e-3) -> float:
+    """Fit targets linearly from latents, and return R2 on others: (N, D) and (N, n) each."""
+    (inputs, targets), (test_x, test_y) = (
+        (torch.cat([latents.cpu().double(), torch.ones(len(latents), 1)], dim=1),   # mps: no
+         wanted.double().cpu()) for latents, wanted in (fit, held_out))             # float64
+    gram = inputs.T @ inputs / len(inputs) + strength * torch.eye(inputs.shape[1]).double()
+    weights = torch.linalg.solve(gram, inputs.T @ targets / len(inputs))
     residual = (test_x @ weights - test_y).square().sum()
     total = (test_y - test_y.mean(dim=0)).square().sum()
     return (1 - residual / total.clamp(min=1e-12)).item()

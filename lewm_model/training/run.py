@@ -24,7 +24,7 @@ from lewm_model.sigreg import SigReg
 from lewm_model.training.curves import plot_curves
 from lewm_model.training.distributed import Group
 from lewm_model.training.divide import divide_episodes, list_trained
-from lewm_model.training.health import check_health, Health
+from lewm_model.training.health import check_health, Health, Readouts
 from lewm_model.training.loop import Progress, train, TrainingResult
 from lewm_model.training.regularizer import loss_weights
 from lewm_model.world_model import LeWorldModel
@@ -32,7 +32,8 @@ import numpy as np
 import torch
 
 _log = logging.getLogger(__name__)
-HEALTH_CLIPS = 512   # enough for a probe on D + 1 inputs; well under a second on a CPU
+HEALTH_CLIPS = 512   # held out
+PROBE_FRAMES = 1024  # of training episodes: enough for D + 1 inputs of the largest model
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
         ClipLoader(training, recipe.train.batch_size, recipe.train.seed, rank=group.rank,
                    processes=group.size),
         run_folder=run_folder, transform=transform,
-        check=_health_check(data, validation, transform, recipe.train, device),
+        check=_health_check(data, training, validation, transform, recipe.train, device),
         report=report, device=device, group=group, source=fingerprint.identity(),
         weights=begin_with.model.state_dict() if begin_with else None)
     return TrainedOn(result, normalizer, transform, len(training), len(held_out),
@@ -246,37 +247,35 @@ def _held_out(config: TrainConfig) -> dict[str, Any]:
             **({'split': config.split} if config.split != 'episodes' else {})}
 
 
-def _probe_targets(data: EpisodeFile, rows: np.ndarray) -> dict[str, torch.Tensor]:
-    """Return what every check probes: all that one picture can show and that moves."""
+def _probe_targets(data: EpisodeFile, *sides: np.ndarray) -> list[dict[str, torch.Tensor]]:
+    """Return what every check probes, for the rows of each side: all that a picture can show."""
     shown = [one for one in measured(data) if one.quantity.kind != 'velocity']
-    (fit, score), left_out = probe_targets(shown, rows[::2], rows[1::2])
+    targets, left_out = probe_targets(shown, *sides)
     if left_out:
         _log.warning('no probe during training for %s', ', '.join(
             f'{name} ({reason})' for name, reason in left_out.items()))
-    targets = {}
-    for name, values in fit.items():   # in the order of the rows again, as the probe expects
-        both = np.empty((len(rows), values.shape[1]))
-        both[::2], both[1::2] = values, score[name]
-        targets[name] = torch.from_numpy(both)
-    return targets
+    return [{name: torch.from_numpy(values) for name, values in side.items()} for side in targets]
 
 
-def _health_check(data: EpisodeFile, clips: Clips, transform: FrameTransform,
+def _health_check(data: EpisodeFile, training: Clips, clips: Clips, transform: FrameTransform,
                   config: TrainConfig, device: str) -> Callable[[LeWorldModel], Health]:
-    """Prepare the same held-out clips for every check."""
+    """Prepare the same held-out clips for every check, and what probes are fitted on."""
     rng = np.random.default_rng(config.seed)
     chosen = np.sort(rng.choice(len(clips), size=min(HEALTH_CLIPS, len(clips)), replace=False))
     batch = clips.batch(chosen)
     rows = batch.rows[:, 0]                                  # a clip spans more than one step
     pairs = torch.from_numpy(np.stack([data.pixels[rows], data.pixels[rows + 1]], axis=1))
-    states = _probe_targets(data, rows)
+    shown = np.sort(rng.choice(training.starts, size=min(PROBE_FRAMES, len(training)),
+                               replace=False))
+    frames = torch.from_numpy(data.pixels[shown])
+    fit, held_out = _probe_targets(data, shown, rows)
     sigreg = SigReg(config.sigreg_projections, config.sigreg_knots,
                     first_knot=config.sigreg_first_knot, last_knot=config.sigreg_last_knot)
 
     def check(model: LeWorldModel) -> Health:
         generator = torch.Generator(device).manual_seed(config.seed)
         return check_health(model, transform(batch.frames.to(device)),
-                            batch.actions.to(device),
-                            transform(pairs.to(device)), states, sigreg, config.batch_size,
-                            generator)
+                            batch.actions.to(device), transform(pairs.to(device)),
+                            Readouts(transform(frames.to(device)), fit, held_out), sigreg,
+                            config.batch_size, generator)
     return check
