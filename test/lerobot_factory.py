@@ -6,9 +6,12 @@ so that a lossy video still tells every frame from its neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 import json
+import os
 from pathlib import Path
 
 import av
@@ -46,12 +49,23 @@ def action(episode: int, number: int) -> list[float]:
     return [float(episode), float(number)]
 
 
+@contextmanager
+def same_scheduler() -> Iterator[None]:
+    """Put the scheduler back: SVT-AV1 makes the calling thread a real-time one, if it may."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
+
+
 def write_video(path: Path, frames: list[np.ndarray], fps: float, *, codec: str = 'libx264',
                 b_frames: int = 3, skip: tuple[int, ...] = ()) -> None:
     """Encode frames, with B-frames and a key frame every 12; `skip` leaves some out."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rate = Fraction(fps).limit_denominator(1000)
-    with av.open(str(path), 'w') as container:
+    with same_scheduler(), av.open(str(path), 'w') as container:
         options = {'bf': str(b_frames)} if codec == 'libx264' else {}
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.width = stream.height = SIDE

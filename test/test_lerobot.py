@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 import json
+import os
 
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError, DatasetError
@@ -55,9 +56,10 @@ def test_every_row_gets_its_own_frame_and_action(tmp_path, version, kind):
                                             (50, 'libsvtav1')])
 def test_frames_are_exact_at_other_rates_and_codecs(tmp_path, fps, codec):
     """Stamps that are not whole ticks, and the codec that LeRobot uses, hit every frame."""
-    path = tmp_path / 'video.mp4'
+    path, scheduler = tmp_path / 'video.mp4', os.sched_getscheduler(0)
     factory.write_video(path, [factory.frame(1, number) for number in range(120)], fps,
                         codec=codec)
+    assert os.sched_getscheduler(0) == scheduler    # the other tests do not run in real time
     for first, step in ((0, 1), (5, 1), (37, 1), (100, 1), (3, 7)):
         wanted = np.arange(first, 120, step)
         found = [factory.decode(rgb) for rgb in frames_at(path, wanted / fps, fps)]
