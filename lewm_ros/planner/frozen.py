@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+import operator
 import threading
+from typing import Any
 
 from lewm_model.robot import RobotDescription
 from lewm_ros.wire.reasons import Code, Reason
@@ -53,19 +56,21 @@ class FrozenWatch:
     Args:
         limit: So many equal frames in a row are frozen; 0: never.
         told: What the robot was told.
+        same: Tells whether two pictures are equal.
     """
 
-    def __init__(self, limit: int, told: Told) -> None:
-        self.limit, self.told = limit, told
+    def __init__(self, limit: int, told: Told,
+                 same: Callable[[Any, Any], bool] = operator.eq) -> None:
+        self.limit, self.told, self._same = limit, told, same
         self._lock = threading.Lock()
-        self._last: bytes | None = None
+        self._last: Any = None
         self._since_ns = 0       # stamp of the first
         self._repeats = 0
 
-    def update(self, picture: bytes, stamp_ns: int) -> Reason:
-        """Take the bytes of a frame as the camera sent them; false unless frozen."""
+    def update(self, picture: Any, stamp_ns: int) -> Reason:
+        """Take a frame as the camera sent it; false unless frozen."""
         with self._lock:
-            if picture != self._last:
+            if self._last is None or not self._same(self._last, picture):
                 self._last, self._since_ns, self._repeats = picture, stamp_ns, 0
             elif self.limit and (self._repeats >= self.limit
                                  or self.told.between(self._since_ns, stamp_ns) >= _VISIBLE):

@@ -17,7 +17,6 @@ from lewm_ros.planner.frozen import FrozenWatch
 from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.planner.schedule import check_future, StaleFrame
 from lewm_ros.wire.motion import msg_to_executed
-from lewm_ros.wire.pictures import picture_bytes
 from lewm_ros.wire.reasons import Code, Reason, reason_of
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.sight import Sight
@@ -72,7 +71,7 @@ class Glance:
                 return None
             return Look(None, reason)
         self._damaged = 0
-        frozen = self._frozen.update(b''.join(map(picture_bytes, frames)), observation.stamp_ns)
+        frozen = self._frozen.update(frames, observation.stamp_ns)
         if frozen:
             self._say('frozen', frozen.text)
         settings = self._settings()

@@ -39,6 +39,7 @@ from lewm_ros.planner.session import Session
 from lewm_ros.planner.setup import fallback, free_memory, loop_settings, prepare, Prepared
 from lewm_ros.planner.worker import Worker
 from lewm_ros.wire import qos
+from lewm_ros.wire.decoders import same_pictures
 from lewm_ros.wire.motion import chunk_to_msg
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import PlanReport, PlanState
@@ -149,7 +150,7 @@ class PlannerNode(ManagedNode):
         loop = PlanLoop(policy, loop_settings(settings, prepared), session=session,
                         robot=self._robot_side, latency=latency, now_ns=self._now_ns,
                         fall_back=fallback(settings, policy))
-        frozen = FrozenWatch(settings.frozen_frames, Told(robot))
+        frozen = FrozenWatch(settings.frozen_frames, Told(robot), same_pictures)
         intake = Intake(loop, self._robot_side, self._interface, prepared.sight, frozen=frozen,
                         say=self.guard.say)
         self._glance = Glance(self._interface, prepared.sight, frozen=frozen, say=self.guard.say,

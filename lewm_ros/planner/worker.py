@@ -132,15 +132,11 @@ class Worker:
         """Return how things are now; a thread that is stuck has its plans withdrawn."""
         trouble, report = self.trouble(), self.loop.report
         since_s = self._busy_since_s
-        if trouble:
-            if since_s is not None and since_s != self._alarmed_since_s:
-                self._alarmed_since_s = since_s
-                self._session.withdraw(trouble)
-            late = trouble.code is Code.PLANNER_STUCK   # a busy machine is no fault
-            report = replace(report, state=PlanState.PLANNING if late else PlanState.FAULT,
-                             reason=trouble)
-        elif seen := self._session.trouble:
-            report = replace(report, state=state_of(seen), reason=seen)
+        if trouble and since_s is not None and since_s != self._alarmed_since_s:
+            self._alarmed_since_s = since_s
+            self._session.withdraw(trouble)
+        if reason := trouble or self._session.trouble:
+            report = replace(report, state=state_of(reason), reason=reason)
         return replace(report, epoch=self._session.epoch)
 
     def close(self) -> PlanReport:

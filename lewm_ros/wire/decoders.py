@@ -7,7 +7,7 @@ cv_bridge a robot sees as its other nodes see; a test holds both equal where cv_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import importlib
 from typing import Any
 
@@ -37,6 +37,12 @@ def same_picture(one: Image | CompressedImage, other: Image | CompressedImage) -
         return False
     first, second = np.frombuffer(one.data, np.uint8), np.frombuffer(other.data, np.uint8)
     return np.array_equal(first[:4096], second[:4096]) and np.array_equal(first, second)
+
+
+def same_pictures(some: Sequence[Image | CompressedImage],
+                  others: Sequence[Image | CompressedImage]) -> bool:
+    """Tell whether each camera sent the same bytes, whatever the stamps are."""
+    return all(map(same_picture, some, others))
 
 
 def info_size(info: CameraInfo) -> tuple[int, int]:

@@ -64,11 +64,6 @@ def jpeg_to_image(content: bytes, stamp_ns: int, frame_id: str = '') -> Compress
     return message
 
 
-def picture_bytes(message: Image | CompressedImage) -> bytes:
-    """Return the picture as it was sent, to tell whether two messages carry the same one."""
-    return message.data.tobytes()
-
-
 def image_to_observation(message: Image | CompressedImage, proprio: np.ndarray | None = None, *,
                          size: int | None = None, assume_encoding: str = '') -> Observation:
     """Return the observation of one camera message; the stamp is the capture time.
