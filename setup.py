@@ -6,7 +6,8 @@ The folders that a checkout keeps at its top (`config`, `models`, `msg`, `srv`) 
 
 from setuptools import find_packages, setup
 
-SHARED = {f'lewm_model.share.{folder}': folder for folder in ('config', 'models', 'msg', 'srv')}
+SHARED = {f'lewm_model.share.{folder}': folder
+          for folder in ('action', 'config', 'models', 'msg', 'srv')}
 
 setup(
     packages=[*find_packages(include=['lewm_model*', 'lewm_sim*']), *SHARED],

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_model.images.view import CameraView, View  # noqa: E402
-from lewm_ros.msg import Goal  # noqa: E402
+from lewm_ros.msg import Goal, GoalSpec  # noqa: E402
 from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import msg_to_goal, picture_hash  # noqa: E402
@@ -37,7 +37,7 @@ def cpu_s(pid: int) -> float:
 
 
 def set_goal(graph, **fields):
-    return graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(**fields))
+    return graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(**fields)))
 
 
 def test_goal_node_does_not_load_torch():

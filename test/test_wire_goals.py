@@ -9,10 +9,14 @@ pytestmark = pytest.mark.ros
 
 from lewm_model.errors import ImageError  # noqa: E402
 from lewm_model.images import decode  # noqa: E402
-from lewm_ros.wire.goals import msg_to_goal, picture_goal_to_msg, picture_hash  # noqa: E402
-from lewm_ros.wire.reports import (  # noqa: E402
-    GoalSource,
+from lewm_ros.wire.checks import MessageError  # noqa: E402
+from lewm_ros.wire.goals import (  # noqa: E402
+    msg_to_goal,
+    picture_goal_to_msg,
+    picture_hash,
+    probe_goal_to_msg,
 )
+from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 from ros_helpers import over_the_wire  # noqa: E402
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
@@ -49,3 +53,44 @@ def test_hash_is_the_known_one():
     black = np.zeros((1, 1, 3), np.uint8)
     assert picture_hash(black).hex() == (
         '709e80c88487a2411e1ee4dfb9f22a861492d20c4765150c0c794abd70f8147c')
+
+
+def test_goal_without_a_picture_and_back():
+    """Names, values, weights and tolerances survive; without weights all count alike."""
+    goal = msg_to_goal(over_the_wire(probe_goal_to_msg(
+        ['block x', 'block angle'], [0.1, -2.0], stamp_ns=3, goal_id='corner',
+        tolerances=[0.01, 0.2])))
+
+    assert (goal.kind, goal.names, goal.rgb) == (GoalKind.PROBE, ('block x', 'block angle'), None)
+    np.testing.assert_array_equal(goal.values, [0.1, -2.0])
+    np.testing.assert_array_equal(goal.weights, [1.0, 1.0])
+    np.testing.assert_array_equal(goal.tolerances, [0.01, 0.2])
+
+
+def test_a_picture_of_which_only_some_quantities_count():
+    """The picture comes with names and weights, and no values: those are the picture's."""
+    message = picture_goal_to_msg(RGB, stamp_ns=3)
+    message.names, message.weights = ['block x', 'block y'], [2.0, 0.0]
+    goal = msg_to_goal(over_the_wire(message))
+
+    assert goal.kind is GoalKind.PICTURE and goal.values is None and goal.tolerances is None
+    assert goal.names == ('block x', 'block y')
+    np.testing.assert_array_equal(goal.weights, [2.0, 0.0])
+
+
+@pytest.mark.parametrize(('fields', 'says'), [
+    ({'names': []}, 'names must have at least one quantity'),
+    ({'names': ['x', 'x'], 'values': [1, 2]}, 'names must be different'),
+    ({'values': [1.0, 2.0]}, 'values must have 1 numbers, got 2'),
+    ({'values': [float('nan')]}, 'values must be finite'),
+    ({'weights': [-1.0]}, 'weights must not be negative'),
+    ({'weights': [0.0]}, 'not all 0'),
+    ({'tolerances': [0.0]}, 'tolerances must be above 0'),
+    ({'tolerances': [0.1, 0.1]}, 'tolerances must have 1 numbers, got 2'),
+    ({'tolerance': -1.0}, 'tolerance must be in'),
+])
+def test_quantities_that_cannot_be_a_goal_are_refused(fields, says):
+    """What was wrong is named."""
+    good = {'names': ['x'], 'values': [1.0]}
+    with pytest.raises(MessageError, match=says):
+        probe_goal_to_msg(stamp_ns=3, goal_id='g', **{**good, **fields})

@@ -13,7 +13,7 @@ from lewm_model.robot import RobotDescription
 from lewm_ros.goals.capture import Capture, patience_s
 from lewm_ros.goals.files import read_allowed, read_picture
 from lewm_ros.goals.shape import GoalShape
-from lewm_ros.msg import Goal
+from lewm_ros.msg import Goal, GoalSpec
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
@@ -105,15 +105,16 @@ class GoalNode(PlainNode):
 
     def _on_set_goal(self, request: SetGoal.Request, response: SetGoal.Response):
         try:
-            if request.source == SetGoal.Request.FILE:
-                rgb = read_allowed(request.uri, self._settings.goal_root)
-            elif request.source == SetGoal.Request.MESSAGE:
-                rgb = image_to_rgb(request.image, assume_encoding=self._robot.assume_encoding)
+            spec = request.spec
+            if spec.source == GoalSpec.FILE:
+                rgb = read_allowed(spec.uri, self._settings.goal_root)
+            elif spec.source == GoalSpec.MESSAGE:
+                rgb = image_to_rgb(spec.image, assume_encoding=self._robot.assume_encoding)
             else:
-                raise ImageError(f'source must be {SetGoal.Request.FILE} (FILE) or '
-                                 f'{SetGoal.Request.MESSAGE} (MESSAGE), got {request.source}')
-            goal = self._publish(rgb, GoalSource(request.source), request.goal_id, request.task,
-                                 tolerance=request.tolerance)
+                raise ImageError(f'source must be {GoalSpec.FILE} (FILE) or {GoalSpec.MESSAGE} '
+                                 f'(MESSAGE), got {spec.source}')
+            goal = self._publish(rgb, GoalSource(spec.source), spec.goal_id, spec.task,
+                                 tolerance=spec.tolerance)
         except LewmError as error:
             return self._refuse(response, error)
         response.success, response.goal_id = True, goal.goal_id

@@ -10,7 +10,14 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import LewmError
-from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus, SimState
+from lewm_ros.msg import (
+    ActionChunk,
+    ControllerState,
+    ExecutedCommand,
+    GoalSpec,
+    PlanStatus,
+    SimState,
+)
 from lewm_ros.srv import ResetSim, SetGoal
 from lewm_ros.startup.bringup import Bringup, own_node
 from lewm_ros.trials.record import Frame, Record
@@ -99,7 +106,7 @@ class DemoClient:
     def set_goal(self, picture: Path) -> str:
         """Make a picture file the goal; return the goal's id."""
         answer = self._call(self._set_goal, SetGoal.Request(
-            source=SetGoal.Request.FILE, uri=str(picture.resolve())))
+            spec=GoalSpec(source=GoalSpec.FILE, uri=str(picture.resolve()))))
         return answer.goal_id
 
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import hashlib
+from typing import Any
 
 from lewm_model.errors import ImageError
 from lewm_model.images import decode
@@ -39,6 +41,24 @@ def picture_goal_to_msg(rgb: np.ndarray, *, stamp_ns: int, goal_id: str = '', ta
         image=rgb_to_image(rgb, stamp_ns), sha256=np.frombuffer(digest, np.uint8))
 
 
+def probe_goal_to_msg(names: Sequence[str], values: Sequence[float], *, stamp_ns: int,
+                      goal_id: str, weights: Sequence[float] = (),
+                      tolerances: Sequence[float] = (), tolerance: float = 0.0, task: str = '',
+                      source: GoalSource = GoalSource.QUANTITIES) -> interfaces.Goal:
+    """Build the message of a goal without a picture: quantities and what they are to be.
+
+    Raises:
+        MessageError: If a field cannot be.
+    """
+    message = interfaces.Goal(
+        header=header(stamp_ns), kind=int(GoalKind.PROBE), source=int(source), goal_id=goal_id,
+        task=task, tolerance=float(tolerance), names=list(names),
+        values=[float(value) for value in values], weights=[float(one) for one in weights],
+        tolerances=[float(one) for one in tolerances])
+    msg_to_goal(message)
+    return message
+
+
 def no_goal_to_msg(stamp_ns: int) -> interfaces.Goal:
     """Build the message that clears the goal: the robot stops."""
     return interfaces.Goal(header=header(stamp_ns), kind=int(GoalKind.NONE))
@@ -64,19 +84,33 @@ def msg_to_goal(message: interfaces.Goal, size: int | None = None) -> GoalReques
         'task': checks.text(message.task, 'task'),
         'goal_id': checks.text(message.goal_id, 'goal_id'),
         'source': checks.enum(GoalSource, message.source, 'source'),
-        'tolerance': checks.within(message.tolerance, 0.0, _MAX_TOLERANCE, 'tolerance')}
+        'tolerance': checks.within(message.tolerance, 0.0, _MAX_TOLERANCE, 'tolerance'),
+        **_counted(message)}
     if kind is GoalKind.PICTURE:
         rgb = image_to_rgb(message.image)
         if picture_hash(rgb) != bytes(message.sha256):
             raise ImageError(f'goal {message.goal_id!r}: the pixels do not match their SHA-256; '
                              f'publish the goal again')
         return GoalRequest(rgb=rgb if size is None else decode.resize_square(rgb, size), **common)
+    if not message.names:
+        raise checks.MessageError('names must have at least one quantity for a PROBE goal')
+    return GoalRequest(values=checks.finite(message.values, (len(message.names),), 'values'),
+                       **common)
+
+
+def _counted(message: interfaces.Goal) -> dict[str, Any]:
+    """Read which quantities count, how much, and how near is near enough."""
     names = checks.names(message.names, 'names')
     if not names:
-        raise checks.MessageError('names must have at least one quantity for a PROBE goal')
-    weights = checks.finite(message.weights or np.ones(len(names)), (len(names),), 'weights')
+        return {}
+    size = (len(names),)
+    weights = checks.finite(message.weights or np.ones(size), size, 'weights')
     if (weights < 0).any() or not weights.any():
         raise checks.MessageError(f'weights must not be negative, and not all 0, got '
                                   f'{weights.tolist()}')
-    return GoalRequest(names=tuple(names), weights=weights, **common,
-                       values=checks.finite(message.values, (len(names),), 'values'))
+    if not message.tolerances:
+        return {'names': tuple(names), 'weights': weights}
+    tolerances = checks.finite(message.tolerances, size, 'tolerances')
+    if (tolerances <= 0).any():
+        raise checks.MessageError(f'tolerances must be above 0, got {tolerances.tolist()}')
+    return {'names': tuple(names), 'weights': weights, 'tolerances': tolerances}

@@ -67,6 +67,10 @@ class GoalSource(IntEnum):
     FILE = 0
     MESSAGE = 1
     CAPTURE = 2
+    BANK = 3
+    POSE = 4
+    PIXEL = 5
+    QUANTITIES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +83,10 @@ class GoalRequest:
     source: GoalSource = GoalSource.FILE
     tolerance: float = 0.0                # reached below this; 0: as the planner's parameter
     rgb: np.ndarray | None = None         # PICTURE: uint8 (H, W, 3)
-    names: tuple[str, ...] = ()           # PROBE: quantities
+    names: tuple[str, ...] = ()           # quantities that count; (): all of a picture
     values: np.ndarray | None = None      # PROBE: float64 (N,), in their units
-    weights: np.ndarray | None = None     # PROBE: float64 (N,), not negative
+    weights: np.ndarray | None = None     # float64 (N,), not negative; None: no names
+    tolerances: np.ndarray | None = None  # float64 (N,), in their units; None: none of their own
     task: str = ''
 
 
@@ -96,8 +101,9 @@ class PlanReport:
     reason: Reason = Reason()     # why there is no plan
     frame_stamp_ns: int = 0       # of the newest frame looked at, which the numbers are of
     goal_id: str = ''
-    goal_distance: float = float('nan')   # squared latent distance
+    goal_distance: float = float('nan')   # see `tolerance` in Goal.msg
     goal_tolerance: float = float('nan')  # reached below this, same unit
+    goal_errors: tuple[float, ...] = ()   # of the quantities that the goal names
     best_cost: float = float('nan')
     start_cost: float = float('nan')
     encode_ms: float = 0.0
@@ -108,6 +114,8 @@ class PlanReport:
     samples: int = 0
     std_mean: float = float('nan')
     speed_scale: float = 1.0      # [0, 1]: asks for commands slowed down by this
+    surprise: float = float('nan')        # 1 is ordinary
+    surprise_limit: float = float('nan')  # above it something is wrong
     deadline_misses: int = 0
     backend: str = ''
 

@@ -14,7 +14,8 @@ from lewm_ros.wire.stamps import header, header_stamp_ns, ns_to_stamp, stamp_to_
 
 # fields that messages carry under the same name; the rest is converted by hand
 _PLAN_FIELDS = [f for f in fields(PlanReport)
-                if f.name not in ('stamp_ns', 'frame_stamp_ns', 'state', 'reason')]
+                if f.name not in ('stamp_ns', 'frame_stamp_ns', 'state', 'reason',
+                                  'goal_errors')]
 _CONTROLLER_FIELDS = [f for f in fields(ControllerReport)
                       if f.name not in ('stamp_ns', 'state', 'sequence', 'reason')]
 
@@ -34,6 +35,7 @@ def plan_report_to_msg(report: PlanReport) -> interfaces.PlanStatus:
     return interfaces.PlanStatus(
         header=header(report.stamp_ns), state=int(report.state),
         reason=reason_to_msg(report.reason), frame_stamp=ns_to_stamp(report.frame_stamp_ns),
+        goal_errors=[float(error) for error in report.goal_errors],
         **_values(report, _PLAN_FIELDS))
 
 
@@ -49,7 +51,7 @@ def msg_to_plan_report(message: interfaces.PlanStatus) -> PlanReport:
     return PlanReport(
         stamp_ns=header_stamp_ns(message), frame_stamp_ns=stamp_to_ns(message.frame_stamp),
         state=checks.enum(PlanState, message.state, 'state'),
-        reason=msg_to_reason(message.reason),
+        reason=msg_to_reason(message.reason), goal_errors=tuple(message.goal_errors),
         **_values(message, _PLAN_FIELDS))
 
 

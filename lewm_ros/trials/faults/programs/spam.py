@@ -15,6 +15,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from lewm_ros.msg import GoalSpec
 from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
 from lewm_ros.srv import ResetSim, SetGoal
 from lifecycle_msgs.msg import Transition
@@ -31,7 +32,7 @@ Call = tuple[type, str, Any]     # kind of service, its name, a request
 def goals(names: dict[str, str], folder: Path) -> list[Call]:
     """Return calls for one goal after the other."""
     return [(SetGoal, f'{names["goal_node"]}/set_goal',
-             SetGoal.Request(source=SetGoal.Request.FILE, uri=str(picture)))
+             SetGoal.Request(spec=GoalSpec(source=GoalSpec.FILE, uri=str(picture))))
             for picture in sorted(folder.glob('*.png'))]
 
 
@@ -48,8 +49,8 @@ def services(names: dict[str, str], folder: Path) -> list[Call]:
         (SetBool, f'{command}/enable', SetBool.Request(data=True)),
         (Trigger, f'{command}/clear_fault', Trigger.Request()),
         (SetGoal, 'goal_node/set_goal',
-         SetGoal.Request(source=200, uri='\x00../../etc/passwd')),
-        (SetGoal, 'goal_node/set_goal', SetGoal.Request(uri='x' * 100_000)),
+         SetGoal.Request(spec=GoalSpec(source=200, uri='\x00../../etc/passwd'))),
+        (SetGoal, 'goal_node/set_goal', SetGoal.Request(spec=GoalSpec(uri='x' * 100_000))),
         (ResetSim, 'sim_node/reset', ResetSim.Request(state=[float('nan')] * 3))]
 
 

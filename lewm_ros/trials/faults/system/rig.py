@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from lewm_model.errors import LewmError
-from lewm_ros.msg import ControllerState, GuardState, PlanStatus
+from lewm_ros.msg import ControllerState, GoalSpec, GuardState, PlanStatus
 from lewm_ros.srv import ResetSim, SetGoal
 from lewm_ros.startup.lifecycle import LifecycleClient
 from lewm_ros.startup.processes import Child, stop
@@ -224,7 +224,7 @@ class Rig:
         if time.monotonic() - self._goal_s > GOAL_EVERY_S:
             self._goal_s = time.monotonic()
             self.ask(SetGoal, f'{self.names["goal_node"]}/set_goal', SetGoal.Request(
-                source=SetGoal.Request.FILE, uri=str(next(self._goals))))
+                spec=GoalSpec(source=GoalSpec.FILE, uri=str(next(self._goals)))))
 
     def wait(self, condition: Callable[[], Any], what: str, timeout_s: float) -> Any:
         """Spin until `condition()` is true and return it; raises RigError."""

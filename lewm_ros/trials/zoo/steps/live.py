@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 import time
 
+from lewm_ros.msg import GoalSpec
 from lewm_ros.srv import SetGoal
 from lewm_ros.trials.zoo.results import rest
 from lewm_ros.trials.zoo.results.rows import Rows
@@ -197,7 +198,7 @@ class Live:
     def set_goal(self) -> None:
         """Make the picture that was taken earlier the goal."""
         answer = self.ears.call(SetGoal, 'goal_node/set_goal', SetGoal.Request(
-            source=SetGoal.Request.FILE, uri=str(Path(self._goal).resolve())))
+            spec=GoalSpec(source=GoalSpec.FILE, uri=str(Path(self._goal).resolve()))))
         self.rows.true('shadow', 'goal accepted', answer.success, answer.message)
 
     def wait_for_plans(self) -> None:
