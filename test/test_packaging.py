@@ -160,7 +160,7 @@ def test_colcon_builds_in_every_mode(tmp_path, options):
 def checkout(tmp_path_factory):
     """A copy of the sources that builds may write into."""
     copy = tmp_path_factory.mktemp('checkout')
-    for name in ('config', 'models', 'msg', 'srv', *PACKAGES):
+    for name in ('action', 'config', 'models', 'msg', 'srv', *PACKAGES):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('pyproject.toml', 'setup.py', 'package.xml', 'LICENSE'):
         shutil.copy(ROOT / name, copy)
