@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from engine_models import with_prior
 from lewm_model import Bundle
 from lewm_model.assemble import make_policy
-from lewm_model.bundles.networks import NETWORKS
+from lewm_model.bundles.networks import NETWORKS, TRAINED
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, PlanningError
 from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
@@ -118,7 +118,7 @@ def test_a_kind_that_does_not_exist_is_refused():
         train_policy(tiny_bundle(), Episodes(episodes=6, frames=True), 'bc')
 
 
-@pytest.mark.parametrize('kind', NETWORKS)
+@pytest.mark.parametrize('kind', TRAINED)
 def test_each_kind_is_made_from_pictures_and_survives_the_bundle(kind, tmp_path):
     """Trained on frames, saved, loaded: the same numbers; taken out again, no file is left."""
     from lewm_model.training.policies import PolicyTrainConfig

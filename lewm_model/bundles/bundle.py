@@ -33,6 +33,7 @@ from lewm_model.images.view import View
 from lewm_model.marks import unpack_marks
 from lewm_model.memory import Memory
 from lewm_model.models import make_model, WorldModel
+from lewm_model.ordinary import Ordinary
 from lewm_model.plan_prior import PlanPrior
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
@@ -73,6 +74,7 @@ class Bundle:
     #                                      computed from the model
     view: View | None = None             # of the data: cameras, their shape and crop, size of the
     #                                      frames; None: not known, of a bundle made before
+    ordinary: Ordinary | None = None             # errors and views, from `lewm calibrate`
     # What `lewm train-policy` adds, in eval mode; names as in `bundles.networks`.
     prior: InverseDynamicsPrior | None = None    # block that leads to the goal in time
     gcbc: GoalPolicy | None = None               # block that the data did on the way to the goal

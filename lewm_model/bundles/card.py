@@ -56,7 +56,7 @@ def render_card(bundle: Bundle, name: str) -> str:
                            for key, value in training.items() if not isinstance(value, dict)]
                           + [(f'probe R2 of {key}', f'{value:.3f}')
                              for key, value in training.get('probes', {}).items()])]
-    lines += _networks(bundle)
+    lines += _networks(bundle) + _ordinary(bundle)
     evaluation = bundle.metrics.get('evaluation')
     if evaluation:
         lines += ['## Results', '', *evaluation_table(evaluation)]
@@ -86,7 +86,7 @@ def _networks(bundle: Bundle) -> list[str]:
     """Return the lines of what `lewm train-policy` added."""
     rows = []
     for name in NETWORKS:
-        if getattr(bundle, name) is not None:
+        if name != 'ordinary' and getattr(bundle, name) is not None:
             made = bundle.metrics.get(name, {})
             errors = made.get('held_out_error', {}).items()
             rows.append((f'`{name}`', f'{made.get("parameters", 0):,}', ', '.join(
@@ -94,6 +94,22 @@ def _networks(bundle: Bundle) -> list[str]:
     return [] if not rows else ['## Beside the model', '', *markdown_table(
         ('from `lewm train-policy`', 'numbers', 'error of its blocks, held out, of what zeros '
          'would have'), rows)]
+
+
+def _ordinary(bundle: Bundle) -> list[str]:
+    """Return the lines of what `lewm calibrate` added."""
+    if bundle.ordinary is None:
+        return []
+    found = bundle.ordinary.config
+    return ['## What is ordinary', '', *markdown_table(('from `lewm calibrate`', 'value'), (
+        (f'predictions judged, in {found.episodes} held-out episodes', f'{found.frames}'),
+        ('their mean squared error, surprise 1', _number(found.mean_error)),
+        (f'highest surprise of an episode, {found.surprise_quantile:g} quantile, 95 % interval',
+         f'{_number(found.surprise_low)} to {_number(found.surprise_high)}'),
+        ('surprise that the planner acts on', _number(found.surprise_limit)),
+        ('training pictures kept, to compare views with', f'{found.pictures}'),
+        ('a view is unfamiliar above so many times the usual distance to the nearest',
+         _number(found.view_limit))))]
 
 
 def analysis_table(analysis: dict[str, Any]) -> list[str]:

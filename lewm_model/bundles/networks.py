@@ -13,6 +13,7 @@ from typing import Any
 from lewm_model.config import Config, ModelConfig
 from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
 from lewm_model.memory import Memory, MemoryConfig
+from lewm_model.ordinary import Ordinary, OrdinaryConfig
 from lewm_model.plan_prior import PlanPrior, PlanPriorConfig
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.reach import Reach, ReachConfig
@@ -41,5 +42,9 @@ NETWORKS = {
     'plan_prior': Kind(PlanPriorConfig, _of_blocks(PlanPrior)),
     'memory': Kind(MemoryConfig, lambda config, sizes, limits: Memory(
         config, sizes.latent_dim, sizes.block_dim)),
+    'ordinary': Kind(OrdinaryConfig, lambda config, sizes, limits: Ordinary(
+        config, sizes.latent_dim)),
     'reach': Kind(ReachConfig, lambda config, sizes, limits: Reach(config, sizes.latent_dim)),
 }
+# What `lewm train-policy` makes; the rest is measured.
+TRAINED = tuple(name for name in NETWORKS if name != 'ordinary')

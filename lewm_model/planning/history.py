@@ -23,16 +23,18 @@ class History:
         steps_per_block: K, control steps between two frames of a context.
         control_dt_s: Duration of a control step [s].
         action_dim: A.
+        most: Frames in the longest context that is ever asked for; `length` when None.
     """
 
     def __init__(self, *, length: int, steps_per_block: int, control_dt_s: float,
-                 action_dim: int) -> None:
+                 action_dim: int, most: int | None = None) -> None:
         self._length = length
         self._k = steps_per_block
         self._dt_ns = round(control_dt_s * 1e9)
         self._action_dim = action_dim
         # By time, not by count: a camera may be much faster than the control rate, or slower.
-        self._keep_ns = ((length - 1) * steps_per_block + _SPARE_STEPS) * self._dt_ns
+        blocks = max(length, most or 0) - 1
+        self._keep_ns = (blocks * steps_per_block + _SPARE_STEPS) * self._dt_ns
         self._latents: deque[tuple[int, Tensor]] = deque()
         self._actions: deque[tuple[int, np.ndarray]] = deque(maxlen=_MOST_ACTIONS)
 
@@ -70,8 +72,10 @@ class History:
         """Add a normalised action (A,) that was in force from `stamp_ns` on."""
         self._actions.append((stamp_ns, np.asarray(action, dtype=np.float32)))
 
-    def context(self) -> Context:
+    def context(self, length: int | None = None) -> Context:
         """Build the longest context the past supports, at least the newest frame.
+
+        It has at most `length` frames, by default L.
 
         A frame K steps earlier counts if its stamp is within half a control step; the block in
         between needs an executed action for each of its steps. What is missing shortens the
@@ -84,7 +88,7 @@ class History:
             raise PlanningError('no observation yet: is the camera running?')
         frames = [self._latents[-1]]
         blocks: list[np.ndarray] = []
-        while len(frames) < self._length:
+        while len(frames) < (length or self._length):
             stamp_ns = frames[0][0] - self._k * self._dt_ns
             earlier = self._nearest(self._latents, stamp_ns)
             steps = [self._nearest(self._actions, stamp_ns + k * self._dt_ns)

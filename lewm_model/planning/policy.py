@@ -17,6 +17,7 @@ from lewm_model.planning.heard import heard
 from lewm_model.planning.history import History
 from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_route, make_solver
+from lewm_model.planning.surprise import prediction_error
 from lewm_model.types import ActionChunk, Context, Goal, Observation, Plan
 import numpy as np
 import torch
@@ -69,7 +70,8 @@ class Policy:
         self.on_progress: Callable[[], None] = lambda: None
         self._solver = self._make_solver()
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
-                                control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim)
+                                control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim,
+                                most=sizes.history + 1)   # a prediction and what came of it
         self._goal: Goal | None = None
         self._plan_stamp_ns = 0
         self._goal_since_ns: int | None = None   # stamp of the first plan to the present goal
@@ -125,6 +127,23 @@ class Policy:
         if newest is None or self._goal is None:
             return None
         return (newest[1] - self._goal.latent).square().sum().item()
+
+    def prediction_error(self) -> float:
+        """Return how far the newest frame is from what the model expected of it.
+
+        Mean squared error per number of the latent, see `planning.surprise`; NaN where there is
+        no expectation. It costs one answer of the model for one robot.
+        """
+        with self._failures():
+            return prediction_error(self.bundle.model, self._history)
+
+    def surprise(self) -> float:
+        """Return `prediction_error` relative to its mean on held-out data: 1 is ordinary.
+
+        NaN if it cannot be known, or the bundle does not say what is ordinary.
+        """
+        ordinary = self.bundle.ordinary
+        return self.prediction_error() / ordinary.config.mean_error if ordinary else float('nan')
 
     def set_budget_ms(self, budget_ms: float | None) -> None:
         """Change the time budget of a search [ms]; None: no limit. The solver begins anew."""

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from lewm_model.bundles.bundle import Bundle
-from lewm_model.bundles.networks import NETWORKS
+from lewm_model.bundles.networks import TRAINED
 from lewm_model.config import Config, require
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import Fingerprint
@@ -94,8 +94,8 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
         TrainingError: If the loss is no longer finite.
         KeyboardInterrupt: After the first SIGINT or SIGTERM.
     """
-    if kind not in NETWORKS:
-        raise ConfigError(f'kind must be one of {", ".join(NETWORKS)}, got {kind!r}')
+    if kind not in TRAINED:
+        raise ConfigError(f'kind must be one of {", ".join(TRAINED)}, got {kind!r}')
     config = config or PolicyTrainConfig()
     subject = HeldOut(bundle, data)
     started = time.monotonic()

@@ -1,0 +1,142 @@
+"""Measures what is ordinary: prediction errors as the planner sees them, and views.
+
+Frames of one episode are no independent pieces: they overlap in what they show and in what the
+model gets wrong. So the limit of surprise comes from one number per held-out episode, the highest
+surprise in it, and its confidence interval from the order of these numbers alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+from lewm_model.errors import DatasetError
+from lewm_model.held_out import HeldOut, Progress, silent
+from lewm_model.images.decode import resize_square
+from lewm_model.ordinary import Ordinary, OrdinaryConfig
+import numpy as np
+import torch
+from torch import Tensor
+
+EPISODE_QUANTILE = 0.9    # of the highest surprise of an episode
+CONFIDENCE = 0.95
+MARGIN = 2.0              # the limit is so many times the upper end of the interval: driving by a
+#                           planner is not quite the driving of the recordings
+PICTURES = 64
+THUMBNAIL_PX = 48
+VIEW_QUANTILE = 0.999     # of held-out frames' distances to the nearest training frame
+VIEW_MARGIN = 1.5
+_CANDIDATES = 3000        # training frames to choose the pictures from
+_FEWEST = 5               # held-out episodes
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of independent numbers, with its interval."""
+
+    value: float
+    low: float
+    high: float
+    high_is_bound: bool   # whether `high` is an end of the interval; else only the largest seen
+
+
+def quantile_with_interval(values: np.ndarray, q: float, confidence: float = CONFIDENCE
+                           ) -> Quantile:
+    """Estimate a quantile of independent values, (N,), without assuming how they are spread.
+
+    The number of values below the true quantile is binomial, so that order statistics bound it.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    count, tail = len(ordered), (1 - confidence) / 2
+    below = np.cumsum([math.exp(_log_binomial(count, k, q)) for k in range(count + 1)])
+    # P(at most r-1 values lie below the quantile) is below[r-1]
+    low = int(np.searchsorted(below, tail, side='right'))           # values surely below it
+    high = int(np.searchsorted(below, 1 - tail - 1e-12, side='left')) + 1
+    return Quantile(value=float(np.quantile(ordered, q)), low=float(ordered[max(low - 1, 0)]),
+                    high=float(ordered[min(high, count) - 1]), high_is_bound=high <= count)
+
+
+def _log_binomial(count: int, k: int, p: float) -> float:
+    return (math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+            + k * math.log(p) + (count - k) * math.log1p(-p))
+
+
+@torch.inference_mode()
+def episode_errors(subject: HeldOut, episode: int) -> tuple[np.ndarray, Tensor]:
+    """Return the errors of all frames of an episode that a planner would judge, and all latents.
+
+    Frame t is predicted from frames t-K, t-2K, ... and the actions between them.
+    """
+    data, bundle = subject.data, subject.bundle
+    skip, history = bundle.model_config.frameskip, bundle.model_config.history
+    first, length = int(data.ep_offset[episode]), int(data.ep_len[episode])
+    latents = subject.encode_rows(np.arange(first, first + length))
+    newest = np.arange(history * skip, length)
+    if not len(newest):
+        return np.empty(0), latents
+    actions = np.asarray(data.action[first:first + length])
+    steps = newest[:, None] + np.arange(-history * skip, 0)
+    frames = latents[newest[:, None] + np.arange(-history, 1) * skip]
+    predicted = bundle.model.predict(frames[:, :-1], subject.blocks(actions[steps]))[:, -1]
+    return (predicted - frames[:, -1]).square().mean(dim=-1).numpy(), latents
+
+
+def farthest_points(latents: Tensor, count: int) -> list[int]:
+    """Choose rows of (N, D) that are far from each other: each is the farthest from all before.
+
+    The first is the one that is nearest to the mean.
+    """
+    first = int((latents - latents.mean(dim=0)).square().sum(dim=1).argmin())
+    chosen, nearest = [first], torch.full((len(latents),), torch.inf)
+    while len(chosen) < min(count, len(latents)):
+        nearest = torch.minimum(nearest, (latents - latents[chosen[-1]]).square().sum(dim=1))
+        chosen.append(int(nearest.argmax()))
+    return chosen
+
+
+@torch.inference_mode()
+def measure_ordinary(subject: HeldOut, *, pictures: int = PICTURES, seed: int = 0,
+                     progress: Progress = silent) -> Ordinary:
+    """Measure what is ordinary for a model on its data set.
+
+    Raises:
+        DatasetError: If there are too few held-out episodes that are long enough.
+    """
+    errors, latents = [], []
+    for done, episode in enumerate(subject.held_out):
+        found, seen = episode_errors(subject, int(episode))
+        latents.append(seen)
+        if len(found):
+            errors.append(found)
+        progress(done + 1, len(subject.held_out) + 1)
+    if len(errors) < _FEWEST:
+        raise DatasetError(f'{subject.data.path}: {len(errors)} held-out episodes are long enough '
+                           f'to judge a prediction in, at least {_FEWEST} are needed; record more')
+    mean_error = float(np.concatenate(errors).mean())
+    highest = np.array([found.max() for found in errors]) / mean_error
+    limit = quantile_with_interval(highest, EPISODE_QUANTILE)
+    # Without kept episodes (a new set) pictures come from the same ones: the limit is then
+    # measured on what is not among the pictures.
+    source = subject.kept if len(subject.kept) else subject.held_out
+    rows = subject.sample_rows(source, _CANDIDATES, np.random.default_rng(seed))
+    candidates = subject.encode_rows(rows)
+    chosen = farthest_points(candidates, pictures)
+    bank = candidates[chosen]
+    # Of held-out frames: the distance to the nearest picture
+    seen = torch.cat(latents)
+    nearest = torch.cdist(seen, bank).min(dim=1).values.square()
+    scale = nearest.mean().item()
+    view = VIEW_MARGIN * (nearest / scale).double().quantile(VIEW_QUANTILE).item()
+    frames = np.asarray(subject.data.pixels[rows[chosen]])
+    config = OrdinaryConfig(
+        mean_error=mean_error, surprise_limit=MARGIN * limit.high,
+        surprise_quantile=EPISODE_QUANTILE, surprise_low=limit.low, surprise_high=limit.high,
+        episodes=len(errors), frames=int(sum(map(len, errors))), view_limit=view,
+        view_scale=scale, pictures=len(chosen),
+        thumbnail_px=min(THUMBNAIL_PX, frames.shape[1]))
+    ordinary = Ordinary(config, bank.shape[1])
+    ordinary.latents.copy_(bank)
+    ordinary.thumbnails.copy_(torch.from_numpy(np.stack(
+        [resize_square(frame, config.thumbnail_px) for frame in frames])))
+    progress(1, 1)
+    return ordinary
