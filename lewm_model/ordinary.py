@@ -13,6 +13,10 @@ from lewm_model.config import Config, require
 import torch
 from torch import nn, Tensor
 
+EPISODE_QUANTILE = 0.9    # of the highest surprise of an independent piece, such as an episode
+MARGIN = 2.0              # the limit is so many times the upper end of its interval: driving by a
+#                           planner is not quite the driving of the recordings
+
 
 @dataclass(frozen=True)
 class OrdinaryConfig(Config):

@@ -7,58 +7,21 @@ surprise in it, and its confidence interval from the order of these numbers alon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-import math
-
 from lewm_model.errors import DatasetError
 from lewm_model.held_out import HeldOut, Progress, silent
 from lewm_model.images.decode import resize_square
-from lewm_model.ordinary import Ordinary, OrdinaryConfig
+from lewm_model.ordinary import EPISODE_QUANTILE, MARGIN, Ordinary, OrdinaryConfig
+from lewm_model.quantile import quantile_with_interval
 import numpy as np
 import torch
 from torch import Tensor
 
-EPISODE_QUANTILE = 0.9    # of the highest surprise of an episode
-CONFIDENCE = 0.95
-MARGIN = 2.0              # the limit is so many times the upper end of the interval: driving by a
-#                           planner is not quite the driving of the recordings
 PICTURES = 64
 THUMBNAIL_PX = 48
 VIEW_QUANTILE = 0.999     # of held-out frames' distances to the nearest training frame
 VIEW_MARGIN = 1.5
 _CANDIDATES = 3000        # training frames to choose the pictures from
 _FEWEST = 5               # held-out episodes
-
-
-@dataclass(frozen=True)
-class Quantile:
-    """A quantile of independent numbers, with its interval."""
-
-    value: float
-    low: float
-    high: float
-    high_is_bound: bool   # whether `high` is an end of the interval; else only the largest seen
-
-
-def quantile_with_interval(values: np.ndarray, q: float, confidence: float = CONFIDENCE
-                           ) -> Quantile:
-    """Estimate a quantile of independent values, (N,), without assuming how they are spread.
-
-    The number of values below the true quantile is binomial, so that order statistics bound it.
-    """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    count, tail = len(ordered), (1 - confidence) / 2
-    below = np.cumsum([math.exp(_log_binomial(count, k, q)) for k in range(count + 1)])
-    # P(at most r-1 values lie below the quantile) is below[r-1]
-    low = int(np.searchsorted(below, tail, side='right'))           # values surely below it
-    high = int(np.searchsorted(below, 1 - tail - 1e-12, side='left')) + 1
-    return Quantile(value=float(np.quantile(ordered, q)), low=float(ordered[max(low - 1, 0)]),
-                    high=float(ordered[min(high, count) - 1]), high_is_bound=high <= count)
-
-
-def _log_binomial(count: int, k: int, p: float) -> float:
-    return (math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
-            + k * math.log(p) + (count - k) * math.log1p(-p))
 
 
 @torch.inference_mode()

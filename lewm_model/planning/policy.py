@@ -128,6 +128,12 @@ class Policy:
             return None
         return (newest[1] - self._goal.latent).square().sum().item()
 
+    @property
+    def newest_latent(self) -> Tensor | None:
+        """Latent (D,) of the newest frame, if there is one."""
+        newest = self._history.newest
+        return None if newest is None else newest[1]
+
     def prediction_error(self) -> float:
         """Return how far the newest frame is from what the model expected of it.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lewm_model.errors import ConfigError
 from lewm_ros.node.parameters import parameter
+from lewm_ros.planner.surprise_guard import ACTIONS, VIEW_ACTIONS
 from lewm_ros.wire.decoders import DECODERS
 
 
@@ -81,6 +82,28 @@ class PlannerParameters:
         when='inactive')
     frozen_stops: bool = parameter(
         True, 'a frozen camera stops the robot; false: it is only a warning')
+    surprise_action: str = parameter(
+        'warn', 'what to do when the camera shows something else than was predicted: off, warn, '
+        'slow (commands are slowed down), stop (until a goal is sent or motion is enabled anew)',
+        choices=ACTIONS)
+    surprise_frames: int = parameter(
+        3, 'so many judged frames in a row above the limit are a surprise', low=1, high=1000)
+    surprise_limit: float = parameter(
+        0.0, 'surprise above it is wrong, 1 is ordinary; 0.0: as measured on this robot '
+        '(surprise_file), or as the bundle says', low=0.0, high=1e9)
+    surprise_calm_s: float = parameter(
+        1.0, 'so long below half the limit ends a warning or slowness [s]', low=0.0, high=60.0)
+    surprise_scale: float = parameter(
+        0.3, 'speed_scale while surprised, of surprise_action slow', low=0.01, high=1.0)
+    surprise_file: str = parameter(
+        '', 'YAML file of what is ordinary on this robot, written by ~/calibrate_surprise; empty: '
+        'as the bundle says', when='unconfigured')
+    calibrate_s: float = parameter(
+        60.0, 'how long ~/calibrate_surprise watches the robot drive [s]', low=10.0, high=3600.0)
+    view_action: str = parameter(
+        'warn', 'what to do when the camera shows nothing like what the model was trained on, '
+        'looked at on activation, on enabling and with a new goal: off, warn, refuse (no plan). '
+        'Goals like nothing in training are a warning', choices=VIEW_ACTIONS)
     dry_run: bool = parameter(
         False, 'plan and report, but send no action chunks; while active it can only be set')
 

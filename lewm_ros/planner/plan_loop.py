@@ -8,15 +8,17 @@ committed is up to `schedule`, what standing still is up to `robot_side`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import time
 
 from lewm_model.errors import EngineFailure, LewmError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
+from lewm_ros.planner.doubts import Doubts
 from lewm_ros.planner.failures import Failures, Next
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.planner.latency import Latency
+from lewm_ros.planner.loop_settings import LoopSettings
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule
 from lewm_ros.planner.session import Session
@@ -32,23 +34,6 @@ _LATE = Reason(Code.PLANNER_STUCK, 'the plan took too long and came after all pl
                                    'withdrawn')
 
 
-@dataclass(frozen=True)
-class LoopSettings:
-    """What the loop needs to know of the node's parameters; may change between frames."""
-
-    replan_steps: int        # control steps between two plans
-    goal_tolerance: float    # squared latent distance
-    budget_ms: float | None = None   # of a search; None: no limit
-    goal_dwell_s: float = 0.25
-    stall_s: float = 5.0
-    obs_max_age_s: float = 0.25
-    obs_max_future_s: float = 0.05
-    latency_margin_s: float = 0.02
-    engine_retries: int = 3
-    frozen_stops: bool = False
-    dry_run: bool = False
-
-
 class PlanLoop:
     """Feeds frames to a policy and publishes its chunks.
 
@@ -61,6 +46,7 @@ class PlanLoop:
         now_ns: The node clock.
         fall_back: Makes another policy and its latency [s] when the engine keeps failing; None:
             there is no other.
+        doubts: Judges what frames and goals show; None: nobody does.
         steady_s: The clock of `robot`.
 
     Attributes:
@@ -76,6 +62,7 @@ class PlanLoop:
     def __init__(self, policy: Policy, settings: LoopSettings, *, session: Session,
                  robot: RobotSide, latency: Latency, now_ns: Callable[[], int],
                  fall_back: Callable[[], tuple[Policy, float]] | None = None,
+                 doubts: Doubts | None = None,
                  steady_s: Callable[[], float] = time.monotonic) -> None:
         self.latency = latency
         self.policy = policy
@@ -91,6 +78,7 @@ class PlanLoop:
         self._robot = robot
         self._now_ns, self._steady_s = now_ns, steady_s
         self._fall_back = fall_back
+        self._doubts = doubts or Doubts(settings.doubts)
         self._order = FrameOrder()
         self._schedule = Schedule(policy.bundle.control_dt_s)
         self._progress = GoalProgress(tolerance=settings.goal_tolerance,
@@ -113,6 +101,7 @@ class PlanLoop:
         stop = settings.dry_run and not self._settings.dry_run
         self._settings = settings
         self._failures.retries = settings.engine_retries
+        self._doubts.configure(settings.doubts)
         self.latency.margin_s = settings.latency_margin_s
         self._progress.configure(tolerance=settings.goal_tolerance,
                                  dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
@@ -129,6 +118,7 @@ class PlanLoop:
         """
         self._wanted = goal
         self._refusal = Reason()
+        self._doubts.forgive()
         self._progress.new_goal(goal.tolerance)
         self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
         try:
@@ -152,6 +142,7 @@ class PlanLoop:
         self.policy.reset()
         self.policy.set_goal(goal)
         self._progress.restart()
+        self._doubts.forgive()
         self._order.restart(not_before_ns)
         self._fail(PlanState.NO_OBS, Reason(Code.RESET, text))
 
@@ -162,6 +153,7 @@ class PlanLoop:
     def robot_enabled(self) -> None:
         """Plan with the next frame: what was sent before is not followed."""
         self._replan = True
+        self._doubts.forgive()
 
     def fault(self, reason: Reason) -> None:
         """Withdraw all plans for a reason from outside, such as an unreadable picture."""
@@ -211,6 +203,8 @@ class PlanLoop:
         started_s = time.perf_counter()
         self.policy.observe(observation)
         self._encode_goal()
+        doubt = self._doubts.look(self.policy, observation)
+        self.report = replace(self.report, **doubt.numbers)
         encoded_s = time.perf_counter() - started_s
         self.looking.add(encoded_s)
         if self.policy.goal is None:
@@ -218,7 +212,10 @@ class PlanLoop:
             self._fail(*((PlanState.FAULT, self._refusal) if self._refusal
                          else (PlanState.NO_GOAL, _NO_GOAL)))
             return
-        report = self._judge(stamp_ns, encoded_s, frozen)
+        if doubt.stops:
+            self._failures.worked()
+            raise ReasonedError(doubt.reason.code, doubt.reason.text)
+        report = self._judge(stamp_ns, encoded_s, frozen or doubt.reason)
         if self._goal_is_new or self._replan or self._schedule.due(
                 stamp_ns, replan_steps=settings.replan_steps, latency_steps=self.latency.steps()):
             # The distance is news at once; the state waits for how planning ends.
@@ -231,7 +228,7 @@ class PlanLoop:
             self._failures.worked()
         self.report = report
 
-    def _judge(self, stamp_ns: int, encoded_s: float, frozen: Reason) -> PlanReport:
+    def _judge(self, stamp_ns: int, encoded_s: float, doubt: Reason) -> PlanReport:
         distance = self.policy.goal_distance
         idle = self._robot.idle_reason(self._steady_s())
         state = self._progress.update(stamp_ns, distance,
@@ -239,7 +236,8 @@ class PlanLoop:
         return replace(
             self.report, frame_stamp_ns=stamp_ns, epoch=self._session.epoch,
             goal_distance=distance, goal_id=self.policy.goal.goal_id, state=state,
-            encode_ms=1e3 * encoded_s, reason=frozen or idle or self._progress.why(state))
+            encode_ms=1e3 * encoded_s, reason=(doubt or idle or self._progress.why(state)
+                                                 or self._doubts.goal_reason))
 
     def _plan(self, report: PlanReport, encoded_s: float, epoch: int) -> PlanReport:
         # epoch: of when the work on the frame began; plans may have been withdrawn since
@@ -293,6 +291,7 @@ class PlanLoop:
             self.refuse_goal(f'goal {wanted.goal_id!r}: {error}')
             return
         self._wanted, self._goal_is_new = None, True
+        self._doubts.new_goal(self.policy)
 
     # When it does not work -------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lewm_model.errors import PlanningError
+from lewm_model.errors import LewmError, PlanningError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import ActionChunk
 from lewm_ros.msg import (
@@ -28,26 +28,36 @@ from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
+from lewm_ros.planner.doubts import Doubts
 from lewm_ros.planner.frozen import FrozenWatch, Told
 from lewm_ros.planner.glance import Glance
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.parameters import check_change, PlannerParameters
 from lewm_ros.planner.plan_loop import PlanLoop
+from lewm_ros.planner.robot_calibration import (
+    allowed_error,
+    CalibrationWatch,
+    RobotCalibration,
+)
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.session import Session
 from lewm_ros.planner.setup import fallback, free_memory, loop_settings, prepare, Prepared
+from lewm_ros.planner.view_picture import compose
 from lewm_ros.planner.worker import Worker
 from lewm_ros.wire import qos
 from lewm_ros.wire.decoders import same_pictures
 from lewm_ros.wire.motion import chunk_to_msg
+from lewm_ros.wire.pictures import rgb_to_image
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import PlanReport, PlanState
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.status import diagnostics_to_msg, plan_report_to_msg
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
 _JOIN_S = 5.0            # patience with a plan in progress when the node is deactivated
 _LOOK_S = 0.02           # how often somebody looks whether the planner thread hangs
@@ -81,6 +91,7 @@ class PlannerNode(ManagedNode):
         offer = self.configured.publisher
         self._chunk_pub = offer(ActionChunkMsg, 'action_chunk', qos.LATEST)
         self._status_pub = offer(PlanStatus, 'plan_status', qos.RECORD)
+        self._view_pub = offer(Image, 'view_check', qos.LATCHED)
         self._diagnostics_pub = offer(DiagnosticArray, '/diagnostics', qos.RECORD)
         for note in self._prepared.notes:
             self.get_logger().warning(note)
@@ -113,6 +124,7 @@ class PlannerNode(ManagedNode):
         if self._robot_side.needs_joints:
             self.active.joints(robot.joint_state_topic,
                                lambda message: self._on_robot('joints', message))
+        self.active.service(Trigger, '~/calibrate_surprise', self._on_calibrate)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.active.timer(_LOOK_S, self._look_at_thread, clock=steady)
         self.active.timer(1.0, self._publish_diagnostics, clock=steady)
@@ -147,9 +159,16 @@ class PlannerNode(ManagedNode):
         self._robot_side = RobotSide(robot, settings.state_max_age_s)
         latency = Latency(dt_s=robot.control_dt_s, max_steps=prepared.max_committed_steps,
                           margin_s=settings.latency_margin_s, first_s=prepared.first_latency_s)
+        self._watch = CalibrationWatch(policy.bundle.model_id, allowed_error(policy.bundle),
+                                       self._on_calibrated)
+        self._calibrated = ''
+        doubts = Doubts(
+            loop_settings(settings, prepared).doubts, say=self.guard.say, watch=self._watch,
+            show=lambda *view: self._view_pub.publish(rgb_to_image(compose(*view),
+                                                                   self._now_ns())))
         loop = PlanLoop(policy, loop_settings(settings, prepared), session=session,
                         robot=self._robot_side, latency=latency, now_ns=self._now_ns,
-                        fall_back=fallback(settings, policy))
+                        fall_back=fallback(settings, policy), doubts=doubts)
         frozen = FrozenWatch(settings.frozen_frames, Told(robot), same_pictures)
         intake = Intake(loop, self._robot_side, self._interface, prepared.sight, frozen=frozen,
                         say=self.guard.say)
@@ -174,6 +193,30 @@ class PlannerNode(ManagedNode):
     def _on_parameters(self, values: PlannerParameters) -> None:
         if self._worker is not None:
             self._worker.put(settings=loop_settings(values, self._prepared))
+
+    def _on_calibrate(self, _: Trigger.Request, answer: Trigger.Response) -> Trigger.Response:
+        given = self._given.values
+        if not given.surprise_file:
+            answer.message = ('set surprise_file to where the result shall be written, such as '
+                              '~/.ros/surprise.yaml; then configure the planner anew')
+        elif self._watch.running:
+            answer.message = 'it is watching already'
+        else:
+            self._watch.start(given.calibrate_s)
+            answer.success = True
+            answer.message = (f'watching for {given.calibrate_s:g} s: let the robot drive as '
+                              f'usual; the log and diagnostics say what came of it')
+        return answer
+
+    def _on_calibrated(self, found: RobotCalibration | None, text: str) -> None:
+        if found is not None:
+            try:
+                path = found.save(self._given.values.surprise_file)
+                text += f', written to {path}; in force when the planner is configured again'
+            except LewmError as error:
+                text = f'nothing was kept: {error}'
+        self._calibrated = text
+        self.guard.say('calibration', text)
 
     # Frames and heartbeats -------------------------------------------------------------------
 
@@ -235,6 +278,10 @@ class PlannerNode(ManagedNode):
                     'latency_p50_ms': f'{1e3 * latency.quantile_s(0.5):.1f}',
                     'latency_p95_ms': f'{1e3 * latency.quantile_s(0.95):.1f}',
                     'committed_steps': latency.steps(),
+                    'surprise': f'{report.surprise:.3g}',
+                    'surprise_limit': f'{report.surprise_limit:.3g}',
+                    'surprise_calibration': self._calibrated,
+                    'speed_scale': f'{report.speed_scale:g}',
                     'deadline_misses': report.deadline_misses, **self._cameras.values(),
                     'model_id': worker.loop.policy.bundle.model_id, 'backend': report.backend}))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 import gc
+import math
+from pathlib import Path
 import time
 
 from lewm_model import resources
@@ -14,9 +16,12 @@ from lewm_model.config import PlanConfig
 from lewm_model.planning.policy import Policy
 from lewm_model.robot import RobotDescription
 from lewm_model.types import Observation
+from lewm_ros.planner.doubts import DoubtSettings
 from lewm_ros.planner.fit import fit_bundle
+from lewm_ros.planner.loop_settings import LoopSettings
 from lewm_ros.planner.parameters import PlannerParameters
-from lewm_ros.planner.plan_loop import LoopSettings
+from lewm_ros.planner.robot_calibration import RobotCalibration
+from lewm_ros.planner.surprise_guard import SurpriseSettings
 from lewm_ros.wire.decoders import decoder_named
 from lewm_ros.wire.sight import Sight
 import numpy as np
@@ -39,6 +44,7 @@ class Prepared:
     recommended: PlanConfig   # planner settings before parameters override them
     first_latency_s: float    # measured: encode one frame and plan once
     notes: tuple[str, ...]    # what differs from training, for people
+    of_robot: RobotCalibration | None = None   # what is ordinary here, if that was measured
 
     @property
     def max_committed_steps(self) -> int:
@@ -57,11 +63,22 @@ def prepare(settings: PlannerParameters) -> Prepared:
     bundle = Bundle.load(resources.find_named('models', settings.bundle), device=settings.device)
     robot = RobotDescription.from_yaml(settings.robot or bundle.robot)
     bundle, notes = fit_bundle(bundle, robot)
+    of_robot = None
+    if settings.surprise_file and not Path(settings.surprise_file).expanduser().is_file():
+        notes = [*notes, f'there is no {settings.surprise_file} yet: what is ordinary is what the '
+                         f'bundle says until ~/calibrate_surprise has written it and the planner '
+                         f'is configured again']
+    elif settings.surprise_file:
+        of_robot = RobotCalibration.load(settings.surprise_file, bundle.model_id)
+        notes = [*notes, *of_robot.compared_with(bundle)]
+    elif bundle.ordinary is None and settings.surprise_action != 'off':
+        notes = [*notes, 'the bundle does not say what is ordinary, so nothing surprises it and '
+                         'views are not compared; run `lewm calibrate`']
     sight = Sight(robot, bundle.frame_px, bundle.view, decoder_named(settings.image_decoder))
     policy = make_policy(bundle, plan_config(bundle, settings), backend=settings.backend)
     return Prepared(policy=policy, robot=robot, sight=sight,
                     recommended=recommended(bundle, settings),
-                    first_latency_s=warm_up(policy), notes=tuple(notes))
+                    first_latency_s=warm_up(policy), notes=tuple(notes), of_robot=of_robot)
 
 
 def fallback(settings: PlannerParameters, policy: Policy
@@ -91,7 +108,22 @@ def loop_settings(settings: PlannerParameters, prepared: Prepared) -> LoopSettin
         obs_max_age_s=settings.obs_max_age_s or frame_max_age_s(prepared.robot.control_dt_s),
         **{name: getattr(settings, name) for name in (
             'goal_dwell_s', 'stall_s', 'obs_max_future_s', 'latency_margin_s', 'engine_retries',
-            'frozen_stops', 'dry_run')})
+            'frozen_stops', 'dry_run')},
+        doubts=doubt_settings(settings, prepared))
+
+
+def doubt_settings(settings: PlannerParameters, prepared: Prepared) -> DoubtSettings:
+    """Return what is wrong to see: by parameter, as measured on this robot, or in the data."""
+    ordinary = prepared.policy.bundle.ordinary
+    measured = prepared.of_robot or (ordinary and ordinary.config)
+    limit = getattr(measured, 'limit', None) or getattr(measured, 'surprise_limit', math.nan)
+    return DoubtSettings(
+        SurpriseSettings(
+            action=settings.surprise_action, limit=settings.surprise_limit or limit,
+            frames=settings.surprise_frames, calm_s=settings.surprise_calm_s,
+            slow_scale=settings.surprise_scale),
+        mean_error=measured.mean_error if measured else math.nan,
+        view_action=settings.view_action)
 
 
 def frame_max_age_s(control_dt_s: float) -> float:

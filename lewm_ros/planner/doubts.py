@@ -1,0 +1,182 @@
+"""What speaks against acting on a frame, though it is a good picture: what it shows.
+
+Surprise: the frame is not what was predicted. View: nothing like it was in training. Both are
+judged by what `lewm calibrate` put into the bundle. Lives in the planner thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import math
+from typing import Any
+
+from lewm_model.errors import ConfigError
+from lewm_model.ordinary import Likeness
+from lewm_model.planning.policy import Policy
+from lewm_model.types import Observation
+from lewm_ros.planner.robot_calibration import CalibrationWatch
+from lewm_ros.planner.surprise_guard import (
+    SurpriseGuard,
+    SurpriseSettings,
+    Verdict,
+    VIEW_ACTIONS,
+)
+from lewm_ros.wire.reasons import Code, Reason
+import numpy as np
+
+_FINE, _NAN = Reason(), math.nan
+_SHOWN_EVERY_NS = 10 ** 9      # the picture of an unfamiliar view
+_STEP_SHARE = 0.8             # of a control step: frames closer than that are not judged again
+
+# title, the picture, the nearest training picture or None, how like they are
+Show = Callable[[str, np.ndarray, np.ndarray | None, Likeness], None]
+
+
+@dataclass(frozen=True)
+class DoubtSettings:
+    """Parameters; may change between frames."""
+
+    surprise: SurpriseSettings = field(default_factory=SurpriseSettings)
+    mean_error: float = _NAN     # surprise 1; NaN: nobody knows
+    view_action: str = 'off'     # one of VIEW_ACTIONS
+
+    def __post_init__(self) -> None:
+        if self.view_action not in VIEW_ACTIONS:
+            raise ConfigError(f'view_action must be one of {", ".join(VIEW_ACTIONS)}, got '
+                              f'{self.view_action!r}')
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What follows for a frame.
+
+    Attributes:
+        reason: What is wrong with it; false if nothing is.
+        numbers: The fields of `PlanReport` that say so.
+        stops: Whether it must not be acted on.
+    """
+
+    reason: Reason
+    numbers: dict[str, float]
+    stops: bool
+
+
+class Doubts:
+    """Judges frames and goals.
+
+    Args:
+        settings: See `DoubtSettings`.
+        show: Is given pictures beside the nearest ones of training, for people.
+        say: Logs a text under a key; once a second for each key.
+
+    Attributes:
+        watch: Watches the robot to learn what is ordinary for it.
+        goal_reason: Why the goal is like nothing in training; false if it is not, or not known.
+    """
+
+    def __init__(self, settings: DoubtSettings, *,
+                 show: Show = lambda *what: None,
+                 say: Callable[..., None] = lambda *what: None,
+                 watch: CalibrationWatch | None = None) -> None:
+        self._settings, self._show, self._say = settings, show, say
+        self.watch = watch
+        self._guard = SurpriseGuard(settings.surprise)
+        self.goal_reason = _FINE
+        self.forgive()
+
+    def configure(self, settings: DoubtSettings) -> None:
+        """Change the settings between two frames."""
+        self._settings = settings
+        self._guard.configure(settings.surprise)
+
+    def forgive(self) -> None:
+        """Begin anew: motion was enabled, a goal was sent, or the scene was reset."""
+        self._guard.forgive()
+        self._view_due, self._view_reason = True, _FINE
+        self._judged_ns: int | None = None
+        self._shown_ns: int | None = None
+        self._surprise = _NAN
+
+    def look(self, policy: Policy, observation: Observation) -> Doubt:
+        """Judge the newest frame of a policy.
+
+        Raises:
+            EngineFailure: If the model cannot be asked.
+        """
+        verdict = self._surprise_at(policy, observation.stamp_ns)
+        view = self._view_of(policy, observation)
+        refused = bool(view) and self._settings.view_action == 'refuse'
+        return Doubt(verdict.reason or view,
+                     {'surprise': self._surprise, 'speed_scale': verdict.speed_scale,
+                      'surprise_limit': self._settings.surprise.limit},
+                     verdict.stops or refused)
+
+    def new_goal(self, policy: Policy) -> None:
+        """Judge the policy's goal, if it is a picture."""
+        self.goal_reason = _FINE
+        goal, ordinary = policy.goal, self._known(policy)
+        latent = getattr(goal, 'latent', None)
+        if ordinary is None or latent is None:
+            return
+        like = ordinary.likeness(latent)
+        if not like.familiar:
+            self.goal_reason = Reason(
+                Code.GOAL_UNFAMILIAR, f'goal {goal.goal_id!r} is like nothing that the model was '
+                f'trained on: {like.distance:.3g} times as far from the nearest training picture '
+                f'as is usual, {like.limit:.3g} is allowed; was it taken with this camera, of '
+                f'this scene?')
+            self._say('goal_view', self.goal_reason.text)
+        if goal.image is not None:
+            self._show('goal', goal.image, _thumbnail(ordinary, like), like)
+
+    def _surprise_at(self, policy: Policy, stamp_ns: int) -> Verdict:
+        settings = self._settings
+        wanted = settings.surprise.action != 'off' or (self.watch and self.watch.running)
+        step_ns = policy.bundle.control_dt_s * 1e9
+        soon = (self._judged_ns is not None
+                and 0 <= stamp_ns - self._judged_ns < _STEP_SHARE * step_ns)
+        if not wanted or soon:   # a fast camera: what was said stays
+            return self._guard.update(stamp_ns, _NAN)
+        self._judged_ns = stamp_ns
+        if math.isnan(settings.mean_error) and not (self.watch and self.watch.running):
+            return self._guard.update(stamp_ns, _NAN)
+        error = policy.prediction_error()
+        if self.watch is not None:
+            self.watch.add(stamp_ns, error)
+        self._surprise = error / settings.mean_error
+        verdict = self._guard.update(stamp_ns, self._surprise)
+        if verdict.reason:
+            self._say('surprise', verdict.reason.text)
+        return verdict
+
+    def _view_of(self, policy: Policy, observation: Observation) -> Reason:
+        ordinary = self._known(policy)
+        if ordinary is None:
+            return _FINE
+        if not self._view_due:
+            return self._view_reason
+        like = ordinary.likeness(policy.newest_latent)
+        self._view_due = not like.familiar     # looked at until it is familiar, then believed
+        self._view_reason = _FINE if like.familiar else Reason(
+            Code.VIEW_UNFAMILIAR, f'the camera shows nothing like what the model was trained on: '
+            f'{like.distance:.3g} times as far from the nearest training picture as is usual, '
+            f'{like.limit:.3g} is allowed; see topic view_check. Is it the right camera, in its '
+            f'place, uncovered, in usual light?')
+        stamp_ns = observation.stamp_ns
+        if like.familiar or self._shown_ns is None or (
+                stamp_ns - self._shown_ns >= _SHOWN_EVERY_NS):
+            self._shown_ns = stamp_ns
+            self._show('camera', observation.rgb, _thumbnail(ordinary, like), like)
+            if self._view_reason:
+                self._say('view', self._view_reason.text)
+        return self._view_reason
+
+    def _known(self, policy: Policy) -> Any:
+        if self._settings.view_action == 'off':
+            return None
+        return policy.bundle.ordinary
+
+
+def _thumbnail(ordinary: Any, like: Likeness) -> np.ndarray:
+    return ordinary.thumbnails[like.index].cpu().numpy()
