@@ -1,4 +1,4 @@
-"""Stopping and starting by interface: positions are held where they were measured."""
+"""Stopping and starting by interface: positions are held at the measured ones, or just ahead."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ from lewm_model.errors import ConfigError
 from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, ODOMETRY, TWIST
 from lewm_ros.command.control_loop import ControlLoop
 from lewm_ros.command.parameters import CommandParameters
+from lewm_ros.limits.limiter import CommandLimiter
 from lewm_ros.limits.standstill import standstill_of, still_command
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import CommandState
@@ -86,8 +87,8 @@ def test_an_old_measured_position_does_not_count():
     assert len(bench.run(100)) == 2
 
 
-def test_a_stop_holds_the_measured_position():
-    """The ramp goes from the last command to where the arm was, and stays exactly there."""
+def test_a_stop_lets_a_moving_arm_come_to_its_target_and_stay():
+    """0.03 rad behind its target at 1 rad/s it coasts so far: it is not told to turn back."""
     bench = arm_bench().moving(3.0)
     place, last = bench.place.copy(), bench.sent[-1][1].executed
     assert (last - place > 0.02).all()
@@ -95,12 +96,69 @@ def test_a_stop_holds_the_measured_position():
 
     stop = [s for s in steps if s.state in (CommandState.RAMP_DOWN, CommandState.STOPPED)]
     assert bench.loop.state is CommandState.STOPPED
-    assert len({tuple(s.executed) for s in stop[1:]}) == 1   # one ramp step, then the same
+    assert len({tuple(s.executed) for s in stop}) == 1
     held = stop[-1].executed
     np.testing.assert_array_equal(held, stop[-1].requested)
     followed = [s for s in steps if s.state is CommandState.TRACKING][-1].executed
-    np.testing.assert_allclose(held, followed - 0.03, atol=1e-9)
+    np.testing.assert_array_equal(held, followed)
     assert 'instead' not in bench.reason()
+
+
+def test_a_stop_holds_a_blocked_arm_where_it_is():
+    """Something holds it 0.08 rad before its target: the target is taken back to where it is."""
+    bench = arm_bench().moving(3.0)
+    blocked = bench.place.copy() - 0.05
+    bench.joints = lambda: blocked
+    bench.run(150)
+    bench.loop.disable(Reason(Code.STOPPED_BY_CALL, 'test'), bench.now_ms * MS)
+    np.testing.assert_array_equal(bench.run(600)[-1].executed, blocked)
+
+
+@pytest.mark.parametrize('speed', [0.5, 1.0, -1.0])
+@pytest.mark.parametrize('phase_s', [0.0, 0.02, 0.049])
+def test_a_servo_comes_to_rest_without_turning_back(speed, phase_s):
+    """A servo of 15/s, measured every 10 ms, rests within 0.19 s of a stop in any phase.
+
+    Told to be where it was measured, it needs up to 0.22 s and comes back with 0.66 rad/s; told
+    to go on to its target, it needs 0.21 s.
+    """
+    servo = Servo(speed)
+    stop_s = 1.0 + phase_s
+    speeds = servo.stop_at(stop_s)
+    late = [seconds for seconds, at in speeds if abs(at) > 0.05]
+    assert max(late) - stop_s < 0.19
+    assert min(at * np.sign(speed) for _, at in speeds) > -0.02
+
+
+class Servo:
+    """A joint that follows its target as x' = 15 (target - x), driven as the command node does."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._rest = standstill_of(ARM, 0.2)
+        self._limiter = CommandLimiter(ARM)
+
+    def stop_at(self, stop_s: float) -> list[tuple[float, float]]:
+        """Move, stop at `stop_s`; return the seconds and speeds of every millisecond after it."""
+        target, at, sent_s, speeds = 0.0, 0.0, -1.0, []
+        for ms in range(2000):
+            now_s = ms / 1e3
+            if ms % 10 == 0:
+                self._rest.measure(np.array([at, 0.0]), now_s)
+            last = np.array([target, 0.0])
+            if now_s >= stop_s and (not speeds or now_s - sent_s >= ARM.control_dt_s - 1e-9):
+                rest = self._rest.rest(last, now_s)
+                target = self._limiter.limit(rest, last, now_s - sent_s, stopping=True).values[0]
+                sent_s = now_s
+            elif now_s < stop_s and ms % 50 == 0:
+                if sent_s < 0:
+                    self._rest.start(last, 0.0, now_s)
+                target, sent_s = target + self._speed * ARM.control_dt_s, now_s
+            moved = 15 * (target - at)
+            at += moved / 1e3
+            if now_s >= stop_s:
+                speeds.append((now_s, moved))
+        return speeds
 
 
 def test_a_stop_is_ramped_towards_a_far_measured_position():
@@ -202,15 +260,14 @@ def test_positions_outside_the_limits_are_left_at_the_allowed_rate():
 
 
 def test_halting_holds_and_never_speaks_out_of_turn():
-    """In motion: at most one ramp step towards the measured position. At rest: not a word."""
+    """In motion: to where the arm comes to rest, here its target. At rest: not a word."""
     bench = arm_bench()
     assert bench.loop.halt(bench.now_ms * MS, bench.steady_ms / 1e3) is None
     bench = arm_bench().moving(3.0)
     last = bench.sent[-1][1].executed
     step = bench.loop.halt(bench.now_ms * MS, bench.steady_ms / 1e3)
     assert step.overridden
-    np.testing.assert_allclose(step.executed, bench.place)
-    assert (np.abs(step.executed - last) <= STOP_STEP).all()
+    np.testing.assert_array_equal(step.executed, last)
     assert bench.loop.halt(bench.now_ms * MS, bench.steady_ms / 1e3) is None
 
 

@@ -28,6 +28,7 @@ import numpy as np
 TICK_S = 0.02
 _LATE = 2.5             # ticks; a longer gap between two ticks counts as so long a silence
 _STEP = 0.98            # of a control step; the timer may be early
+_REMEMBERED = 50        # measured positions
 _OWN = 4                # own commands that may still be on their way back to us
 
 
@@ -65,7 +66,7 @@ class LastWord:
         self._moving = False                      # that command was not to stand still
         self._silence_s = 0.0
         self._tick_s: float | None = None
-        self._measured: tuple[np.ndarray, float] | None = None
+        self._measured: deque[tuple[np.ndarray, float]] = deque(maxlen=_REMEMBERED)
         self._said: deque[np.ndarray] = deque(maxlen=_OWN)
         self._rest_since_s: float | None = None
 
@@ -125,7 +126,7 @@ class LastWord:
     def measure(self, positions: np.ndarray, steady_s: float) -> None:
         """Take measured joint positions (A,), [rad] or [m]."""
         if np.isfinite(positions).all():
-            self._measured = (np.array(positions, np.float64), steady_s)
+            self._measured.append((np.array(positions, np.float64), steady_s))
 
     def tick(self, steady_s: float) -> np.ndarray | None:
         """Return the command to send now (A,), if one is due; call it every `TICK_S`."""
@@ -153,8 +154,8 @@ class LastWord:
         self._said.clear()
         self._rest_since_s = None
         self._standstill = standstill_of(self._robot, self._state_max_age_s)
-        if self._measured is not None:
-            self._standstill.measure(*self._measured)
+        for measured in self._measured:   # more than one: it asks how fast the robot was
+            self._standstill.measure(*measured)
 
     def _speak(self, since_s: float, steady_s: float) -> np.ndarray:
         rest = self._standstill.rest(self._last, steady_s)

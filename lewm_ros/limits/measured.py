@@ -7,6 +7,7 @@ until the values have been calm for a second.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 
 from lewm_model.robot import RobotDescription
@@ -16,6 +17,8 @@ import numpy as np
 CALM_S = 1.0         # without a jump, until positions are believed again [s]
 _FASTER = 2.0        # than it is ever told to: a joint may be pushed, or overshoot
 _JITTER_S = 0.1      # of arrivals [s]
+_SPEED_STEPS = 2     # control steps over which speed is measured, but at least ...
+_SPEED_S = 0.1       # ... so long [s]: arrivals jitter
 
 
 def usual_max_age_s(control_dt_s: float) -> float:
@@ -45,14 +48,23 @@ class MeasuredPositions:
                          if robot.interface == 'joint_position'
                          else np.maximum(np.abs(robot.min_command), np.abs(robot.max_command)))
         self._what = f'positions of {", ".join(robot.joint_names)} on {robot.joint_state_topic}'
-        self._newest: tuple[np.ndarray, float] | None = None   # (positions, arrival)
+        self._speed_s = max(_SPEED_S, _SPEED_STEPS * robot.control_dt_s)
+        self._recent: deque[tuple[np.ndarray, float]] = deque()   # (positions, arrival)
         self._heard: dict[Hashable, float] = {}                # source -> newest arrival
         self._jump: tuple[str, float] | None = None            # (text, when)
 
     @property
     def positions(self) -> np.ndarray:
         """Newest positions (A,), [rad] or [m]; ask `problem` first."""
-        return self._newest[0]
+        return self._recent[-1][0]
+
+    @property
+    def speed(self) -> np.ndarray:
+        """Mean speed (A,) of late, [rad/s] or [m/s]; 0 where it cannot be told."""
+        (first, since_s), (newest, arrival_s) = self._recent[0], self._recent[-1]
+        if arrival_s <= since_s:
+            return np.zeros_like(newest)
+        return (newest - first) / (arrival_s - since_s)
 
     def take(self, positions: np.ndarray, steady_s: float, source: Hashable = None) -> None:
         """Take measured positions (A,) that arrived at `steady_s`; not finite ones are ignored.
@@ -67,17 +79,19 @@ class MeasuredPositions:
         positions = np.array(positions, np.float64)
         self._heard.pop(source, None)   # an equal key may tell more by now
         self._heard[source] = steady_s
-        if self._newest is not None:
-            before, arrival_s = self._newest
+        if self._recent:
+            before, arrival_s = self._recent[-1]
             most = _FASTER * self._fastest * (steady_s - arrival_s + _JITTER_S)
             moved = np.abs(positions - before)
             if (self._watched & (moved > most)).any():
                 self._jump = (self._describe(moved, most, steady_s - arrival_s), steady_s)
-        self._newest = (positions, steady_s)
+        self._recent.append((positions, steady_s))
+        while steady_s - self._recent[0][1] > self._speed_s:
+            self._recent.popleft()
 
     def age_s(self, steady_s: float) -> float:
         """Return the age of the newest positions [s]; inf without any."""
-        return float('inf') if self._newest is None else steady_s - self._newest[1]
+        return steady_s - self._recent[-1][1] if self._recent else float('inf')
 
     def sources(self, steady_s: float) -> list[Hashable]:
         """Return who measured the joints within the last second."""
@@ -95,7 +109,7 @@ class MeasuredPositions:
 
     def problem(self, steady_s: float) -> Reason:
         """Say why the newest positions do not count, or nothing."""
-        if self._newest is None:
+        if not self._recent:
             return Reason(Code.NO_JOINT_STATE, f'no {self._what} yet')
         age_s = self.age_s(steady_s)
         if not age_s <= self.max_age_s:

@@ -1,8 +1,9 @@
 """What standing still is, by the robot's interface, and where motion starts from.
 
 A robot commanded by speed stands still at zero. One commanded by position keeps the last target
-for ever: it is told to stay where it was *measured* when the stop began, and its first command
-after a pause starts from where it is, not from where it was long ago. One commanded by effort
+for ever: it is told to stay where it was *measured* when the stop began, or as far ahead on its
+way to that target as it coasts, and its first command after a pause starts from where it is, not
+from where it was long ago. One commanded by effort
 cannot be stopped by a last word (zero effort is falling, the last effort goes on), so it is
 refused. Pure, with injected time.
 
@@ -20,6 +21,11 @@ from lewm_ros.limits.measured import MeasuredPositions
 from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 
+# How far ahead of its measured position a moving joint is told to stop [control steps]. A joint
+# follows its target at a distance; told to be where it was measured, it turns back. A servo of 15/s
+# that moved at 1.5 rad/s, commanded at 20 Hz, rests within 0.21 s so; told to be where it was
+# measured within 0.27 s, after it came back with 0.8 rad/s; at its last target within 0.24 s.
+_COASTING = 1.0
 REMEMBERED_S = 2.0   # after a pause, a last command younger than this still binds the next [s]
 
 
@@ -95,7 +101,10 @@ class Standstill:
 
 
 class HeldPosition(Standstill):
-    """Joint positions: stop at the measured ones, and start from them.
+    """Joint positions: stop near the measured ones, and start from them.
+
+    A joint that moves towards its target is stopped a little ahead on this way, never beyond the
+    target; one that does not move, because something is in its way, where it is.
 
     Args:
         robot: Its joints.
@@ -107,7 +116,7 @@ class HeldPosition(Standstill):
     def __init__(self, robot: RobotDescription, max_age_s: float) -> None:
         self.measured = MeasuredPositions(robot, max_age_s)
         self._step = np.maximum(robot.max_rate, robot.stop_rate) * robot.control_dt_s
-        self._names = robot.joint_names
+        self._names, self._dt_s = robot.joint_names, robot.control_dt_s
         self._rest: np.ndarray | None = None
         self._released = True     # the last command says nothing about where the robot is
         self.note = ''
@@ -145,9 +154,15 @@ class HeldPosition(Standstill):
         # Measured once: a sagging arm must not be told to follow itself down.
         if self._rest is None:
             problem = self.measured.problem(steady_s)
-            self._rest = last.copy() if problem else self.measured.positions
+            self._rest = last.copy() if problem else self._near(last)
             self.note = f'{problem}: holding the last command instead' if problem else ''
         return self._rest
+
+    def _near(self, last: np.ndarray) -> np.ndarray:
+        """Return where the joints can come to rest without turning back, (A,)."""
+        at, speed = self.measured.positions, self.measured.speed
+        ahead = at + speed * _COASTING * self._dt_s
+        return np.clip(ahead, np.minimum(at, last), np.maximum(at, last))
 
     def reached(self, last: np.ndarray) -> bool:  # noqa: D102
         return self._rest is not None and bool((last == self._rest).all())
