@@ -16,7 +16,7 @@ pytestmark = pytest.mark.ros
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_model.images.view import CameraView, View  # noqa: E402
 from lewm_ros.msg import Goal, GoalSpec  # noqa: E402
-from lewm_ros.srv import CaptureGoal, SetGoal  # noqa: E402
+from lewm_ros.srv import CaptureGoal, SelectGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import msg_to_goal, picture_hash  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
@@ -211,3 +211,21 @@ def test_capture_without_fresh_frames_times_out_while_the_node_keeps_answering(g
     assert 'no frame newer than the call' in future.result().message
     print('CPU seconds while waiting 2 s:', round(cpu_s(process.pid) - before_s, 2))
     assert cpu_s(process.pid) - before_s < 1.0  # it waits, it does not spin
+
+
+def test_select_goal_answers_and_sets_nothing(graph):
+    """The same goal as set_goal would make; the topic stays silent."""
+    graph.spawn('lewm_ros.goals.goal_node')
+    goals = graph.collect(Goal, 'goal', qos.LATCHED)
+    spec = GoalSpec(source=GoalSpec.QUANTITIES, names=['x'], values=[0.5])
+    answer = graph.call(SelectGoal, '/goal_node/select_goal', SelectGoal.Request(spec=spec))
+    assert answer.success and answer.distance == 0.0, answer.message
+    refused = graph.call(SelectGoal, '/goal_node/select_goal', SelectGoal.Request(
+        spec=GoalSpec(source=GoalSpec.PIXEL, u=0.5)))
+    assert not refused.success and 'PIXEL need a goal bank' in refused.message
+    graph.spin(0.3)
+    assert not goals
+    assert graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(
+        spec=spec)).goal_id == answer.goal.goal_id
+    graph.wait_for(lambda: goals, 'the goal')
+    assert msg_to_goal(goals[0][1]).kind is GoalKind.PROBE

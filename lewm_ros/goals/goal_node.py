@@ -7,21 +7,22 @@ from pathlib import Path
 import sys
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from lewm_model.errors import ImageError, LewmError
+from lewm_model.errors import LewmError
 from lewm_model.images.tiles import goal_sheet
 from lewm_model.robot import RobotDescription
-from lewm_ros.goals.capture import Capture, patience_s
-from lewm_ros.goals.files import read_allowed, read_picture
+from lewm_ros.goals.capture import Capture, patience_s, TIMEOUT_S
+from lewm_ros.goals.files import read_picture
+from lewm_ros.goals.resolve import Found, Resolved, Resolver
 from lewm_ros.goals.shape import GoalShape
-from lewm_ros.msg import Goal, GoalSpec
+from lewm_ros.msg import Goal
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
-from lewm_ros.srv import CaptureGoal, SetGoal
+from lewm_ros.srv import CaptureGoal, SelectGoal, SetGoal
 from lewm_ros.wire import qos
 from lewm_ros.wire.decoders import decoder_named, DECODERS
-from lewm_ros.wire.goals import no_goal_to_msg, picture_goal_to_msg
-from lewm_ros.wire.pictures import image_to_rgb
+from lewm_ros.wire.goal_specs import GoalWish
+from lewm_ros.wire.goals import no_goal_to_msg
 from lewm_ros.wire.reports import GoalSource
 from lewm_ros.wire.stamps import header_stamp_ns
 import numpy as np
@@ -59,15 +60,20 @@ class GoalNode(PlainNode):
         self._capture = Capture(self, self._robot)
         self._decode = decoder_named(self._settings.image_decoder)
         self._shape = self._goal_shape()
+        self._resolver = Resolver(
+            root=self._settings.goal_root, shape=self._shape, capture=self._look,
+            now_ns=lambda: self.get_clock().now().nanoseconds,
+            assume_encoding=self._robot.assume_encoding)
         self._problem = ''      # why there is no goal though one was asked for at the start
         self._goal_id = ''      # of the goal in force
         self._goal_pub = self.always.publisher(Goal, 'goal', qos.LATCHED)
         serve = self.always.service
-        serve(SetGoal, '~/set_goal', self._on_set_goal)
         serve(Trigger, '~/clear_goal', self._on_clear_goal)
-        # A callback that awaits keeps its group busy: alone in its own, it blocks nobody else.
-        serve(CaptureGoal, '~/capture_goal', self._on_capture_goal,
-              callback_group=ReentrantCallbackGroup())
+        # A callback that awaits keeps its group busy: in one of their own they block nobody.
+        waiting = ReentrantCallbackGroup()
+        serve(SetGoal, '~/set_goal', self._on_set_goal, callback_group=waiting)
+        serve(SelectGoal, '~/select_goal', self._on_select_goal, callback_group=waiting)
+        serve(CaptureGoal, '~/capture_goal', self._on_capture_goal, callback_group=waiting)
         if self._settings.goal_image:
             self._take_first(Path(self._settings.goal_image))
 
@@ -96,28 +102,29 @@ class GoalNode(PlainNode):
         One that cannot be used is told, here and in diagnostics: others can still be set.
         """
         try:
-            self._publish(read_picture(path.expanduser().resolve()), GoalSource.FILE)
+            rgb = read_picture(path.expanduser().resolve())
+            self._publish(Resolved(self._resolver.goal_of(GoalWish(GoalSource.FILE), Found(rgb))))
         except (LewmError, OSError, RuntimeError) as error:   # the last two: of `resolve`
             self._problem = f'goal_image cannot be the goal: {error}'
             self.get_logger().error(f'{self._problem}; set another by ~/set_goal')
 
     # Requests ----------------------------------------------------------------------------------
 
-    def _on_set_goal(self, request: SetGoal.Request, response: SetGoal.Response):
+    async def _on_set_goal(self, request: SetGoal.Request, response: SetGoal.Response):
         try:
-            spec = request.spec
-            if spec.source == GoalSpec.FILE:
-                rgb = read_allowed(spec.uri, self._settings.goal_root)
-            elif spec.source == GoalSpec.MESSAGE:
-                rgb = image_to_rgb(spec.image, assume_encoding=self._robot.assume_encoding)
-            else:
-                raise ImageError(f'source must be {GoalSpec.FILE} (FILE) or {GoalSpec.MESSAGE} '
-                                 f'(MESSAGE), got {spec.source}')
-            goal = self._publish(rgb, GoalSource(spec.source), spec.goal_id, spec.task,
-                                 tolerance=spec.tolerance)
+            goal = self._publish(await self._resolver.resolve(request.spec))
         except LewmError as error:
             return self._refuse(response, error)
         response.success, response.goal_id = True, goal.goal_id
+        return response
+
+    async def _on_select_goal(self, request: SelectGoal.Request, response: SelectGoal.Response):
+        try:
+            found = await self._resolver.resolve(request.spec)
+        except LewmError as error:
+            return self._refuse(response, error)
+        response.success, response.goal = True, found.goal
+        response.distance, response.message = float(found.distance), found.text
         return response
 
     def _on_clear_goal(self, request: Trigger.Request, response: Trigger.Response):
@@ -130,27 +137,28 @@ class GoalNode(PlainNode):
     async def _on_capture_goal(self, request: CaptureGoal.Request,
                                response: CaptureGoal.Response):
         try:
-            frames = await self._capture.next_frames(patience_s(request.timeout_s))
-            pictures = [self._decode(frame, None, self._robot.assume_encoding) for frame in frames]
-            goal = self._publish(goal_sheet(pictures), GoalSource.CAPTURE, request.goal_id,
-                                 request.task, tolerance=request.tolerance,
-                                 stamp_ns=header_stamp_ns(frames[0]))
+            rgb, stamp_ns = await self._look(patience_s(request.timeout_s))
+            wish = GoalWish(GoalSource.CAPTURE, goal_id=request.goal_id, task=request.task,
+                            tolerance=request.tolerance)
+            goal = self._publish(Resolved(self._resolver.goal_of(
+                wish, Found(rgb, stamp_ns=stamp_ns))))
         except LewmError as error:
             return self._refuse(response, error)
         response.success, response.goal = True, goal
         return response
 
-    def _publish(self, rgb: np.ndarray, source: GoalSource, goal_id: str = '', task: str = '',
-                 stamp_ns: int | None = None, tolerance: float = 0.0) -> Goal:
-        self._shape.check(rgb)
-        if stamp_ns is None:
-            stamp_ns = self.get_clock().now().nanoseconds
-        goal = picture_goal_to_msg(rgb, stamp_ns=stamp_ns, goal_id=goal_id, source=source,
-                                   task=task, tolerance=tolerance)
+    async def _look(self, timeout_s: float = TIMEOUT_S) -> tuple[np.ndarray, int]:
+        """Return what the cameras see next, side by side, and when [ns]."""
+        frames = await self._capture.next_frames(timeout_s)
+        pictures = [self._decode(frame, None, self._robot.assume_encoding) for frame in frames]
+        return goal_sheet(pictures), header_stamp_ns(frames[0])
+
+    def _publish(self, found: Resolved) -> Goal:
+        goal = found.goal
         self._goal_pub.publish(goal)
         self._goal_id, self._problem = goal.goal_id, ''
-        self.get_logger().info(f'new goal {goal.goal_id!r} from {source.name}, '
-                               f'{rgb.shape[1]}x{rgb.shape[0]}')
+        self.get_logger().info(f'new goal {goal.goal_id!r} from {GoalSource(goal.source).name}, '
+                               f'{found.looks}')
         return goal
 
     def _refuse(self, response, error: LewmError):

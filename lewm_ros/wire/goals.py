@@ -24,21 +24,28 @@ def picture_hash(rgb: np.ndarray) -> bytes:
 
 
 def picture_goal_to_msg(rgb: np.ndarray, *, stamp_ns: int, goal_id: str = '', task: str = '',
-                        source: GoalSource = GoalSource.FILE,
-                        tolerance: float = 0.0) -> interfaces.Goal:
+                        source: GoalSource = GoalSource.FILE, tolerance: float = 0.0,
+                        names: Sequence[str] = (), weights: Sequence[float] = (),
+                        tolerances: Sequence[float] = ()) -> interfaces.Goal:
     """Build the message of a picture; an empty `goal_id` becomes the head of its hash.
 
+    Only the quantities `names` of what it shows count; without names all of it does.
+
     Raises:
-        MessageError: If a text or the tolerance cannot be.
+        MessageError: If a text or a number cannot be.
     """
     checks.text(goal_id, 'goal_id')
     checks.text(task, 'task')
     checks.within(tolerance, 0.0, _MAX_TOLERANCE, 'tolerance')
     digest = picture_hash(rgb)
-    return interfaces.Goal(
+    message = interfaces.Goal(
         header=header(stamp_ns), kind=int(GoalKind.PICTURE), source=int(source), task=task,
         goal_id=goal_id or digest.hex()[:12], tolerance=float(tolerance),
-        image=rgb_to_image(rgb, stamp_ns), sha256=np.frombuffer(digest, np.uint8))
+        image=rgb_to_image(rgb, stamp_ns), sha256=np.frombuffer(digest, np.uint8),
+        names=list(names), weights=[float(one) for one in weights],
+        tolerances=[float(one) for one in tolerances])
+    _counted(message)
+    return message
 
 
 def probe_goal_to_msg(names: Sequence[str], values: Sequence[float], *, stamp_ns: int,
