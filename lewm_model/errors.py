@@ -58,6 +58,10 @@ class EngineFailure(PlanningError):
     """The engine raised in the middle of work, or answered with numbers that are not finite."""
 
 
+class NotFinite(EngineFailure):
+    """The engine answered, and the latent, the costs or the plan have numbers that are none."""
+
+
 class SimulationError(LewmError):
     """The simulator cannot be built, rendered or stepped."""
 

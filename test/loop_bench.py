@@ -6,6 +6,7 @@ from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.command.control_loop import ControlLoop
 from lewm_ros.command.parameters import CommandParameters
+from lewm_ros.wire.reasons import Code
 from lewm_ros.wire.reports import CommandState, ExecutedStep, PlanReport, PlanState
 import numpy as np
 
@@ -13,6 +14,7 @@ MS = 1_000_000
 DT_MS = 50
 ROBOT = RobotDescription.from_yaml('sim_reacher')  # +-2 rad/s, 40 rad/s^2: 2 rad/s per step
 SETTINGS = CommandParameters(require_enable=False)
+PEOPLE = CommandParameters()                       # somebody enables it
 
 
 class Bench:
@@ -89,3 +91,15 @@ class Bench:
 def values(steps: list[ExecutedStep]) -> list[float]:
     """Return the first joint's commands."""
     return [step.executed[0] for step in steps]
+
+
+def enabled(bench: Bench) -> Bench:
+    """Enable it and let it follow a plan."""
+    assert bench.loop.enable(bench.now_ms * MS) == ''
+    bench.now_ms += 10
+    return bench.moving(1.0)
+
+
+def code(bench: Bench) -> Code:
+    """Return the code of what the report says."""
+    return bench.loop.report(bench.now_ms * MS, bench.steady_ms / 1e3).reason.code

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model.errors import EngineFailure  # noqa: E402
+from lewm_model.errors import EngineFailure, NotFinite  # noqa: E402
 from lewm_ros.planner.failures import Failures, Next  # noqa: E402
 from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
@@ -40,6 +40,17 @@ def test_an_engine_that_fails_once_is_tried_again(where):
     rig.frames(7, 7)
     assert rig.report.state is PlanState.PLANNING
     assert not rig.loop.broken
+
+
+@pytest.mark.parametrize('where', ['plan', 'observe'])
+def test_numbers_that_are_not_finite_have_a_code_of_their_own(where):
+    """The engine works, the model's answer is of no use: PLAN_INVALID, retried like a failure."""
+    rig = Rig(engine_retries=1).goal()
+    rig.policy.problems[where] = NotFinite('the latent of a frame is not finite')
+    rig.frames(1, 1)
+    assert rig.report.reason.code is Code.PLAN_INVALID
+    rig.frames(2, 2)
+    assert rig.loop.broken.code is Code.PLAN_INVALID
 
 
 @pytest.mark.parametrize('where', ['plan', 'observe'])

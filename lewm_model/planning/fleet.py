@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import time
 
 from lewm_model.config import PlanConfig
-from lewm_model.errors import EngineFailure, PlanningError
+from lewm_model.errors import NotFinite, PlanningError
 from lewm_model.planning.contexts import solve_all
 from lewm_model.planning.policy import Policy
 from lewm_model.types import ActionChunk, Goal
@@ -86,7 +86,7 @@ class Fleet:
                               [one.goal for one in requests],
                               initial_means=[one.initial_mean for one in requests])
         except PlanningError as error:
-            raise EngineFailure(f'engine {self.backend}: {error}') from error
+            raise NotFinite(f'engine {self.backend}: {error}') from error
         chunks = [policy.accept(request, plan) for policy, request, plan
                   in zip(self.policies, requests, plans, strict=True)]
         self.solve_time_s = time.perf_counter() - started

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.errors import BundleError, EngineFailure, PlanningError, ShapeError
+from lewm_model.errors import BundleError, EngineFailure, NotFinite, PlanningError, ShapeError
 from lewm_model.planning.heard import heard
 from lewm_model.planning.history import History
 from lewm_model.planning.protocols import Engine, Solver
@@ -296,8 +296,8 @@ class Policy:
             yield
         except ShapeError:
             raise   # the caller's mistake
-        except PlanningError as error:
-            raise EngineFailure(f'engine {self.backend}: {error}') from error
+        except PlanningError as error:   # of a search too: no cost to choose by
+            raise NotFinite(f'engine {self.backend}: {error}') from error
         except Exception as error:
             raise EngineFailure(f'engine {self.backend}: {type(error).__name__}: {error}'
                                 ) from error

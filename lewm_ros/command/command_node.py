@@ -162,6 +162,7 @@ class CommandNode(ManagedNode):
             report = msg_to_plan_report(message)
         except LewmError as error:
             self.get_logger().error(f'plan_status refused: {error}', throttle_duration_sec=1.0)
+            self._loop.refuse_heartbeat(str(error), self._steady_s())
             return
         if report.reason.code is Code.NO_FRAME:   # a sign of life is an answer to a frame
             self._loop.see_nothing(report.reason, self._steady_s())

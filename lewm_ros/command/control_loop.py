@@ -18,6 +18,7 @@ from lewm_model.errors import LewmError
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.command.chunk_player import ChunkPlayer, ChunkRefused, Sample
+from lewm_ros.command.explanation import explain
 from lewm_ros.command.motion import Command, Motion
 from lewm_ros.command.parameters import CommandParameters
 from lewm_ros.command.planner_link import PlannerLink
@@ -141,6 +142,10 @@ class ControlLoop:
             if self.following:
                 self._withdrawn = Reason(Code.PLAN_WITHDRAWN, 'the planner withdrew its plan')
             self._player.note_epoch(report.epoch)
+
+    def refuse_heartbeat(self, why: str, steady_s: float) -> None:
+        """Take that a sign of life could not be read; the state says so while there is none."""
+        self._link.refuse(why, steady_s)
 
     def see_nothing(self, reason: Reason, steady_s: float) -> None:
         """Take that the planner lives and gets no frames; it keeps nothing moving."""
@@ -272,13 +277,11 @@ class ControlLoop:
     def _reason(self, steady_s: float) -> Reason:
         if self.state is CommandState.TRACKING:
             return self._link.second(steady_s)
-        reason = self._watchdog.reason
-        blind = self._link.blind(steady_s)
-        texts = [blind if blind and reason.code is Code.PLANNER_SILENT else reason.text, blind]
-        if self._refusal and self._refusal != reason.text:
-            texts.append(f'last chunk refused: {self._refusal}')
-        texts += [self._motion.note, self._stop_reason.text, self._link.second(steady_s).text]
-        return Reason(reason.code, '; '.join(dict.fromkeys(filter(None, texts))))
+        link = self._link
+        return explain(self._watchdog.reason, blind=link.blind(steady_s),
+                       unreadable=link.unreadable(steady_s), refusal=self._refusal,
+                       others=(self._motion.note, self._stop_reason.text,
+                               link.second(steady_s).text))
 
     def _follow(self, session: int, steady_s: float) -> bool:
         before = self._link.session

@@ -38,6 +38,7 @@ class PlannerLink:
         self._plan: tuple[float, float] | None = None
         self._other: tuple[int, float] | None = None   # (session, when) of the newest other one
         self._blind: tuple[str, float] | None = None   # (why, when) it had no frames
+        self._unreadable: tuple[str, float] | None = None   # (why, when) a heartbeat was none
 
     def admit(self, session: int, steady_s: float, timeout_s: float) -> bool:
         """Tell whether a message of this session counts; follow it if nobody else is there.
@@ -70,6 +71,16 @@ class PlannerLink:
     def see_nothing(self, why: str, steady_s: float) -> None:
         """Take that a planner has no frames to answer; that is no sign of life of the camera."""
         self._blind = (why, steady_s)
+
+    def refuse(self, why: str, steady_s: float) -> None:
+        """Take that somebody's heartbeat has fields that cannot be; it is no sign of life."""
+        self._unreadable = (why, steady_s)
+
+    def unreadable(self, steady_s: float) -> str:
+        """Say why heartbeats were refused, if one was lately."""
+        if self._unreadable is None or steady_s - self._unreadable[1] > _SECOND_S:
+            return ''
+        return f'plan_status was refused: {self._unreadable[0]}'
 
     def blind(self, steady_s: float) -> str:
         """Say that the planner lives without frames and why, if it said so lately."""

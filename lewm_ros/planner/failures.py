@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+from lewm_model.errors import EngineFailure, NotFinite
+from lewm_ros.wire.reasons import Code
+
 
 class Next(Enum):
     """What follows a failure."""
@@ -40,3 +43,8 @@ class Failures:
             self.can_fall_back = False
             return Next.FALL_BACK
         return Next.GIVE_UP
+
+
+def code_of(failure: EngineFailure) -> Code:
+    """Return what a failure is called: the engine works if only its numbers are none."""
+    return Code.PLAN_INVALID if isinstance(failure, NotFinite) else Code.ENGINE_FAILED

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 import time
 
-from lewm_model.errors import EngineFailure, LewmError
+from lewm_model.errors import EngineFailure, LewmError, NotFinite
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_ros.planner.doubts import Doubts
-from lewm_ros.planner.failures import Failures, Next
+from lewm_ros.planner.failures import code_of, Failures, Next
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.loop_settings import LoopSettings
@@ -254,7 +254,7 @@ class PlanLoop:
                                  rest=rest if self._robot.holds_position else None)
         planned_s = time.perf_counter() - started_s
         if not np.isfinite(chunk.actions).all():
-            raise EngineFailure('the plan has actions that are not finite')
+            raise NotFinite('the plan has actions that are not finite')
         chunk = replace(chunk, epoch=epoch)
         if not dry_run:
             chunk = self._session.send(chunk, len(committed), encoded_s + planned_s,
@@ -298,16 +298,17 @@ class PlanLoop:
     def _engine_failed(self, error: EngineFailure) -> None:
         """Try again with the next frame, then with another engine, then end."""
         step = self._failures.failed()
+        code = code_of(error)
         if step is Next.RETRY:
             self._fail(PlanState.FAULT, Reason(
-                Code.ENGINE_FAILED, f'{error}; attempt {self._failures.count + 1} of '
-                                    f'{self._failures.retries + 1} follows'))
+                code, f'{error}; attempt {self._failures.count + 1} of '
+                      f'{self._failures.retries + 1} follows'))
         elif step is Next.GIVE_UP:
-            self.broken = Reason(Code.ENGINE_FAILED, f'{error}; giving up')
+            self.broken = Reason(code, f'{error}; giving up')
             self._fail(PlanState.FAULT, self.broken)
         else:
-            self._fail(PlanState.FAULT, Reason(
-                Code.ENGINE_FAILED, f'{error}; the fall-back engine is being prepared'))
+            self._fail(PlanState.FAULT,
+                       Reason(code, f'{error}; the fall-back engine is being prepared'))
             self._change_engine(error)
 
     def _change_engine(self, failure: EngineFailure) -> None:
@@ -320,8 +321,8 @@ class PlanLoop:
             if goal is not None and self._wanted is None:
                 self.policy.set_goal_image(goal.image, goal.goal_id, goal.source)
         except Exception as error:
-            self.broken = Reason(Code.ENGINE_FAILED, f'{failure}; and the fall-back engine: '
-                                                     f'{error}')
+            self.broken = Reason(code_of(failure),
+                                 f'{failure}; and the fall-back engine: {error}')
             self._fail(PlanState.FAULT, self.broken)
         finally:
             self.recovered_s, self.recovering = self._steady_s(), False

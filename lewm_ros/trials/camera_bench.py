@@ -23,13 +23,14 @@ from lewm_model import resources
 from lewm_model.errors import LewmError
 from lewm_model.images.decode import write_image
 from lewm_model.robot import RobotDescription
-from lewm_ros.startup.bringup import Bringup, handle_signals, isolate, own_node
+from lewm_ros.startup.bringup import Bringup, isolate, own_node
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 from lewm_ros.startup.transport import transport_environment, VARIABLES
 from lewm_ros.trials.camera_ear import CameraEar
 from lewm_ros.trials.camera_report import Case, CASES, missed, table, write
 from lewm_ros.trials.other_view import with_view
+from lewm_ros.trials.program import run_program
 import numpy as np
 from rclpy.utilities import get_rmw_implementation_identifier
 
@@ -101,20 +102,16 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('out/cameras'))
     parser.add_argument('--results', type=Path, help='folder of cameras.json (that of --out)')
     options = parser.parse_args(args)
-    handle_signals()
+    return run_program('camera_bench', lambda: _measure(options))
+
+
+def _measure(options: argparse.Namespace) -> int:
     isolate()
     rows = []
-    try:
-        for case in CASES:
-            if case.name in options.cases:
-                rows.append(measure(case, options.seconds, options.out.resolve()))
-                print(table(rows).splitlines()[-1], flush=True)
-    except LewmError as error:
-        print(f'camera_bench: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('camera_bench: interrupted; all processes have ended', file=sys.stderr)
-        return 130
+    for case in CASES:
+        if case.name in options.cases:
+            rows.append(measure(case, options.seconds, options.out.resolve()))
+            print(table(rows).splitlines()[-1], flush=True)
     print(table(write(rows, (options.results or options.out) / 'cameras.json')))
     faults = [fault for row in rows for fault in missed(row)]
     for fault in faults:

@@ -14,13 +14,14 @@ import sys
 import time
 
 from lewm_model import resources
-from lewm_model.errors import ConfigError, LewmError
+from lewm_model.errors import ConfigError
 from lewm_model.images.decode import read_image
-from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
+from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.system import system, SystemOptions
 from lewm_ros.trials import report
 from lewm_ros.trials.client import connected, DemoClient
 from lewm_ros.trials.goal_set import GoalPicture, GoalSet, Judge
+from lewm_ros.trials.program import run_program
 from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import GoalResult
 from lewm_ros.trials.view import DemoView
@@ -33,25 +34,21 @@ _BUDGETS = 2.4         # time for a goal, in budgets of the task's evaluation: 6
 def main(args: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(args)
-    handle_signals()
+    return run_program('demo', lambda: _show(options),
+                       interrupted='the robot was stopped and all processes have ended')
+
+
+def _show(options: argparse.Namespace) -> int:
     started_s = time.monotonic()
-    try:
-        results, record, facts = run(options)
-        summary = report.summarize(results, record, {
-            **facts, 'duration_s': round(time.monotonic() - started_s, 1)})
-        report.write(summary, options.out / 'summary.json')
-        pictures = [options.out / 'summary.json']
-        if not options.no_video:
-            from lewm_ros.trials import video  # slow to import, and not always wanted
-            pictures += video.write(results, record, options.out,
-                                    load_task(options.task).facts.demo_tolerance())
-    except LewmError as error:
-        print(f'demo: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('demo: interrupted; the robot was stopped and all processes have ended',
-              file=sys.stderr)
-        return 130
+    results, record, facts = run(options)
+    summary = report.summarize(results, record, {
+        **facts, 'duration_s': round(time.monotonic() - started_s, 1)})
+    report.write(summary, options.out / 'summary.json')
+    pictures = [options.out / 'summary.json']
+    if not options.no_video:
+        from lewm_ros.trials import video  # slow to import, and not always wanted
+        pictures += video.write(results, record, options.out,
+                                load_task(options.task).facts.demo_tolerance())
     return _conclude(summary, pictures)
 
 

@@ -22,12 +22,13 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.evaluation_table import evaluation_table
 from lewm_model.data.shards import open_data
 from lewm_model.errors import LewmError
-from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
+from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.system import system, SystemOptions
 from lewm_ros.trials import report
 from lewm_ros.trials.client import connected
 from lewm_ros.trials.demo import bundle_of
 from lewm_ros.trials.live_pairs import run_pairs
+from lewm_ros.trials.program import run_program
 from lewm_ros.trials.record import Record
 from lewm_sim.evaluate import evaluate, Exam, set_exam, Settings
 from lewm_sim.evaluate.against import compare_trials
@@ -45,17 +46,8 @@ _SHARE = 0.05         # of p: below it a difference is no chance
 def main(args: list[str] | None = None) -> int:
     """Evaluate offline and through ROS; return the exit status."""
     options = _parser().parse_args(args)
-    handle_signals()
-    try:
-        worse = run(options)
-    except LewmError as error:
-        print(f'evaluate: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('evaluate: interrupted; the robot was stopped and all processes have ended',
-              file=sys.stderr)
-        return 130
-    return 1 if worse else 0
+    return run_program('evaluate', lambda: int(run(options)),
+                       interrupted='the robot was stopped and all processes have ended')
 
 
 def run(options: argparse.Namespace) -> bool:

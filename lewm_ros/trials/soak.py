@@ -20,15 +20,15 @@ import sys
 import time
 
 from lewm_model import resources
-from lewm_model.errors import LewmError
 from lewm_model.figure import new_figure
 from lewm_ros.planner.parameters import PlannerParameters
-from lewm_ros.startup.bringup import Bringup, handle_signals, isolate
+from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 from lewm_ros.trials import big_camera, report
 from lewm_ros.trials.client import connected
 from lewm_ros.trials.goal_set import GoalSet, Judge
 from lewm_ros.trials.other_view import with_view
+from lewm_ros.trials.program import run_program
 from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import Record
 from lewm_sim.tasks import load_task
@@ -248,7 +248,11 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--image-size', default='', metavar='WIDTHxHEIGHT',
                         help="of the camera [px], such as 640x480 (the task's own)")
     options = parser.parse_args(args)
-    handle_signals()
+    return run_program('soak', lambda: _soak_and_report(options),
+                       interrupted=f'all processes have ended; {options.out} has what was seen')
+
+
+def _soak_and_report(options: argparse.Namespace) -> int:
     control_dt_s = load_task(options.task).control_dt_s
     summary: dict = {}
 
@@ -262,15 +266,7 @@ def main(args: list[str] | None = None) -> int:
                      options.out / 'soak.json')
         draw(summary, record, samples, options.out / 'soak.png')
 
-    try:
-        soak(options, keep)
-    except LewmError as error:
-        print(f'soak: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f'soak: interrupted; all processes have ended; {options.out} has what was seen',
-              file=sys.stderr)
-        return 130
+    soak(options, keep)
     for name, kept in summary['limits'].items():
         print(f'{"kept  " if kept else "BROKEN"}  {name}')
     print(f'camera to command {summary["camera_to_command_ms"]} ms, plan {summary["plan_ms"]} ms; '

@@ -22,7 +22,7 @@ import time
 
 from lewm_model.errors import LewmError
 from lewm_ros.node.priority import hurry
-from lewm_ros.startup.bringup import handle_signals, isolate, own_node
+from lewm_ros.startup.bringup import isolate, own_node
 from lewm_ros.startup.transport import Transports
 from lewm_ros.trials.faults.injections import FAULTS
 from lewm_ros.trials.faults.results import report
@@ -31,6 +31,7 @@ from lewm_ros.trials.faults.system.nice import Nice
 from lewm_ros.trials.faults.system.rig import Rig
 from lewm_ros.trials.faults.system.setup import ARMS, prepare
 from lewm_ros.trials.faults.trial import Outcome, run_trial
+from lewm_ros.trials.program import run_program
 from rclpy.utilities import get_rmw_implementation_identifier
 
 _STARTS = 3       # of the system, in vain and in a row, before the run is given up
@@ -38,35 +39,31 @@ _STARTS = 3       # of the system, in vain and in a row, before the run is given
 
 def main(args: list[str] | None = None) -> int:
     """Run rows, or write the report; return the exit status."""
-    options = _parser().parse_args(args)
-    handle_signals()
+    parser = _parser()
+    options = parser.parse_args(args)
     unknown = set(options.rows) - set(FAULTS)
     if unknown:
-        print(f'faults: no row {", ".join(sorted(unknown))}; there are {", ".join(FAULTS)}',
-              file=sys.stderr)
-        return 2
-    try:
-        if options.report:
-            report.write(options.out, options.report)
-            return 0
-        results = Results(options.out / f'{options.arm}.json')
-        if options.again:
-            results.drop(options.rows or list(FAULTS))
-        isolate()
-        nice = Nice(os.getpriority(os.PRIO_PROCESS, 0), options.session_nice)
-        nice.give(os.getpid(), urgent=True)
-        hurry()      # this process watches, and it stands for nothing that a fault may touch
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
-        transports = Transports.here('auto', get_rmw_implementation_identifier())
-        os.environ.update(transports.unblocked)   # nobody may keep this process waiting either
-        run(options, results, lambda *parts: Rig(*parts, environment=environment,
-                                                 transports=transports, nice=nice))
-    except LewmError as error:
-        print(f'faults: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('faults: interrupted; what was measured is kept', file=sys.stderr)
-        return 130
+        parser.error(f'no row {", ".join(sorted(unknown))}; there are {", ".join(FAULTS)}')
+    return run_program('faults', lambda: _run_or_report(options),
+                       interrupted='what was measured is kept')
+
+
+def _run_or_report(options: argparse.Namespace) -> int:
+    if options.report:
+        report.write(options.out, options.report)
+        return 0
+    results = Results(options.out / f'{options.arm}.json')
+    if options.again:
+        results.drop(options.rows or list(FAULTS))
+    isolate()
+    nice = Nice(os.getpriority(os.PRIO_PROCESS, 0), options.session_nice)
+    nice.give(os.getpid(), urgent=True)
+    hurry()      # this process watches, and it stands for nothing that a fault may touch
+    environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+    transports = Transports.here('auto', get_rmw_implementation_identifier())
+    os.environ.update(transports.unblocked)   # nobody may keep this process waiting either
+    run(options, results, lambda *parts: Rig(*parts, environment=environment,
+                                             transports=transports, nice=nice))
     broken = [name for name in options.rows or FAULTS
               if not report.Row.of(name, results.outcomes(name)).kept]
     print(f'rows out of their limits: {", ".join(broken) or "none"}')

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import signal
 import subprocess
 import sys
 
-from lewm_model.errors import LewmError
+from lewm_ros.trials.program import INTERRUPTED, run_program
 from lewm_ros.trials.zoo.results import report
 from lewm_ros.trials.zoo.results.rows import Rows, STEPS
 from lewm_ros.trials.zoo.robots.table import ROBOTS, zoo_robot
@@ -33,26 +34,30 @@ def main(args: list[str] | None = None) -> int:
                         'the machine was too busy; the table has the last one (%(default)s)')
     parser.add_argument('--short', action='store_true', help='fewer seconds and steps')
     options = parser.parse_args(args)
+    return run_program('zoo', lambda: _walk_all(options), interrupted='the same command goes on')
+
+
+def _walk_one(robot: str, out: Path, passed_on: list[str]) -> int:
+    """Walk in a process of its own: middleware, domain and memory of a robot end with it."""
+    walk = subprocess.Popen([sys.executable, '-m', 'lewm_ros.trials.zoo.walk', robot,
+                             '--out', str(out), *passed_on], start_new_session=True)
     try:
-        robots = [zoo_robot(name) for name in options.only] if options.only else ROBOTS
-    except LewmError as error:
-        print(f'zoo: {error}', file=sys.stderr)
-        return 1
+        return walk.wait()
+    except KeyboardInterrupt:
+        walk.send_signal(signal.SIGINT)   # in a session of its own, it hears Ctrl-C only once
+        walk.wait()
+        raise
+
+
+def _walk_all(options: argparse.Namespace) -> int:
+    robots = [zoo_robot(name) for name in options.only] if options.only else ROBOTS
     passed_on = [f'--{name}' for name in ('fresh', 'live', 'short') if getattr(options, name)]
     passed_on += ['--until', options.until, '--tries', str(options.tries)]
     walked = []
     for robot in robots:
         print(f'--- {robot.number} of {len(ROBOTS)}: {robot.name}, {robot.about}', flush=True)
-        # A process of its own: a robot's middleware, domain and memory end with its walk.
-        walk = subprocess.Popen([sys.executable, '-m', 'lewm_ros.trials.zoo.walk', robot.name,
-                                 '--out', str(options.out), *passed_on])
-        try:
-            status = walk.wait()
-        except KeyboardInterrupt:
-            status = 130
-            walk.wait()
-        if status == 130:
-            return status
+        if _walk_one(robot.name, options.out, passed_on) == INTERRUPTED:
+            raise KeyboardInterrupt
         walked += Rows(robot.name, (options.out / robot.name).with_suffix('.json')).all
         folder = options.results or options.out
         rows = report.write(walked, folder)

@@ -20,7 +20,8 @@ import sys
 import time
 
 from lewm_model.errors import LewmError
-from lewm_ros.startup.bringup import handle_signals, isolate
+from lewm_ros.startup.bringup import isolate
+from lewm_ros.trials.program import run_program
 from lewm_ros.trials.zoo.results.pulse import Pulse
 from lewm_ros.trials.zoo.results.rows import LIVE, LOAD, OFFLINE, PAUSE, Rows, STEPS
 from lewm_ros.trials.zoo.robots.description import ZooRobot
@@ -132,29 +133,25 @@ def main(args: list[str] | None = None) -> int:
                         'machine was too busy; the table has the last one (%(default)s)')
     parser.add_argument('--short', action='store_true', help='for tests: fewer seconds and steps')
     options = parser.parse_args(args)
-    handle_signals()
+    return run_program('walk', lambda: _walk(options), interrupted='the same command goes on')
+
+
+def _walk(options: argparse.Namespace) -> int:
     begin_s = time.monotonic()
-    try:
-        robot = zoo_robot(options.robot)
-        isolate()
-        folders = Folders((options.out / robot.name).resolve())
-        file = folders.root.with_suffix('.json')
-        if options.fresh:
-            file.unlink(missing_ok=True)
-        rows = Rows(robot.name, file)
-        if options.live:
-            rows.forget(LIVE)
-        if options.short:
-            shortest_s = _SHORT_STEPS * robot.control_dt_s / robot.pace
-            robot = replace(robot, record_s=max(shortest_s, robot.record_s / 2))
-        walk(robot, folders, rows, SHORT if options.short else Lengths(), options.until,
-             options.tries)
-    except LewmError as error:
-        print(f'walk: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('walk: interrupted; the same command goes on', file=sys.stderr)
-        return 130
+    robot = zoo_robot(options.robot)
+    isolate()
+    folders = Folders((options.out / robot.name).resolve())
+    file = folders.root.with_suffix('.json')
+    if options.fresh:
+        file.unlink(missing_ok=True)
+    rows = Rows(robot.name, file)
+    if options.live:
+        rows.forget(LIVE)
+    if options.short:
+        shortest_s = _SHORT_STEPS * robot.control_dt_s / robot.pace
+        robot = replace(robot, record_s=max(shortest_s, robot.record_s / 2))
+    walk(robot, folders, rows, SHORT if options.short else Lengths(), options.until,
+         options.tries)
     failed = [row for row in rows.all if not row.passed]
     print(f'{robot.name}: {len(rows.all)} checks, {len(failed)} failed, '
           f'{time.monotonic() - begin_s:.0f} s')
