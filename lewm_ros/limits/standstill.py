@@ -22,8 +22,8 @@ from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 
 # How far ahead of its measured position a moving joint is told to stop [control steps]. A joint
-# follows its target at a distance; told to be where it was measured, it turns back. A servo of 15/s
-# that moved at 1.5 rad/s, commanded at 20 Hz, rests within 0.21 s so; told to be where it was
+# follows its target at a distance; told to be where it was measured, it turns back. A servo of
+# 15/s that moved at 1.5 rad/s, commanded at 20 Hz, rests within 0.21 s so; told to be where it was
 # measured within 0.27 s, after it came back with 0.8 rad/s; at its last target within 0.24 s.
 _COASTING = 1.0
 REMEMBERED_S = 2.0   # after a pause, a last command younger than this still binds the next [s]
