@@ -1,5 +1,11 @@
 """What the fault trials measure, with known motions; and a few real trials."""
 
+import os
+from pathlib import Path
+import subprocess
+import sys
+import time
+
 from bag_factory import robot
 from lewm_model.robot import JOINT_TRAJECTORY
 import numpy as np
@@ -19,6 +25,31 @@ WHEELS = robot(interface='joint_velocity', min_command=[-2, -2], max_command=[2,
                max_rate=[10, 10], stop_rate=[20, 20])      # at most 2 in one command
 ARM = robot(interface='joint_position', command_type=JOINT_TRAJECTORY, min_command=[-3, -3],
             max_command=[3, 3], max_rate=[1, 1], stop_rate=[2, 2])   # 0.2 in one command
+
+
+def test_what_was_injected_ends_with_the_program():
+    """Killed in the middle of a fault, it leaves no busy process behind."""
+    code = ('import sys, time; from types import SimpleNamespace as Of\n'
+            'from lewm_ros.trials.faults.injections import cpu_load\n'
+            'pids = []; cpu_load(Of(nice=Of(give=pids.append, process=0)))\n'
+            'print(*pids, flush=True); time.sleep(100)')
+    program = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in program.stdout.readline().split()]
+    assert len(pids) == 3 * os.cpu_count()
+    program.kill()
+    program.wait()
+    deadline_s = time.monotonic() + 30.0
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline_s, f'left behind: {pids}'
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether there is such a process that has not ended."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
 
 
 def watch_speeds(speeds: list[float]) -> Watch:

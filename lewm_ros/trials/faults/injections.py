@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import json
 import os
+from pathlib import Path
 import resource
 import signal
-import subprocess
 import sys
 import time
 
 from lewm_ros.srv import StartEpisode, StopEpisode
+from lewm_ros.startup.processes import Child, stop
 from lewm_ros.trials.faults.system.foreigner import Foreigner
 from lewm_ros.trials.faults.system.nice import Nice
 from lewm_ros.trials.faults.system.rig import RECORDER, Rig
@@ -221,15 +222,15 @@ def cpu_load(rig: Rig) -> Undo:
 
 
 def _processes(command: list[str], count: int, nice: Nice) -> Undo:
-    running = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
-    for process in running:
-        nice.give(process.pid)
+    # Children end with this process, whatever ends it.
+    running = [Child(command[0], command, Path(os.devnull)) for _ in range(count)]
+    for child in running:
+        nice.give(child.pid)
 
     def undo() -> None:
-        for process in running:
-            process.kill()
-        for process in running:
-            process.wait()
+        for child in running:
+            child.signal(signal.SIGKILL)
+        stop(running)
     return undo
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 import os
 import random
@@ -66,16 +67,19 @@ def run_trial(rig: Rig, fault: Fault, chance: random.Random) -> Outcome:
     waiting = Waiting(rig.pid(name) for name in ('command_node', 'guard_node', 'planner_node'))
     begin_s = since_s = time.monotonic()
     undo = fault.inject(rig)
-    drove_on = None
-    if not fault.stops:
-        rig.spin(fault.hold_s)
-        rig.await_motion(_AGAIN_S)     # the e-stop is to stop a robot that moves, if it does
-        drove_on = rig.state is CommandState.TRACKING
-        since_s = time.monotonic()
-        rig.press_e_stop(True)
-    elif fault.inject.__name__ == 'second_heartbeat':
-        since_s = time.monotonic()      # it has just paused the planner
-    rest_s = rig.rest_after(since_s)
+    with ExitStack() as interrupted:
+        interrupted.callback(undo)     # nothing that was injected outlives the trial
+        drove_on = None
+        if not fault.stops:
+            rig.spin(fault.hold_s)
+            rig.await_motion(_AGAIN_S)     # the e-stop is to stop a robot that moves, if it does
+            drove_on = rig.state is CommandState.TRACKING
+            since_s = time.monotonic()
+            rig.press_e_stop(True)
+        elif fault.inject.__name__ == 'second_heartbeat':
+            since_s = time.monotonic()      # it has just paused the planner
+        rest_s = rig.rest_after(since_s)
+        interrupted.pop_all()
     late_s = rig.delays.worst_s(begin_s, time.monotonic() if rest_s is None else since_s + rest_s)
     waited = waiting.worst_s() / (time.monotonic() - begin_s)
     told_s = rig.watch.told_after(since_s, time.monotonic())
