@@ -1,5 +1,7 @@
 """A planner whose engine raises, hangs or goes NaN, as a process of its own over real DDS."""
 
+import re
+
 import pytest
 
 pytest.importorskip('rclpy')
@@ -83,7 +85,8 @@ def test_a_thread_that_hangs_withdraws_the_plan_soon_and_goes_on_by_itself(
     rig.fault('hang')
     rig.film_until(lambda: rig.last.reason.code == Code.PLANNER_STUCK, 'PLANNER_STUCK')
     assert (rig.last.state, rig.last.epoch > epoch) == (PlanState.PLANNING, True)
-    assert 'has been at one frame for' in rig.last.reason.text
+    assert re.search('the planner has (been at one frame|got no answer of the model) for .* s, '
+                     'allowed are', rig.last.reason.text)    # whichever limit comes first
     rig.fault('')
     rig.film_planning()
 
