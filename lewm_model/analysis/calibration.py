@@ -8,6 +8,7 @@ surprise in it, and its confidence interval from the order of these numbers alon
 from __future__ import annotations
 
 from lewm_model.errors import DatasetError
+from lewm_model.farthest import farthest_from
 from lewm_model.held_out import HeldOut, Progress, silent
 from lewm_model.images.decode import resize_square
 from lewm_model.ordinary import EPISODE_QUANTILE, MARGIN, Ordinary, OrdinaryConfig
@@ -50,11 +51,7 @@ def farthest_points(latents: Tensor, count: int) -> list[int]:
     The first is the one that is nearest to the mean.
     """
     first = int((latents - latents.mean(dim=0)).square().sum(dim=1).argmin())
-    chosen, nearest = [first], torch.full((len(latents),), torch.inf)
-    while len(chosen) < min(count, len(latents)):
-        nearest = torch.minimum(nearest, (latents - latents[chosen[-1]]).square().sum(dim=1))
-        chosen.append(int(nearest.argmax()))
-    return chosen
+    return farthest_from(latents.cpu().numpy(), first, count)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from typing import Any
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.evaluation_table import evaluation_table, markdown_table
-from lewm_model.bundles.networks import NETWORKS
+from lewm_model.bundles.networks import TRAINED
 from lewm_model.bundles.questions import QUESTIONS
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.config import PlanConfig
@@ -85,8 +85,8 @@ def kind_of(bundle: Bundle) -> str:
 def _networks(bundle: Bundle) -> list[str]:
     """Return the lines of what `lewm train-policy` added."""
     rows = []
-    for name in NETWORKS:
-        if name != 'ordinary' and getattr(bundle, name) is not None:
+    for name in TRAINED:
+        if getattr(bundle, name) is not None:
             made = bundle.metrics.get(name, {})
             errors = made.get('held_out_error', {}).items()
             rows.append((f'`{name}`', f'{made.get("parameters", 0):,}', ', '.join(

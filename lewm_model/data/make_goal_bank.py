@@ -15,6 +15,7 @@ from lewm_model.data.measured_states import (
 )
 from lewm_model.data.robot_facts import require_robot
 from lewm_model.errors import DatasetError
+from lewm_model.farthest import farthest_from
 from lewm_model.goal_bank import (
     BANK_FILE,
     BankEntry,
@@ -72,14 +73,7 @@ def farthest_points(points: np.ndarray, count: int) -> list[int]:
     Starts in the middle of them, and stops early when all others coincide with a chosen one.
     """
     start = int(np.square(points - np.median(points, axis=0)).sum(axis=1).argmin())
-    chosen, apart = [start], np.full(len(points), np.inf)
-    while len(chosen) < count:
-        apart = np.minimum(apart, np.square(points - points[chosen[-1]]).sum(axis=1))
-        farthest = int(apart.argmax())
-        if apart[farthest] <= 1e-12:
-            break
-        chosen.append(farthest)
-    return chosen
+    return farthest_from(points, start, count, least=1e-12)
 
 
 def _usable(data: EpisodeFile, rows: np.ndarray) -> list[Measured]:

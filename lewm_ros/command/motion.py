@@ -164,7 +164,7 @@ class Motion:
         """Return the last command before going away; None if there is nothing to stop.
 
         Speeds become zero without a ramp. Positions take one step of the emergency ramp towards
-        the measured ones, and stay there.
+        where they come to rest, and stay there.
         """
         sent = self.sent
         word = self._standstill.last_word(sent.base, steady_s) if sent.in_charge else None

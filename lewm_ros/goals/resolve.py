@@ -114,18 +114,17 @@ class Resolver:
             LewmError: The picture is not one of this camera, or a number cannot be.
         """
         stamp_ns = self._now_ns() if found.stamp_ns is None else found.stamp_ns
-        names, counted = ((wish.names, wish) if wish.names else (found.names, found))
+        counted = wish if found.rgb is not None and wish.names else found
         common = {
             'stamp_ns': stamp_ns, 'source': wish.source, 'task': wish.task,
-            'tolerance': wish.tolerance, 'weights': counted.weights,
+            'tolerance': wish.tolerance, 'names': counted.names, 'weights': counted.weights,
             'tolerances': counted.tolerances}
         goal_id = wish.goal_id or found.goal_id
         if found.rgb is None:
-            return probe_goal_to_msg(found.names, found.values, goal_id=goal_id or _id_of(found),
-                                     **{**common, 'weights': found.weights,
-                                        'tolerances': found.tolerances})
+            return probe_goal_to_msg(values=found.values, goal_id=goal_id or _id_of(found),
+                                     **common)
         self._shape.check(found.rgb)
-        return picture_goal_to_msg(found.rgb, goal_id=goal_id, names=names, **common)
+        return picture_goal_to_msg(found.rgb, goal_id=goal_id, **common)
 
     def _file(self, wish: GoalWish) -> Found:
         return Found(read_allowed(wish.uri, self._root))

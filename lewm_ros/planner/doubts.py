@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import math
-from typing import Any
 
 from lewm_model.errors import ConfigError
-from lewm_model.ordinary import Likeness
+from lewm_model.ordinary import Likeness, Ordinary
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_ros.planner.robot_calibration import CalibrationWatch
@@ -132,15 +131,15 @@ class Doubts:
 
     def _surprise_at(self, policy: Policy, stamp_ns: int) -> Verdict:
         settings = self._settings
-        wanted = settings.surprise.action != 'off' or (self.watch and self.watch.running)
+        watching = self.watch is not None and self.watch.running
+        wanted = watching or (settings.surprise.action != 'off'
+                              and not math.isnan(settings.mean_error))
         step_ns = policy.bundle.control_dt_s * 1e9
         soon = (self._judged_ns is not None
                 and 0 <= stamp_ns - self._judged_ns < _STEP_SHARE * step_ns)
         if not wanted or soon:   # a fast camera: what was said stays
             return self._guard.update(stamp_ns, _NAN)
         self._judged_ns = stamp_ns
-        if math.isnan(settings.mean_error) and not (self.watch and self.watch.running):
-            return self._guard.update(stamp_ns, _NAN)
         error = policy.prediction_error()
         if self.watch is not None:
             self.watch.add(stamp_ns, error)
@@ -172,11 +171,11 @@ class Doubts:
                 self._say('view', self._view_reason.text)
         return self._view_reason
 
-    def _known(self, policy: Policy) -> Any:
+    def _known(self, policy: Policy) -> Ordinary | None:
         if self._settings.view_action == 'off':
             return None
         return policy.bundle.ordinary
 
 
-def _thumbnail(ordinary: Any, like: Likeness) -> np.ndarray:
+def _thumbnail(ordinary: Ordinary, like: Likeness) -> np.ndarray:
     return ordinary.thumbnails[like.index].cpu().numpy()

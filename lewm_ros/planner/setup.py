@@ -114,16 +114,18 @@ def loop_settings(settings: PlannerParameters, prepared: Prepared) -> LoopSettin
 
 def doubt_settings(settings: PlannerParameters, prepared: Prepared) -> DoubtSettings:
     """Return what is wrong to see: by parameter, as measured on this robot, or in the data."""
-    ordinary = prepared.policy.bundle.ordinary
-    measured = prepared.of_robot or (ordinary and ordinary.config)
-    limit = getattr(measured, 'limit', None) or getattr(measured, 'surprise_limit', math.nan)
+    of_robot, of_data = prepared.of_robot, prepared.policy.bundle.ordinary
+    mean_error = limit = math.nan
+    if of_robot is not None:
+        mean_error, limit = of_robot.mean_error, of_robot.limit
+    elif of_data is not None:
+        mean_error, limit = of_data.config.mean_error, of_data.config.surprise_limit
     return DoubtSettings(
         SurpriseSettings(
             action=settings.surprise_action, limit=settings.surprise_limit or limit,
             frames=settings.surprise_frames, calm_s=settings.surprise_calm_s,
             slow_scale=settings.surprise_scale),
-        mean_error=measured.mean_error if measured else math.nan,
-        view_action=settings.view_action)
+        mean_error=mean_error, view_action=settings.view_action)
 
 
 def frame_max_age_s(control_dt_s: float) -> float:

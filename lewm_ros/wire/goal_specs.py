@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from lewm_ros import msg as interfaces
 from lewm_ros.wire import checks
+from lewm_ros.wire.goals import MAX_TOLERANCE
 from lewm_ros.wire.pictures import image_to_rgb
 from lewm_ros.wire.reports import GoalSource
 import numpy as np
 
 MAX_URI = 1000          # of a file name or bank entry [characters]
-_MAX_TOLERANCE = 1e6
 _LEAST_NORM = 1e-6      # of a quaternion that says which way
 
 
@@ -51,7 +51,7 @@ def msg_to_wish(message: interfaces.GoalSpec, assume_encoding: str = '') -> Goal
     common = {
         'goal_id': checks.text(message.goal_id, 'goal_id'),
         'task': checks.text(message.task, 'task'), 'names': names,
-        'tolerance': checks.within(message.tolerance, 0.0, _MAX_TOLERANCE, 'tolerance'),
+        'tolerance': checks.within(message.tolerance, 0.0, MAX_TOLERANCE, 'tolerance'),
         'weights': _per_name(message.weights, names, 'weights'),
         'tolerances': _per_name(message.tolerances, names, 'tolerances')}
     if source in (GoalSource.FILE, GoalSource.BANK):

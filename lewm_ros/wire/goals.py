@@ -15,7 +15,7 @@ from lewm_ros.wire.reports import GoalKind, GoalRequest, GoalSource
 from lewm_ros.wire.stamps import header, header_stamp_ns
 import numpy as np
 
-_MAX_TOLERANCE = 1e6
+MAX_TOLERANCE = 1e6
 
 
 def picture_hash(rgb: np.ndarray) -> bytes:
@@ -36,7 +36,7 @@ def picture_goal_to_msg(rgb: np.ndarray, *, stamp_ns: int, goal_id: str = '', ta
     """
     checks.text(goal_id, 'goal_id')
     checks.text(task, 'task')
-    checks.within(tolerance, 0.0, _MAX_TOLERANCE, 'tolerance')
+    checks.within(tolerance, 0.0, MAX_TOLERANCE, 'tolerance')
     digest = picture_hash(rgb)
     message = interfaces.Goal(
         header=header(stamp_ns), kind=int(GoalKind.PICTURE), source=int(source), task=task,
@@ -91,7 +91,7 @@ def msg_to_goal(message: interfaces.Goal, size: int | None = None) -> GoalReques
         'task': checks.text(message.task, 'task'),
         'goal_id': checks.text(message.goal_id, 'goal_id'),
         'source': checks.enum(GoalSource, message.source, 'source'),
-        'tolerance': checks.within(message.tolerance, 0.0, _MAX_TOLERANCE, 'tolerance'),
+        'tolerance': checks.within(message.tolerance, 0.0, MAX_TOLERANCE, 'tolerance'),
         **_counted(message)}
     if kind is GoalKind.PICTURE:
         rgb = image_to_rgb(message.image)
