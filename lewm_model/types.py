@@ -39,15 +39,30 @@ class Context:
     stamps_ns: tuple[int, ...]     # L stamps, oldest first
 
 
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What some quantities shall be; made by `Readout.target`, which reads them from latents."""
+
+    names: tuple[str, ...]
+    values: np.ndarray                 # (N,), each in its unit
+    weights: np.ndarray                # (N,), not negative; 0 does not count
+    tolerances: np.ndarray | None      # (N,), each in its unit; None: none of their own
+    columns: Tensor                    # (n,) of the readout's answers: what they shall be
+    shares: Tensor                     # (n,) of their squared errors in the cost; 0: no matter
+    note: str = ''                     # what is doubtful about it, for people
+
+
 @dataclass(frozen=True)
 class Goal:
-    """Where to go, as a point in latent space."""
+    """Where to go, as a point in latent space, or as what some quantities shall be."""
 
-    latent: Tensor                     # (D,), same encoder and projection as observations
+    latent: Tensor                     # (D,), same encoder and projection as observations; with a
+    #                                    target: a recorded place that has its quantities
     goal_id: str = ''
-    source: str = 'image'              # how it was given: image, file, capture
+    source: str = 'image'              # how it was given: image, file, quantities
     image: np.ndarray | None = None    # uint8 (H, W, 3), if there is one
     blocks_left: int | None = None     # until it is to be reached, where somebody counts
+    target: Target | None = None       # what counts instead of the whole latent
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class FakePolicy:
         self.config = SimpleNamespace(num_candidates=7, budget_ms=None)
         self.backend = backend
         self.goal = None
-        self.goal_distance = 5.0
+        self.goal_distance, self.goal_errors = 5.0, ()
         self.last_plan = None
         self.solve_ns = 0
         self.problems: dict[str, Exception] = {}

@@ -10,7 +10,11 @@ from lewm_model.assemble import make_policy  # noqa: E402
 from lewm_model.images.decode import resize_square  # noqa: E402
 from lewm_ros.msg import Goal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
-from lewm_ros.wire.goals import no_goal_to_msg, picture_goal_to_msg  # noqa: E402
+from lewm_ros.wire.goals import (  # noqa: E402
+    no_goal_to_msg,
+    picture_goal_to_msg,
+    probe_goal_to_msg,
+)
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import CommandState, PlanState  # noqa: E402
@@ -19,6 +23,7 @@ from lifecycle_msgs.msg import Transition  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from planner_rig import FOLLOWED, Rig, STEP_NS  # noqa: E402
+from readout_bundles import bundle_that_reads, ERROR  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 
@@ -202,15 +207,46 @@ def test_a_cleared_goal_withdraws_the_plan(graph, tmp_path):
     rig.film_planning()
 
 
-def test_a_probe_goal_is_refused_with_what_is_missing(graph, tmp_path):
-    """FAULT with the quantities by name."""
+def test_a_goal_of_quantities_is_planned_to_and_reached(graph, tmp_path):
+    """The bundle reads (0.3, -0.2) from every frame: elsewhere is planned to, there is reached."""
+    bundle_that_reads(always=(0.3, -0.2)).save(tmp_path / 'reads')
+    rig = Rig(graph, tmp_path, bundle=str(tmp_path / 'reads'))
+
+    def send(goal_id, *values, **fields):
+        rig.goal_pub.publish(probe_goal_to_msg(['first', 'second'], values, stamp_ns=0,
+                                               goal_id=goal_id, **fields))
+        rig.film_until(lambda: rig.status and rig.last.goal_id == goal_id
+                       and rig.last.state in FOLLOWED, f'goal {goal_id}')
+
+    send('away', 0.6, 0.2)
+    rig.film_planning()
+    assert all(np.isfinite(chunk.actions).all() for _, chunk in rig.chunks)
+    np.testing.assert_allclose(rig.last.goal_errors, [0.3, 0.4], atol=1e-5)
+    np.testing.assert_allclose(rig.last.goal_distance, np.sqrt((0.09 + 0.16) / 2), atol=1e-5)
+    np.testing.assert_allclose(rig.last.goal_tolerance, 2 * ERROR, rtol=1e-5)
+    assert rig.last.state != PlanState.REACHED
+    send('here', 0.3 + ERROR, -0.2 - ERROR)      # within twice the error of the readout
+    rig.film_until(lambda: rig.last.state == PlanState.REACHED, 'REACHED')
+    send('strict', 0.3 + ERROR, -0.2, tolerances=[ERROR / 2, 1.0])
+    rig.film(0.6)
+    assert rig.last.state != PlanState.REACHED
+    rig.goal_pub.publish(probe_goal_to_msg(['second', 'elbow'], [0.1, 0.2], stamp_ns=0,
+                                           goal_id='unknown'))
+    rig.film_until(lambda: rig.last.reason.code == Code.GOAL_REFUSED, 'a refusal')
+    assert rig.last.state == PlanState.FAULT
+    assert "cannot read 'elbow'; this bundle reads first (position [m])" in rig.last.reason.text
+    rig.film_without_chunks()
+
+
+def test_a_goal_of_quantities_is_refused_where_nothing_reads_them(graph, tmp_path):
+    """FAULT with what to do."""
     rig = Rig(graph, tmp_path)
     goal = Goal(kind=Goal.PROBE, goal_id='upright', names=['block.angle'], values=[0.1])
     rig.goal_pub.publish(goal)
     rig.film_until(lambda: rig.status and rig.last.state == PlanState.FAULT, 'FAULT')
     assert rig.last.reason.code == Code.GOAL_REFUSED
-    assert 'block.angle' in rig.last.reason.text
-    assert 'probes' in rig.last.reason.text
+    assert "goal 'upright'" in rig.last.reason.text
+    assert 'lewm train-policy --kind readout' in rig.last.reason.text
 
 
 def test_messages_that_cannot_be_end_nothing(graph, tmp_path):

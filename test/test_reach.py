@@ -148,8 +148,8 @@ def test_a_policy_plans_to_the_way_point_and_measures_the_distance_to_the_goal()
         asked.append((latent, wanted))
         return reach.places[1]
 
-    policy._route.next = next_place
+    policy.aim._route.next = next_place
     assert torch.equal(policy.request(0).goal.latent, reach.places[1])
     assert torch.equal(asked[0][1], goal.latent)
     assert policy.goal is goal
-    assert policy.twin()._route is not policy._route
+    assert policy.twin().aim._route is not policy.aim._route

@@ -38,6 +38,7 @@ from lewm_model.plan_prior import PlanPrior
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.reach import Reach
+from lewm_model.readout import Readout
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -81,6 +82,7 @@ class Bundle:
     plan_prior: PlanPrior | None = None          # Gaussian over plans
     memory: Memory | None = None                 # latents and blocks of the training set
     reach: Reach | None = None                   # how far places are from each other
+    readout: Readout | None = None               # quantities of a frame, for goals without one
 
     def __post_init__(self) -> None:
         dim = self.model_config.action_dim
@@ -101,10 +103,9 @@ class Bundle:
         if self.frame_transform.image_size != self.model_config.image_size:
             raise BundleError(f'preprocessing.image_size {self.frame_transform.image_size} '
                               f'contradicts model.image_size {self.model_config.image_size}')
-        if not self.control_dt_s > 0:
-            raise BundleError(f'control_dt_s must be positive, got {self.control_dt_s}')
-        if not self.goal_tolerance > 0:
-            raise BundleError(f'goal_tolerance must be positive, got {self.goal_tolerance}')
+        for name in ('control_dt_s', 'goal_tolerance'):
+            if not getattr(self, name) > 0:
+                raise BundleError(f'{name} must be positive, got {getattr(self, name)}')
         if not self.model_id:
             object.__setattr__(self, 'model_id', weights_sha256(self.model)[:12])
 

@@ -56,7 +56,7 @@ def render_card(bundle: Bundle, name: str) -> str:
                            for key, value in training.items() if not isinstance(value, dict)]
                           + [(f'probe R2 of {key}', f'{value:.3f}')
                              for key, value in training.get('probes', {}).items()])]
-    lines += _networks(bundle) + _ordinary(bundle)
+    lines += _networks(bundle) + _readout(bundle) + _ordinary(bundle)
     evaluation = bundle.metrics.get('evaluation')
     if evaluation:
         lines += ['## Results', '', *evaluation_table(evaluation)]
@@ -94,6 +94,21 @@ def _networks(bundle: Bundle) -> list[str]:
     return [] if not rows else ['## Beside the model', '', *markdown_table(
         ('from `lewm train-policy`', 'numbers', 'error of its blocks, held out, of what zeros '
          'would have'), rows)]
+
+
+def _readout(bundle: Bundle) -> list[str]:
+    """Return the lines of what a goal without a picture may name."""
+    if bundle.readout is None:
+        return []
+    return ['## Goals without a picture', '', 'A goal may name these quantities, which are read '
+            'from latents; how exactly was measured on held-out frames.', '',
+            *markdown_table(('quantity', 'of', 'error, root mean square', '95 % within',
+                             'training had'), (
+                (f'`{one.name}` ({one.kind})', one.of or '–',
+                 f'{_number(one.read_error)} {one.unit}'.strip(),
+                 f'{_number(one.read_error_95)} {one.unit}'.strip(),
+                 f'{_number(one.low)} to {_number(one.high)}')
+                for one in bundle.readout.readable))]
 
 
 def _ordinary(bundle: Bundle) -> list[str]:

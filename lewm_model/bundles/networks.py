@@ -17,6 +17,8 @@ from lewm_model.ordinary import Ordinary, OrdinaryConfig
 from lewm_model.plan_prior import PlanPrior, PlanPriorConfig
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.reach import Reach, ReachConfig
+from lewm_model.readable import ReadoutConfig
+from lewm_model.readout import Readout
 from torch import nn, Tensor
 
 Limits = tuple[Tensor, Tensor]     # smallest and largest action, (A,) normalised
@@ -45,6 +47,8 @@ NETWORKS = {
     'ordinary': Kind(OrdinaryConfig, lambda config, sizes, limits: Ordinary(
         config, sizes.latent_dim)),
     'reach': Kind(ReachConfig, lambda config, sizes, limits: Reach(config, sizes.latent_dim)),
+    'readout': Kind(ReadoutConfig, lambda config, sizes, limits: Readout(
+        config, sizes.latent_dim)),
 }
 # What `lewm train-policy` makes; the rest is measured.
 TRAINED = tuple(name for name in NETWORKS if name != 'ordinary')

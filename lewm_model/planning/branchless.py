@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from lewm_model.config import PlanConfig
 from lewm_model.planning.candidates import Candidates
+from lewm_model.planning.goal_copies import copy_goal, put_goal
 from lewm_model.planning.protocols import Dynamics, Objective
 from lewm_model.planning.refit import make_refit
 from lewm_model.types import Context, Goal
@@ -29,7 +30,7 @@ class BranchlessSearch:
         objective: Scores them.
         candidates: Draws and constrains them.
         context: For the number of frames, which is fixed then.
-        goal: For the size of a latent.
+        goal: For the size of a latent, and whether there is a target for quantities.
     """
 
     def __init__(self, config: PlanConfig, dynamics: Dynamics, objective: Objective,
@@ -40,7 +41,7 @@ class BranchlessSearch:
         self._context = Context(latents=torch.zeros_like(context.latents),
                                 past_blocks=torch.zeros_like(context.past_blocks),
                                 stamps_ns=context.stamps_ns)
-        self._goal = Goal(latent=torch.zeros_like(goal.latent))
+        self._goal = copy_goal(goal)
         zeros = goal.latent.new_zeros(candidates.shape)
         self._initial, self._committed = zeros.clone(), zeros.clone()      # (T, K*A)
         self._is_committed = torch.zeros_like(zeros, dtype=torch.bool)
@@ -62,7 +63,7 @@ class BranchlessSearch:
         """Say what to plan for; the arguments of `Solver.solve`."""
         self._context.latents.copy_(context.latents)
         self._context.past_blocks.copy_(context.past_blocks)
-        self._goal.latent.copy_(goal.latent)
+        put_goal(self._goal, goal)
         if initial_mean is None:
             self._initial.zero_()
         else:

@@ -57,15 +57,29 @@ class Fleet:
         """Begin the random numbers of the search anew."""
         self._lead.reseed(seed)
 
-    def set_goals(self, frames: Sequence[np.ndarray]) -> None:
-        """Begin anew with one robot per goal picture; all histories are empty."""
-        while len(self._spare) < len(frames):
-            self._spare.append(self._lead.twin())
-        self.policies = self._spare[:len(frames)]
+    def set_goals(self, frames: Sequence[np.ndarray], names: Sequence[str] = ()) -> None:
+        """Begin anew with one robot per goal picture; all histories are empty.
+
+        With names of quantities only these of what the pictures show count.
+        """
+        self._begin(len(frames))
         for policy, latent, frame in zip(self.policies, self._lead.encode_all(frames), frames,
                                          strict=True):
+            policy.set_goal(policy.aim.some_of(Goal(latent=latent, image=frame), names)
+                            if names else Goal(latent=latent, image=frame))
+
+    def set_goal_quantities(self, names: Sequence[str], values: Sequence[Sequence[float]]) -> None:
+        """Begin anew with one robot per row of values, which the named quantities shall have."""
+        self._begin(len(values))
+        for policy, row in zip(self.policies, values, strict=True):
+            policy.set_goal_quantities(names, row)
+
+    def _begin(self, count: int) -> None:
+        while len(self._spare) < count:
+            self._spare.append(self._lead.twin())
+        self.policies = self._spare[:count]
+        for policy in self.policies:
             policy.reset()
-            policy.set_goal(Goal(latent=latent, image=frame))
 
     def observe(self, stamp_ns: int, frames: Sequence[np.ndarray]) -> None:
         """Encode one frame of each robot, taken at the same time, into its history."""

@@ -11,6 +11,7 @@ import time
 from lewm_model.config import PlanConfig
 from lewm_model.errors import PlanningError
 from lewm_model.planning.candidates import Candidates
+from lewm_model.planning.goal_copies import copy_goal
 from lewm_model.planning.protocols import Objective, Solver
 from lewm_model.types import Context, Goal, Plan
 from lewm_model.world_model import LeWorldModel
@@ -57,8 +58,8 @@ class GradientSolver:
         config = self._config
         if self._start is not None:
             initial_mean = self._start.solve(context, goal, committed=committed).blocks
-        goal = Goal(latent=goal.latent.clone(), goal_id=goal.goal_id, source=goal.source)
         with torch.inference_mode(False), torch.enable_grad():
+            goal = copy_goal(goal)     # what comes out of inference mode cannot take part
             blocks = config.sample_std * self._candidates.noise(1)[0]
             blocks[0] = 0
             if initial_mean is not None:

@@ -20,10 +20,10 @@ from torch import Tensor
 class GraphedSolver:
     """`SamplingSolver`, captured: sampling, rollouts, top-k, refits, all iterations.
 
-    The search is captured once per number of context frames; a solve then copies its inputs and
-    replays. With a time budget one iteration is the unit, and the clock is read in between. On
-    other devices than CUDA it runs the same operations uncaptured. The same seed gives the same
-    plans; they are not bit by bit those of `SamplingSolver`, which sums in another order.
+    The search is captured once per number of context frames and kind of goal; a solve then copies
+    its inputs and replays. With a time budget one iteration is the unit, and the clock is read in
+    between. On other devices than CUDA it runs the same operations uncaptured. The same seed gives
+    the same plans; they are not bit by bit those of `SamplingSolver`, which sums in another order.
 
     Not for use by several threads at once.
 
@@ -43,7 +43,7 @@ class GraphedSolver:
         self._config, self._candidates, self._start = config, candidates, start
         self._generator = generator
         self._several = SamplingSolver(*self._parts, start)
-        self._searches: dict[int, _Captured] = {}   # by number of context frames
+        self._searches: dict[tuple[int, bool], _Captured] = {}   # by frames and kind of goal
 
     @torch.inference_mode()
     def solve(self, context: Context, goal: Goal, *, initial_mean: Tensor | None = None,
@@ -60,11 +60,11 @@ class GraphedSolver:
         if initial_mean is not None and initial_mean.shape != self._candidates.shape:
             raise ShapeError(f'initial_mean must be {self._candidates.shape}, '
                              f'got {tuple(initial_mean.shape)}')
-        frames = context.latents.shape[1]
-        if frames not in self._searches:
-            self._searches[frames] = _Captured(
+        kind = (context.latents.shape[1], goal.target is not None)
+        if kind not in self._searches:
+            self._searches[kind] = _Captured(
                 BranchlessSearch(*self._parts, context, goal), self._config, self._generator)
-        captured = self._searches[frames]
+        captured = self._searches[kind]
         captured.search.load(context, goal, initial_mean, committed)
         iterations = captured.run(started, answered=self._start is not None)
         blocks = captured.search.blocks.clone()

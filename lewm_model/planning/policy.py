@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, EngineFailure, NotFinite, PlanningError, ShapeError
+from lewm_model.planning.aim import Aim, NOTHING
 from lewm_model.planning.heard import heard
 from lewm_model.planning.history import History
 from lewm_model.planning.protocols import Engine, Solver
-from lewm_model.planning.registry import make_route, make_solver
+from lewm_model.planning.registry import make_solver
 from lewm_model.planning.surprise import prediction_error
 from lewm_model.types import ActionChunk, Context, Goal, Observation, Plan
 import numpy as np
@@ -47,6 +48,7 @@ class Policy:
         plan_config: Planner settings; the bundle's recommendation when None.
 
     Attributes:
+        aim: The goal, and how far it is.
         backend: What runs the model, in one line.
         on_progress: Called during a search, whenever the model has answered; not if a whole
             search is one graph of a GPU, nor by the gradient solver.
@@ -66,15 +68,13 @@ class Policy:
         self._engine = engine
         self.backend = self._engine.describe()   # asked once: a dead device cannot answer
         self._device = next(bundle.model.parameters()).device
-        self._route = make_route(config, bundle)
+        self.aim = Aim(bundle, config)
         self.on_progress: Callable[[], None] = lambda: None
         self._solver = self._make_solver()
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
                                 control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim,
                                 most=sizes.history + 1)   # a prediction and what came of it
-        self._goal: Goal | None = None
         self._plan_stamp_ns = 0
-        self._goal_since_ns: int | None = None   # stamp of the first plan to the present goal
         self._sequence = 0
 
     def reset(self) -> None:
@@ -82,15 +82,39 @@ class Policy:
         self._history.clear()
         self.clear_goal()
 
-    def set_goal_image(self, rgb: np.ndarray, goal_id: str = '', source: str = 'image') -> Goal:
-        """Go where the camera would see `rgb`, uint8 (H, W, 3); older chunks become invalid."""
+    def set_goal_image(self, rgb: np.ndarray, goal_id: str = '', source: str = 'image', *,
+                       names: Sequence[str] = (), weights: Sequence[float] | None = None,
+                       tolerances: Sequence[float] | None = None) -> Goal:
+        """Go where the camera would see `rgb`, uint8 (H, W, 3); older chunks become invalid.
+
+        With names of quantities only these of what the picture shows count.
+
+        Raises:
+            ConfigError: If the bundle does not read these quantities; the goal stays as it was.
+        """
         goal = Goal(latent=self._encode(rgb), goal_id=goal_id, source=source, image=rgb)
+        if len(names):
+            goal = self.aim.some_of(goal, names, weights, tolerances)
+        self.set_goal(goal)
+        return goal
+
+    def set_goal_quantities(self, names: Sequence[str], values: Sequence[float],
+                            weights: Sequence[float] | None = None,
+                            tolerances: Sequence[float] | None = None, goal_id: str = '',
+                            source: str = 'quantities') -> Goal:
+        """Go where some quantities have some values, without a picture; see `Readout.target`.
+
+        Raises:
+            ConfigError: If the bundle does not read these quantities; the goal stays as it was.
+        """
+        goal = self.aim.quantities(names, values, weights, tolerances, goal_id=goal_id,
+                                   source=source)
         self.set_goal(goal)
         return goal
 
     def set_goal(self, goal: Goal | None) -> None:
         """Go to `goal`, or nowhere when None; older chunks become invalid."""
-        self._goal, self._goal_since_ns = goal, None
+        self.aim.set(goal)
         self.last_plan = None  # a plan to another goal is no start for the next search
         self.epoch += 1
 
@@ -101,7 +125,7 @@ class Policy:
     @property
     def goal(self) -> Goal | None:
         """The goal, if any."""
-        return self._goal
+        return self.aim.goal
 
     def observe(self, observation: Observation) -> None:
         """Encode a frame into the history.
@@ -122,11 +146,15 @@ class Policy:
 
     @property
     def goal_distance(self) -> float | None:
-        """Squared latent distance of the newest frame to the goal, if there are both."""
+        """How far the newest frame is from the goal, see `Aim.distance`, if there are both."""
         newest = self._history.newest
-        if newest is None or self._goal is None:
-            return None
-        return (newest[1] - self._goal.latent).square().sum().item()
+        return None if newest is None or self.goal is None else self.aim.distance(newest[1])
+
+    @property
+    def goal_errors(self) -> np.ndarray:
+        """Error of the newest frame in each quantity that the goal names; (0,): none."""
+        newest = self._history.newest
+        return NOTHING if newest is None or self.goal is None else self.aim.errors(newest[1])
 
     @property
     def newest_latent(self) -> Tensor | None:
@@ -192,27 +220,17 @@ class Policy:
     def request(self, now_ns: int, committed: np.ndarray | None = None,
                 rest: np.ndarray | None = None) -> Request:
         """Say what a solver needs to know; the first half of `plan`, which see."""
-        if self._goal is None:
+        if self.goal is None:
             raise PlanningError('no goal is set')
         context = self._history.context()
         stamp_ns = context.stamps_ns[-1]
         if stamp_ns > now_ns + round(self.bundle.control_dt_s * 1e9):
             raise PlanningError(f'the newest frame is {(stamp_ns - now_ns) / 1e9:.3f} s in the '
                                 f'future; do camera and planner use the same clock?')
-        goal = self._towards(context.latents[0, -1])
-        return Request(context, self._timed(goal, stamp_ns),
-                       self._warm_start(stamp_ns, rest), committed,
+        with self._failures():
+            goal = self.aim.from_here(context.latents[0, -1], stamp_ns)
+        return Request(context, goal, self._warm_start(stamp_ns, rest), committed,
                        self._committed_rows(committed))
-
-    def _timed(self, goal: Goal, stamp_ns: int) -> Goal:
-        """Count down to the goal's arrival, where the settings say when that is."""
-        if self.config.arrival is None:
-            return goal
-        if self._goal_since_ns is None:
-            self._goal_since_ns = stamp_ns
-        block_ns = self.bundle.control_dt_s * 1e9 * self.bundle.model_config.frameskip
-        elapsed = round((stamp_ns - self._goal_since_ns) / block_ns)
-        return replace(goal, blocks_left=max(1, self.config.arrival - elapsed))
 
     def accept(self, request: Request, plan: Plan) -> ActionChunk:
         """Turn a solver's plan into actions and remember it; the second half of `plan`."""
@@ -235,7 +253,7 @@ class Policy:
         """Return a policy for another robot of the same kind: same engine and solver, no past."""
         other = copy.copy(self)
         other._history = self._history.empty()
-        other._route = self._route and self._route.empty()
+        other.aim = self.aim.empty()
         other.epoch = 0
         other.reset()
         return other
@@ -244,12 +262,6 @@ class Policy:
     def steps_per_plan(self) -> int:
         """Control steps executed before replanning, R*K."""
         return self.config.receding_horizon * self.bundle.model_config.frameskip
-
-    def _towards(self, latent: Tensor) -> Goal:
-        """Return the goal, or the next way-point to it."""
-        if self._route is None:
-            return self._goal
-        return replace(self._goal, latent=self._route.next(latent, self._goal.latent))
 
     def _make_solver(self) -> Solver:
         return make_solver(self.config, self.bundle,

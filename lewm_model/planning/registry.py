@@ -25,7 +25,7 @@ def make_solver(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solve
     Raises:
         BundleError: If it needs a network beside the model that the bundle does not have.
     """
-    objective = make_objective(config.cost)
+    objective = make_objective(config.cost, bundle.readout)
     if config.solver == 'prior':
         return _prior(config, bundle, dynamics)
     if config.solver in ('inverse', 'gcbc'):
@@ -78,7 +78,7 @@ def _bounds(bundle: Bundle) -> tuple[Tensor, Tensor]:
 def _start(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solver | None:
     if config.initial == 'memory':
         return MemorySolver(_network(bundle, 'memory', 'initial: memory'),
-                            make_objective(config.cost), config.horizon)
+                            make_objective(config.cost, bundle.readout), config.horizon)
     return _prior(config, bundle, dynamics) if config.initial == 'prior' else None
 
 
@@ -94,8 +94,8 @@ def _policy(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> ReactiveS
 
         def answer(latents: Tensor, goals: Tensor, blocks_left: Tensor) -> Tensor:
             return network(latents, goals, blocks_left * frameskip)
-    return ReactiveSolver(answer, dynamics, make_objective(config.cost), config.horizon,
-                          arrival=bundle.plan_config.horizon)
+    return ReactiveSolver(answer, dynamics, make_objective(config.cost, bundle.readout),
+                          config.horizon, arrival=bundle.plan_config.horizon)
 
 
 def _network(bundle: Bundle, name: str, setting: str) -> nn.Module:
@@ -111,4 +111,5 @@ def _prior(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> PriorSolve
         raise BundleError('the planner settings ask for a prior (solver: prior, or initial: '
                           'prior), but the bundle has none; add one with `lewm train-prior`, or '
                           'plan with solver: cem and initial: last')
-    return PriorSolver(bundle.prior, dynamics, make_objective(config.cost), config.horizon)
+    return PriorSolver(bundle.prior, dynamics, make_objective(config.cost, bundle.readout),
+                       config.horizon)

@@ -26,6 +26,7 @@ from lewm_model.plan_prior import beta_nll, PlanPrior, PlanPriorConfig
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.training.hindsight import Hindsight, HindsightBatch
 from lewm_model.training.reach import fit_reach
+from lewm_model.training.readout import fit_readout
 from lewm_model.training.stop import watch_for_stop
 import numpy as np
 import torch
@@ -78,8 +79,10 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
     Args:
         bundle: Model, statistics and limits; its planning horizon is the longest n.
         data: What the bundle was trained from; held-out episodes are only used for judging.
-        kind: Its name: 'prior', 'gcbc', 'plan_prior', 'reach', or 'memory', which is not trained.
-        sizes: Of the network; None: the usual ones. A memory has those of the data.
+        kind: Its name: 'prior', 'gcbc', 'plan_prior', 'reach', 'readout', or 'memory', which is
+            not trained.
+        sizes: Of the network; None: the usual ones. A memory and a readout have those of the
+            data.
         config: Of the training.
         report: Called after every step and every batch of frames.
 
@@ -108,8 +111,8 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
         latents = _encode_all(subject, tell)
         if kind == 'memory':
             network, errors = remember(subject, latents), {}
-        elif kind == 'reach':
-            network, errors = fit_reach(
+        elif kind in ('reach', 'readout'):
+            network, errors = (fit_reach if kind == 'reach' else fit_readout)(
                 subject, latents, sizes, config.seed, config.batch_size,
                 lambda build, loss: fit(build, loss, config, tell))
         else:

@@ -112,9 +112,14 @@ class Doubts:
                      verdict.stops or refused)
 
     def new_goal(self, policy: Policy) -> None:
-        """Judge the policy's goal, if it is a picture."""
+        """Judge the policy's goal: is it within what training had?"""
         self.goal_reason = _FINE
         goal, ordinary = policy.goal, self._known(policy)
+        note = getattr(getattr(goal, 'target', None), 'note', '')
+        if note:
+            self.goal_reason = Reason(Code.GOAL_UNFAMILIAR, f'goal {goal.goal_id!r}: {note}')
+            self._say('goal_view', self.goal_reason.text)
+            return
         latent = getattr(goal, 'latent', None)
         if ordinary is None or latent is None:
             return

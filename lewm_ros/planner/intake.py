@@ -78,10 +78,6 @@ class Intake:
             return
         if goal.kind is GoalKind.NONE:
             self._loop.clear_goal()
-        elif goal.kind is GoalKind.PROBE:
-            self._loop.refuse_goal(
-                f'goal {goal.goal_id!r} is a target for {", ".join(goal.names)}, which needs '
-                f'probes in the bundle; this planner reads none yet: send a picture')
         else:
             self._loop.set_goal(goal)
 

@@ -48,8 +48,11 @@ class PlannerParameters:
     replan_steps: int = parameter(
         0, 'control steps between two plans; 0: receding_horizon blocks', low=0, high=1000)
     goal_tolerance: float = parameter(
-        0.0, 'squared latent distance that counts as reached, for goals without their own; '
+        0.0, 'squared latent distance that counts as reached, for pictures without their own; '
         '0.0: as the bundle', low=0.0, high=1e6)
+    readout_tolerance: float = parameter(
+        2.0, 'goals of quantities without tolerances of their own are reached when each is within '
+        'so many times the held-out error of its readout', low=0.1, high=1000.0)
     goal_dwell_s: float = parameter(
         0.25, 'the goal must stay met this long to be reached [s]', low=0.0, high=60.0)
     stall_s: float = parameter(

@@ -16,6 +16,7 @@ from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_ros.planner.doubts import Doubts
 from lewm_ros.planner.failures import code_of, Failures, Next
+from lewm_ros.planner.goal_given import give, limits_of
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.loop_settings import LoopSettings
@@ -84,7 +85,7 @@ class PlanLoop:
         self._progress = GoalProgress(tolerance=settings.goal_tolerance,
                                       dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
         self._failures = Failures(settings.engine_retries, can_fall_back=fall_back is not None)
-        self._wanted: GoalRequest | None = None   # not encoded yet
+        self._given = self._wanted = None         # the policy's goal; one that is not yet
         self._goal_is_new = False
         self._replan = False                      # the robot has just been enabled
         self._refusal = Reason()                  # why the goal that was asked for is not used
@@ -111,13 +112,12 @@ class PlanLoop:
             self._withdraw(_FINE)
 
     def set_goal(self, goal: GoalRequest) -> None:
-        """Go where the camera would see the picture of the goal, within its tolerance.
+        """Go where the camera would see the goal's picture, or the goal's quantities are so.
 
         The robot keeps following the present plan until the first one to the new goal is
         there; the epoch changes with that plan, so nothing stops in between.
         """
-        self._wanted = goal
-        self._refusal = Reason()
+        self._wanted, self._refusal = goal, Reason()
         self._doubts.forgive()
         self._progress.new_goal(goal.tolerance)
         self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
@@ -229,15 +229,15 @@ class PlanLoop:
         self.report = report
 
     def _judge(self, stamp_ns: int, encoded_s: float, doubt: Reason) -> PlanReport:
-        distance = self.policy.goal_distance
+        distance, errors = self.policy.goal_distance, tuple(self.policy.goal_errors)
         idle = self._robot.idle_reason(self._steady_s())
-        state = self._progress.update(stamp_ns, distance,
+        state = self._progress.update(stamp_ns, distance, errors,
                                       moving=not (idle or self._settings.dry_run))
         return replace(
             self.report, frame_stamp_ns=stamp_ns, epoch=self._session.epoch,
-            goal_distance=distance, goal_id=self.policy.goal.goal_id, state=state,
-            encode_ms=1e3 * encoded_s, reason=(doubt or idle or self._progress.why(state)
-                                                 or self._doubts.goal_reason))
+            goal_distance=distance, goal_errors=errors, goal_id=self.policy.goal.goal_id,
+            goal_tolerance=self._progress.tolerance, state=state, encode_ms=1e3 * encoded_s,
+            reason=doubt or idle or self._progress.why(state) or self._doubts.goal_reason)
 
     def _plan(self, report: PlanReport, encoded_s: float, epoch: int) -> PlanReport:
         # epoch: of when the work on the frame began; plans may have been withdrawn since
@@ -284,13 +284,15 @@ class PlanLoop:
             return
         wanted = self._wanted
         try:
-            self.policy.set_goal_image(wanted.rgb, wanted.goal_id, wanted.source.name.lower())
+            give(self.policy, wanted)
         except EngineFailure:
             raise
         except LewmError as error:
             self.refuse_goal(f'goal {wanted.goal_id!r}: {error}')
             return
-        self._wanted, self._goal_is_new = None, True
+        self._given, self._wanted, self._goal_is_new = wanted, None, True
+        limits = limits_of(self.policy, wanted, self._settings.readout_tolerance)
+        self._progress.limit(limits, wanted.weights)
         self._doubts.new_goal(self.policy)
 
     # When it does not work -------------------------------------------------------------------
@@ -312,14 +314,14 @@ class PlanLoop:
             self._change_engine(error)
 
     def _change_engine(self, failure: EngineFailure) -> None:
-        goal, self.recovering = self.policy.goal, True
+        self.recovering = True
         try:
             self.policy, first_latency_s = self._fall_back()
             self.policy.set_budget_ms(self._settings.budget_ms)
             self.latency.restart(first_latency_s)
             self._asking.restart(float('inf'))
-            if goal is not None and self._wanted is None:
-                self.policy.set_goal_image(goal.image, goal.goal_id, goal.source)
+            if self._given is not None and self._wanted is None:
+                give(self.policy, self._given)
         except Exception as error:
             self.broken = Reason(code_of(failure),
                                  f'{failure}; and the fall-back engine: {error}')
@@ -330,7 +332,7 @@ class PlanLoop:
 
     def _drop_goal(self, refusal: Reason) -> None:
         self.policy.clear_goal()
-        self._wanted, self._refusal = None, refusal
+        self._given, self._wanted, self._refusal = None, None, refusal
         self._progress.new_goal()
 
     def _withdraw(self, reason: Reason) -> None:
@@ -343,6 +345,6 @@ class PlanLoop:
         self._withdraw(reason)
         self.report = replace(
             self.report, epoch=self._session.epoch, state=state, reason=reason,
-            frame_stamp_ns=max(self._order.newest_ns, 0), goal_distance=_NAN,
+            frame_stamp_ns=max(self._order.newest_ns, 0), goal_distance=_NAN, goal_errors=(),
             goal_tolerance=self._progress.tolerance,
             goal_id=self.policy.goal.goal_id if self.policy.goal else '')

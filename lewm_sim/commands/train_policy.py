@@ -11,6 +11,7 @@ KINDS = {
     'gcbc': 'behaviour cloned from the data, to a goal',
     'plan_prior': 'Gaussian over plans, to fuse a search with',
     'reach': 'how far places of the training set are from each other, for way-points',
+    'readout': 'reads recorded quantities from latents, for goals without a picture',
     'memory': 'latents and blocks of the training set, to recall plans from; not trained'}
 
 
@@ -75,6 +76,12 @@ def run(args: argparse.Namespace) -> int:
     print(f'{args.kind} with {measured["parameters"]:,} numbers added to {folder} in '
           f'{measured["minutes"]} min'
           + (f'; error of its blocks on held-out episodes: {errors}' if errors else ''))
+    for one in getattr(network, 'readable', ()):
+        print(f'  reads {one}, wrong by {one.read_error:.3g} (root mean square of held-out '
+              f'frames), 95 % within {one.read_error_95:.3g}; training had [{one.low:.4g}, '
+              f'{one.high:.4g}]')
+    for name, reason in measured.get('left_out', {}).items():
+        print(f'  does not read {name}: {reason}')
     return 0
 
 
