@@ -28,7 +28,7 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
              f'seed{"s" * (seeds > 1)}; 95 % intervals over pairs in brackets'
              f'{", after ± the standard deviation between planner seeds" * (seeds > 1)}. '
              f'"Reached" {first_step} (the reference\'s rule), "at the end" the last one.'
-             f'{_varied(evaluation)}', '',
+             f'{_varied(evaluation)}{_given(evaluation)}', '',
              *markdown_table(('policy', 'tolerance', 'reached', 'at the end',
                               'solved at the start'), rows),
              f'One plan took {evaluation["plan_seconds_median"]:.3f} s (median) on '
@@ -89,6 +89,13 @@ def _varied(evaluation: Mapping[str, Any]) -> str:
     strengths = evaluation.get('vary', {})
     return '' if not strengths else ' Every pair looks otherwise than in training: ' + ', '.join(
         f'{name} {strength:g}' for name, strength in strengths.items()) + '.'
+
+
+def _given(evaluation: Mapping[str, Any]) -> str:
+    names, photo = evaluation.get('goal_names', ()), evaluation.get('photo', {})
+    return ((f' Goals name {", ".join(names)}.' if names else '')
+            + (' Goal pictures were taken otherwise: ' + ', '.join(
+                f'{name} {value:g}' for name, value in photo.items()) + '.' if photo else ''))
 
 
 def _rate(row: Mapping[str, Any], key: str) -> str:

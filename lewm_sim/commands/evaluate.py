@@ -55,6 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='let every pair look otherwise than in training, goal picture '
                              'included: colours=0.1, light=0.3, camera=0.02 (docs/tasks.md); may '
                              'be repeated')
+    parser.add_argument('--goals', default='picture', metavar='WAY,...',
+                        help='how goals are given: picture; quantities, without a picture, by '
+                             'what the simulator says of the goal; counted, a picture of which '
+                             'only the quantities count; several are compared with the first, '
+                             'pair by pair, such as picture,quantities (picture)')
+    parser.add_argument('--quantities', default='', metavar='NAME,...',
+                        help='which ones goals name (all that bundle and task know)')
+    parser.add_argument('--goal-photo', action='append', default=[], metavar='CHANGE=NUMBER',
+                        help='take the goal pictures otherwise than the robot sees: '
+                             'exposure=0.7, gamma=1.5, shift=2 pixels; may be repeated')
     parser.add_argument('--against', type=Path, metavar='JSON',
                         help='compare with the results of another model, from its --out')
     parser.add_argument('--backend', default='torch',
@@ -88,13 +98,15 @@ def run(args: argparse.Namespace) -> int:
     from lewm_sim.evaluate.choose import choose
     from lewm_sim.evaluate.curve import draw_curves
     from lewm_sim.evaluate.effort import at_budgets, parse_budgets
+    from lewm_sim.evaluate.photograph import parse_changes
     from lewm_sim.evaluate.run import PLANNER
     from lewm_sim.look import parse_factors
     import torch
 
-    if args.vary and args.save:
-        raise ConfigError('--save records how well the model does in the world that it was '
-                          'trained for; leave --vary away, or write the results with --out')
+    if args.save and (args.vary or args.goal_photo or args.goals != 'picture'):
+        raise ConfigError('--save records how well the model goes to pictures in the world that '
+                          'it was trained for; leave --vary, --goals and --goal-photo away, or '
+                          'write the results with --out')
     if args.budgets and args.recommend:
         raise ConfigError('--budgets shows what a budget is worth; choose one with --plan and '
                           '--recommend, or leave --recommend away')
@@ -111,7 +123,9 @@ def run(args: argparse.Namespace) -> int:
         goal_offset=args.goal_offset, budget=args.budget, seed=args.seed,
         seeds=args.planner_seeds, batch=args.batch, threads=args.threads, backend=args.backend,
         workers=args.workers if args.device == 'cpu' else 1, new_data=args.new_data,
-        vary=parse_factors(args.vary))
+        vary=parse_factors(args.vary), photo=parse_changes(args.goal_photo),
+        goals=tuple(args.goals.split(',')),
+        names=tuple(name.strip() for name in args.quantities.split(',') if name.strip()))
     chosen = ''
     with _bar() as report:
         if args.recommend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 import re
 from typing import Any
@@ -37,11 +37,12 @@ class Effort:
         return {**asdict(self), 'flops_per_step': self.flops_per_step}
 
 
-def count_effort(bundle: Bundle, config: PlanConfig) -> Effort:
+def count_effort(bundle: Bundle, config: PlanConfig, names: Sequence[str] = ()) -> Effort:
     """Count the matrix products and convolutions of one decision, by doing it once.
 
     The search runs with all its iterations, whatever `budget_ms` says, and with a full history.
-    Goals are encoded once, not for each decision, and do not count.
+    Goals are encoded once, not for each decision, and do not count. With names of quantities it
+    is a decision to a goal that names them, which are read from all that is imagined.
     """
     policy = make_policy(bundle, replace(config, budget_ms=None), backend='torch')
     side, sizes = bundle.frame_px, bundle.model_config
@@ -53,7 +54,10 @@ def count_effort(bundle: Bundle, config: PlanConfig) -> Effort:
                 policy.observe(Observation(stamp_ns=step * step_ns, rgb=frame))
         policy.executed(step * step_ns, bundle.action_normalizer.mean)
     device = next(bundle.model.parameters()).device
-    policy.set_goal(Goal(latent=torch.zeros(sizes.latent_dim, device=device)))
+    if names:
+        policy.set_goal_quantities(names, [0.0] * len(names))
+    else:
+        policy.set_goal(Goal(latent=torch.zeros(sizes.latent_dim, device=device)))
     with FlopCounterMode(display=False) as planning:
         policy.plan(step * step_ns)
     return Effort(encoding.get_total_flops(), planning.get_total_flops(), policy.steps_per_plan)

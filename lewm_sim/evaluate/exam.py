@@ -9,8 +9,10 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError
 from lewm_model.held_out import HeldOut, require_same_source
-from lewm_sim.evaluate.pairs import Pair, sample_pairs, varied
+from lewm_sim.evaluate.pairs import Pair, photographed, sample_pairs, varied
+from lewm_sim.evaluate.photograph import check_changes
 from lewm_sim.evaluate.protocols import protocol
+from lewm_sim.evaluate.ways import Way
 from lewm_sim.look import check_factors
 from lewm_sim.task_of import task_of
 from lewm_sim.tasks import Task, Tolerance
@@ -35,10 +37,18 @@ class Settings:
     backend: str = 'torch'            # engine, see `engines.registry`
     new_data: bool = False            # see `HeldOut`
     vary: Mapping[str, float] = field(default_factory=dict)   # strengths, see `lewm_sim.look`
+    photo: Mapping[str, float] = field(default_factory=dict)  # of goal pictures, see `photograph`
+    goals: tuple[str, ...] = ('picture',)   # how they are given, see `ways`
+    names: tuple[str, ...] = ()       # quantities that goals name; (): all that can be
 
     def __post_init__(self) -> None:
         protocol(self.protocol)
         check_factors(self.vary)
+        check_changes(self.photo)
+        if not self.goals or len(set(self.goals)) < len(self.goals):
+            raise ConfigError(f'goals must be different ways to give them, got {self.goals}')
+        for kind in self.goals:
+            Way(kind)
         for name, least in (('count', 1), ('seeds', 1), ('batch', 1), ('workers', 0),
                             ('threads', 1)):
             if getattr(self, name) < least:
@@ -82,6 +92,8 @@ def set_exam(bundle: Bundle, data: EpisodeFile, settings: Settings) -> Exam:
                              unsolved_by=tolerances[0] if rules.unsolved_only else None)
         if settings.vary:
             pairs = varied(pairs, task, world, settings.vary, settings.seed)
+        if settings.photo:
+            pairs = photographed(pairs, settings.photo, settings.seed)
     finally:
         world.close()
     return Exam(task, tolerances, pairs, part, offset, settings.budget or task.facts.budget,

@@ -8,7 +8,7 @@ pairs are one job instead, one after the other on one stream of random numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 import tempfile
 
@@ -20,6 +20,7 @@ from lewm_model.planning.fleet import Fleet
 from lewm_model.workers import run_jobs
 from lewm_sim.evaluate.pairs import Pair
 from lewm_sim.evaluate.trials import FLOORS, run_fleet, run_floor, Trial
+from lewm_sim.evaluate.ways import Way
 from lewm_sim.tasks import load_task
 from lewm_sim.world import World
 import numpy as np
@@ -39,6 +40,8 @@ class Setup:
     budget: int
     seed: int                         # of the floors
     threads: int                      # of torch, in each process
+    ways: dict[str, Way] = field(default_factory=dict)   # how goals are given, by name of the
+    #                                   plan; missing: as pictures
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,14 @@ class Bench:
                               np.random.default_rng([setup.seed, job.number, place,
                                                      job.first + index]))
                     for index, pair in enumerate(job.pairs)]
-        fleet = self.fleet(job.policy)
+        fleet, way = self.fleet(job.policy), setup.ways.get(job.policy)
         seed = setup.plans[job.policy].seed + job.number
         if job.in_turn:
             fleet.reseed(seed)
             return [trial for pair in job.pairs for trial in
-                    run_fleet(fleet, task, self._take(1), [pair], setup.budget)]
+                    run_fleet(fleet, task, self._take(1), [pair], setup.budget, way)]
         fleet.reseed(int(np.random.SeedSequence([seed, job.first]).generate_state(1)[0]))
-        return run_fleet(fleet, task, self._take(len(job.pairs)), job.pairs, setup.budget)
+        return run_fleet(fleet, task, self._take(len(job.pairs)), job.pairs, setup.budget, way)
 
     def fleet(self, name: str) -> Fleet:
         """Return the fleet of some planner settings."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError, LewmError
+from lewm_sim.evaluate.photograph import photograph
 from lewm_sim.look import draw_look, Look
 from lewm_sim.tasks import Task, Tolerance
 from lewm_sim.world import World
@@ -108,3 +109,15 @@ def varied(pairs: Sequence[Pair], task: Task, world: World, factors: Mapping[str
             pictures.append(world.render())
         found.append(replace(pair, look=look, start_rgb=pictures[0], goal_rgb=pictures[1]))
     return found
+
+
+def photographed(pairs: Sequence[Pair], changes: Mapping[str, float], seed: int) -> list[Pair]:
+    """Take every goal picture otherwise, see `photograph`; a shift has any direction.
+
+    Args:
+        pairs: Starts and goals.
+        changes: What is different; the same for all pairs but for the direction.
+        seed: Of the directions; that of a pair is the same for every model and planner.
+    """
+    return [replace(pair, goal_rgb=photograph(pair.goal_rgb, changes, np.random.default_rng(
+        [seed, pair.episode, pair.row]).uniform(0, 2 * np.pi))) for pair in pairs]

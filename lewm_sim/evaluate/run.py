@@ -16,6 +16,7 @@ from lewm_sim.evaluate.jobs import Bench, make_jobs, run_all, Setup
 from lewm_sim.evaluate.pairs import Pair
 from lewm_sim.evaluate.scores import comparisons, score
 from lewm_sim.evaluate.trials import FLOORS, plain_trials, run_fleet
+from lewm_sim.evaluate.ways import combine, read_errors
 from lewm_sim.tasks import Task
 import numpy as np
 
@@ -50,8 +51,9 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
     named = plans if isinstance(plans, Mapping) else {PLANNER: plans or bundle.plan_config}
     exam = set_exam(bundle, data, settings)
     task, pairs, tolerances = exam.task, exam.pairs, exam.tolerances
+    named, ways = combine(named, settings.goals, bundle, task, settings.names)
     setup = Setup(bundle, dict(named), settings.backend, exam.image_size, exam.budget,
-                  settings.seed, settings.threads)
+                  settings.seed, settings.threads, ways)
     jobs = make_jobs([*named, *FLOORS], pairs, seeds=settings.seeds, batch=settings.batch)
     done, total = 0, sum(len(job.pairs) for job in jobs)
     report(0, total)
@@ -64,7 +66,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
     results = run_all(setup, jobs, settings.workers or _workers(settings, named), count)
     first = next(iter(named))
     seconds, backend = _plan_seconds(setup, task, pairs, results, first, settings)
-    efforts = {name: {**count_effort(bundle, plan).to_dict(),
+    efforts = {name: {**count_effort(bundle, plan, ways[name].names).to_dict(),
                       'plan_seconds_median': float(np.median(seconds if name == first else (
                           _plan_seconds(setup, task, pairs[:1], results, name, settings)[0])))}
                for name, plan in named.items()}
@@ -77,6 +79,8 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
         'planner_seeds': settings.seeds, 'batch': settings.batch, 'threads': settings.threads,
         'backend': backend, 'plan': named[first].to_dict(),
         **({'vary': dict(settings.vary)} if settings.vary else {}),
+        **({'photo': dict(settings.photo)} if settings.photo else {}),
+        **_goals(setup, task, pairs, names, first),
         **({'plans': {name: plan.to_dict() for name, plan in named.items()}}
            if len(named) > 1 else {}),
         'plan_seconds_median': float(np.median(seconds)),
@@ -87,6 +91,19 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
         'comparisons': comparisons(results, list(named), tolerances[0]),
         'trials': {name: plain_trials(runs, names) for name, runs in results.items()},
     }
+
+
+def _goals(setup: Setup, task: Task, pairs: list[Pair], episodes: Mapping[int, str], first: str
+           ) -> dict[str, Any]:
+    """Say how goals were given, and how wrong their pictures are read; nothing if as pictures."""
+    counted = next((way.names for way in setup.ways.values() if way.names), ())
+    if not counted:
+        return {}
+    errors = read_errors(Bench(setup).fleet(first), setup.bundle, task, pairs, counted)
+    return {'goals': {name: way.kind for name, way in setup.ways.items()},
+            'goal_names': list(counted),
+            'read_errors': [{'episode': episodes[pair.episode], 'row': pair.row, 'errors': one}
+                            for pair, one in zip(pairs, errors, strict=True)]}
 
 
 def _workers(settings: Settings, plans: Mapping[str, PlanConfig]) -> int:
@@ -105,6 +122,7 @@ def _plan_seconds(setup: Setup, task: Task, pairs: list[Pair], results: Mapping[
     else:
         world = task.make_world(setup.image_size)
         trials = [trial for pair in pairs[:_TIMED_PAIRS]
-                  for trial in run_fleet(fleet, task, [world], [pair], setup.budget)]
+                  for trial in run_fleet(fleet, task, [world], [pair], setup.budget,
+                                         setup.ways.get(name))]
         world.close()
     return np.concatenate([trial.plan_seconds for trial in trials]), fleet.backend

@@ -11,6 +11,7 @@ from typing import Any
 
 from lewm_model.planning.fleet import Fleet
 from lewm_sim.evaluate.pairs import Pair
+from lewm_sim.evaluate.ways import Way
 from lewm_sim.tasks import Outcome, Task, Tolerance
 from lewm_sim.tasks.motions import uniform
 from lewm_sim.world import World
@@ -63,7 +64,7 @@ def frame_steps(budget: int, steps_per_plan: int, history: int, steps_per_block:
 
 
 def run_fleet(fleet: Fleet, task: Task, worlds: Sequence[World], pairs: Sequence[Pair],
-              budget: int) -> list[Trial]:
+              budget: int, way: Way | None = None) -> list[Trial]:
     """Plan and act for `budget` control steps, on all pairs in step.
 
     Frames are rendered and encoded only where a plan looks at them. With a single pair it does
@@ -75,11 +76,12 @@ def run_fleet(fleet: Fleet, task: Task, worlds: Sequence[World], pairs: Sequence
         worlds: At least as many as pairs.
         pairs: Starts and goals.
         budget: Control steps.
+        way: How the goals are given; None: as pictures.
     """
     dt_ns, per_plan = round(task.control_dt_s * 1e9), fleet.steps_per_plan
     worlds = worlds[:len(pairs)]
     needed = frame_steps(budget, per_plan, fleet.config.history, fleet.steps_per_block)
-    fleet.set_goals([pair.goal_rgb for pair in pairs])
+    (way or Way()).give(fleet, task, pairs)
     for world, pair in zip(worlds, pairs, strict=True):
         if pair.look is not None:
             task.set_look(world, pair.look)
