@@ -15,8 +15,10 @@ from rclpy.task import Future  # noqa: E402
 class Target:
     """A node that obeys; the first `lost` answers, or requests, do not arrive."""
 
-    def __init__(self, state='unconfigured', lost_answers=0, lost_requests=0, refuses=False):
+    def __init__(self, state='unconfigured', lost_answers=0, lost_requests=0, refuses=False,
+                 lost_states=0):
         self.state, self.asked = state, 0
+        self.lost_states = lost_states
         self._lost_answers, self._lost_requests = lost_answers, lost_requests
         self._refuses = refuses
 
@@ -37,6 +39,9 @@ class Target:
 
     def get(self, request):
         future = Future()
+        if self.lost_states:
+            self.lost_states -= 1
+            return future
         future.set_result(SimpleNamespace(current_state=SimpleNamespace(label=self.state)))
         return future
 
@@ -48,7 +53,8 @@ def client(monkeypatch):
     def make(target):
         services = iter([target.change, target.get])
         node = SimpleNamespace(create_client=lambda kind, name: SimpleNamespace(
-            service_is_ready=lambda: True, call_async=next(services)))
+            service_is_ready=lambda: True, call_async=next(services),
+            remove_pending_request=lambda future: None))
         executor = SimpleNamespace(spin_once=lambda timeout_sec: None)
         return LifecycleClient(node, executor, '/target')
     return make
@@ -66,6 +72,15 @@ def test_a_lost_request_is_sent_again(client):
     target = Target(lost_requests=2)
     client(target).configure(5.0)
     assert (target.state, target.asked) == ('inactive', 3)
+
+
+def test_a_lost_answer_about_the_state_is_asked_for_again(client):
+    """Asking changes nothing, so it is repeated until an answer comes."""
+    target = Target(state='active', lost_states=2)
+    assert client(target).state(5.0) == 'active'
+    assert target.lost_states == 0
+    with pytest.raises(LifecycleError, match='/target did not answer in time'):
+        client(Target(lost_states=1000)).state(0.1)
 
 
 def test_a_refusal_is_not_taken_for_a_loss(client):

@@ -69,12 +69,16 @@ class LifecycleClient:
         self._transition(Transition.TRANSITION_CLEANUP, 'cleanup', timeout_s)
 
     def state(self, timeout_s: float) -> str:
-        """Return the node's state, such as 'active'; raises LifecycleError."""
+        """Return the node's state, such as 'active'; raises LifecycleError.
+
+        It is asked for again after a while: an answer may get lost, see `_transition`.
+        """
         deadline_s = time.monotonic() + timeout_s
-        future = self._send(self._get, GetState.Request(), 'get_state', deadline_s)
-        while not future.done():
-            self._wait('get_state', deadline_s, 'did not answer')
-        return future.result().current_state.label
+        while True:
+            question = self._send(self._get, GetState.Request(), 'get_state', deadline_s)
+            if self._answered(question, 'get_state', deadline_s):
+                return question.result().current_state.label
+            self.forget(question)
 
     def ask_state(self) -> Future:
         """Ask for the node's state without waiting; the answer has `current_state.label`."""
@@ -97,7 +101,9 @@ class LifecycleClient:
         repeated = False
         while not self._answered(answer, name, deadline_s):
             state = self._send(self._get, GetState.Request(), name, deadline_s)
-            if self._answered(state, name, deadline_s):
+            if not self._answered(state, name, deadline_s):
+                self.forget(state)
+            else:
                 label = state.result().current_state.label
                 if label == _GOALS[name]:
                     return
