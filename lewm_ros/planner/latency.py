@@ -12,7 +12,7 @@ _WINDOW = 40  # answers; at one per block (0.25 s) the last ten seconds
 _STUCK_TIMES = 4.0
 _STUCK_USUAL = 0.9      # this quantile is the usual: a few pauses must not delay the next alarm
 _STUCK_LEAST_S = 0.25
-_HUNG_LEAST_S = 0.2     # likewise of a part of an answer
+_HUNG_LEAST_S = 0.15    # likewise of a part of an answer
 _HUNG_STEPS = 5         # and not later than after so many control steps
 
 
