@@ -25,6 +25,7 @@ from lewm_model.bundles.folder import (
 from lewm_model.bundles.networks import NETWORKS
 from lewm_model.bundles.weights import weights_sha256
 from lewm_model.config import Config, ModelConfig, PlanConfig
+from lewm_model.decoder import Decoder
 from lewm_model.devices import check_device
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.goal_policy import GoalPolicy
@@ -72,6 +73,7 @@ class Bundle:
     memory: Memory | None = None                 # latents and blocks of the training set
     reach: Reach | None = None                   # how far places are from each other
     readout: Readout | None = None               # quantities of a frame, for goals without one
+    decoder: Decoder | None = None               # paints latents, for people
 
     def __post_init__(self) -> None:
         dim = self.model_config.action_dim

@@ -143,8 +143,9 @@ def fill_strictly(module: nn.Module, weights: dict[str, Tensor], source: Path) -
 
 
 def _to_bytes(module: nn.Module) -> bytes:
-    return save({key: value.detach().cpu().contiguous()
-                 for key, value in module.state_dict().items()})
+    kind = getattr(module, 'stored_as', None)    # of its numbers that are not integers
+    return save({key: (value.to(kind) if kind and value.is_floating_point() else value)
+                 .detach().cpu().contiguous() for key, value in module.state_dict().items()})
 
 
 def _find(path: Path, sha256: str) -> bytes | None:
