@@ -70,6 +70,8 @@ def discard_staged(path: Path, kept: str | None) -> None:
     for stray in path.parent.glob(f'{path.stem}.{"[0-9a-f]" * 12}{path.suffix}'):
         if kept is None or stray != _staged(path, kept):
             stray.unlink(missing_ok=True)
+    for stray in path.parent.glob(f'{path.stem}.{"[0-9a-f]" * 12}{path.suffix}.partial'):
+        stray.unlink(missing_ok=True)
     _partial(path).unlink(missing_ok=True)
 
 
