@@ -17,10 +17,12 @@ from lewm_model.planning.aim import Aim, NOTHING
 from lewm_model.planning.engine_failures import engine_failures
 from lewm_model.planning.heard import heard
 from lewm_model.planning.history import History
+from lewm_model.planning.imagined import imagine
+from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_solver
 from lewm_model.planning.surprise import prediction_error
-from lewm_model.types import ActionChunk, Context, Goal, Observation, Plan
+from lewm_model.types import ActionChunk, Context, Goal, Imagined, Observation, Plan
 import numpy as np
 from torch import Tensor
 
@@ -72,6 +74,7 @@ class Policy:
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
                                 control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim,
                                 most=sizes.history + 1)   # a prediction and what came of it
+        self._request: Request | None = None     # of the last plan
         self._plan_stamp_ns = 0
         self._sequence = 0
 
@@ -238,10 +241,23 @@ class Policy:
                 raise PlanningError('the plan is not finite')
         stamp_ns = request.context.stamps_ns[-1]
         self.last_plan, self._plan_stamp_ns = plan, stamp_ns
+        self._request = request
         self._sequence += 1
         return ActionChunk(stamp_ns=stamp_ns, dt_s=self.bundle.control_dt_s,
                            actions=self._rows.actions(plan, request.committed), epoch=self.epoch,
                            sequence=self._sequence, observation_stamp_ns=stamp_ns)
+
+    def imagine(self, most: int) -> Imagined | None:
+        """Return what the last plan and at most `most` others would lead to; None: no plan.
+
+        One more rollout, of the bundle's own model in PyTorch, whatever engine plans. To be asked
+        before the next search, which may overwrite what the last one considered.
+        """
+        if self.last_plan is None or self.goal is None:
+            return None
+        objective = make_objective(self.config.cost, self.bundle.readout)
+        return imagine(self.bundle.model, objective, self._request.context, self._request.goal,
+                       self.last_plan, most, sequence=self._sequence, wanted=self.goal)
 
     def twin(self) -> Policy:
         """Return a policy for another robot of the same kind: same engine and solver, no past."""

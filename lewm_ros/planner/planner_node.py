@@ -22,6 +22,7 @@ from lewm_ros.msg import (
     ControllerState,
     ExecutedCommand,
     Goal,
+    Imagined,
     PlanStatus,
 )
 from lewm_ros.node.camera_input import CameraInput, Frame
@@ -33,6 +34,7 @@ from lewm_ros.planner.diagnostics import planner_diagnostics
 from lewm_ros.planner.doubts import Doubts
 from lewm_ros.planner.frozen import FrozenWatch, Told
 from lewm_ros.planner.glance import Glance
+from lewm_ros.planner.imagined import ImaginedTopic
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.parameters import check_change, PlannerParameters
@@ -41,7 +43,7 @@ from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.session import Session
 from lewm_ros.planner.setup import fallback, free_memory, loop_settings, prepare, Prepared
 from lewm_ros.planner.view_picture import compose
-from lewm_ros.planner.worker import Worker
+from lewm_ros.planner.worker import Inbox, Worker
 from lewm_ros.wire import qos
 from lewm_ros.wire.decoders import same_pictures
 from lewm_ros.wire.motion import chunk_to_msg
@@ -89,6 +91,7 @@ class PlannerNode(ManagedNode):
         self._chunk_pub = offer(ActionChunkMsg, 'action_chunk', qos.LATEST)
         self._status_pub = offer(PlanStatus, 'plan_status', qos.RECORD)
         self._view_pub = offer(Image, 'view_check', qos.LATCHED)
+        self._imagined_pub = offer(Imagined, 'imagined', qos.IMAGE)
         self._diagnostics_pub = offer(DiagnosticArray, '/diagnostics', qos.RECORD)
         for note in self._prepared.notes:
             self.get_logger().warning(note)
@@ -179,7 +182,13 @@ class PlannerNode(ManagedNode):
         def hung_limit_s() -> float:
             return math.inf if self._given.values.stuck_limit_s else loop.hung_limit_s()
 
-        worker = Worker(loop, session, intake.take, stuck_limit_s=stuck_limit_s,
+        topic = ImaginedTopic(self._imagined_pub, loop, self.guard.say)
+
+        def handle(inbox: Inbox) -> None:
+            intake.take(inbox)
+            topic.show()
+
+        worker = Worker(loop, session, handle, stuck_limit_s=stuck_limit_s,
                         hung_limit_s=hung_limit_s,
                         tell=lambda: self._publish_status(worker.report()),
                         give_up=lambda reason: self.leave(
