@@ -69,8 +69,7 @@ class World:
 
     @property
     def ending(self) -> Ending | None:
-        return self.reach.result.ending if self.reach.result else (
-            self.reach.result.ending if self.reach.result is not None else None)
+        return None if self.reach.result is None else self.reach.result.ending
 
     def step(self, **plan) -> None:
         """Let one frame pass; fields of the planner's report may change with it."""
