@@ -148,7 +148,7 @@ class Commander:
         return self._under_way is None or self._under_way.is_over(wait_s)
 
     def feedback(self) -> ReachProgress | None:
-        """Return how it goes; None: nothing was heard yet."""
+        """Return how it goes; None: nothing was begun."""
         return self._under_way.progress if self._under_way else None
 
     def result(self, timeout_s: float | None = None) -> ReachResult:

@@ -22,7 +22,8 @@ class UnderWay:
     """What was asked for, how it goes, and how it ended; make it by `begin`."""
 
     def __init__(self, link: Link, client: ActionClient) -> None:
-        self.progress: ReachProgress | None = None
+        self.progress = ReachProgress('', 0)
+        self._spoken = False                      # the goal node has sent feedback
         self._link, self._client = link, client
         self._heard_s = time.monotonic()
         self._handle: ClientGoalHandle | None = None
@@ -42,6 +43,7 @@ class UnderWay:
         name = 'goal_node/reach_goal'
         link.find(name, client.wait_for_server, timeout_s)
         made = cls(link, client)
+        made.progress = ReachProgress('', len(goal.goals))
         goal_uuid = ReachGoal.Impl.SendGoalService.Request().goal_id
         goal_uuid.uuid = list(uuid.uuid4().bytes)
         future = client.send_goal_async(goal, feedback_callback=made._on_feedback,
@@ -65,8 +67,7 @@ class UnderWay:
             return True
         silent_s = time.monotonic() - self._heard_s
         # While goals are made, by looking through a camera for one, nothing is said.
-        if silent_s > _SILENT_S and (self.progress is not None
-                                     or not self._client.server_is_ready()):
+        if silent_s > _SILENT_S and (self._spoken or not self._client.server_is_ready()):
             self._lost = ReachResult(Ending.UNKNOWN, (
                 f'the goal node was silent for {silent_s:.0f} s, so nobody watches the robot; is '
                 f'it running? stop() stops the robot'))
@@ -95,5 +96,5 @@ class UnderWay:
                                      f'still move: call stop()')
 
     def _on_feedback(self, message: Any) -> None:
-        self._heard_s = time.monotonic()
+        self._heard_s, self._spoken = time.monotonic(), True
         self.progress = msg_to_progress(message.feedback)
