@@ -299,7 +299,7 @@ def test_no_progress_counts_only_while_the_robot_may_move():
 def test_the_order_may_be_more_patient_than_the_node():
     """Its own no_progress_s wins."""
     world = World(no_progress_s=4.0)
-    assert world.run(10.0) == pytest.approx(4.0, abs=0.2)
+    assert world.run(10.0) == pytest.approx(4.0, abs=0.3)
     assert world.ending is Ending.NO_PROGRESS
 
 
@@ -320,7 +320,7 @@ def test_a_silent_planner_is_gone():
     world.run(0.5)
     world.speaks = {'command'}
     world.controls(CommandState.STOPPED, Code.PLANNER_SILENT, 'no plan_status')
-    assert world.run(5.0) == pytest.approx(1.5, abs=0.11)
+    assert world.run(5.0) == pytest.approx(1.5, abs=0.16)
     assert world.ending is Ending.PLANNER_GONE
     assert 'is the planner running' in world.reach.result.text
     assert 'stand' not in world.reach.result.text     # it is known that it stands
@@ -332,7 +332,7 @@ def test_a_planner_that_was_never_there_is_gone_too():
     world = World()
     world.speaks = {'command'}
     world.controls(CommandState.IDLE, Code.PLANNER_SILENT, 'no plan_status yet')
-    assert world.run(5.0) == pytest.approx(1.5, abs=0.11)
+    assert world.run(5.0) == pytest.approx(1.5, abs=0.16)
     assert world.ending is Ending.PLANNER_GONE
 
 
@@ -564,11 +564,10 @@ def test_a_node_clock_that_jumps_back_does_not_end_it():
 
 def test_endings_are_those_of_the_action():
     """Names and numbers, both ways."""
-    constants = {name: value for name, value in vars(type(ReachGoal.Result)).items()
-                 if name.isupper() and isinstance(value, int)}
-    told = {name: getattr(ReachGoal.Result, name) for name in Ending.__members__}
-    assert told == {ending.name: ending.value for ending in Ending}
-    assert not constants or set(constants) == set(told)
+    constants = {name: getattr(ReachGoal.Result, name)
+                 for name, value in vars(type(ReachGoal.Result)).items()
+                 if name.isupper() and isinstance(value, property)}
+    assert constants == {ending.name: ending.value for ending in Ending}
 
 
 def test_an_order_is_checked_before_it_goes_out_and_when_it_comes_in():

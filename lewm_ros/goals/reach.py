@@ -24,7 +24,7 @@ from lewm_ros.wire.reports import ControllerReport, PlanReport, PlanState
 _SETTLE_S = 0.3        # what is heard earlier may have been said before motion was enabled
 _TAKE_S = 5.0          # a planner that looks at newer frames knows the goal by then
 _HEARD_NS = 2 * 10**8  # the planner may look at a frame of this time before it hears of the goal
-_UNHEARD_S = 0.5       # a planner that is silent for so long has sent nothing
+_UNHEARD_S = 0.5       # who is silent for so long has nothing to say
 _JITTER_NS = 10**8     # a node clock that goes back by more has jumped
 
 
@@ -221,10 +221,12 @@ class Reach:
         if self._rests(steady_s):
             self._conclude(ending, text)
             return
-        if steady_s - self._controller_s > limits.silence_s:
+        late, silent_s = steady_s - self._stop_s > limits.stop_s, steady_s - self._controller_s
+        if silent_s > limits.silence_s or late and (
+                self._controller is None or silent_s > _UNHEARD_S):
             doubt = ('the command node is silent, so nobody knows whether the robot stands still; '
                      'the guard stops it')
-        elif steady_s - self._stop_s > limits.stop_s:
+        elif late:
             doubt = f'the robot does not stand still after {limits.stop_s:g} s; use the e-stop'
         else:
             return
@@ -242,7 +244,8 @@ class Reach:
             return True    # it follows no plan at all
         if plan is not None and self._plan_s > self._stop_s and not signs.has_plan(plan):
             self._quiet_s = self._quiet_s or self._plan_s
-        elif steady_s - max(self._plan_s, self._stop_s) > _UNHEARD_S:
+        elif (steady_s - self._plan_s > self._limits.silence_s
+              or steady_s - max(self._plan_s, self._stop_s) > _UNHEARD_S):
             self._quiet_s = self._quiet_s or steady_s
         return bool(self._quiet_s) and self._controller_s > self._quiet_s
 
