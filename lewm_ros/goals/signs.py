@@ -16,8 +16,9 @@ _MODEL = (Code.ENGINE_FAILED, Code.PLAN_INVALID, Code.PLANNER_STUCK, Code.PLANNE
 _PICTURES = (Code.NO_FRAME, Code.FRAME_STALE, Code.FRAME_FUTURE, Code.FRAME_UNREADABLE,
              Code.FRAME_MISFIT, Code.FRAME_FROZEN, Code.NO_ROBOT_STATE, Code.RESET,
              Code.VIEW_UNFAMILIAR)
-# There is nothing to follow yet: that is the planner's business, and some planners are slow.
-_NO_ROW = (Code.WAITING_FOR_PLAN, Code.PLAN_GAP, Code.PLAN_ENDED, Code.PLAN_WITHDRAWN)
+# There is nothing to follow: that is the planner's business, and some planners are slow.
+_NO_ROW = (Code.WAITING_FOR_PLAN, Code.PLAN_GAP, Code.PLAN_ENDED, Code.PLAN_WITHDRAWN,
+           Code.PLANNER_SILENT)
 
 
 def has_plan(report: PlanReport) -> bool:
