@@ -199,7 +199,7 @@ def test_a_goal_node_that_was_killed_is_told(graph, tmp_path, monkeypatch):
     """Nobody watches the robot any more, and the text says what to do."""
     monkeypatch.setattr('lewm_ros.commander.under_way._SILENT_S', 1.0)
     going = Going(graph, tmp_path)
-    with spun(graph), Commander(domain_id=graph.domain, timeout_s=1.0) as robot:
+    with spun(graph), Commander(domain_id=graph.domain) as robot:
         robot.reach(spec(10))
         until(lambda: robot.feedback().moving, 'feedback')
         going.process.kill()
