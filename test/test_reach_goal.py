@@ -290,6 +290,11 @@ def test_no_progress_counts_only_while_the_robot_may_move():
     assert world.ending is Ending.NO_PROGRESS
     assert 'for 2 s of motion' in world.reach.result.text
 
+    near = World(Target('door', names=('x', 'y')))
+    near.run(9.0, goal_distance=0.05, goal_errors=(0.07, 0.01))
+    assert near.ending is Ending.NO_PROGRESS
+    assert 'off by x 0.07, y 0.01); allow more by tolerances' in near.reach.result.text
+
     slow = World()
     for number in range(200):    # one per cent of what is left with every frame
         slow.step(goal_distance=0.99 ** number)

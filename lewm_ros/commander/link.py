@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import itertools
 import os
 import threading
 from typing import Any
@@ -18,6 +19,7 @@ from rclpy.task import Future
 # A server that has not discovered a new client yet loses its answer. What may be asked twice is
 # asked again after this time; before anything else the client is given as long.
 _SETTLE_S = 0.4
+_NUMBERS = itertools.count(1)
 
 
 class CommanderError(LewmError):
@@ -39,8 +41,9 @@ class Link:
     def __init__(self, namespace: str, name: str, domain_id: int | None) -> None:
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain_id)
-        self.node = Node(name or f'commander_{os.getpid()}', namespace=namespace,
-                         context=self._context, start_parameter_services=False)
+        self.node = Node(name or f'commander_{os.getpid()}_{next(_NUMBERS)}',
+                         namespace=namespace, context=self._context,
+                         start_parameter_services=False)
         self._executor = SurvivingExecutor(self.node)
         self._known: set[str] = set()
         self._ended = False

@@ -99,6 +99,15 @@ class Leg:
         """Return when the goal will be met if it goes on like this; NaN: nobody can say [s]."""
         return self._trend.seconds_to(self._straight(self.tolerance))
 
+    def why_not(self) -> str:
+        """Say what may be the matter with a goal that does not come closer."""
+        if self.distance < self.tolerance and self.errors:
+            errors = ', '.join(f'{name} {error:.3g}' for name, error in zip(
+                self.target.names, self.errors, strict=False))
+            return (f'near enough on the whole, not in each (off by {errors}); allow more by '
+                    f'tolerances')
+        return 'it may be out of reach, or not what the model knows'
+
     def _straight(self, distance: float) -> float:
         # Of pictures it is squared: its root falls evenly where the robot moves evenly.
         return math.sqrt(distance) if not self.target.names and distance >= 0 else distance

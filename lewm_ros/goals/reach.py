@@ -208,8 +208,7 @@ class Reach:
         if patience_s and leg.still_s > patience_s:
             return Ending.NO_PROGRESS, (
                 f'the goal has not come closer than {leg.best:.3g} for {patience_s:g} s of '
-                f'motion, reached is below {leg.tolerance:.3g}: it may be out of reach, or not '
-                f'what the model knows')
+                f'motion, reached is below {leg.tolerance:.3g}: {leg.why_not()}')
         return None
 
     def _stop(self, ending: Ending, text: str, steady_s: float) -> None:
