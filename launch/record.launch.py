@@ -18,7 +18,7 @@ from lewm_ros.startup.options import switch
 _NAMES = ('sim', 'source', 'robot', 'root', 'task', 'episodes', 'steps', 'first', 'seed',
           'real_time_factor', 'image_size', 'params_file', 'use_sim_time', 'namespace', 'remap',
           'autostart', 'configure_timeout', 'use_respawn', 'respawn_delay', 'dds_profile',
-          'log_level')
+          'discovery', 'log_level')
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -7,7 +7,7 @@ from launch import LaunchDescription
 from lewm_ros.startup.launch_actions import describe
 
 _NAMES = ('task', 'robot', 'image_size', 'real_time_factor', 'params_file', 'namespace', 'remap',
-          'log_level')
+          'discovery', 'log_level')
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -144,7 +144,7 @@ def test_bags_are_found_sorted_and_unfinished_work_is_not(tmp_path):
 
     assert [path.name for path in find_bags([tmp_path])] == ['a', 'b']
     assert find_bags([tmp_path / 'b']) == [tmp_path / 'b']
-    with pytest.raises(BagError, match='several are called a'):
+    with pytest.raises(BagError, match='/a is named twice'):
         find_bags([tmp_path, tmp_path / 'a'])
     with pytest.raises(BagError, match='holds no bags'):
         find_bags([tmp_path / 'notes'])
@@ -159,8 +159,7 @@ def test_bags_in_folders_below_are_found_too(tmp_path):
     assert [str(path.relative_to(tmp_path)) for path in find_bags([tmp_path])] == [
         'a', 'day 1/c', 'day 1/morning/d', 'day 2/b']
     BagFactory().steps(2).write(tmp_path / 'day 2/a')
-    with pytest.raises(BagError, match=r'several are called a \(.*/a, .*/day 2/a\); rename'):
-        find_bags([tmp_path])
+    assert len(find_bags([tmp_path])) == 5       # of one name, but not one bag
 
 
 @pytest.mark.ros

@@ -65,6 +65,10 @@ def test_the_whole_table_comes_up_and_goes_down(client, tmp_path):
             assert lifecycle.state(10.0) == 'active'
         with pytest.raises(LifecycleError, match='/cell_1/planner_node refused to activate'):
             lifecycle.activate(10.0)
+        # each has an enclave of its own, which counts as soon as SROS2 is on
+        found = {(f'{space}/{name}', enclave) for name, space, enclave
+                 in node.get_node_names_and_namespaces_with_enclaves()}
+        assert {(spec.path, spec.enclave) for spec in nodes} <= found
         running.check()
     assert ended(running)
     assert {child.exit_status() for child in running.children.values()} == {0}

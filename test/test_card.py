@@ -22,6 +22,14 @@ def test_the_card_shows_the_analysis_that_was_saved():
     assert 'teleport' not in card      # not recorded, so not claimed
 
 
+def test_what_was_not_measured_is_left_out():
+    """Straightness needs three frames in a clip; a model with one frame of history has two."""
+    card = render_card(tiny_bundle(metrics={'training': {
+        'prediction': 0.25, 'straightness': float('nan')}}), 'tiny')
+    assert '| prediction | 0.25 |' in card
+    assert 'nan' not in card and 'straightness' not in card
+
+
 def test_a_card_without_analysis_has_no_such_section():
     """Nothing was looked at, so nothing is said."""
     assert 'What it knows' not in render_card(tiny_bundle(), 'tiny')

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from lewm_model import Bundle
-from lewm_model.bundles.folder import SETTINGS_FILE
+from lewm_model.bundles.bundle import SETTINGS_FILE, WEIGHTS_FILE
 from lewm_model.config import ModelConfig, PlanConfig
 from lewm_model.errors import BundleError, ConfigError
 from nano import tiny_bundle
@@ -49,3 +51,20 @@ def test_settings_of_a_wrong_kind_are_config_errors(tmp_path):
         ModelConfig.from_dict({})
     with pytest.raises(ConfigError, match='sample_std must be of type float'):
         PlanConfig.from_dict({'sample_std': 10 ** 400})
+
+
+@pytest.mark.parametrize(('replace', 'size'), [('pipe', 0), ('device', 0), ('file', 5 << 30)])
+def test_weights_that_never_end_are_refused(tmp_path, replace, size):
+    """A pipe would wait for ever, a device and a huge file fill the memory."""
+    folder = tiny_bundle().save(tmp_path / 'bundle')
+    weights = folder / WEIGHTS_FILE
+    weights.rename(folder / 'weights.0123456789ab.safetensors')   # a plain file is there, too
+    if replace == 'pipe':
+        os.mkfifo(weights)
+    elif replace == 'device':
+        weights.symlink_to('/dev/zero')
+    else:
+        with weights.open('wb') as file:
+            file.truncate(size)       # takes no room on the disk
+    with pytest.raises(BundleError, match='must be a plain file of at most'):
+        Bundle.load(folder)

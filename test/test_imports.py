@@ -160,7 +160,7 @@ def test_simulation_needs_no_torch_and_no_ros(module):
 @pytest.mark.ros
 @pytest.mark.parametrize('module', [
     'command.command_node', 'goals.goal_node', 'guard.guard_node', 'recording.recorder_node',
-    'simulation.sim_node'])
+    'simulation.sim_node', 'watch.program'])
 def test_light_nodes_need_no_torch(module):
     """These nodes start fast and outlive the planner."""
     assert loaded_by(f'import lewm_ros.{module}', {'torch', 'rclpy'}) == {'rclpy'}

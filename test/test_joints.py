@@ -126,6 +126,31 @@ def test_one_robot_is_never_two_publishers(seed):
         assert not watch.add('abg', values), (watch.reason, dt_s)
 
 
+@pytest.mark.parametrize('dt_s', [0.02, 0.05, 0.1])
+@pytest.mark.parametrize('seed', range(20))
+def test_a_joint_that_is_shaken_is_one_publisher(seed, dt_s):
+    """Random speeds in each control step, between two ends: back and forth, again and again."""
+    rng = np.random.default_rng(seed)
+    limit = rng.uniform(0.2, 1.0)
+    positions, at = [], 0.0
+    for speed in rng.uniform(-2.0, 2.0, 2000):
+        at = float(np.clip(at + speed * dt_s, -limit, limit))
+        positions.append(at)
+    assert find_conflict('a', np.array(positions)[:, None], [''] * 2000) == ''
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_a_shaken_joint_beside_a_second_publisher_is_two(seed):
+    """Who says zero, or something else that stays, is found though the joint moves."""
+    rng = np.random.default_rng(seed)
+    moving = 0.6 + 0.3 * np.sin(0.1 * np.arange(1000)) + rng.normal(0, 0.01, 1000)
+    watch = PublisherConflict()
+    for value in moving:
+        watch.add('a', [value])
+        watch.add('a', [0.0 if seed % 2 else -0.2])
+    assert 'jumps between two values and back' in watch.reason
+
+
 def test_an_angle_at_the_end_of_its_range_is_one_publisher():
     """A continuous joint near pi is reported as 3.14 and -3.14 in turn."""
     rng = np.random.default_rng(0)

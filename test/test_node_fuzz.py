@@ -13,6 +13,7 @@ pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from graph_rights import assert_allowed  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros.startup.options import SystemOptions  # noqa: E402
 from lewm_ros.startup.system import supervisor  # noqa: E402
@@ -45,6 +46,7 @@ def assert_documented(made: Attack) -> None:
     spec.loader.exec_module(docs)
     page = docs.PAGE.read_text(encoding='utf-8')
     assert docs.render(docs.read(page)) == page, 'run: python tools/topic_docs.py'
+    assert docs.TABLE.read_text(encoding='utf-8') == docs.access(docs.read(page))
     told = {item for item in docs.read(page) if item.node in nodes}
 
     def same() -> bool:
@@ -66,6 +68,7 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
     made.start()
     if robot == 'sim_reacher':
         assert_documented(made)
+    assert_allowed(graph, made.specs, folder, robot)
     made.run(rounds)
 
     def told() -> set[str]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from lewm_model.errors import ConfigError
 from lewm_ros.command.parameters import CommandParameters
 from lewm_ros.node.parameters import markdown_table, NodeParameters, parameter, validate
+from lewm_ros.planner.parameters import PlannerParameters
 import pytest
 
 
@@ -139,3 +140,48 @@ def test_a_batch_is_accepted_or_refused_as_a_whole():
     assert (held.values.rate_hz, held.values.steps) == (5.0, 3)
     assert node.set(rate_hz=50.0, steps=2) == ''
     assert (held.values.rate_hz, held.values.steps) == (50.0, 2)
+
+
+@dataclass(frozen=True)
+class Paths:
+    model: str = parameter('small', 'which one', path=True)
+
+
+@pytest.mark.parametrize(('first', 'allowed', 'refused'), [
+    ('small', ['large', ''], ['/etc/passwd', 'models/large', '~/large', '../large', 'large.yaml',
+                              '.', '\0/']),
+    ('MINE/a', ['large', 'MINE/b', 'MINE/b/c', 'MINE/../mine/b'],
+     ['/etc/passwd', 'MINE/../other', 'MINE/link/x', '~nobody-has-this-name/x'])])
+def test_the_network_cannot_choose_any_path(tmp_path, first, allowed, refused):
+    """Who starts a node may; a change may be to a name, or stay in the same folder."""
+    pytest.importorskip('rclpy')
+    mine = tmp_path / 'mine'
+    mine.mkdir()
+    (mine / 'link').symlink_to('/etc')
+    node = FakeNode(model=first.replace('MINE', str(mine)))
+    held = NodeParameters(node, Paths)
+    for value in (one.replace('MINE', str(mine)) for one in allowed):
+        assert node.set(model=value) == ''
+        assert held.values.model == value
+    for value in (one.replace('MINE', str(mine)) for one in refused):
+        assert 'can be changed to the name of something that ships, or' in node.set(model=value)
+    assert node.set(model=node._parameter_overrides['model']) == ''   # back to the first
+
+
+@pytest.mark.ros
+def test_paths_of_our_nodes_are_named_as_such():
+    """Every parameter that is a path and can change while the node runs."""
+    from lewm_ros.goals.goal_node import GoalParameters
+    from lewm_ros.guard.guard_node import GuardParameters
+    from lewm_ros.recording.parameters import RecorderParameters
+
+    for kind, names in ((PlannerParameters, {'bundle', 'robot', 'plan'}),
+                        (CommandParameters, {'robot'})):
+        assert {item.name for item in fields(kind) if item.metadata['ros'].path} == names
+    with_paths = ('file', 'folder', 'path', 'YAML')
+    for kind in (PlannerParameters, CommandParameters, GoalParameters, GuardParameters,
+                 RecorderParameters):
+        for item in fields(kind):
+            about = item.metadata['ros']
+            if any(word in about.text for word in with_paths) and type(item.default) is str:
+                assert about.path or about.when == 'start' or about.choices, item.name

@@ -158,6 +158,7 @@ def test_parameters_on_a_command_line_keep_their_type():
     assert [arguments[k + 1] for k, part in enumerate(arguments) if part == '-p'] == [
         "a:='007'", 'b:=true', 'c:=1.0', "d:='it''s'", "e:=''"]
     assert '__ns:=/' in arguments
+    assert arguments[arguments.index('--enclave') + 1] == '/x' == node.enclave
 
 
 def test_texts_become_options():

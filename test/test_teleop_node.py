@@ -67,6 +67,40 @@ def test_other_robots_are_driven_by_their_pictures(tmp_path, name, command, acti
         assert 'sec -7' in (tmp_path / 'log').read_text()
 
 
+def test_a_leader_arm_is_followed_by_the_names_of_its_joints(tmp_path):
+    """In any order, with joints that the robot does not have, in one message or in two."""
+    robot = RobotDescription.from_yaml(file := file_of('joint_trajectory_arm', tmp_path,
+                                                       camera_info_topic=''))
+    wanted = dict(zip(robot.joint_names, np.arange(robot.action_dim) / 10, strict=True))
+    first, *others = reversed(wanted.items())
+    with Graph() as graph:
+        graph.spawn('lewm_ros.sources.teleop_node', output=tmp_path / 'log', parameters={
+            'robot': file, 'timeout_s': 1.0, 'leader_topic': 'leader/joint_states'})
+        camera = graph.node.create_publisher(Image, robot.image_topic, qos.SENSOR)
+        leader = graph.node.create_publisher(JointState, 'leader/joint_states', qos.SENSOR)
+        chunks = graph.collect(ActionChunk, 'action_chunk', qos.LATEST)
+        frame = rgb_to_image(PICTURE, 0)
+
+        def lead(**joints) -> None:
+            leader.publish(JointState(name=list(joints), position=list(joints.values())))
+            frame.header.stamp.sec += 1
+            camera.publish(frame)
+            graph.spin(0.05)
+
+        graph.wait_for(leader.get_subscription_count, 'the reader')
+        for _ in range(10):
+            lead(**dict(others), elsewhere=9.0)
+        assert not chunks       # one joint has not been told yet
+        graph.send_until(lambda: (lead(**dict([first])), lead(**dict(others))),
+                         lambda: len(chunks) > 3, 'chunks')
+        np.testing.assert_allclose(chunks[-1][1].actions[:robot.action_dim],
+                                   list(wanted.values()), rtol=1e-6)
+        refused = graph.spawn('lewm_ros.sources.teleop_node', output=tmp_path / 'refused',
+                              parameters={'leader_topic': 'leader/joint_states'})
+        assert graph.wait_for_exit(refused) == 2
+        assert 'needs a robot commanded by joint_position' in (tmp_path / 'refused').read_text()
+
+
 @pytest.mark.sim
 def test_a_person_drives_through_all_limits(tmp_path):
     """Commands move the robot and are published as executed, clipped; silence stops it."""

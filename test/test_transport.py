@@ -82,7 +82,7 @@ def test_nodes_that_stop_the_robot_share_no_memory(tmp_path):
 
 def test_command_node_and_guard_are_those_nodes():
     """And the nodes that read cameras are not among them."""
-    transports = Transports({'pictures': '1'}, {'unblocked': '1'})
+    transports = Transports({'pictures': '1'}, {'unblocked': '1'}, {})
     found = {spec.executable: transports.of(spec) for spec in system(SystemOptions(sim=True))}
     assert found == {'command_node': {'unblocked': '1'}, 'guard_node': {'unblocked': '1'},
                      'planner_node': {'pictures': '1'}, 'goal_node': {'pictures': '1'},

@@ -272,7 +272,7 @@ def find_bags(paths: list[str | Path]) -> list[Path]:
     recordings. What starts with a dot is unfinished work of `lewm collect` and not looked at.
 
     Raises:
-        BagError: If a path holds no bag, or two bags have one name.
+        BagError: If a path holds no bag, or a bag is named twice.
     """
     found: list[Path] = []
     for path in map(Path, paths):
@@ -287,12 +287,11 @@ def find_bags(paths: list[str | Path]) -> list[Path]:
             raise BagError(f'{path} holds no bags; give a bag folder (with {METADATA}), a .mcap '
                            f'or .db3 file, or a folder of such')
         found += inside
-    names = [path.name for path in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        places = ', '.join(str(path) for path in found if path.name == twice[0])
-        raise BagError(f'bags must have different names, several are called {", ".join(twice)} '
-                       f'({places}); rename them, or ingest each folder into a set of its own')
+    seen: set[Path] = set()
+    for path in found:
+        if (real := path.resolve()) in seen:
+            raise BagError(f'bag {path} is named twice; name each bag, or its folder, once')
+        seen.add(real)
     return found
 
 

@@ -19,12 +19,15 @@ import hashlib
 import os
 from pathlib import Path
 import re
+import stat
 
 from lewm_model.errors import BundleError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 import torch
 from torch import nn, Tensor
+
+MAX_BYTES = 4 << 30     # of weights: a thousand million numbers; the paper's model has 18 million
 
 
 @contextmanager
@@ -70,8 +73,6 @@ def discard_staged(path: Path, kept: str | None) -> None:
     for stray in path.parent.glob(f'{path.stem}.{"[0-9a-f]" * 12}{path.suffix}'):
         if kept is None or stray != _staged(path, kept):
             stray.unlink(missing_ok=True)
-    for stray in path.parent.glob(f'{path.stem}.{"[0-9a-f]" * 12}{path.suffix}.partial'):
-        stray.unlink(missing_ok=True)
     _partial(path).unlink(missing_ok=True)
 
 
@@ -145,9 +146,8 @@ def fill_strictly(module: nn.Module, weights: dict[str, Tensor], source: Path) -
 
 
 def _to_bytes(module: nn.Module) -> bytes:
-    kind = getattr(module, 'stored_as', None)    # of its numbers that are not integers
-    return save({key: (value.to(kind) if kind and value.is_floating_point() else value)
-                 .detach().cpu().contiguous() for key, value in module.state_dict().items()})
+    return save({key: value.detach().cpu().contiguous()
+                 for key, value in module.state_dict().items()})
 
 
 def _find(path: Path, sha256: str) -> bytes | None:
@@ -155,7 +155,7 @@ def _find(path: Path, sha256: str) -> bytes | None:
     # Once more the final name: a save may rename the staged file between the first two looks.
     for place in (path, _staged(path, sha256), path):
         try:
-            data = place.read_bytes()
+            data = _read_bounded(place)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -163,6 +163,19 @@ def _find(path: Path, sha256: str) -> bytes | None:
         if hashlib.sha256(data).hexdigest() == sha256:
             return data
     return None
+
+
+def _read_bounded(path: Path) -> bytes:
+    """Read a plain file; a pipe would wait for ever, and a device or a huge file fill the memory.
+
+    Raises:
+        BundleError: If it is something else, or has more than `MAX_BYTES`.
+        OSError: If it cannot be read.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+        raise BundleError(f'{path} must be a plain file of at most {MAX_BYTES} bytes')
+    return path.read_bytes()
 
 
 def _staged(path: Path, sha256: str) -> Path:

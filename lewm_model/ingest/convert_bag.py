@@ -37,7 +37,7 @@ VIEW = 'view'                   # attribute: number, shape and crop of the camer
 
 
 def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: Path,
-                settings: str) -> BagReport:
+                settings: str, name: str = '') -> BagReport:
     """Convert one bag into the data set file `part`, unless that was done before.
 
     Memory holds the stamps, joint states and commands of the bag, and one frame.
@@ -49,6 +49,7 @@ def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: P
         part: The file to write; appears when complete, and only if the bag has an episode.
         settings: Everything the rows depend on besides the bag, as text; a part that was made
             with other settings, or from other content, is made anew.
+        name: What the bag is called in the set; '': as its folder.
 
     Returns:
         What became of the bag. One that cannot be read is a report with `error`.
@@ -56,7 +57,7 @@ def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: P
     Raises:
         DatasetError: If the part cannot be written.
     """
-    sha256, notes = '', ()
+    name, sha256, notes = name or Path(path).name, '', ()
     try:
         with Bag(path) as bag:
             before = fingerprint(path)
@@ -69,7 +70,7 @@ def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: P
             synchronized = synchronize(streams, config)
             notes = _notes(bag, synchronized)
             report = BagReport(
-                bag=bag.name, frames=synchronized.frames, dropped=synchronized.dropped,
+                bag=name, frames=synchronized.frames, dropped=synchronized.dropped,
                 lengths=tuple(len(episode.stamps_ns) for episode in synchronized.episodes),
                 sha256=sha256, tasks=streams.tasks, acting=streams.acting, notes=notes)
             if not report.rows:
@@ -79,7 +80,7 @@ def convert_bag(path: Path, robot: RobotDescription, config: DataConfig, part: P
     except (DatasetError, MissingPackageError):
         raise   # the fault of this machine, not of the bag
     except (LewmError, OSError) as error:   # OSError: of reading, the writer makes its own
-        return BagReport(bag=Path(path).name, error=str(error), sha256=sha256, notes=notes)
+        return BagReport(bag=name, error=str(error), sha256=sha256, notes=notes)
 
 
 def hash_bag(path: Path) -> str:

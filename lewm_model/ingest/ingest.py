@@ -30,6 +30,7 @@ from lewm_model.ingest.convert_bag import (
     VIEW,
 )
 from lewm_model.ingest.episode_writer import robot_attributes
+from lewm_model.ingest.names import named_bags
 from lewm_model.ingest.present import describe_settings, read_present, report_path
 from lewm_model.ingest.report import acting_text, BagReport, IngestReport
 from lewm_model.ingest.scratch import Scratch, scratch_folder
@@ -52,7 +53,7 @@ def ingest(bags: list[str | Path], robot: RobotDescription, out: str | Path, con
     If `out` exists and was made for the same robot with the same settings, the bags that it does
     not hold are added at its end; its episodes stay as they are. Adding writes the whole file
     anew. Bags that cannot be read are reported and left out. Bags of one run are in the order of
-    their names, so the file does not depend on the number of workers.
+    their paths, so the file does not depend on the number of workers.
 
     Interrupt it at any time and run it again: finished bags are not converted again.
 
@@ -82,12 +83,12 @@ def ingest(bags: list[str | Path], robot: RobotDescription, out: str | Path, con
     settings = describe_settings(robot, config)
     with scratch_folder(out) as scratch:
         present = read_present(out, settings) if out.exists() and not force else {}
-        jobs = [(path, robot, config, scratch.part(path), settings,
-                 present.get(path.name)) for path in paths]
-        found: list[BagReport | None] = [None] * len(paths)
+        jobs = [(name, path, robot, config, scratch.part(name), settings, present.get(name))
+                for name, path in named_bags(paths, present).items()]
+        found: list[BagReport | None] = [None] * len(jobs)
         for done, (index, report) in enumerate(_run(jobs, workers), start=1):
             found[index] = report
-            on_bag(done, len(paths))
+            on_bag(done, len(jobs))
         held = view_of_set(out) if present else None
         found, view = leave_out_other_views(found, scratch, held)
         report = _merge(robot, config, present, found)
@@ -113,11 +114,11 @@ def _run(jobs: list[tuple], workers: int) -> Iterator[tuple[int, BagReport]]:
         yield order[place], report
 
 
-def _add(path: Path, robot: RobotDescription, config: DataConfig, part: Path, settings: str,
-         before: BagReport | None) -> BagReport:
+def _add(name: str, path: Path, robot: RobotDescription, config: DataConfig, part: Path,
+         settings: str, before: BagReport | None) -> BagReport:
     """Convert one bag, or recognise it as one that the set holds."""
     if before is None or not before.sha256 or (before.error and not before.rows):
-        return convert_bag(path, robot, config, part, settings)
+        return convert_bag(path, robot, config, part, settings, name)
     try:
         sha256 = hash_bag(path)
     except (LewmError, OSError) as error:
@@ -127,11 +128,12 @@ def _add(path: Path, robot: RobotDescription, config: DataConfig, part: Path, se
     if sha256 == before.sha256:
         return before
     if before.rows:
-        raise DatasetError(f'the set holds a bag called {path.name} with other content (sha256 '
+        raise DatasetError(f'the set holds a bag called {name} with other content (sha256 '
                            f'{before.sha256} there, {sha256} in {path}); episodes are never '
-                           f'replaced: rename the new bag, or make the whole set anew with '
+                           f'replaced: rename the new bag, name both folders in one command if '
+                           f'they number their bags alike, or make the whole set anew with '
                            f'--force')
-    return convert_bag(path, robot, config, part, settings)
+    return convert_bag(path, robot, config, part, settings, name)
 
 
 def _merge(robot: RobotDescription, config: DataConfig, present: dict[str, BagReport],
@@ -155,7 +157,7 @@ def _join(out: Path, scratch: Scratch, report: IngestReport, facts: dict[str, An
     new = [bag for bag in report.bags if bag.rows and bag.bag not in report.before]
     if new:
         sources = [*([out] if report.before else []),
-                   *(scratch.part(Path(bag.bag)) for bag in new)]
+                   *(scratch.part(bag.bag) for bag in new)]
         commands = {name: _joined(read_attribute(out, name) if report.before else '', text)
                     for name, text in provenance.items()}
         concatenate(scratch.whole, sources, {

@@ -22,9 +22,9 @@ class Scratch:
         self.folder = folder
         self.whole = folder / 'whole'     # the new data set, before it takes its place
 
-    def part(self, bag: Path) -> Path:
-        """Return where the rows of one bag are; found again by the bag's name."""
-        return self.folder / f'{hashlib.sha256(os.fsencode(bag.name)).hexdigest()[:32]}.h5'
+    def part(self, name: str) -> Path:
+        """Return where the rows of one bag are; found again by the bag's name in the set."""
+        return self.folder / f'{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.h5'
 
     def remove(self) -> None:
         """Remove the folder, when the set is complete."""

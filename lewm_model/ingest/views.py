@@ -41,7 +41,7 @@ def leave_out_other_views(found: Sequence[BagReport], scratch: Scratch, view: Vi
     """
     kept, first = [], 'the set' if view else ''
     for report in found:
-        part = scratch.part(Path(report.bag))
+        part = scratch.part(report.bag)
         if report.rows and part.is_file():    # else it is in the set already
             own = View.from_json(read_attribute(part, VIEW))
             if own is not None and view is None:

@@ -155,7 +155,7 @@ def import_lerobot(folder: str | Path, out: str | Path, config: LeRobotConfig, *
 
 
 def _part(scratch: Scratch, episode: LeRobotEpisode) -> Path:
-    return scratch.part(Path(f'episode-{episode.index}'))
+    return scratch.part(f'episode-{episode.index}')
 
 
 def _facts(source: LeRobotSet, choice: LeRobotChoice, action: Feature, state: Feature | None,

@@ -2,8 +2,9 @@
 
 Neither a bag nor a subscription tells who sent a message. Two sources show in two ways: the same
 joint comes with several frame_ids, or its value jumps away and back, again and again. A joint that
-moves does not come back to where it was within a few messages, with a jump both ways; noise does,
-but by less than `MIN_JUMP`.
+moves seldom comes back to where it was within a few messages, with a jump both ways; noise does,
+but by less than `MIN_JUMP`. One that is shaken, such as a simulated one under random commands,
+does too; but its values do not part into two series that each move little.
 
 Usual causes: `joint_state_publisher` (zeros) beside the driver, or two drivers of one arm.
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,7 +24,9 @@ BACK = 0.3           # of the jump: how near to its old value a joint has to com
 WITHIN = 4           # messages after which a jump is no longer expected back
 TURN = 0.3           # [rad], around a whole turn: a joint reported from -pi to pi goes round
 RETURNS = 6          # so many returns among
-AMONG = 60           # so many messages of a joint are two publishers
+AMONG = 60           # so many messages of a joint are two publishers, if
+PARTED = 0.12        # two series move by less than this share of what all of them move: 0.07 at
+#                      most of a driver and zeros, 0.35 and more of random speeds
 
 
 @dataclass
@@ -37,6 +41,7 @@ class _Joint:
     jump: float = 0.0         # of the last jump, with its sign
     jumped: int = -WITHIN     # message of the last jump
     source: str | None = None
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=AMONG))
 
 
 class PublisherConflict:
@@ -74,6 +79,7 @@ class PublisherConflict:
             self.reason = (f'{name} is published with the frame_ids {joint.source[:60]!r} '
                            f'({joint.value:.4g}) and {source[:60]!r} ({value:.4g})')
         joint.source = source
+        joint.recent.append(value)
         joint.count += 1
         joint.low, joint.high = min(joint.low, value), max(joint.high, value)
         step = value - joint.value
@@ -89,10 +95,43 @@ class PublisherConflict:
     def _returned(self, name: str, joint: _Joint, value: float) -> None:
         returns = self._returns.setdefault(name, deque(maxlen=RETURNS))
         returns.append(joint.count)
-        if len(returns) == RETURNS and joint.count - returns[0] < AMONG:
+        if (len(returns) == RETURNS and joint.count - returns[0] < AMONG
+                and parted(joint.recent) < PARTED):
             self.reason = self.reason or (
                 f'{name} jumps between two values and back, {RETURNS} times in '
                 f'{joint.count - returns[0] + 1} messages, last {joint.value:.4g} and {value:.4g}')
+
+
+def parted(values: Sequence[float]) -> float:
+    """Return how much two series of the values move, as a share of how much all of them do.
+
+    Two publishers give two smooth series that lie apart; one joint that is shaken does not.
+    """
+    steps = [abs(after - before) for before, after in pairwise(values)]
+    total = sum(steps)
+    if not total:
+        return 1.0
+    # where the second series begins is not known: several sizes of a first jump are tried
+    return min(_within(values, share * max(steps)) for share in (0.0, 0.1, 0.5)) / total
+
+
+def _within(values: Sequence[float], least: float) -> float:
+    """Return how much two series move: each value goes on with the nearer one.
+
+    Args:
+        values: Of both, one after the other.
+        least: The first value further than this from the first series begins the second.
+    """
+    first, second, moved = values[0], None, 0.0
+    for value in values:
+        to_first = abs(value - first)
+        if second is None and to_first > least:
+            second = value
+        elif second is None or to_first <= abs(value - second):
+            first, moved = value, moved + to_first
+        else:
+            second, moved = value, moved + abs(value - second)
+    return moved
 
 
 def find_conflict(names: Sequence[str], values: np.ndarray, sources: Sequence[str | None]) -> str:

@@ -12,7 +12,8 @@ class CommandParameters:
     """Settings of the command node; a time of 0.0 follows from the control step, see `timing`."""
 
     robot: str = parameter(
-        'sim_reacher', 'robot description: a shipped name or a YAML file', when='unconfigured')
+        'sim_reacher', 'robot description: a shipped name or a YAML file', when='unconfigured',
+        path=True)
     require_enable: bool = parameter(
         True, 'stay still after activation until ~/enable is called', when='unconfigured')
     require_guard: bool = parameter(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 import difflib
+from pathlib import Path
 from typing import Any, Generic, TYPE_CHECKING, TypeVar
 
 from lewm_model.errors import ConfigError, LewmError
@@ -40,6 +41,7 @@ class Description:
     high: float | int | None = None
     choices: tuple[str, ...] = ()
     when: str = 'always'
+    path: bool = False    # the name of something that ships, or a path
 
     def check(self, name: str, value: Any, default: Any) -> None:
         """Raise ConfigError unless `value` has the type of `default` and is allowed."""
@@ -63,7 +65,7 @@ class Description:
 
 def parameter(default: Any, text: str, *, low: Any = None, high: Any = None,
               choices: tuple[str, ...] = (), when: str = 'always',
-              read_only: bool = False) -> Any:
+              read_only: bool = False, path: bool = False) -> Any:
     """Describe one field of a parameter dataclass.
 
     Args:
@@ -75,6 +77,9 @@ def parameter(default: Any, text: str, *, low: Any = None, high: Any = None,
         when: It may change: 'always'; 'inactive', of a lifecycle node that is not active;
             'unconfigured', of one that reads it at configure; 'start', never while it runs.
         read_only: Short for `when='start'`.
+        path: The name of something that ships, or a path. Whoever starts the node may give any;
+            a later change, which anybody on the network can ask for, only a name, or a path in
+            the folder of the one that was given.
     """
     if when not in WHEN:
         raise ConfigError(f'when must be one of {", ".join(WHEN)}, got {when!r}')
@@ -84,7 +89,7 @@ def parameter(default: Any, text: str, *, low: Any = None, high: Any = None,
         raise ConfigError(f'a range needs both ends, got [{low}, {high}]')
     return field(default=default,
                  metadata={'ros': Description(
-                     text, low, high, choices, 'start' if read_only else when)})
+                     text, low, high, choices, 'start' if read_only else when, path)})
 
 
 def _is_int_for_float(value: Any, default: Any) -> bool:
@@ -136,6 +141,7 @@ class NodeParameters(Generic[ParametersT]):
         _refuse_unknown(node, [item.name for item in fields(kind)])
         given = {item.name: self._declare(node, item) for item in fields(kind)}
         self.values: ParametersT = validate(kind(**given))
+        self._first = self.values      # of whoever started the node
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
 
@@ -175,12 +181,23 @@ class NodeParameters(Generic[ParametersT]):
                 raise ConfigError(f'parameter {item.name} cannot change while the node is '
                                   f'{state}; {down} first')
 
+    def _check_paths(self, new: ParametersT) -> None:
+        """Refuse paths that nobody chose who started this node; raises ConfigError."""
+        for item in fields(new):
+            first, value = getattr(self._first, item.name), getattr(new, item.name)
+            if item.metadata['ros'].path and not _may_be_read(value, first):
+                raise ConfigError(
+                    f'parameter {item.name} can be changed to the name of something that ships, '
+                    f'or to a path in the folder of {first!r}, with which the node was started; '
+                    f'got {value!r}')
+
     def _check(self, changes: list[Any]) -> Any:
         from rcl_interfaces.msg import SetParametersResult
 
         try:
             new = self._updated(changes)
             self._check_when(new)
+            self._check_paths(new)
             self._check_change(self.values, new)
         except LewmError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -192,6 +209,21 @@ class NodeParameters(Generic[ParametersT]):
             self.values = values
             if self._on_change is not None:
                 self._on_change(values)
+
+
+def _may_be_read(value: str, first: str) -> bool:
+    """Tell whether `value` is a plain name, or lies in the folder of the path `first`."""
+    if value == first or not _is_path(value):
+        return True
+    try:
+        return _is_path(first) and Path(value).expanduser().resolve().is_relative_to(
+            Path(first).expanduser().resolve().parent)
+    except (OSError, RuntimeError, ValueError):   # a loop of links, no such user, a zero byte
+        return False
+
+
+def _is_path(value: str) -> bool:
+    return '/' in value or value.startswith(('.', '~')) or value.endswith('.yaml')
 
 
 def _refuse_unknown(node: Node, known: list[str]) -> None:

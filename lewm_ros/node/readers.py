@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import inspect
+import os
 import time
 from typing import Any
 
@@ -110,8 +111,10 @@ class OfferedReader:
             return ''
         everybody = self._node.get_publishers_info_by_topic(self._name)
         if not everybody:
+            alone = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE') == 'LOCALHOST'
             return (f'nothing is published on {self.topic}; start the driver, or set its topic in '
-                    f'the robot file')
+                    f'the robot file' + ('; drivers on other machines are only seen with '
+                                         'discovery:=subnet' if alone else ''))
         publishers = self._publishers()
         if not publishers:
             kinds = ', '.join(sorted({info.topic_type for info in everybody}))

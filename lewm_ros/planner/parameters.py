@@ -15,16 +15,16 @@ class PlannerParameters:
     """Settings of the planner node; zero means "as the bundle recommends"."""
 
     bundle: str = parameter(
-        'reacher-nano', 'model bundle: a shipped name or a folder', when='unconfigured')
+        'reacher-nano', 'model bundle: a shipped name or a folder', when='unconfigured', path=True)
     robot: str = parameter(
         '', 'robot description: a shipped name or a file; empty: the one the bundle names',
-        when='unconfigured')
+        when='unconfigured', path=True)
     backend: str = parameter(
         'torch-tuned:fp32', 'engine that runs the model, as in docs/engines.md; auto: the fastest '
         'here, measured at the first start', when='unconfigured')
     plan: str = parameter(
         '', 'planner settings: a name of `config/plan`, such as prior, or a file; empty: as the '
-        'bundle recommends', when='unconfigured')
+        'bundle recommends', when='unconfigured', path=True)
     image_decoder: str = parameter(
         'ours', 'what decodes pictures: ours, as for training data, or cv_bridge where it is '
         'installed', choices=DECODERS, when='unconfigured')
@@ -100,7 +100,7 @@ class PlannerParameters:
         0.3, 'speed_scale while surprised, of surprise_action slow', low=0.01, high=1.0)
     surprise_file: str = parameter(
         '', 'YAML file of what is ordinary on this robot, written by ~/calibrate_surprise; empty: '
-        'as the bundle says', when='unconfigured')
+        'as the bundle says', read_only=True)
     calibrate_s: float = parameter(
         60.0, 'how long ~/calibrate_surprise watches the robot drive [s]', low=10.0, high=3600.0)
     view_action: str = parameter(

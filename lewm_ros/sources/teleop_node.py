@@ -13,6 +13,8 @@ import math
 import sys
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from lewm_model.errors import ConfigError
+from lewm_model.recordings.joints import JointReader
 from lewm_model.robot import RobotDescription
 from lewm_ros import msg as interfaces
 from lewm_ros.node.camera_input import CameraInput, Frame
@@ -24,6 +26,7 @@ from lewm_ros.wire import qos
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header_stamp_ns
 import numpy as np
+from sensor_msgs.msg import JointState
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,16 @@ class TeleopParameters:
                            read_only=True)
     timeout_s: float = parameter(0.3, 'a command of the person lasts this long, steady clock [s]',
                                  low=0.05, high=2.0)
+    leader_topic: str = parameter('', 'joint states of a leader arm, whose joints of the same '
+                                  'names are followed, of robots commanded by joint position; '
+                                  'empty: none', read_only=True)
 
 
 class TeleopNode(PlainNode):
     """Turns `teleop_command`, of the robot's own command type, into chunks.
 
     A robot with several command topics is driven on one topic for each: `teleop_command/<topic>`.
+    A leader arm is followed by its joint states.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -60,6 +67,13 @@ class TeleopNode(PlainNode):
         for output, (topic, kind) in enumerate(self._interface.outputs):
             own = f'/{topic.strip("/")}' if len(self._interface.outputs) > 1 else ''
             listen(kind, f'teleop_command{own}', partial(self._on_command, output), qos.LATEST)
+        if leader := self._given.values.leader_topic:
+            if self._robot.interface != 'joint_position':
+                raise ConfigError(f'leader_topic needs a robot commanded by joint_position, '
+                                  f'{self._robot.robot!r} is commanded by '
+                                  f'{self._robot.interface}')
+            self._leader = JointReader(self._interface.names)
+            self.always.joints(leader, self._on_leader)
         # The pictures, not their CameraInfo: the heartbeat says that the camera sees.
         self._cameras = CameraInput(self, self.always, self._robot, self._on_frames)
 
@@ -77,6 +91,14 @@ class TeleopNode(PlainNode):
     def _on_command(self, output: int, message) -> None:
         places, values = self._interface.read(output, message)
         self._action[places], self._action_s[places] = values, self._now_s()
+
+    def _on_leader(self, message: JointState) -> None:
+        """Follow a leader arm; grip and arm may come in messages of their own."""
+        reading = self._leader.read(message)
+        if reading is None:
+            return
+        given = reading.given & np.isfinite(reading.positions)
+        self._action[given], self._action_s[given] = reading.positions[given], self._now_s()
 
     def _on_frames(self, frames: tuple[Frame, ...]) -> None:
         stamp_ns = header_stamp_ns(frames[0])

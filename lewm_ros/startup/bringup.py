@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 import os
 from pathlib import Path
 import random
@@ -23,8 +22,9 @@ import time
 from lewm_model.errors import LewmError
 from lewm_ros.node.run_node import REFUSED
 from lewm_ros.startup import params_file
+from lewm_ros.startup.discovery import discovery_environment
 from lewm_ros.startup.lifecycle import LifecycleClient, TRANSITION_S
-from lewm_ros.startup.options import default_text, SystemOptions
+from lewm_ros.startup.options import add_arguments, SystemOptions
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec, supervisor, system
 from lewm_ros.startup.transport import Transports
@@ -44,7 +44,7 @@ def isolate() -> int:
 
     An environment that already chooses a domain or a discovery range is left as it is.
     """
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.update(discovery_environment('auto', os.environ))
     if not os.environ.get('ROS_DOMAIN_ID'):
         os.environ['ROS_DOMAIN_ID'] = str(free_domain())
     return int(os.environ['ROS_DOMAIN_ID'])
@@ -74,15 +74,17 @@ class Bringup:
         log_folder: Gets one log per process.
         respawn_delay_s: How long a dead node stays away, if it is started again at all.
         dds_profile: As in `SystemOptions`.
+        discovery: As in `SystemOptions`.
     """
 
     def __init__(self, nodes: Sequence[NodeSpec], log_folder: Path, *,
-                 respawn_delay_s: float = 2.0, dds_profile: str = 'auto') -> None:
+                 respawn_delay_s: float = 2.0, dds_profile: str = 'auto',
+                 discovery: str = 'auto') -> None:
         self.nodes = tuple(nodes)
         self.log_folder = log_folder
         self.children: dict[str, Child] = {}
         self._respawn_delay_s = respawn_delay_s
-        self._dds_profile = dds_profile
+        self._dds_profile, self._discovery = dds_profile, discovery
         self._starts: dict[str, int] = {}
         self._ended_s: dict[str, float] = {}   # when an end was noticed, steady clock
 
@@ -91,8 +93,8 @@ class Bringup:
         self._chosen = params_file.write_chosen(self.nodes, self.log_folder)
         self._environment = {**os.environ, 'PYTHONUNBUFFERED': '1',
                              'ROS_LOG_DIR': str(self.log_folder / 'ros')}
-        self._transports = Transports.here(self._dds_profile,
-                                           get_rmw_implementation_identifier())
+        self._transports = Transports.here(
+            self._dds_profile, get_rmw_implementation_identifier(), self._discovery)
         try:
             for node in self.nodes:
                 self._start(node)
@@ -197,12 +199,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser; what is not given on the command line is not in its result."""
     parser = argparse.ArgumentParser(prog='bringup', description=__doc__.splitlines()[0],
                                      argument_default=argparse.SUPPRESS)
-    for item in fields(SystemOptions):
-        about, default = item.metadata['help'], default_text(item.name)
-        kind = ({'action': argparse.BooleanOptionalAction} if item.metadata['kind'] is bool
-                else {'metavar': item.name.upper(), 'type': item.metadata['kind']})
-        parser.add_argument(f'--{item.name.replace("_", "-")}', **kind,
-                            help=f'{about} ({default})' if default else about)
+    add_arguments(parser)
     parser.add_argument('--log-folder', type=Path, help='gets one log per process')
     return parser
 
@@ -234,7 +231,8 @@ def _run(options: SystemOptions, given: set[str], log_folder: Path) -> int:
         params_file.check(options.params_file, namespace=options.root_namespace)
     with Bringup([*nodes, *filter(None, [watching])], log_folder,
                  respawn_delay_s=options.respawn_delay,
-                 dds_profile=options.dds_profile) as running:
+                 dds_profile=options.dds_profile,
+                 discovery=options.discovery) as running:
         print(f'{len(nodes)} nodes start; logs: {log_folder}; Ctrl-C ends them', flush=True)
         shown = 0
         while not running.tend():

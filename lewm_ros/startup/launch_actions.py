@@ -81,7 +81,8 @@ def _actions(options: SystemOptions, given: set[str]) -> list[Action]:
     folder = Path(tempfile.mkdtemp(prefix='lewm_ros_launch_'))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     chosen = params_file.write_chosen(specs, folder)
-    transports = Transports.here(options.dds_profile, get_rmw_implementation_identifier())
+    transports = Transports.here(options.dds_profile, get_rmw_implementation_identifier(),
+                                 options.discovery)
     return [_node(spec, options, chosen.get(spec.executable), transports)
             for spec in (*specs, *filter(None, [watching]))]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, MISSING
 import re
 from typing import Any
 
 from lewm_model.errors import ConfigError
+from lewm_ros.startup.discovery import CHOICES as DISCOVERY
 
 SOURCES = ('planner', 'explore', 'teleop', 'none')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
@@ -66,10 +68,13 @@ class SystemOptions:
     dds_profile: str = _option('auto', 'transport settings for Fast DDS, of the nodes that read '
                                'cameras; auto: room for large pictures, unless the environment '
                                'chooses; none; or a file')
+    discovery: str = _option('auto', 'who can find the nodes; auto: this machine only, unless the '
+                             'environment chooses; localhost; subnet: also other machines; '
+                             'system: as the middleware is configured', choices=DISCOVERY)
     log_level: str = _option('info', f'one of {", ".join(LOG_LEVELS)}', choices=LOG_LEVELS)
 
     def __post_init__(self) -> None:
-        for name in ('log_level', 'source'):
+        for name in ('discovery', 'log_level', 'source'):
             choices = type(self).__dataclass_fields__[name].metadata['choices']
             if getattr(self, name) not in choices:
                 raise ConfigError(f'{name} must be one of {", ".join(choices)}, '
@@ -108,6 +113,18 @@ class SystemOptions:
         """
         return cls(**{item.name: _value(item, values[item.name])
                       for item in fields(cls) if item.name in values})
+
+
+def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str] = ()) -> None:
+    """Declare options on a command line, `--like-this`; all of them unless `names` are given."""
+    for item in fields(SystemOptions):
+        if names and item.name not in names:
+            continue
+        about, default = item.metadata['help'], default_text(item.name)
+        kind = ({'action': argparse.BooleanOptionalAction} if item.metadata['kind'] is bool
+                else {'metavar': item.name.upper(), 'type': item.metadata['kind']})
+        parser.add_argument(f'--{item.name.replace("_", "-")}', **kind,
+                            help=f'{about} ({default})' if default else about)
 
 
 def default_text(name: str) -> str:

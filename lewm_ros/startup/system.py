@@ -53,6 +53,11 @@ class NodeSpec:
         """Fully qualified node name."""
         return f'{self.namespace.rstrip("/")}/{self.executable}'
 
+    @property
+    def enclave(self) -> str:
+        """Whose keys it has where SROS2 is on, see `policies`."""
+        return self.path
+
     def ros_arguments(self, *params_files: str | Path) -> list[str]:
         """Return the command line that gives a process this name, rules and parameters.
 
@@ -68,8 +73,8 @@ class NodeSpec:
         return arguments
 
     def own_arguments(self) -> list[str]:
-        """Return the part that launch has no words for: log level and the table's parameters."""
-        arguments = ['--log-level', self.log_level]
+        """Return what launch has no words for: enclave, log level, the table's parameters."""
+        arguments = ['--enclave', self.enclave, '--log-level', self.log_level]
         for name, value in self.parameters.items():
             arguments += ['-p', f'{name}:={_yaml(value)}']
         return arguments

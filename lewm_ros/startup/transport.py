@@ -8,12 +8,13 @@ of its port in shared memory blocks everybody who sends to it, for a second and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import os
 from pathlib import Path
 
 from lewm_model import resources
 from lewm_model.errors import ConfigError
+from lewm_ros.startup.discovery import discovery_environment, VARIABLE as _RANGE
 from lewm_ros.startup.system import NodeSpec
 
 PROFILE = 'config/dds/fastdds_large_messages.xml'
@@ -21,7 +22,6 @@ VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _NEW, _OLD = VARIABLES
 UDP = 'config/dds/fastdds_udp.xml'
 UDP_LOCALHOST = 'config/dds/fastdds_udp_localhost.xml'
-_RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 _WITH_OLD_NAME = ('humble', 'iron', 'jazzy')   # newer ones warn about it
 _FILES_IN_CWD = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 
@@ -32,18 +32,25 @@ class Transports:
 
     pictures: dict[str, str]
     unblocked: dict[str, str]
+    discovery: dict[str, str] = field(default_factory=dict)   # of every node
 
     @classmethod
-    def here(cls, choice: str, rmw: str) -> Transports:
-        """Return those for processes that are started by this one, see `transport_environment`."""
-        where = (choice, os.environ, Path.cwd(), rmw)
-        return cls(transport_environment(*where), unblocked_environment(*where))
+    def here(cls, choice: str, rmw: str, discovery: str) -> Transports:
+        """Return those for processes that are started by this one.
+
+        Args:
+            choice: See `transport_environment`.
+            rmw: The middleware.
+            discovery: See `discovery_environment`.
+        """
+        everywhere = discovery_environment(discovery, os.environ)
+        where = (choice, {**os.environ, **everywhere}, Path.cwd(), rmw)
+        return cls(transport_environment(*where), unblocked_environment(*where), everywhere)
 
     def of(self, node: NodeSpec) -> dict[str, str]:
         """Return those of one node."""
-        if node.stops_robot:
-            return self.unblocked
-        return self.pictures if node.reads_camera else {}
+        own = self.unblocked if node.stops_robot else self.pictures if node.reads_camera else {}
+        return {**self.discovery, **own}
 
 
 def transport_environment(choice: str, environment: Mapping[str, str], cwd: Path, rmw: str

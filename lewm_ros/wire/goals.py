@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 import hashlib
 from typing import Any
 
@@ -83,26 +84,35 @@ def msg_to_goal(message: interfaces.Goal, size: int | None = None) -> GoalReques
         MessageError: If a field cannot be.
         ImageError: If the picture cannot be decoded or is not the one that was hashed.
     """
-    kind = checks.enum(GoalKind, message.kind, 'kind')
-    if kind is GoalKind.NONE:
-        return GoalRequest(kind, stamp_ns=header_stamp_ns(message))
-    common = {
-        'kind': kind, 'stamp_ns': header_stamp_ns(message),
-        'task': checks.text(message.task, 'task'),
-        'goal_id': checks.text(message.goal_id, 'goal_id'),
-        'source': checks.enum(GoalSource, message.source, 'source'),
-        'tolerance': checks.within(message.tolerance, 0.0, MAX_TOLERANCE, 'tolerance'),
-        **_counted(message)}
-    if kind is GoalKind.PICTURE:
+    facts = msg_to_goal_facts(message)
+    if facts.kind is GoalKind.NONE:
+        return facts
+    if facts.kind is GoalKind.PICTURE:
         rgb = image_to_rgb(message.image)
         if picture_hash(rgb) != bytes(message.sha256):
             raise ImageError(f'goal {message.goal_id!r}: the pixels do not match their SHA-256; '
                              f'publish the goal again')
-        return GoalRequest(rgb=rgb if size is None else decode.resize_square(rgb, size), **common)
+        return replace(facts, rgb=rgb if size is None else decode.resize_square(rgb, size))
     if not message.names:
         raise checks.MessageError('names must have at least one quantity for a PROBE goal')
-    return GoalRequest(values=checks.finite(message.values, (len(message.names),), 'values'),
-                       **common)
+    return replace(facts, values=checks.finite(message.values, (len(message.names),), 'values'))
+
+
+def msg_to_goal_facts(message: interfaces.Goal) -> GoalRequest:
+    """Return what a goal message says about itself, without its picture or values.
+
+    Raises:
+        MessageError: If a field cannot be.
+    """
+    kind = checks.enum(GoalKind, message.kind, 'kind')
+    if kind is GoalKind.NONE:
+        return GoalRequest(kind, stamp_ns=header_stamp_ns(message))
+    return GoalRequest(
+        kind, stamp_ns=header_stamp_ns(message), task=checks.text(message.task, 'task'),
+        goal_id=checks.text(message.goal_id, 'goal_id'),
+        source=checks.enum(GoalSource, message.source, 'source'),
+        tolerance=checks.within(message.tolerance, 0.0, MAX_TOLERANCE, 'tolerance'),
+        **_counted(message))
 
 
 def _counted(message: interfaces.Goal) -> dict[str, Any]:

@@ -84,6 +84,16 @@ def diagnostics_to_msg(stamp_ns: int, name: str, *, level: bytes, summary: str,
         level=level, name=name, message=summary, hardware_id=hardware_id, values=pairs)])
 
 
+def msg_to_health(message: DiagnosticArray) -> list[tuple[str, int, str]]:
+    """Return what nodes say about themselves: (node, level, summary) of each status.
+
+    A status is named by its node, perhaps with a part of it after a colon.
+    """
+    return [(status.name.partition(':')[0].strip().lstrip('/'),
+             int.from_bytes(status.level, 'little'), status.message)
+            for status in message.status]
+
+
 def _values(source: Any, wanted: list[Field]) -> dict[str, Any]:
     """Read fields; serializing an integer in a float field would abort the process."""
     return {field.name: float(getattr(source, field.name)) if field.type == 'float'

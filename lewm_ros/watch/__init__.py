@@ -1,0 +1,1 @@
+"""One terminal screen about a running system; light, and it only listens."""
