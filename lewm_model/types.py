@@ -75,6 +75,22 @@ class Plan:
     elite_std: float        # mean spread of the last elites, normalised units
     solve_time_s: float
     iterations: int
+    considered: Tensor | None = None   # (N, T, K*A), other candidates of the last iteration, the
+    #                                    best first; the next search may overwrite them
+
+
+@dataclass(frozen=True, eq=False)
+class Imagined:
+    """What one plan leads to, as the model sees it; float32."""
+
+    stamp_ns: int          # capture time of the frame that the plan looked at
+    sequence: int          # of the plan's chunk
+    goal_id: str
+    seen: np.ndarray       # (D,) of the frame
+    goal: np.ndarray       # (D,) of the goal's picture; (0,): it has none
+    plan: np.ndarray       # (T, D), one after each block
+    costs: np.ndarray      # (N,) of some candidates of the last iteration, best first
+    fan: np.ndarray        # (N, T, D) what these would lead to
 
 
 @dataclass(frozen=True)

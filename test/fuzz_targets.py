@@ -16,7 +16,8 @@ from fuzz_mutations import damaged_bytes, damaged_yaml, disturb_folder, odd_fiel
 from lewm_model import resources
 from lewm_model.bags.bag import Bag
 from lewm_model.bags.interfaces import default_typestore
-from lewm_model.bundles.bundle import Bundle, SETTINGS_FILE
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.bundles.folder import SETTINGS_FILE
 from lewm_model.config import DataConfig, load_yaml, PlanConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import BagError, LewmError

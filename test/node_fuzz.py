@@ -190,6 +190,14 @@ class Attack:
 
 
 def interface(name: str) -> type:
-    """Return the class of 'std_msgs/msg/String' or 'std_srvs/srv/Trigger'."""
+    """Return the class of 'std_msgs/msg/String', 'std_srvs/srv/Trigger' or a part of an action.
+
+    An action is three services and two topics; its own types are called 'Name_SendGoal' and so on.
+    """
     package, kind, short = name.split('/')
-    return getattr(import_module(f'{package}.{kind}'), short)
+    module = import_module(f'{package}.{kind}')
+    if kind != 'action':
+        return getattr(module, short)
+    short, _, part = short.partition('_')
+    parts = getattr(module, short).Impl
+    return getattr(parts, part if part == 'FeedbackMessage' else f'{part}Service')

@@ -91,3 +91,16 @@ def test_what_the_robot_was_told_is_in_what_it_may_move_in_a_step(description, c
     assert told.between(0, 9) == pytest.approx(1.5)
     assert told.between(len(commands) - 1, 9) == pytest.approx(1.0)
     assert told.between(8, 9) == 0.0
+
+
+def test_a_place_after_a_gap_is_no_motion():
+    """A new command node holds the arm where the guard stopped it; that is no sign of motion."""
+    step_ns = 50_000_000
+    told = Told(robot(interface='joint_position', command_type=JOINT_TRAJECTORY,
+                      min_command=[-3, -3], max_command=[3, 3], max_rate=[1, 2]))
+    for stamp_ns, place in ((0, 1.0), (step_ns, 1.05), (60 * step_ns, 0.9), (61 * step_ns, 0.9)):
+        told.add(stamp_ns, np.array([place, 0.0]))
+    assert told.between(0, step_ns) == pytest.approx(1.0)
+    assert told.between(2 * step_ns, 61 * step_ns) == 0.0
+    told.add(62 * step_ns, np.array([0.95, 0.0]))
+    assert told.between(61 * step_ns, 62 * step_ns) == pytest.approx(1.0)

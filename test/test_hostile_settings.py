@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lewm_model import Bundle
-from lewm_model.bundles.bundle import SETTINGS_FILE, WEIGHTS_FILE
+from lewm_model.bundles.folder import SETTINGS_FILE, WEIGHTS_FILE
 from lewm_model.config import ModelConfig, PlanConfig
 from lewm_model.errors import BundleError, ConfigError
 from nano import tiny_bundle

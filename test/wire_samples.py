@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from lewm_model.robot import RobotDescription
-from lewm_model.types import ActionChunk
+from lewm_model.types import ActionChunk, Imagined
 from lewm_ros import msg as interfaces
+from lewm_ros.action import ReachGoal
+from lewm_ros.wire import giving
 from lewm_ros.wire.goals import picture_goal_to_msg
+from lewm_ros.wire.imagined import imagined_to_msg
 from lewm_ros.wire.motion import chunk_to_msg, executed_to_msg, joints_to_msg
 from lewm_ros.wire.pictures import rgb_to_image
+from lewm_ros.wire.reach_msgs import order_to_msg
+from lewm_ros.wire.reaching import ReachOrder
 from lewm_ros.wire.reports import (
     CommandState,
     ControllerReport,
@@ -46,8 +51,15 @@ def samples_of(robot: str) -> dict[type, Any]:
                                      executed=np.zeros(size)), names=names,
                         interface=interface.code),
         picture_goal_to_msg(picture, stamp_ns=NOW_NS),
+        imagined_to_msg(Imagined(
+            stamp_ns=NOW_NS, sequence=3, goal_id='g', seen=np.zeros(4, np.float32),
+            goal=np.ones(4, np.float32), plan=np.zeros((3, 4), np.float32),
+            costs=np.arange(2, dtype=np.float32), fan=np.zeros((2, 3, 4), np.float32)),
+            session=STATUS_SESSION, epoch=0, model_id='m', block_s=0.25),
         rgb_to_image(picture, NOW_NS),
         joints_to_msg(NOW_NS, names, np.zeros(size), np.zeros(size)),
+        ReachGoal.Impl.SendGoalService.Request(goal=order_to_msg(
+            ReachOrder(timeout_s=5.0), [giving.picture(picture), giving.capture()])),
         *(message for _, message in interface.to_msgs(np.zeros(size), NOW_NS))]
     found = {type(message): message for message in messages}
     found.setdefault(interfaces.EpisodeInfo, interfaces.EpisodeInfo(episode_id='e', phase=1))

@@ -43,7 +43,8 @@ messages are offered or asked for. *latched*: who comes later gets the newest me
 recorder asks for what the publishers of a topic offer.
 
 Every node also has `/rosout`, `/parameter_events`, `/clock` where `use_sim_time` is set, and the
-services of its parameters; planner and command node have those of a lifecycle node.
+services of its parameters; planner and command node have those of a lifecycle node. The action
+`goal_node/reach_goal` (lewm_ros/action/ReachGoal) is two topics and three services.
 """
 
 _TABLE_HEAD = """\

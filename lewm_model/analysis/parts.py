@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lewm_model.analysis import figures
-from lewm_model.analysis.decoder import PIXELS, small_pictures, train_decoder
+from lewm_model.analysis.decoder import train_decoder
 from lewm_model.analysis.distances import distance_curves, FLAT, OTHERS_WITHIN
 from lewm_model.analysis.horizon import open_loop_errors
 from lewm_model.analysis.probes import probe
@@ -26,6 +26,7 @@ from lewm_model.analysis.surprise import (
     prediction_errors,
 )
 from lewm_model.data.measured_states import Measured, measured, measured_states, probe_targets
+from lewm_model.decoder import PIXELS, small_pictures
 from lewm_model.errors import DatasetError
 from lewm_model.held_out import HeldOut, Progress
 from lewm_model.quantities import Quantity

@@ -10,22 +10,22 @@ A bundle is complete or it is an error: nothing is assumed for a missing part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lewm_model.bundles.networks import NETWORKS
-from lewm_model.bundles.weights import (
-    adopt_weights,
-    discard_staged,
-    load_weights,
-    locked,
-    stage_weights,
-    weights_sha256,
-    write_atomically,
+from lewm_model.bundles.folder import (
+    FORMAT_VERSION,
+    read_model,
+    read_network,
+    read_settings,
+    SETTINGS_FILE,
+    write_folder,
 )
-from lewm_model.config import Config, load_yaml, ModelConfig, PlanConfig
+from lewm_model.bundles.networks import NETWORKS
+from lewm_model.bundles.weights import weights_sha256
+from lewm_model.config import Config, ModelConfig, PlanConfig
+from lewm_model.decoder import Decoder
 from lewm_model.devices import check_device
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.goal_policy import GoalPolicy
@@ -42,16 +42,6 @@ from lewm_model.readout import Readout
 import numpy as np
 import torch
 from torch import nn, Tensor
-import yaml
-
-FORMAT_VERSION = 1
-SETTINGS_FILE = 'bundle.yaml'
-WEIGHTS_FILE = 'weights.safetensors'
-PRIOR_FILE = 'prior.safetensors'
-_SECTIONS = ('format', 'model', 'preprocessing', 'actions', 'control_dt_s', 'robot', 'task',
-             'goal_tolerance', 'plan', 'provenance', 'metrics', 'weights_sha256')
-_OPTIONAL_SECTIONS = ('view', *NETWORKS)
-_SMALL_NETWORK = 25_000_000    # numbers: may be built before its weights are looked at
 
 
 @dataclass(frozen=True)
@@ -83,6 +73,7 @@ class Bundle:
     memory: Memory | None = None                 # latents and blocks of the training set
     reach: Reach | None = None                   # how far places are from each other
     readout: Readout | None = None               # quantities of a frame, for goals without one
+    decoder: Decoder | None = None               # paints latents, for people
 
     def __post_init__(self) -> None:
         dim = self.model_config.action_dim
@@ -170,36 +161,9 @@ class Bundle:
         Raises:
             BundleError: If the folder cannot be written; a bundle that was there is intact.
         """
-        folder = Path(folder)
-        path = folder / SETTINGS_FILE
-        weights = folder / WEIGHTS_FILE
         networks = {name: network for name in NETWORKS
                     if (network := getattr(self, name)) is not None}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder):
-                kept = _named_weights(path)     # of the bundle that this one replaces
-                try:
-                    settings = self._settings(stage_weights(self.model, weights))
-                    for name, network in networks.items():
-                        settings[name] = {
-                            **network.config.to_dict(),
-                            'weights_sha256': stage_weights(network, _file(folder, name))}
-                    text = yaml.safe_dump(settings, sort_keys=False, width=99)
-                    write_atomically(path, text.encode())       # from here on it is the new one
-                except OSError:
-                    discard_staged(weights, kept.get('model'))
-                    for name in NETWORKS:
-                        discard_staged(_file(folder, name), kept.get(name))
-                    raise
-                adopt_weights(weights, settings['weights_sha256'])
-                for name in NETWORKS:
-                    adopt_weights(_file(folder, name),
-                                  settings.get(name, {}).get('weights_sha256'))
-        except OSError as error:
-            raise BundleError(f'cannot write bundle {folder}: {error}; what was there before is '
-                              f'intact, free some space or make it writable') from error
-        return folder
+        return write_folder(Path(folder), self.model, networks, self._settings)
 
     def _settings(self, weights_sha256: str) -> dict[str, Any]:
         floats = {'min': self.action_min, 'max': self.action_max,
@@ -239,11 +203,11 @@ class Bundle:
         """
         folder, device = Path(folder), check_device(device)
         while True:
-            settings = _read_settings(folder)
+            settings = read_settings(folder)
             try:
                 return cls._from_settings(folder, settings, device)
             except BundleError:
-                if _read_settings(folder) == settings:   # else it was replaced while we read
+                if read_settings(folder) == settings:   # else it was replaced while we read
                     raise
 
     @classmethod
@@ -254,9 +218,7 @@ class Bundle:
             plan_config = PlanConfig.from_dict(settings['plan'])
         except ConfigError as error:
             raise BundleError(f'{folder / SETTINGS_FILE}: {error}') from error
-        _require_filled(lambda: make_model(model_config), folder / WEIGHTS_FILE)
-        model = make_model(model_config)
-        load_weights(model, folder / WEIGHTS_FILE, settings['weights_sha256'], 'weights_sha256')
+        model = read_model(lambda: make_model(model_config), folder, settings)
         try:
             actions, preprocessing = settings['actions'], settings['preprocessing']
             arrays = {name: np.asarray(actions[name], dtype=np.float32)
@@ -282,69 +244,5 @@ class Bundle:
             raise BundleError(f'{folder / SETTINGS_FILE}: malformed entry '
                               f'({type(error).__name__}: {error})') from error
         return replace(bundle, **{
-            name: _load_network(bundle, folder, name, settings[name]).to(device)
+            name: read_network(bundle.new_network, folder, name, settings[name]).to(device)
             for name in NETWORKS if name in settings})
-
-
-def _require_filled(build: Callable[[], nn.Module], path: Path) -> None:
-    """Refuse sizes that no weights file here can fill, before memory is taken for them."""
-    with torch.device('meta'):
-        count = sum(value.numel() for value in build().state_dict().values())
-    stored = max((file.stat().st_size for file in path.parent.glob(f'{path.stem}*{path.suffix}')
-                  if file.is_file()), default=None)
-    if stored is not None and count > max(stored, _SMALL_NETWORK):
-        raise BundleError(f'{path.parent / SETTINGS_FILE} describes a network of {count} numbers, '
-                          f'but {path.name} has only {stored} bytes; one of them is damaged')
-    if stored is None:
-        raise BundleError(f'bundle {path.parent} has no {path.name}')
-
-
-def _file(folder: Path, name: str) -> Path:
-    return folder / f'{name}.safetensors'
-
-
-def _load_network(bundle: Bundle, folder: Path, name: str, section: Any) -> nn.Module:
-    entry, path = f'{folder / SETTINGS_FILE}: {name}', _file(folder, name)
-    if not isinstance(section, dict) or 'weights_sha256' not in section:
-        raise BundleError(f'{entry} must be a mapping with weights_sha256, got {section!r}')
-    sizes = {key: value for key, value in section.items() if key != 'weights_sha256'}
-    try:
-        config = NETWORKS[name].config.from_dict(sizes)
-        _require_filled(lambda: bundle.new_network(name, config), path)
-        network = bundle.new_network(name, config)
-    except ConfigError as error:
-        raise BundleError(f'{entry}: {error}') from error
-    load_weights(network, path, section['weights_sha256'], f'{name}.weights_sha256')
-    return network.eval().requires_grad_(False)
-
-
-def _read_settings(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise BundleError(f'bundle {folder} is not a folder; make one with `lewm train`')
-    if not (folder / SETTINGS_FILE).is_file():
-        raise BundleError(f'bundle {folder} has no {SETTINGS_FILE}: it was not written completely')
-    try:
-        settings = load_yaml(folder / SETTINGS_FILE)
-    except ConfigError as error:
-        raise BundleError(str(error)) from error
-    version = settings.get('format')
-    if version != FORMAT_VERSION:
-        raise BundleError(f'{folder / SETTINGS_FILE}: format {version!r} is not supported, '
-                          f'this version reads {FORMAT_VERSION}')
-    missing = [name for name in _SECTIONS if name not in settings]
-    unknown = [str(name) for name in settings if name not in _SECTIONS + _OPTIONAL_SECTIONS]
-    if missing or unknown:
-        raise BundleError(f'{folder / SETTINGS_FILE}: missing {", ".join(missing) or "nothing"}, '
-                          f'unknown {", ".join(unknown) or "nothing"}')
-    return settings
-
-
-def _named_weights(path: Path) -> dict[str, str]:
-    """Return the hashes that a settings file names; none if it is missing or damaged."""
-    try:
-        settings = load_yaml(path)
-        return {'model': str(settings['weights_sha256']),
-                **{name: str(settings[name]['weights_sha256']) for name in NETWORKS
-                   if settings.get(name)}}
-    except (ConfigError, KeyError, TypeError, AttributeError):
-        return {}

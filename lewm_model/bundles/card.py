@@ -59,7 +59,7 @@ def render_card(bundle: Bundle, name: str) -> str:
                            if not isinstance(value, dict) and not math.isnan(value)]
                           + [(f'probe R2 of {key}', f'{value:.3f}')
                              for key, value in training.get('probes', {}).items()])]
-    lines += _networks(bundle) + _readout(bundle) + _ordinary(bundle)
+    lines += _networks(bundle) + _readout(bundle) + _decoder(bundle) + _ordinary(bundle)
     evaluation = bundle.metrics.get('evaluation')
     if evaluation:
         lines += ['## Results', '', *evaluation_table(evaluation)]
@@ -112,6 +112,23 @@ def _readout(bundle: Bundle) -> list[str]:
                  f'{_number(one.read_error_95)} {one.unit}'.strip(),
                  f'{_number(one.low)} to {_number(one.high)}')
                 for one in bundle.readout.readable))]
+
+
+def _decoder(bundle: Bundle) -> list[str]:
+    """Return the lines of how well latents are painted for people."""
+    made = bundle.metrics.get('decoder', {})
+    if bundle.decoder is None or 'pixel_error' not in made:
+        return []
+    rows = [('frames that were seen', '')]
+    if 'imagined_blocks' in made:
+        rows.append((f'frames imagined {made["imagined_blocks"]} blocks ahead', 'imagined_'))
+    return ['## Pictures of latents', '', f'The decoder paints {made["pixels"]} x '
+            f'{made["pixels"]} px for people; nothing acts on it. Errors of pixels in [0, 1] on '
+            f'held-out episodes.', '',
+            *markdown_table(('painted', 'error, root mean square', 'share of the variance about '
+                             'the mean picture explained'), (
+                (what, _number(made[f'{key}pixel_error']), _number(made[f'{key}explained']))
+                for what, key in rows))]
 
 
 def _ordinary(bundle: Bundle) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lewm_model.config import Config, ModelConfig
+from lewm_model.decoder import Decoder, DecoderConfig
 from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
 from lewm_model.memory import Memory, MemoryConfig
 from lewm_model.ordinary import Ordinary, OrdinaryConfig
@@ -48,6 +49,8 @@ NETWORKS = {
         config, sizes.latent_dim)),
     'reach': Kind(ReachConfig, lambda config, sizes, limits: Reach(config, sizes.latent_dim)),
     'readout': Kind(ReadoutConfig, lambda config, sizes, limits: Readout(
+        config, sizes.latent_dim)),
+    'decoder': Kind(DecoderConfig, lambda config, sizes, limits: Decoder(
         config, sizes.latent_dim)),
 }
 # What `lewm train-policy` makes; the rest is measured.

@@ -15,7 +15,8 @@ import pickle
 import re
 from typing import Any
 
-from lewm_model.bundles.bundle import Bundle, SETTINGS_FILE
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.bundles.folder import SETTINGS_FILE
 from lewm_model.bundles.released_config import parse_config, render_config
 from lewm_model.bundles.weights import fill_strictly
 from lewm_model.config import PlanConfig

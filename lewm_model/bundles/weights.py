@@ -73,6 +73,8 @@ def discard_staged(path: Path, kept: str | None) -> None:
     for stray in path.parent.glob(f'{path.stem}.{"[0-9a-f]" * 12}{path.suffix}'):
         if kept is None or stray != _staged(path, kept):
             stray.unlink(missing_ok=True)
+    for stray in path.parent.glob(f'{path.stem}.{"[0-9a-f]" * 12}{path.suffix}.partial'):
+        stray.unlink(missing_ok=True)
     _partial(path).unlink(missing_ok=True)
 
 
@@ -146,8 +148,9 @@ def fill_strictly(module: nn.Module, weights: dict[str, Tensor], source: Path) -
 
 
 def _to_bytes(module: nn.Module) -> bytes:
-    return save({key: value.detach().cpu().contiguous()
-                 for key, value in module.state_dict().items()})
+    kind = getattr(module, 'stored_as', None)    # of its numbers that are not integers
+    return save({key: (value.to(kind) if kind and value.is_floating_point() else value)
+                 .detach().cpu().contiguous() for key, value in module.state_dict().items()})
 
 
 def _find(path: Path, sha256: str) -> bytes | None:

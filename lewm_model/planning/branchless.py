@@ -57,6 +57,9 @@ class BranchlessSearch:
         self._stays = torch.zeros(staying, dtype=torch.bool, device=zeros.device)
         self.blocks = zeros.clone()             # (T, K*A), the answer
         self.numbers = zeros.new_zeros(4)       # its cost; start cost; spread; fewest finite
+        # Of the newest step (E, T, K*A). Where the step is captured as a graph, keeping this
+        # reference keeps the memory from being used again in it, so every replay fills it anew.
+        self.elites = zeros[None]
 
     def load(self, context: Context, goal: Goal, initial_mean: Tensor | None,
              committed: Tensor | None) -> None:
@@ -102,7 +105,7 @@ class BranchlessSearch:
             torch.minimum(self._fewest_finite, finite.sum())))
         costs, order = torch.where(finite, costs, torch.inf).topk(config.num_elites,
                                                                   largest=False)
-        elites = samples[order]                                            # (E, T, K*A)
+        self.elites = elites = samples[order]                              # (E, T, K*A)
         better = costs[0] < self._best_cost
         self._best.copy_(torch.where(better, elites[0], self._best))
         self._best_cost.copy_(torch.where(better, costs[0], self._best_cost))

@@ -88,9 +88,11 @@ class GradientSolver:
         if best_cost == torch.inf:
             raise PlanningError(f'none of {config.num_candidates} starts has a finite cost; the '
                                 f'observation or the model is broken')
+        blocks, order = blocks.detach(), torch.where(finite, costs, torch.inf).argsort()
         return Plan(blocks=best, cost=best_cost, start_cost=start_cost,
-                    elite_std=blocks.detach().std(dim=0).mean().item() if len(blocks) > 1 else 0.0,
-                    solve_time_s=time.perf_counter() - started, iterations=steps)
+                    elite_std=blocks.std(dim=0).mean().item() if len(blocks) > 1 else 0.0,
+                    solve_time_s=time.perf_counter() - started, iterations=steps,
+                    considered=blocks[order])
 
     def _has_time(self, started: float, steps: int) -> bool:
         budget_ms = self._config.budget_ms

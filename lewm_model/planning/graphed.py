@@ -74,7 +74,8 @@ class GraphedSolver:
                                 f'have a finite cost; the observation or the model is broken')
         return Plan(blocks=blocks, cost=cost, start_cost=start_cost if iterations else cost,
                     elite_std=elite_std, solve_time_s=time.perf_counter() - started,
-                    iterations=iterations)
+                    iterations=iterations,
+                    considered=captured.search.elites if iterations else None)
 
     def solve_batch(self, contexts: Sequence[Context], goals: Sequence[Goal], **options) -> list:
         """Plan for several robots at once, not captured; see `SamplingSolver.solve_batch`."""

@@ -5,26 +5,26 @@ The same object drives the offline evaluation and the planner node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 import copy
 from dataclasses import dataclass, replace
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.errors import BundleError, EngineFailure, NotFinite, PlanningError, ShapeError
+from lewm_model.errors import BundleError, PlanningError
+from lewm_model.planning.action_rows import ActionRows
 from lewm_model.planning.aim import Aim, NOTHING
+from lewm_model.planning.engine_failures import engine_failures
 from lewm_model.planning.heard import heard
 from lewm_model.planning.history import History
+from lewm_model.planning.imagined import imagine
+from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_solver
 from lewm_model.planning.surprise import prediction_error
-from lewm_model.types import ActionChunk, Context, Goal, Observation, Plan
+from lewm_model.types import ActionChunk, Context, Goal, Imagined, Observation, Plan
 import numpy as np
-import torch
 from torch import Tensor
-
-_MOST_DEVIATIONS = 10.0   # normalised actions beyond it are far outside any data: cut off
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,14 @@ class Policy:
         self.last_plan: Plan | None = None
         self._engine = engine
         self.backend = self._engine.describe()   # asked once: a dead device cannot answer
-        self._device = next(bundle.model.parameters()).device
         self.aim = Aim(bundle, config)
+        self._rows = ActionRows(bundle, config.horizon)
         self.on_progress: Callable[[], None] = lambda: None
         self._solver = self._make_solver()
         self._history = History(length=config.history, steps_per_block=sizes.frameskip,
                                 control_dt_s=bundle.control_dt_s, action_dim=sizes.action_dim,
                                 most=sizes.history + 1)   # a prediction and what came of it
+        self._request: Request | None = None     # of the last plan
         self._plan_stamp_ns = 0
         self._sequence = 0
 
@@ -142,7 +143,7 @@ class Policy:
 
     def executed(self, stamp_ns: int, action: np.ndarray) -> None:
         """Tell what the robot really did from `stamp_ns` on: (A,) in robot units."""
-        self._history.executed(stamp_ns, self._model_units(action))
+        self._history.executed(stamp_ns, self._rows.normalized(action))
 
     @property
     def goal_distance(self) -> float | None:
@@ -168,7 +169,7 @@ class Policy:
         Mean squared error per number of the latent, see `planning.surprise`; NaN where there is
         no expectation. It costs one answer of the model for one robot.
         """
-        with self._failures():
+        with engine_failures(self.backend):
             return prediction_error(self.bundle.model, self._history)
 
     def surprise(self) -> float:
@@ -211,7 +212,7 @@ class Policy:
             ShapeError: If `committed` does not fit the horizon.
         """
         request = self.request(now_ns, committed, rest)
-        with self._failures():
+        with engine_failures(self.backend):
             plan = self._solver.solve(request.context, request.goal,
                                       initial_mean=request.initial_mean,
                                       committed=request.committed_rows)
@@ -227,27 +228,36 @@ class Policy:
         if stamp_ns > now_ns + round(self.bundle.control_dt_s * 1e9):
             raise PlanningError(f'the newest frame is {(stamp_ns - now_ns) / 1e9:.3f} s in the '
                                 f'future; do camera and planner use the same clock?')
-        with self._failures():
+        with engine_failures(self.backend):
             goal = self.aim.from_here(context.latents[0, -1], stamp_ns)
-        return Request(context, goal, self._warm_start(stamp_ns, rest), committed,
-                       self._committed_rows(committed))
+        start = self._rows.warm_start(self.last_plan if self.config.warm_start else None,
+                                      stamp_ns - self._plan_stamp_ns, rest)
+        return Request(context, goal, start, committed, self._rows.committed(committed))
 
     def accept(self, request: Request, plan: Plan) -> ActionChunk:
         """Turn a solver's plan into actions and remember it; the second half of `plan`."""
-        with self._failures():
+        with engine_failures(self.backend):
             if not plan.blocks.isfinite().all():
                 raise PlanningError('the plan is not finite')
         stamp_ns = request.context.stamps_ns[-1]
         self.last_plan, self._plan_stamp_ns = plan, stamp_ns
+        self._request = request
         self._sequence += 1
-        rows = plan.blocks.reshape(-1, self._action_dim).cpu().numpy()    # (T*K, A)
-        actions = np.clip(self.bundle.action_normalizer.denormalize(rows),
-                          self.bundle.action_min, self.bundle.action_max)
-        if request.committed is not None:   # as given, not as the model sees them
-            actions[:len(request.committed)] = request.committed
-        return ActionChunk(stamp_ns=stamp_ns, dt_s=self.bundle.control_dt_s, actions=actions,
-                           epoch=self.epoch, sequence=self._sequence,
-                           observation_stamp_ns=stamp_ns)
+        return ActionChunk(stamp_ns=stamp_ns, dt_s=self.bundle.control_dt_s,
+                           actions=self._rows.actions(plan, request.committed), epoch=self.epoch,
+                           sequence=self._sequence, observation_stamp_ns=stamp_ns)
+
+    def imagine(self, most: int) -> Imagined | None:
+        """Return what the last plan and at most `most` others would lead to; None: no plan.
+
+        One more rollout, of the bundle's own model in PyTorch, whatever engine plans. To be asked
+        before the next search, which may overwrite what the last one considered.
+        """
+        if self.last_plan is None or self.goal is None:
+            return None
+        objective = make_objective(self.config.cost, self.bundle.readout)
+        return imagine(self.bundle.model, objective, self._request.context, self._request.goal,
+                       self.last_plan, most, sequence=self._sequence, wanted=self.goal)
 
     def twin(self) -> Policy:
         """Return a policy for another robot of the same kind: same engine and solver, no past."""
@@ -268,13 +278,6 @@ class Policy:
                            heard(self._engine, lambda: self.on_progress()))
 
     @property
-    def _action_dim(self) -> int:
-        return self.bundle.model_config.action_dim
-
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self._device)
-
-    @property
     def solver(self) -> Solver:
         """What searches; several policies may share one."""
         return self._solver
@@ -288,62 +291,15 @@ class Policy:
         together = getattr(self._engine, 'encode_batch', None)
         if together is None or len(frames) == 1:
             return [self._encode(frame) for frame in frames]
-        with self._failures():
+        with engine_failures(self.backend):
             latents = together(np.stack(frames))
             if not latents.isfinite().all():
                 raise PlanningError('the latent of a frame is not finite')
         return list(latents)
 
     def _encode(self, rgb: np.ndarray) -> Tensor:
-        with self._failures():
+        with engine_failures(self.backend):
             latent = self._engine.encode(rgb)
             if not latent.isfinite().all():
                 raise PlanningError('the latent of a frame is not finite')
         return latent
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Turn whatever an engine raises (out of memory, a CUDA error) into EngineFailure."""
-        try:
-            yield
-        except ShapeError:
-            raise   # the caller's mistake
-        except PlanningError as error:   # of a search too: no cost to choose by
-            raise NotFinite(f'engine {self.backend}: {error}') from error
-        except Exception as error:
-            raise EngineFailure(f'engine {self.backend}: {type(error).__name__}: {error}'
-                                ) from error
-
-    def _model_units(self, actions: np.ndarray) -> np.ndarray:
-        return np.clip(self.bundle.action_normalizer.normalize(actions),
-                       -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-
-    def _warm_start(self, stamp_ns: int, rest: np.ndarray | None) -> Tensor | None:
-        """Shift the last plan to the new start on the control grid.
-
-        The end is filled with the mean of the data, or with the last row if that is no rest.
-        """
-        if self.last_plan is None or not self.config.warm_start:
-            return None if rest is None else self._held(rest)
-        elapsed = round((stamp_ns - self._plan_stamp_ns) / (self.bundle.control_dt_s * 1e9))
-        rows = self.last_plan.blocks.reshape(-1, self._action_dim)
-        if not 0 <= elapsed < len(rows):
-            return None if rest is None else self._held(rest)
-        shifted = (torch.zeros_like(rows) if rest is None
-                   else rows[-1:].expand_as(rows).clone())
-        shifted[:len(rows) - elapsed] = rows[elapsed:]
-        return shifted.reshape(self.last_plan.blocks.shape)
-
-    def _held(self, action: np.ndarray) -> Tensor:
-        """Return one action for all steps, (T, K*A) normalised."""
-        row = self._tensor(self._model_units(action))
-        return row.repeat(self.config.horizon, self.bundle.model_config.frameskip)
-
-    def _committed_rows(self, committed: np.ndarray | None) -> Tensor | None:
-        if committed is None or len(committed) == 0:
-            return None
-        rows = self.config.horizon * self.bundle.model_config.frameskip
-        if committed.ndim != 2 or committed.shape[1] != self._action_dim or len(committed) >= rows:
-            raise ShapeError(f'committed actions must be (d < {rows}, {self._action_dim}), '
-                             f'got {committed.shape}')
-        return self._tensor(self._model_units(committed))

@@ -72,5 +72,6 @@ class PriorSolver:
                                     'the prior or the model is broken')
             plans.append(Plan(
                 blocks=blocks[robot, best], cost=cost, start_cost=cost, elite_std=0.0,
-                solve_time_s=time.perf_counter() - started, iterations=0))
+                solve_time_s=time.perf_counter() - started, iterations=0,
+                considered=blocks[robot, costs.argsort()]))
         return plans

@@ -87,6 +87,7 @@ class SamplingSolver:
         best, best_costs = means.clone(), torch.full_like(means[:, 0, 0], torch.inf)
         start_costs = [float('nan')] * len(contexts)
         stay = self._recalled(contexts, goals, means)                   # (n, T, K*A) each
+        considered: list[Tensor | None] = [None] * len(contexts)
         iterations = 0
         while iterations < config.iterations and self._has_time(started, iterations):
             samples = self._candidates.noise(len(contexts)) * stds[:, None] + means[:, None]
@@ -99,7 +100,7 @@ class SamplingSolver:
                 if iterations == 0:
                     start_costs[robot] = costs[robot][0].item()
                 order = self._cheapest(costs[robot])
-                elites = samples[robot][order]                          # (E, T, K*A)
+                elites = considered[robot] = samples[robot][order]      # (E, T, K*A)
                 if costs[robot][order[0]] < best_costs[robot]:
                     best[robot], best_costs[robot] = elites[0], costs[robot][order[0]]
                 stay[robot] = self._staying(elites, best[robot])
@@ -117,7 +118,8 @@ class SamplingSolver:
             plans.append(Plan(
                 blocks=blocks, cost=cost, elite_std=stds[robot].mean().item(),
                 start_cost=start_costs[robot] if iterations else cost,
-                solve_time_s=time.perf_counter() - started, iterations=iterations))
+                solve_time_s=time.perf_counter() - started, iterations=iterations,
+                considered=considered[robot]))
         return plans
 
     def _initial(self, contexts: Sequence[Context], goals: Sequence[Goal],

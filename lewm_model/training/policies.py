@@ -24,6 +24,7 @@ from lewm_model.held_out import HeldOut
 from lewm_model.memory import Memory, MemoryConfig
 from lewm_model.plan_prior import beta_nll, PlanPrior, PlanPriorConfig
 from lewm_model.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.training import decoder
 from lewm_model.training.hindsight import Hindsight, HindsightBatch
 from lewm_model.training.reach import fit_reach
 from lewm_model.training.readout import fit_readout
@@ -58,6 +59,14 @@ class PolicyTrainConfig(Config):
                 self.weight_decay)
 
 
+def usual_config(kind: str) -> PolicyTrainConfig:
+    """Return how a kind is trained unless somebody says otherwise."""
+    if kind == 'decoder':
+        return PolicyTrainConfig(batch_size=decoder.BATCH_SIZE, steps=decoder.STEPS,
+                                 learning_rate=decoder.LEARNING_RATE)
+    return PolicyTrainConfig()
+
+
 @dataclass(frozen=True)
 class PolicyProgress:
     """Where training stands."""
@@ -79,11 +88,11 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
     Args:
         bundle: Model, statistics and limits; its planning horizon is the longest n.
         data: What the bundle was trained from; held-out episodes are only used for judging.
-        kind: Its name: 'prior', 'gcbc', 'plan_prior', 'reach', 'readout', or 'memory', which is
-            not trained.
+        kind: Its name: 'prior', 'gcbc', 'plan_prior', 'reach', 'readout', 'decoder', or 'memory',
+            which is not trained.
         sizes: Of the network; None: the usual ones. A memory and a readout have those of the
             data.
-        config: Of the training.
+        config: Of the training; None: the usual one of the kind.
         report: Called after every step and every batch of frames.
 
     Returns:
@@ -99,7 +108,7 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
     """
     if kind not in TRAINED:
         raise ConfigError(f'kind must be one of {", ".join(TRAINED)}, got {kind!r}')
-    config = config or PolicyTrainConfig()
+    config = config or usual_config(kind)
     subject = HeldOut(bundle, data)
     started = time.monotonic()
     with watch_for_stop() as stop:
@@ -111,8 +120,8 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
         latents = _encode_all(subject, tell)
         if kind == 'memory':
             network, errors = remember(subject, latents), {}
-        elif kind in ('reach', 'readout'):
-            network, errors = (fit_reach if kind == 'reach' else fit_readout)(
+        elif kind in _OF_LATENTS:
+            network, errors = _OF_LATENTS[kind](
                 subject, latents, sizes, config.seed, config.batch_size,
                 lambda build, loss: fit(build, loss, config, tell))
         else:
@@ -189,6 +198,7 @@ def fit_plan_prior(bundle: Bundle, pairs: Hindsight, sizes: PlanPriorConfig | No
 
 
 _FITS = {'prior': fit_prior, 'gcbc': fit_gcbc, 'plan_prior': fit_plan_prior}
+_OF_LATENTS = {'reach': fit_reach, 'readout': fit_readout, 'decoder': decoder.fit_decoder}
 
 
 def fit(build: Callable[[], nn.Module], loss_of: Callable[[Any], Tensor],

@@ -1,4 +1,4 @@
-"""Turns pictures from files, services and the camera into the one latched goal. No torch."""
+"""Turns what people ask for into the one latched goal, and watches the way there. No torch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from lewm_model.images.tiles import goal_sheet
 from lewm_model.robot import RobotDescription
 from lewm_ros.goals.capture import Capture, patience_s, TIMEOUT_S
 from lewm_ros.goals.files import read_picture
+from lewm_ros.goals.reach import ReachLimits
+from lewm_ros.goals.reach_server import ReachServer
 from lewm_ros.goals.resolve import Found, Resolved, Resolver
 from lewm_ros.goals.shape import GoalShape
 from lewm_ros.msg import Goal
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.plain import Health, PlainNode
-from lewm_ros.node.run_node import run_node
+from lewm_ros.node.run_node import run_node, spin
 from lewm_ros.srv import CaptureGoal, SelectGoal, SetGoal
 from lewm_ros.wire import qos
 from lewm_ros.wire.decoders import decoder_named, DECODERS
@@ -48,6 +50,18 @@ class GoalParameters:
     goal_root: str = parameter(
         '', 'the only folder from which ~/set_goal may read files; empty: it reads none',
         read_only=True)
+    no_progress_s: float = parameter(
+        10.0, 'ReachGoal is aborted when the goal has not come closer in so much time of motion; '
+        '0.0: never; a ReachGoal may say another one [s]', low=0.0, high=3600.0)
+    silence_s: float = parameter(
+        3.0, 'planner or command node that is silent for so long is gone, and ReachGoal aborted '
+        '[s]', low=1.5, high=60.0)
+    trouble_s: float = parameter(
+        5.0, 'ReachGoal is aborted when the planner has no plan, or the command node does not '
+        'follow it, for so long [s]', low=0.5, high=600.0)
+    stop_s: float = parameter(
+        5.0, 'after a cancel the robot must stand still within this time [s]', low=0.5,
+        high=60.0)
 
 
 class GoalNode(PlainNode):
@@ -55,7 +69,8 @@ class GoalNode(PlainNode):
 
     def __init__(self, **kwargs) -> None:
         super().__init__('goal_node', **kwargs)
-        self._settings = NodeParameters(self, GoalParameters).values
+        self._given = NodeParameters(self, GoalParameters)
+        self._settings = self._given.values
         self._robot = RobotDescription.from_yaml(self._settings.robot)
         self._capture = Capture(self, self._robot)
         self._decode = decoder_named(self._settings.image_decoder)
@@ -67,6 +82,8 @@ class GoalNode(PlainNode):
         self._problem = ''      # why there is no goal though one was asked for at the start
         self._goal_id = ''      # of the goal in force
         self._goal_pub = self.always.publisher(Goal, 'goal', qos.LATCHED)
+        self._reach = ReachServer(self, self._resolver, limits=self._reach_limits,
+                                  publish=self._put, clear=self._clear)
         serve = self.always.service
         serve(Trigger, '~/clear_goal', self._on_clear_goal)
         # A callback that awaits keeps its group busy: in one of their own they block nobody.
@@ -87,6 +104,15 @@ class GoalNode(PlainNode):
         if self._problem:
             return Health(DiagnosticStatus.ERROR, self._problem)
         return Health(summary=f'goal {self._goal_id!r}' if self._goal_id else 'no goal')
+
+    def conclude(self) -> bool:
+        """Take away the goal of a ReachGoal that nobody will watch; True: all is answered."""
+        self._reach.shut_down()
+        return not self._reach.busy
+
+    def _reach_limits(self) -> ReachLimits:
+        given = self._given.values
+        return ReachLimits(given.no_progress_s, given.silence_s, given.trouble_s, given.stop_s)
 
     def _goal_shape(self) -> GoalShape:
         """Read the bundle's view; one that cannot be read is the planner's to refuse."""
@@ -128,9 +154,8 @@ class GoalNode(PlainNode):
         return response
 
     def _on_clear_goal(self, request: Trigger.Request, response: Trigger.Response):
-        self._goal_pub.publish(no_goal_to_msg(self.get_clock().now().nanoseconds))
-        self._goal_id = self._problem = ''
-        self.get_logger().info('the goal was cleared')
+        self._reach.displace('the goal was cleared by ~/clear_goal')
+        self._clear()
         response.success = True
         return response
 
@@ -153,7 +178,17 @@ class GoalNode(PlainNode):
         pictures = [self._decode(frame, None, self._robot.assume_encoding) for frame in frames]
         return goal_sheet(pictures), header_stamp_ns(frames[0])
 
+    def _clear(self) -> None:
+        self._goal_pub.publish(no_goal_to_msg(self.get_clock().now().nanoseconds))
+        self._goal_id = self._problem = ''
+        self.get_logger().info('the goal was cleared')
+
     def _publish(self, found: Resolved) -> Goal:
+        """Put a goal in force, whatever a ReachGoal wanted."""
+        self._reach.displace(f'goal {found.goal.goal_id!r} took its place')
+        return self._put(found)
+
+    def _put(self, found: Resolved) -> Goal:
         goal = found.goal
         self._goal_pub.publish(goal)
         self._goal_id, self._problem = goal.goal_id, ''
@@ -169,7 +204,8 @@ class GoalNode(PlainNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    return run_node(GoalNode, args)
+    return run_node(GoalNode, args,
+                    loop=lambda node, end: spin(node, end, conclude=node.conclude))
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
 
 from lewm_model.errors import LewmError
 from lewm_ros.node.executor import SurvivingExecutor
@@ -16,11 +17,24 @@ from rclpy.node import Node
 REFUSED = 2
 
 
-def spin(node: Node, end: Interrupt) -> None:
-    """Handle the node's callbacks, one at a time, until the end."""
+_LAST_S = 1.0   # for callbacks that answer when the node ends
+
+
+def spin(node: Node, end: Interrupt, *, conclude: Callable[[], bool] = lambda: True) -> None:
+    """Handle the node's callbacks, one at a time, until the end.
+
+    Args:
+        node: Whose callbacks.
+        end: Says when.
+        conclude: Called at the end, and again after each further callback, until it says that
+            everybody was answered, for at most a second.
+    """
     executor = SurvivingExecutor(node)
     while rclpy.ok() and not end.is_set():
         executor.spin_once(timeout_sec=0.1)
+    last_s = time.monotonic() + _LAST_S
+    while rclpy.ok() and not conclude() and time.monotonic() < last_s:
+        executor.spin_once(timeout_sec=0.02)
 
 
 def run_node(make: Callable[[], Node], args: list[str] | None, *,

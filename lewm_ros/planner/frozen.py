@@ -14,6 +14,7 @@ import numpy as np
 
 _VISIBLE = 0.25   # of what the robot may move in one control step: a picture must show that
 _REMEMBERED = 200   # commands
+_GAP = 1.5          # control steps without a command, after which the next place is no motion
 
 
 class Told:
@@ -27,14 +28,20 @@ class Told:
         self._positions = robot.interface == 'joint_position'
         self._in_a_step = (robot.max_rate * robot.control_dt_s if self._positions else
                            np.maximum(np.abs(robot.min_command), np.abs(robot.max_command)))
-        self._last: np.ndarray | None = None
+        self._gap_ns = _GAP * robot.control_dt_s * 1e9
+        self._last: tuple[int, np.ndarray] | None = None
         self._steps: deque[tuple[int, np.ndarray]] = deque(maxlen=_REMEMBERED)
 
     def add(self, stamp_ns: int, action: np.ndarray) -> None:
-        """Take what the robot was told from `stamp_ns` on, (A,) robot units."""
-        before, self._last = self._last, action
+        """Take what the robot was told from `stamp_ns` on, (A,) robot units.
+
+        A place leads from the place before it. After a gap that one is old: somebody else may
+        have stopped the robot meanwhile, and what is sent then may be the place where it is.
+        """
+        before, self._last = self._last, (stamp_ns, action)
         if self._positions:
-            action = np.zeros_like(action) if before is None else action - before
+            known = before is not None and 0 <= stamp_ns - before[0] <= self._gap_ns
+            action = action - before[1] if known else np.zeros_like(action)
         self._steps.append((stamp_ns, action / self._in_a_step))
 
     def between(self, since_ns: int, until_ns: int) -> float:

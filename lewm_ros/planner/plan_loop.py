@@ -1,8 +1,8 @@
 """The planner's decisions, one camera frame at a time. No rclpy, no threads; time comes in.
 
 It decides which frames to use, when to plan, and when earlier plans must no longer be followed:
-then the epoch of its session rises, and the command node drops what is older. Which rows are
-committed is up to `schedule`, what standing still is up to `robot_side`.
+then the epoch of its session rises, and the command node drops what is older. One plan is made by
+`plan_maker`; which rows are committed is up to `schedule`, standing still to `robot_side`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 import time
 
-from lewm_model.errors import EngineFailure, LewmError, NotFinite
+from lewm_model.errors import EngineFailure, LewmError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_ros.planner.doubts import Doubts
@@ -20,6 +20,7 @@ from lewm_ros.planner.goal_given import give, limits_of
 from lewm_ros.planner.goal_progress import GoalProgress
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.loop_settings import LoopSettings
+from lewm_ros.planner.plan_maker import PlanMaker
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule
 from lewm_ros.planner.session import Session
@@ -31,8 +32,6 @@ import numpy as np
 _NAN = float('nan')
 _FINE = Reason()
 _NO_GOAL = Reason(Code.NO_GOAL, 'no goal; send one with goal_node')
-_LATE = Reason(Code.PLANNER_STUCK, 'the plan took too long and came after all plans were '
-                                   'withdrawn')
 
 
 class PlanLoop:
@@ -82,6 +81,7 @@ class PlanLoop:
         self._doubts = doubts or Doubts(settings.doubts)
         self._order = FrameOrder()
         self._schedule = Schedule(policy.bundle.control_dt_s)
+        self._maker = PlanMaker(session, robot, latency, self._schedule, now_ns, steady_s)
         self._progress = GoalProgress(tolerance=settings.goal_tolerance,
                                       dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
         self._failures = Failures(settings.engine_retries, can_fall_back=fall_back is not None)
@@ -109,7 +109,7 @@ class PlanLoop:
         self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
         self.policy.set_budget_ms(settings.budget_ms)
         if stop:
-            self._withdraw(_FINE)
+            self._maker.withdraw(_FINE)
 
     def set_goal(self, goal: GoalRequest) -> None:
         """Go where the camera would see the goal's picture, or the goal's quantities are so.
@@ -240,39 +240,12 @@ class PlanLoop:
             reason=doubt or idle or self._progress.why(state) or self._doubts.goal_reason)
 
     def _plan(self, report: PlanReport, encoded_s: float, epoch: int) -> PlanReport:
-        # epoch: of when the work on the frame began; plans may have been withdrawn since
-        settings, stamp_ns, steady_s = self._settings, report.frame_stamp_ns, self._steady_s
-        dry_run = settings.dry_run
-        rest = self._robot.rest(steady_s())
-        executing = not dry_run and self._robot.executes(self._session.number, steady_s())
-        committed = self._schedule.committed(stamp_ns, self.latency.steps(), rest,
-                                             executing=executing)
-        started_s = time.perf_counter()
-        self.progress_s = steady_s()
+        self.progress_s = self._steady_s()
         self.policy.on_progress = self._on_progress
-        chunk = self.policy.plan(self._now_ns(), committed,
-                                 rest=rest if self._robot.holds_position else None)
-        planned_s = time.perf_counter() - started_s
-        if not np.isfinite(chunk.actions).all():
-            raise NotFinite('the plan has actions that are not finite')
-        chunk = replace(chunk, epoch=epoch)
-        if not dry_run:
-            chunk = self._session.send(chunk, len(committed), encoded_s + planned_s,
-                                       new_epoch=self._goal_is_new)
-            if chunk is None:
-                why = self._session.trouble or self._session.why or _LATE
-                if why.code is Code.PLANNER_STUCK:
-                    self.latency.add_late(settings.replan_steps)
-                raise ReasonedError(why.code, why.text)
-        self._schedule.chunk = chunk
+        report = self._maker.make(self.policy, report, self._settings, epoch=epoch,
+                                  encoded_s=encoded_s, new_goal=self._goal_is_new)
         self._goal_is_new = self._replan = False
-        total_s = (self._now_ns() - stamp_ns) / 1e9
-        self.latency.add_planned(total_s, settings.replan_steps)
-        plan, late = self.policy.last_plan, self._schedule.is_late(total_s, len(committed))
-        return replace(
-            report, epoch=self._session.epoch, best_cost=plan.cost, start_cost=plan.start_cost,
-            std_mean=plan.elite_std, iterations=plan.iterations, plan_ms=1e3 * planned_s,
-            total_ms=1e3 * total_s, deadline_misses=report.deadline_misses + late)
+        return report
 
     def _on_progress(self) -> None:
         before_s, self.progress_s = self.progress_s, self._steady_s()
@@ -335,14 +308,9 @@ class PlanLoop:
         self._given, self._wanted, self._refusal = None, None, refusal
         self._progress.new_goal()
 
-    def _withdraw(self, reason: Reason) -> None:
-        if self._schedule.chunk is not None:
-            self._session.withdraw(reason)
-        self._schedule.chunk = None
-
     def _fail(self, state: PlanState, reason: Reason) -> None:
         """Say why there is no plan; a plan in force is withdrawn by a new epoch."""
-        self._withdraw(reason)
+        self._maker.withdraw(reason)
         self.report = replace(
             self.report, epoch=self._session.epoch, state=state, reason=reason,
             frame_stamp_ns=max(self._order.newest_ns, 0), goal_distance=_NAN, goal_errors=(),

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lewm_model.errors import LewmError, PlanningError
+from lewm_model.errors import PlanningError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import ActionChunk
 from lewm_ros.msg import (
@@ -22,29 +22,28 @@ from lewm_ros.msg import (
     ControllerState,
     ExecutedCommand,
     Goal,
+    Imagined,
     PlanStatus,
 )
 from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
+from lewm_ros.planner.calibrating import Calibrating
+from lewm_ros.planner.diagnostics import planner_diagnostics
 from lewm_ros.planner.doubts import Doubts
 from lewm_ros.planner.frozen import FrozenWatch, Told
 from lewm_ros.planner.glance import Glance
+from lewm_ros.planner.imagined import ImaginedTopic
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.parameters import check_change, PlannerParameters
 from lewm_ros.planner.plan_loop import PlanLoop
-from lewm_ros.planner.robot_calibration import (
-    allowed_error,
-    CalibrationWatch,
-    RobotCalibration,
-)
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.session import Session
 from lewm_ros.planner.setup import fallback, free_memory, loop_settings, prepare, Prepared
 from lewm_ros.planner.view_picture import compose
-from lewm_ros.planner.worker import Worker
+from lewm_ros.planner.worker import Inbox, Worker
 from lewm_ros.wire import qos
 from lewm_ros.wire.decoders import same_pictures
 from lewm_ros.wire.motion import chunk_to_msg
@@ -92,6 +91,7 @@ class PlannerNode(ManagedNode):
         self._chunk_pub = offer(ActionChunkMsg, 'action_chunk', qos.LATEST)
         self._status_pub = offer(PlanStatus, 'plan_status', qos.RECORD)
         self._view_pub = offer(Image, 'view_check', qos.LATCHED)
+        self._imagined_pub = offer(Imagined, 'imagined', qos.IMAGE)
         self._diagnostics_pub = offer(DiagnosticArray, '/diagnostics', qos.RECORD)
         for note in self._prepared.notes:
             self.get_logger().warning(note)
@@ -159,11 +159,10 @@ class PlannerNode(ManagedNode):
         self._robot_side = RobotSide(robot, settings.state_max_age_s)
         latency = Latency(dt_s=robot.control_dt_s, max_steps=prepared.max_committed_steps,
                           margin_s=settings.latency_margin_s, first_s=prepared.first_latency_s)
-        self._watch = CalibrationWatch(policy.bundle.model_id, allowed_error(policy.bundle),
-                                       self._on_calibrated)
-        self._calibrated = ''
+        self._calibrating = Calibrating(policy.bundle, lambda: self._given.values, self.guard.say)
         doubts = Doubts(
-            loop_settings(settings, prepared).doubts, say=self.guard.say, watch=self._watch,
+            loop_settings(settings, prepared).doubts, say=self.guard.say,
+            watch=self._calibrating.watch,
             show=lambda *view: self._view_pub.publish(rgb_to_image(compose(*view),
                                                                    self._now_ns())))
         loop = PlanLoop(policy, loop_settings(settings, prepared), session=session,
@@ -183,7 +182,13 @@ class PlannerNode(ManagedNode):
         def hung_limit_s() -> float:
             return math.inf if self._given.values.stuck_limit_s else loop.hung_limit_s()
 
-        worker = Worker(loop, session, intake.take, stuck_limit_s=stuck_limit_s,
+        topic = ImaginedTopic(self._imagined_pub, loop, self.guard.say)
+
+        def handle(inbox: Inbox) -> None:
+            intake.take(inbox)
+            topic.show()
+
+        worker = Worker(loop, session, handle, stuck_limit_s=stuck_limit_s,
                         hung_limit_s=hung_limit_s,
                         tell=lambda: self._publish_status(worker.report()),
                         give_up=lambda reason: self.leave(
@@ -195,28 +200,8 @@ class PlannerNode(ManagedNode):
             self._worker.put(settings=loop_settings(values, self._prepared))
 
     def _on_calibrate(self, _: Trigger.Request, answer: Trigger.Response) -> Trigger.Response:
-        given = self._given.values
-        if not given.surprise_file:
-            answer.message = ('set surprise_file to where the result shall be written, such as '
-                              '~/.ros/surprise.yaml; then configure the planner anew')
-        elif self._watch.running:
-            answer.message = 'it is watching already'
-        else:
-            self._watch.start(given.calibrate_s)
-            answer.success = True
-            answer.message = (f'watching for {given.calibrate_s:g} s: let the robot drive as '
-                              f'usual; the log and diagnostics say what came of it')
+        answer.success, answer.message = self._calibrating.ask()
         return answer
-
-    def _on_calibrated(self, found: RobotCalibration | None, text: str) -> None:
-        if found is not None:
-            try:
-                path = found.save(self._given.values.surprise_file)
-                text += f', written to {path}; in force when the planner is configured again'
-            except LewmError as error:
-                text = f'nothing was kept: {error}'
-        self._calibrated = text
-        self.guard.say('calibration', text)
 
     # Frames and heartbeats -------------------------------------------------------------------
 
@@ -249,8 +234,7 @@ class PlannerNode(ManagedNode):
 
     def _publish_diagnostics(self) -> None:
         worker = self._worker
-        report, latency = worker.report(), worker.loop.latency
-        silence = self._cameras.silence()
+        report, silence = worker.report(), self._cameras.silence()
         if silence:   # there is no frame to answer with the reason
             report = replace(report, state=PlanState.NO_OBS,
                              reason=Reason(Code.NO_FRAME, silence))
@@ -258,32 +242,14 @@ class PlannerNode(ManagedNode):
         trouble = worker.trouble().text or self.guard.fault or silence
         sight = self._prepared.sight
         warnings = '; '.join(filter(None, [sight.note, *self._cameras.warnings(sight.misfits)]))
-        if trouble or report.state in (PlanState.FAULT, PlanState.NO_OBS):
-            level = DiagnosticStatus.ERROR
-        elif warnings or report.reason or report.state is PlanState.STALLED:
-            level = DiagnosticStatus.WARN
-        else:
-            level = DiagnosticStatus.OK
         if trouble:
             self.guard.say('trouble', trouble, 'error')
         if warnings:
             self.guard.say('cameras', warnings)
-        self._diagnostics_pub.publish(diagnostics_to_msg(
-            self._now_ns(), f'{self.get_name()}: planner', level=level,
-            summary=trouble or report.reason.text or warnings or report.state.name,
-            hardware_id=self._prepared.robot.robot,
-            values={'state': report.state.name, 'goal': report.goal_id,
-                    'goal_distance': f'{report.goal_distance:.4f}',
-                    'encode_ms': f'{report.encode_ms:.1f}', 'plan_ms': f'{report.plan_ms:.1f}',
-                    'latency_p50_ms': f'{1e3 * latency.quantile_s(0.5):.1f}',
-                    'latency_p95_ms': f'{1e3 * latency.quantile_s(0.95):.1f}',
-                    'committed_steps': latency.steps(),
-                    'surprise': f'{report.surprise:.3g}',
-                    'surprise_limit': f'{report.surprise_limit:.3g}',
-                    'surprise_calibration': self._calibrated,
-                    'speed_scale': f'{report.speed_scale:g}',
-                    'deadline_misses': report.deadline_misses, **self._cameras.values(),
-                    'model_id': worker.loop.policy.bundle.model_id, 'backend': report.backend}))
+        self._diagnostics_pub.publish(planner_diagnostics(
+            self._now_ns(), self.get_name(), report, worker.loop, trouble=trouble,
+            warnings=warnings, hardware_id=self._prepared.robot.robot,
+            values={'surprise_calibration': self._calibrating.said, **self._cameras.values()}))
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

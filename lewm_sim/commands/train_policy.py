@@ -12,6 +12,7 @@ KINDS = {
     'plan_prior': 'Gaussian over plans, to fuse a search with',
     'reach': 'how far places of the training set are from each other, for way-points',
     'readout': 'reads recorded quantities from latents, for goals without a picture',
+    'decoder': 'paints what a latent shows, for people who watch',
     'memory': 'latents and blocks of the training set, to recall plans from; not trained'}
 
 
@@ -26,7 +27,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what training of every kind needs."""
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
     add_data_argument(parser, '--data')
-    parser.add_argument('--steps', type=int, help='optimiser steps (4000)')
+    parser.add_argument('--steps', type=int, help='optimiser steps (4000; of a decoder 2000)')
     parser.add_argument('--seed', type=int, help='of weights and order (3072)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
     from lewm_model.resources import find_named
-    from lewm_model.training.policies import PolicyProgress, PolicyTrainConfig, train_policy
+    from lewm_model.training.policies import PolicyProgress, train_policy, usual_config
     import torch
     from tqdm import tqdm
 
@@ -46,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
     given = {'steps': args.steps, 'seed': args.seed}
-    config = PolicyTrainConfig.from_dict({key: value for key, value in given.items()
-                                          if value is not None})
+    config = replace(usual_config(args.kind), **{key: value for key, value in given.items()
+                                                 if value is not None})
     with tqdm(unit='frame', dynamic_ncols=True) as bar:
         def report(progress: PolicyProgress) -> None:
             if progress.phase != bar.unit:
@@ -80,6 +81,9 @@ def run(args: argparse.Namespace) -> int:
         print(f'  reads {one}, wrong by {one.read_error:.3g} (root mean square of held-out '
               f'frames), 95 % within {one.read_error_95:.3g}; training had [{one.low:.4g}, '
               f'{one.high:.4g}]')
+    if 'explained' in measured:
+        print(f'  explains {100 * measured["explained"]:.0f} % of the pixel variance of held-out '
+              f'frames')
     for name, reason in measured.get('left_out', {}).items():
         print(f'  does not read {name}: {reason}')
     return 0

@@ -1,0 +1,56 @@
+"""Measuring what surprises the model on this robot: asked for by a person, kept in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.errors import LewmError
+from lewm_ros.planner.parameters import PlannerParameters
+from lewm_ros.planner.robot_calibration import (
+    allowed_error,
+    CalibrationWatch,
+    RobotCalibration,
+)
+
+
+class Calibrating:
+    """One activation's `CalibrationWatch`, and what became of it.
+
+    Args:
+        bundle: Of the model that is watched.
+        settings: Where the result is written, and how long to watch.
+        say: Logs a text under a key.
+
+    Attributes:
+        watch: To be fed with prediction errors.
+        said: What came of it; '' until something has.
+    """
+
+    def __init__(self, bundle: Bundle, settings: Callable[[], PlannerParameters],
+                 say: Callable[..., None]) -> None:
+        self._settings, self._say = settings, say
+        self.watch = CalibrationWatch(bundle.model_id, allowed_error(bundle), self._done)
+        self.said = ''
+
+    def ask(self) -> tuple[bool, str]:
+        """Begin to watch; return whether it does, and what to tell who asked."""
+        settings = self._settings()
+        if not settings.surprise_file:
+            return False, ('set surprise_file to where the result shall be written, such as '
+                           '~/.ros/surprise.yaml; then configure the planner anew')
+        if self.watch.running:
+            return False, 'it is watching already'
+        self.watch.start(settings.calibrate_s)
+        return True, (f'watching for {settings.calibrate_s:g} s: let the robot drive as '
+                      f'usual; the log and diagnostics say what came of it')
+
+    def _done(self, found: RobotCalibration | None, text: str) -> None:
+        if found is not None:
+            try:
+                path = found.save(self._settings().surprise_file)
+                text += f', written to {path}; in force when the planner is configured again'
+            except LewmError as error:
+                text = f'nothing was kept: {error}'
+        self.said = text
+        self._say('calibration', text)
