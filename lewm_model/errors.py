@@ -62,6 +62,10 @@ class NotFinite(EngineFailure):
     """The engine answered, and the latent, the costs or the plan have numbers that are none."""
 
 
+class Interrupted(LewmError):
+    """Whoever asked for a search wants its answer no more."""
+
+
 class SimulationError(LewmError):
     """The simulator cannot be built, rendered or stepped."""
 

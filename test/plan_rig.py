@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 from lewm_model.robot import RobotDescription
@@ -13,6 +14,7 @@ from lewm_ros.planner.session import Session
 from lewm_ros.wire.reports import CommandState, ControllerReport, GoalKind, GoalRequest
 import numpy as np
 from sensor_msgs.msg import JointState
+import torch
 
 STEP_NS = 50_000_000
 ROWS = 20
@@ -28,7 +30,7 @@ class FakePolicy:
     """
 
     def __init__(self, clock, backend='fake') -> None:
-        self.bundle = SimpleNamespace(control_dt_s=0.05, action_names=('a', 'b'))
+        self.bundle = SimpleNamespace(control_dt_s=0.05, action_names=('a', 'b'), model_id='m')
         self.config = SimpleNamespace(num_candidates=7, budget_ms=None)
         self.backend = backend
         self.goal = None
@@ -49,7 +51,7 @@ class FakePolicy:
 
     def set_goal_image(self, rgb, goal_id='', source='image') -> None:
         self._may_fail('set_goal_image')
-        self.goal = SimpleNamespace(goal_id=goal_id, image=rgb, source=source)
+        self.goal = SimpleNamespace(goal_id=goal_id, image=rgb, source=source, target=None)
 
     def set_goal(self, goal) -> None:
         self.goal = goal
@@ -71,14 +73,32 @@ class FakePolicy:
         self._may_fail('observe')
         self.seen.append(observation.stamp_ns)
 
-    def plan(self, now_ns, committed, rest=None) -> ActionChunk:
+    def aside(self):
+        other = copy.copy(self)
+        other.seen = list(self.seen)
+        return other
+
+    @property
+    def newest_stamp_ns(self):
+        return self.seen[-1] if self.seen else None
+
+    @property
+    def newest_latent(self):
+        return torch.tensor([float(self.newest_stamp_ns), 0.0])
+
+    def encode_all(self, frames):
+        self._may_fail('encode_all')
+        return [torch.tensor([float(frame.mean()), 1.0]) for frame in frames]
+
+    def plan(self, now_ns, committed=None, rest=None) -> ActionChunk:
         self._may_fail('plan')
         self.during_plan()
         self.rest = rest
         self._clock.now_ns += self.solve_ns
         self._sequence += 1
         actions = np.array([(self._sequence, k) for k in range(ROWS)], np.float32)
-        actions[:len(committed)] = committed
+        if committed is not None:
+            actions[:len(committed)] = committed
         self.last_plan = SimpleNamespace(cost=1.0, start_cost=2.0, elite_std=0.5, iterations=3)
         return ActionChunk(self.seen[-1], 0.05, actions, 0, self._sequence, self.seen[-1])
 

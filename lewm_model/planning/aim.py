@@ -108,6 +108,12 @@ class Aim:
         elapsed = round((stamp_ns - self._since_ns) / self._block_ns)
         return replace(goal, blocks_left=max(1, self._arrival - elapsed))
 
+    def copy(self) -> Aim:
+        """Return another one with the same goal; what becomes of it does not touch this one."""
+        other = copy.copy(self)
+        other._route = copy.copy(self._route)
+        return other
+
     def empty(self) -> Aim:
         """Return one of the same kind without a goal, for another robot."""
         other = copy.copy(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lewm_model.errors import EngineFailure, NotFinite, PlanningError, ShapeError
+from lewm_model.errors import EngineFailure, Interrupted, NotFinite, PlanningError, ShapeError
 
 
 @contextmanager
@@ -17,11 +17,12 @@ def engine_failures(backend: str) -> Iterator[None]:
 
     Raises:
         NotFinite: For a PlanningError: there were numbers, but no cost to choose by.
-        EngineFailure: For anything else but a ShapeError, which is the caller's mistake.
+        EngineFailure: For anything else but a ShapeError, which is the caller's mistake, and
+            Interrupted, which is the caller's wish.
     """
     try:
         yield
-    except ShapeError:
+    except (ShapeError, Interrupted):
         raise
     except PlanningError as error:
         raise NotFinite(f'engine {backend}: {error}') from error

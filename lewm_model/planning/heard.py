@@ -14,7 +14,7 @@ class Heard:
 
     Args:
         dynamics: What imagines.
-        tell: Called in the thread of the search after every rollout.
+        tell: Called in the thread of the search after every rollout; what it raises ends it.
     """
 
     def __init__(self, dynamics: Dynamics, tell: Callable[[], None]) -> None:

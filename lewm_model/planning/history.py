@@ -49,6 +49,12 @@ class History:
         other._latents, other._actions = deque(), deque(maxlen=_MOST_ACTIONS)
         return other
 
+    def copy(self) -> History:
+        """Return another one that remembers the same."""
+        other = copy.copy(self)
+        other._latents, other._actions = self._latents.copy(), self._actions.copy()
+        return other
+
     @property
     def newest(self) -> tuple[int, Tensor] | None:
         """Stamp [ns] and latent (D,) of the newest frame."""

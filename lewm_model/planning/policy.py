@@ -51,7 +51,7 @@ class Policy:
         aim: The goal, and how far it is.
         backend: What runs the model, in one line.
         on_progress: Called during a search, whenever the model has answered; not if a whole
-            search is one graph of a GPU, nor by the gradient solver.
+            search is one graph of a GPU, nor by the gradient solver. It may raise Interrupted.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine,
@@ -156,6 +156,12 @@ class Policy:
         """Error of the newest frame in each quantity that the goal names; (0,): none."""
         newest = self._history.newest
         return NOTHING if newest is None or self.goal is None else self.aim.errors(newest[1])
+
+    @property
+    def newest_stamp_ns(self) -> int | None:
+        """Stamp of the newest frame, if there is one."""
+        newest = self._history.newest
+        return None if newest is None else newest[0]
 
     @property
     def newest_latent(self) -> Tensor | None:
@@ -266,6 +272,16 @@ class Policy:
         other.aim = self.aim.empty()
         other.epoch = 0
         other.reset()
+        return other
+
+    def aside(self) -> Policy:
+        """Return a policy that knows what this one knows, for a question in between.
+
+        Whatever it is asked or told, this one goes on as if nothing had been; only the random
+        numbers of the search run on, which both share with engine, solver and `on_progress`.
+        """
+        other = copy.copy(self)
+        other._history, other.aim = self._history.copy(), self.aim.copy()
         return other
 
     @property

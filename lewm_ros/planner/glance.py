@@ -32,11 +32,13 @@ class Look:
         observation: None if the frame is no picture of what the model knows.
         trouble: Why what was planned before must not be followed any more; false if it may.
         frozen: Why the picture may not be a present one; false if it is.
+        waited: Whether the thread answered a question when it came.
     """
 
     observation: Observation | None
     trouble: Reason = Reason()
     frozen: Reason = Reason()
+    waited: bool = False
 
 
 class Glance:

@@ -66,7 +66,7 @@ class Intake:
         if look.observation is None:
             self._loop.fault(look.trouble)
         else:
-            self._loop.step(look.observation, look.frozen)
+            self._loop.step(look.observation, look.frozen, waited=look.waited)
 
     def _take_goal(self, message: Any) -> None:
         try:

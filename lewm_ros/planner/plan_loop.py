@@ -24,6 +24,7 @@ from lewm_ros.planner.plan_maker import PlanMaker
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule
 from lewm_ros.planner.session import Session
+from lewm_ros.planner.spare_time import SpareTime
 from lewm_ros.planner.states import state_of
 from lewm_ros.wire.reasons import Code, Reason, reason_of, ReasonedError
 from lewm_ros.wire.reports import GoalRequest, PlanReport, PlanState
@@ -82,6 +83,7 @@ class PlanLoop:
         self._order = FrameOrder()
         self._schedule = Schedule(policy.bundle.control_dt_s)
         self._maker = PlanMaker(session, robot, latency, self._schedule, now_ns, steady_s)
+        self._spare = SpareTime(self._maker)
         self._progress = GoalProgress(tolerance=settings.goal_tolerance,
                                       dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
         self._failures = Failures(settings.engine_retries, can_fall_back=fall_back is not None)
@@ -166,13 +168,26 @@ class PlanLoop:
         """
         return (self._asking if self.planning else self.looking).hung_limit_s()
 
-    def step(self, observation: Observation, frozen: Reason = _FINE) -> None:
+    def can_spare(self, seconds: float) -> bool:
+        """Tell whether the work on frames may rest for so long; see `SpareTime`."""
+        wanted = self._wanted is not None or self._goal_is_new or self._replan
+        return self._spare.has(seconds, self._settings, wanted=wanted)
+
+    def must_plan(self) -> bool:
+        """Tell whether the rows of a plan that the robot follows are about to run out."""
+        return self._spare.is_over(self._settings)
+
+    def step(self, observation: Observation, frozen: Reason = _FINE, *,
+             waited: bool = False) -> None:
         """Look at a frame, and plan if it is time; failures end in `report`, never here.
 
         Args:
             observation: The frame.
             frozen: Why the picture may not be a present one; false if it is.
+            waited: It waited for something else than frames, so if a plan is due, it is made on
+                the next one: what waited says nothing about how long plans take.
         """
+        self._spare.new_frame()
         stamp_ns = observation.stamp_ns
         order = self._order.judge(stamp_ns)
         if order is Order.LATE or self.broken:
@@ -181,7 +196,7 @@ class PlanLoop:
             back_s = (self._order.newest_ns - stamp_ns) / 1e9
             self.reset(f'camera time jumped back by {back_s:.3f} s')
         try:
-            self._look(observation, frozen)
+            self._look(observation, frozen, waited)
         except EngineFailure as error:
             self._engine_failed(error)
         except ReasonedError as error:
@@ -191,7 +206,7 @@ class PlanLoop:
 
     # One frame -------------------------------------------------------------------------------
 
-    def _look(self, observation: Observation, frozen: Reason) -> None:
+    def _look(self, observation: Observation, frozen: Reason, waited: bool) -> None:
         stamp_ns, settings, epoch = observation.stamp_ns, self._settings, self._session.epoch
         now_ns = self._now_ns()
         if stamp_ns <= now_ns + round(settings.obs_max_future_s * 1e9):
@@ -216,8 +231,11 @@ class PlanLoop:
             self._failures.worked()
             raise ReasonedError(doubt.reason.code, doubt.reason.text)
         report = self._judge(stamp_ns, encoded_s, frozen or doubt.reason)
-        if self._goal_is_new or self._replan or self._schedule.due(
-                stamp_ns, replan_steps=settings.replan_steps, latency_steps=self.latency.steps()):
+        due = self._goal_is_new or self._replan or self._schedule.due(
+            stamp_ns, replan_steps=settings.replan_steps, latency_steps=self.latency.steps())
+        if due and waited:
+            self._spare.owes()
+        elif due:
             # The distance is news at once; the state waits for how planning ends.
             self.report = replace(report, state=self.report.state, reason=self.report.reason)
             self.planning = True
@@ -245,6 +263,7 @@ class PlanLoop:
         report = self._maker.make(self.policy, report, self._settings, epoch=epoch,
                                   encoded_s=encoded_s, new_goal=self._goal_is_new)
         self._goal_is_new = self._replan = False
+        self._spare.planned()
         return report
 
     def _on_progress(self) -> None:

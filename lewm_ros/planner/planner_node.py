@@ -23,12 +23,14 @@ from lewm_ros.msg import (
     ExecutedCommand,
     Goal,
     Imagined,
+    LatentState,
     PlanStatus,
 )
 from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
+from lewm_ros.planner.answers import Answers
 from lewm_ros.planner.calibrating import Calibrating
 from lewm_ros.planner.diagnostics import planner_diagnostics
 from lewm_ros.planner.doubts import Doubts
@@ -37,13 +39,16 @@ from lewm_ros.planner.glance import Glance
 from lewm_ros.planner.imagined import ImaginedTopic
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latency import Latency
+from lewm_ros.planner.latent_topic import LatentTopic
 from lewm_ros.planner.parameters import check_change, PlannerParameters
 from lewm_ros.planner.plan_loop import PlanLoop
+from lewm_ros.planner.questions import Questions
 from lewm_ros.planner.robot_side import RobotSide
 from lewm_ros.planner.session import Session
 from lewm_ros.planner.setup import fallback, free_memory, loop_settings, prepare, Prepared
 from lewm_ros.planner.view_picture import compose
 from lewm_ros.planner.worker import Inbox, Worker
+from lewm_ros.srv import EncodeImage, PlanOnce
 from lewm_ros.wire import qos
 from lewm_ros.wire.decoders import same_pictures
 from lewm_ros.wire.motion import chunk_to_msg
@@ -52,8 +57,10 @@ from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import PlanReport, PlanState
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.status import diagnostics_to_msg, plan_report_to_msg
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -75,6 +82,11 @@ class PlannerNode(ManagedNode):
         self._worker: Worker | None = None       # exists while active
         self._stuck: list[Worker] = []           # of earlier activations, still in their threads
         self._cameras: CameraInput | None = None
+        # A callback that awaits keeps its group busy: in one of their own they block nobody.
+        waiting = ReentrantCallbackGroup()
+        for kind, name, callback in ((PlanOnce, '~/plan_once', self._on_plan_once),
+                                     (EncodeImage, '~/encode_image', self._on_encode_image)):
+            self.always.service(kind, name, callback, callback_group=waiting)
 
     # Lifecycle -------------------------------------------------------------------------------
 
@@ -92,6 +104,7 @@ class PlannerNode(ManagedNode):
         self._status_pub = offer(PlanStatus, 'plan_status', qos.RECORD)
         self._view_pub = offer(Image, 'view_check', qos.LATCHED)
         self._imagined_pub = offer(Imagined, 'imagined', qos.IMAGE)
+        self._latent_pub = offer(LatentState, 'latent', qos.IMAGE)
         self._diagnostics_pub = offer(DiagnosticArray, '/diagnostics', qos.RECORD)
         for note in self._prepared.notes:
             self.get_logger().warning(note)
@@ -136,6 +149,7 @@ class PlannerNode(ManagedNode):
             return
         last = worker.close()
         self._worker = None
+        self._questions.hand_over(last.reason.text)
         self._publish_status(last)
         self._diagnostics_pub.publish(diagnostics_to_msg(
             self._now_ns(), f'{self.get_name()}: planner', summary=last.reason.text, values={},
@@ -182,15 +196,22 @@ class PlannerNode(ManagedNode):
         def hung_limit_s() -> float:
             return math.inf if self._given.values.stuck_limit_s else loop.hung_limit_s()
 
-        topic = ImaginedTopic(self._imagined_pub, loop, self.guard.say)
+        shown = (LatentTopic(self._latent_pub, loop, self.guard.say),
+                 ImaginedTopic(self._imagined_pub, loop, self.guard.say))
 
         def handle(inbox: Inbox) -> None:
             intake.take(inbox)
-            topic.show()
+            for topic in shown:
+                topic.show()
 
+        self._questions = Questions()
+        self._answers = Answers(
+            self._questions, loop, session, robot=self._robot_side, interface=self._interface,
+            sight=prepared.sight, now_ns=self._now_ns, say=self.guard.say,
+            max_age_s=lambda: loop_settings(self._given.values, prepared).obs_max_age_s)
         worker = Worker(loop, session, handle, stuck_limit_s=stuck_limit_s,
                         hung_limit_s=hung_limit_s,
-                        tell=lambda: self._publish_status(worker.report()),
+                        tell=lambda: self._publish_status(worker.report()), beside=self._answers,
                         give_up=lambda reason: self.leave(
                             reason, still=lambda: self._worker is worker))
         return worker
@@ -202,6 +223,25 @@ class PlannerNode(ManagedNode):
     def _on_calibrate(self, _: Trigger.Request, answer: Trigger.Response) -> Trigger.Response:
         answer.success, answer.message = self._calibrating.ask()
         return answer
+
+    # Questions --------------------------------------------------------------------------------
+
+    async def _on_plan_once(self, request: PlanOnce.Request, _: PlanOnce.Response):
+        return await self._ask(PlanOnce, request)
+
+    async def _on_encode_image(self, request: EncodeImage.Request, _: EncodeImage.Response):
+        return await self._ask(EncodeImage, request)
+
+    async def _ask(self, kind: type, request: Any) -> Any:
+        if self._worker is None:
+            return kind.Response(message=f'the planner is {self.state_label}; activate it first')
+        future = Future(executor=self.executor)
+        refusal = self._questions.ask(kind, request, future.set_result)
+        if refusal:
+            self.guard.say('question', f'a question is not answered: {refusal}')
+            return kind.Response(message=refusal)
+        self._worker.wake()
+        return await future
 
     # Frames and heartbeats -------------------------------------------------------------------
 
@@ -220,6 +260,7 @@ class PlannerNode(ManagedNode):
     def _look_at_thread(self) -> None:
         if self._worker.became_stuck():    # the next frame may be a camera period away
             self._publish_status(self._worker.report())
+        self._questions.hand_over(self._worker.trouble().text, self._answers.why_not)
 
     def _publish_status(self, report: PlanReport) -> None:
         self._status_pub.publish(plan_report_to_msg(

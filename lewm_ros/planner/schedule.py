@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+import math
 
 from lewm_model.recordings.timeline import JUMP_NS
 from lewm_model.types import ActionChunk
@@ -85,10 +86,20 @@ class Schedule:
         """Tell whether to plan on the frame with this stamp."""
         if self.chunk is None:
             return True
-        # The next chunk must arrive before this one runs out, even if it takes twice as long as
-        # the steps reserved for it.
-        return self._row(stamp_ns) >= min(replan_steps,
-                                          len(self.chunk.actions) - 2 * latency_steps)
+        return self._row(stamp_ns) >= self._due_row(replan_steps, latency_steps)
+
+    def due_in_s(self, now_ns: int, *, replan_steps: int, latency_steps: int) -> float:
+        """Return in what time a plan is due, see `due` [s]; below 0: overdue, inf: no chunk."""
+        if self.chunk is None:
+            return math.inf
+        row = self._due_row(replan_steps, latency_steps)
+        return (self.chunk.stamp_ns + row * self._dt_ns - now_ns) / 1e9
+
+    def left_s(self, now_ns: int) -> float:
+        """Return for how long the rows of the chunk in force last [s]; -inf: there is none."""
+        if self.chunk is None:
+            return -math.inf
+        return (self.chunk.stamp_ns + len(self.chunk.actions) * self._dt_ns - now_ns) / 1e9
 
     def committed(self, stamp_ns: int, steps: int, rest: np.ndarray, *, executing: bool
                   ) -> np.ndarray:
@@ -114,6 +125,11 @@ class Schedule:
     def is_late(self, seconds: float, steps: int) -> bool:
         """Tell whether an answer after so many seconds misses the steps reserved for it."""
         return seconds * 1e9 > steps * self._dt_ns
+
+    def _due_row(self, replan_steps: int, latency_steps: int) -> int:
+        # The next chunk must arrive before this one runs out, even if it takes twice as long as
+        # the steps reserved for it.
+        return min(replan_steps, len(self.chunk.actions) - 2 * latency_steps)
 
     def _row(self, stamp_ns: int) -> int:
         return round((stamp_ns - self.chunk.stamp_ns) / self._dt_ns)

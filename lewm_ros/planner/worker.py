@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 import sys
 import threading
 import time
 import traceback
-from typing import Any
+from typing import Any, Protocol
 
 from lewm_ros.planner.glance import Look
 from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
@@ -45,8 +46,31 @@ class Inbox:
 
     def is_pressing(self) -> bool:
         """Tell whether there is anything that does not wait for a frame."""
-        return any(item is not None for item in (self.look, self.goal, self.reset,
-                                                 self.settings))
+        return self.look is not None or self.is_urgent()
+
+    def is_urgent(self) -> bool:
+        """Tell whether there is anything that nothing else comes before."""
+        return any(item is not None for item in (self.goal, self.reset, self.settings))
+
+
+class SideWork(Protocol):
+    """What the thread does between two frames."""
+
+    def ready(self) -> bool:
+        """Tell whether there is something to do, and time for it."""
+        ...
+
+    def work(self) -> None:
+        """Do one thing."""
+        ...
+
+
+class _Nothing:
+    def ready(self) -> bool:
+        return False
+
+    def work(self) -> None:
+        """Do nothing."""
 
 
 class Worker:
@@ -60,6 +84,7 @@ class Worker:
         hung_limit_s: After how long without progress of the loop it is [s].
         give_up: Called in the thread, once, when planning has ended for good.
         tell: Called in the thread when it has withdrawn what was sent: people wait for no frame.
+        beside: Done in the thread between two frames; `wake` when there is something to do.
         steady_s: Steady seconds.
     """
 
@@ -67,16 +92,18 @@ class Worker:
                  stuck_limit_s: Callable[[], float], hung_limit_s: Callable[[], float],
                  give_up: Callable[[str], None],
                  tell: Callable[[], None] = lambda: None,
+                 beside: SideWork | None = None,
                  steady_s: Callable[[], float] = time.monotonic) -> None:
         self.loop = loop
         self._session = session
         self._handle, self._give_up, self._tell = handle, give_up, tell
         self._stuck_limit_s, self._hung_limit_s = stuck_limit_s, hung_limit_s
-        self._steady_s = steady_s
+        self._beside, self._steady_s = beside or _Nothing(), steady_s
         self._wake = threading.Condition()
         self._inbox = Inbox()
         self._stopped = False
         self._busy_since_s: float | None = None
+        self._aside = False          # busy with something else than frames
         self._alarmed_since_s: float | None = None   # the busy time that plans were withdrawn for
         self._crash = Reason()
         self._thread = threading.Thread(target=self._work, name='planner', daemon=True)
@@ -90,6 +117,11 @@ class Worker:
         with self._wake:
             for name, item in items.items():
                 setattr(self._inbox, name, item)
+            self._wake.notify()
+
+    def wake(self) -> None:
+        """Let the thread see whether there is something to do beside frames."""
+        with self._wake:
             self._wake.notify()
 
     def see(self, look: Look) -> None:
@@ -114,6 +146,12 @@ class Worker:
             return Reason()
         now_s, since_s = self._steady_s(), max(since_s, self.loop.recovered_s)
         busy_s, limit_s = now_s - since_s, self._stuck_limit_s()
+        if self._aside:    # it makes way for frames by itself, unless it hangs
+            still_s = now_s - max(since_s, self.loop.progress_s)
+            return Reason() if still_s <= limit_s else Reason(
+                Code.PLANNER_STUCK, f'the planner has been at a question for {busy_s:.2f} s, '
+                                    f'without an answer of the model for {still_s:.2f} s, '
+                                    f'allowed are {limit_s:.2f} s')
         if busy_s > limit_s:
             return Reason(Code.PLANNER_STUCK, f'the planner has been at one frame for '
                                               f'{busy_s:.2f} s, allowed are {limit_s:.2f} s')
@@ -162,9 +200,9 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            while (inbox := self._next()) is not None:
+            while (work := self._next()) is not None:
                 before = self._session.withdrawals
-                self._handle(inbox)
+                work()
                 if self._session.withdrawals != before and not self._stopped:
                     self._tell()
                 if self.loop.broken:
@@ -181,14 +219,28 @@ class Worker:
         if not self._stopped:   # else the activation is over, and its end is nobody's business
             self._give_up(reason)
 
-    def _next(self) -> Inbox | None:
-        """Wait for something to do; None: stop."""
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for something to do; None: stop.
+
+        What is beside has its turn after a frame, but not twice before the next one.
+        """
         with self._wake:
             self._busy_since_s = None
-            while not (self._stopped or self._inbox.is_pressing()):
+            if self._aside and self._inbox.look is not None:
+                self._inbox.look = replace(self._inbox.look, waited=True)
+            while not self._stopped:
+                turn = not self._inbox.is_pressing() or not (
+                    self._aside or self._inbox.is_urgent())
+                if turn and self._beside.ready():
+                    self._aside = True
+                    self._busy_since_s = self._steady_s()
+                    return self._beside.work
+                if self._inbox.is_pressing():
+                    break
                 self._wake.wait(_WAKE_S)
+            self._aside = False
             if self._stopped:
                 return None
             inbox, self._inbox = self._inbox, Inbox()
             self._busy_since_s = self._steady_s()
-            return inbox
+            return partial(self._handle, inbox)

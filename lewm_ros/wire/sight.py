@@ -79,6 +79,23 @@ class Sight:
         except ImageError as error:
             raise ReasonedError(Code.FRAME_MISFIT, f'the goal does not fit: {error}') from error
 
+    def picture(self, message: Image) -> np.ndarray:
+        """Return the square of a picture that somebody sent; goals take the same way.
+
+        Raises:
+            ReasonedError: FRAME_MISFIT or FRAME_UNREADABLE.
+        """
+        try:
+            rgb = self._decode(message, None, self._assume_encoding)
+        except ImageError as error:
+            raise ReasonedError(Code.FRAME_UNREADABLE,
+                                f'the picture cannot be read: {error}') from error
+        try:
+            return goal_square(rgb, self._view, self._tiles, checked=self._known)
+        except ImageError as error:
+            raise ReasonedError(Code.FRAME_MISFIT,
+                                f'the picture does not fit: {error}') from error
+
     def misfits(self, place: int, width: int, height: int) -> str:
         """Say why a picture of this size is not what the model was trained on, or nothing."""
         try:
