@@ -4,6 +4,7 @@
     ros2 launch lewm_ros plan.launch.py robot:=my_robot.yaml bundle:=my_bundle dry_run:=true
     ros2 launch lewm_ros plan.launch.py robot:=my_robot.yaml params_file:=my_parameters.yaml
     ros2 launch lewm_ros plan.launch.py sim:=true record:=true root:=~/recordings
+    ros2 launch lewm_ros plan.launch.py sim:=true task:=push_t rviz:=true
 
 Which nodes that makes is written once, in `lewm_ros.startup.system`. A planner that ends leaves
 the command node running, which stops the robot; when the command node ends, so does everything.

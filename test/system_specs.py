@@ -19,6 +19,7 @@ def every_spec(folder: Path, **options) -> dict[str, NodeSpec]:
     found: dict[str, NodeSpec] = {}
     for source in SOURCES:
         for spec in system(SystemOptions(sim=True, record=True, source=source,
+                                         imagination=source == 'planner',
                                          root=str(folder / 'root'), **options)):
             found.setdefault(spec.executable, spec)
     return found

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import pytest
 
 pytest.importorskip('rclpy')
@@ -28,7 +29,7 @@ from rich.console import Console  # noqa: E402
 from ros_helpers import free_domain, ROOT  # noqa: E402
 import yaml  # noqa: E402
 
-NODES = 5
+NODES = 6     # imagination for the film
 TOLERANCE = load_task('reacher').facts.demo_tolerance()
 
 
@@ -94,9 +95,11 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
     """H.264, yuv420p, 720p, one picture per frame and a pause at the end of each goal."""
     import av
 
+    dream = cv2.imencode('.jpg', np.full((402, 720, 3), 200, np.uint8))[1].tobytes()
     frames = [Frame(stamp_ns=50_000_000 * k, rgb=picture(40 + 10 * k), goal=k // 5,
                     outcome=Outcome({'shoulder': 0.3, 'wrist': 0.2}),
-                    goal_distance=1.0 / (k + 1), plan_ms=100.0)
+                    goal_distance=1.0 / (k + 1), plan_ms=100.0, surprise=0.2 * k,
+                    surprise_limit=3.0, imagination=dream if k else b'')
               for k in range(10)]
     files = video.write([result(True), result(False)], Record(frames=frames), tmp_path,
                         TOLERANCE)
@@ -110,6 +113,10 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
     at = (slice(200, 400), slice(100, 400))  # inside the camera view
     assert abs(int(np.median(shown[0][at])) - 40) <= 4
     assert abs(int(np.median(shown[-1][at])) - 130) <= 4
+    dreamt = [int(np.median(one[120:380, 700:1200])) for one in (shown[0], shown[-1])]
+    assert dreamt[0] > 240 and abs(dreamt[1] - 200) <= 4
+    red = shown[-1][..., 0].astype(int) - shown[-1][..., 1] > 50     # the limit of surprise
+    assert red[575:680, 730:1240].any() and not red[575:680, :700].any()
 
 
 def test_the_contact_sheet_shows_start_goal_and_final_picture():

@@ -23,6 +23,7 @@ from message_fuzz import has_numbers_only  # noqa: E402
 from node_fuzz import Attack  # noqa: E402
 from rcl_interfaces.srv import ListParameters  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 from system_specs import every_spec  # noqa: E402
 from wire_samples import samples_of  # noqa: E402
 
@@ -65,6 +66,7 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
     """Attack some nodes and hold what must hold for all of them."""
     made = Attack(graph, tuple(specs), folder, seed, samples_of(robot), spared)
     diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+    graph.collect(Image, 'imagination', qos.IMAGE)   # with a viewer a node listens to more
     made.start()
     if robot == 'sim_reacher':
         assert_documented(made)

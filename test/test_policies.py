@@ -90,6 +90,7 @@ def test_every_node_has_an_enclave_of_its_own():
     everybody = set(found)
     for source in ('teleop', 'explore'):
         everybody |= set(policies(SystemOptions(sim=True, record=True, source=source)))
+    everybody |= set(policies(SystemOptions(sim=True, rviz=True)))   # RViz is the operator's
     assert {path.strip('/') for path in everybody} == {*NODES, *PEOPLE}
 
 

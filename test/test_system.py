@@ -50,6 +50,24 @@ def test_a_recorder_comes_on_request():
         'command_node', 'guard_node', 'teleop_node', 'recorder_node']
 
 
+def test_imagination_and_rviz_come_on_request():
+    """RViz brings imagination where there is a planner; both may end, a closed window for good."""
+    assert 'imagination_node' not in by_name(SystemOptions(sim=True))
+    nodes = by_name(SystemOptions(sim=True, task='push_t', rviz=True, use_respawn=True))
+    assert list(nodes)[-3:] == ['imagination_node', 'rviz2', 'sim_node']
+    imagination, rviz = nodes['imagination_node'], nodes['rviz2']
+    assert imagination.parameters['bundle'] == nodes['planner_node'].parameters['bundle']
+    assert imagination.respawn and not imagination.essential and not imagination.lifecycle
+    assert (rviz.package, rviz.parameters) == ('rviz2', {'use_sim_time': True})
+    assert rviz.arguments[0] == '-d' and Path(rviz.arguments[1]).name == 'plan.rviz'
+    assert Path(rviz.arguments[1]).is_file() and not rviz.respawn and not rviz.essential
+    own = by_name(SystemOptions(source='teleop', robot='sim_reacher', rviz=True,
+                                rviz_config='my.rviz'))
+    assert 'imagination_node' not in own and own['rviz2'].arguments == ('-d', 'my.rviz')
+    with pytest.raises(ConfigError, match='imagination shows what the planner imagines'):
+        SystemOptions(source='teleop', imagination=True)
+
+
 def test_exploring_takes_the_planners_place_and_comes_to_an_end():
     """No planner, no goal; the system ends with the exploration, whose numbers are passed on."""
     nodes = by_name(SystemOptions(sim=True, record=True, source='explore', episodes=7, steps=9,

@@ -14,6 +14,7 @@ from lewm_ros.guard.guard_node import GuardParameters
 from lewm_ros.node.parameters import markdown_table
 from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.recording.parameters import RecorderParameters
+from lewm_ros.show.imagination_node import ImaginationParameters
 from lewm_ros.simulation.sim_node import SimParameters
 from lewm_ros.sources.explore_node import ExploreParameters
 from lewm_ros.sources.teleop_node import TeleopParameters
@@ -24,8 +25,8 @@ PAGE = Path(__file__).parents[1] / 'docs' / 'parameters.md'
 NODES = {'planner_node': PlannerParameters, 'command_node': CommandParameters,
          'guard_node': GuardParameters, 'goal_node': GoalParameters,
          'recorder_node': RecorderParameters, 'explore_node': ExploreParameters,
-         'teleop_node': TeleopParameters, 'sim_node': SimParameters,
-         'supervisor': SupervisorParameters}
+         'teleop_node': TeleopParameters, 'imagination_node': ImaginationParameters,
+         'sim_node': SimParameters, 'supervisor': SupervisorParameters}
 
 
 def render() -> str:

@@ -15,8 +15,10 @@ import sys
 import tempfile
 
 from lewm_model.robot import RobotDescription
+from lewm_ros.wire import qos
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from sensor_msgs.msg import Image
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +28,7 @@ ROLES = ('published by', 'heard by', 'served by', 'called by')
 _RIGHTS = dict(zip(ROLES, ('publish', 'subscribe', 'reply', 'request'), strict=True))
 _ROBOT = 'sim_reacher'   # of the running system
 _ABSOLUTE = ('clock', 'diagnostics', 'tf', 'tf_static')   # whatever the namespace is
+_SETTLED_S = 8.0   # nothing new for so long
 # Of every node, so not told for each.
 _COMMON_TOPICS = ('/rosout', '/parameter_events', '/clock')
 _COMMON_SERVICES = ('describe_parameters', 'get_parameters', 'get_parameter_types',
@@ -159,9 +162,14 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as folder, Graph(use_sim_time=True) as graph:
         specs = every_spec(Path(folder)).values()
+        # With a viewer a node listens to more.
+        graph.collect(Image, 'imagination', qos.IMAGE)
         start(graph, specs, Path(folder))
-        graph.spin(5.0)   # everybody has found everybody
-        found = endpoints(graph.node, {spec.executable for spec in specs})
+        names, before, found = {spec.executable for spec in specs}, None, set()
+        while found != before:   # everybody has found everybody
+            before = found
+            graph.spin(_SETTLED_S)
+            found = endpoints(graph.node, names)
     for path, text in ((PAGE, render(found)), (TABLE, access(found))):
         path.write_text(text, encoding='utf-8')
         print(f'wrote {path.relative_to(ROOT)}')

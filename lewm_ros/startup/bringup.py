@@ -26,8 +26,9 @@ from lewm_ros.startup.discovery import discovery_environment
 from lewm_ros.startup.lifecycle import LifecycleClient, TRANSITION_S
 from lewm_ros.startup.options import add_arguments, SystemOptions
 from lewm_ros.startup.processes import Child, stop
-from lewm_ros.startup.system import NodeSpec, supervisor, system
+from lewm_ros.startup.system import NodeSpec, OWN_PACKAGE, supervisor, system
 from lewm_ros.startup.transport import Transports
+from lewm_ros.startup.viewers import program_of, require_programs
 import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
@@ -114,8 +115,10 @@ class Bringup:
         name = node.executable
         count = self._starts[name] = self._starts.get(name, 0) + 1
         files = [file for file in (node.params_file, self._chosen.get(name)) if file]
+        program = ([sys.executable, '-m', node.module] if node.package == OWN_PACKAGE
+                   else [str(program_of(node.package, name))])
         self.children[name] = Child(
-            name, [sys.executable, '-m', node.module, *node.ros_arguments(*files)],
+            name, [*program, *node.arguments, *node.ros_arguments(*files)],
             self.log_folder / (f'{name}.log' if count == 1 else f'{name}_{count}.log'),
             {**self._environment, **self._transports.of(node)})
 
@@ -226,6 +229,7 @@ def handle_signals() -> None:
 
 def _run(options: SystemOptions, given: set[str], log_folder: Path) -> int:
     nodes = system(options, given)
+    require_programs(nodes)
     watching = supervisor(options, nodes)
     if options.params_file:
         params_file.check(options.params_file, namespace=options.root_namespace)

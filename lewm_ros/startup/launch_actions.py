@@ -29,6 +29,7 @@ from lewm_ros.startup import params_file
 from lewm_ros.startup.options import default_text, SystemOptions
 from lewm_ros.startup.system import NodeSpec, supervisor, system
 from lewm_ros.startup.transport import Transports
+from lewm_ros.startup.viewers import require_programs
 from rclpy.utilities import get_rmw_implementation_identifier
 
 Given = dict[str, str]
@@ -74,6 +75,7 @@ def _declare(item, default: str) -> DeclareLaunchArgument:
 
 def _actions(options: SystemOptions, given: set[str]) -> list[Action]:
     specs = system(options, given)
+    require_programs(specs)
     watching = supervisor(options, specs)
     if options.params_file:
         params_file.check(options.params_file, namespace=options.root_namespace,
@@ -91,8 +93,9 @@ def _node(spec: NodeSpec, options: SystemOptions, chosen: Path | None,
           transports: Transports) -> Node:
     files = [ParameterFile(spec.params_file, allow_substs=True)] if spec.params_file else []
     return Node(
-        package='lewm_ros', executable=spec.executable, name=spec.executable,
-        namespace=spec.namespace, output='screen', ros_arguments=spec.own_arguments(),
+        package=spec.package, executable=spec.executable, name=spec.executable,
+        namespace=spec.namespace, output='screen', arguments=list(spec.arguments),
+        ros_arguments=spec.own_arguments(),
         parameters=files + ([str(chosen)] if chosen else []),
         remappings=[tuple(rule.rsplit(':=', 1)) for rule in spec.remappings],
         additional_env={'PYTHONUNBUFFERED': '1', **transports.of(spec)},

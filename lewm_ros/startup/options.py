@@ -56,6 +56,11 @@ class SystemOptions:
     source: str = _option('planner', f'who drives, one of {", ".join(SOURCES)}; explore: random '
                           'motion of the simulated robot; teleop: a person, on '
                           'teleop_command; none: somebody else', choices=SOURCES)
+    imagination: bool = _option(False, 'show what the planner imagines, on topics for people: see '
+                                'docs/imagination.md; needs source planner')
+    rviz: bool = _option(False, 'start RViz with config/rviz/plan.rviz, and with source planner '
+                         'imagination too')
+    rviz_config: str = _option('', 'display configuration for RViz; empty: the one that ships')
     record: bool = _option(False, 'start the recorder of episodes too')
     root: str = _option('recordings', 'folder of recordings; the recorder writes nowhere else')
     episodes: int = _option(10, 'how many to explore')
@@ -82,6 +87,9 @@ class SystemOptions:
         if self.source == 'explore' and not (self.sim and self.record):
             raise ConfigError('source explore moves the simulated robot for the recorder; add '
                               'sim and record')
+        if self.imagination and self.source != 'planner':
+            raise ConfigError(f'imagination shows what the planner imagines, and with source '
+                              f'{self.source} none plans; leave it away')
         if self.namespace.strip('/') and not _NAMESPACE.fullmatch(self.namespace):
             raise ConfigError(f'namespace must be names joined by "/", such as "cell_1/left", '
                               f'got {self.namespace!r}')

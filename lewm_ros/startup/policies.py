@@ -22,7 +22,7 @@ from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros.startup.options import add_arguments, SystemOptions
-from lewm_ros.startup.system import NodeSpec, supervisor, system
+from lewm_ros.startup.system import NodeSpec, OWN_PACKAGE, supervisor, system
 
 TABLE = 'config/sros2/access.yaml'
 RIGHTS = ('publish', 'subscribe', 'reply', 'request')
@@ -107,7 +107,7 @@ def policies(options: SystemOptions) -> dict[str, Rights]:
     Raises:
         LewmError: If an option or the robot file cannot be.
     """
-    nodes = system(options)
+    nodes = [node for node in system(options) if node.package == OWN_PACKAGE]
     if not nodes:
         raise ConfigError('this system has no nodes: nobody drives, records or simulates')
     table = load_yaml(resources.find(TABLE))

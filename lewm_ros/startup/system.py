@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lewm_model import resources
 from lewm_ros.startup.options import SystemOptions
 from lewm_sim.tasks import load_task
 import yaml
@@ -17,17 +18,18 @@ import yaml
 # A params file section for every node, under a name that comes last and that no file uses: rcl
 # takes the sections of all files in the order in which their names first appeared.
 _EVERY_NODE = '/**/*'
+OWN_PACKAGE = 'lewm_ros'
 SUPERVISOR = 'supervisor'
 NODES = ('command_node', 'guard_node', 'planner_node', 'goal_node', 'teleop_node', 'explore_node',
-         'recorder_node', 'sim_node', SUPERVISOR)   # all that a system may have
+         'imagination_node', 'recorder_node', 'sim_node', SUPERVISOR)   # all of ours
 _GUARD_NEEDS_S = 1.0   # it notices a dead command node after 0.2 s, then speaks for a while
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One process: `lib/lewm_ros/<executable>` where installed, else `python -m <module>`."""
+    """One process: `lib/<package>/<executable>` where installed, else `python -m <module>`."""
 
-    room: str                          # folder of lewm_ros that it lives in
+    room: str                          # folder of lewm_ros that it lives in; '': somebody else's
     executable: str                    # also the node's name
     namespace: str                     # absolute
     parameters: dict[str, Any]
@@ -40,6 +42,8 @@ class NodeSpec:
     stops_robot: bool = False          # no other process may keep it waiting
     log_level: str = 'info'
     remappings: tuple[str, ...] = ()   # 'from:=to'; the first that fits counts
+    package: str = OWN_PACKAGE
+    arguments: tuple[str, ...] = ()    # before those of ROS
     params_file: str = ''              # wins over `parameters`, except for those in `chosen`
     chosen: frozenset[str] = frozenset()  # names of parameters that a person gave as arguments
 
@@ -55,8 +59,9 @@ class NodeSpec:
 
     @property
     def enclave(self) -> str:
-        """Whose keys it has where SROS2 is on, see `policies`."""
-        return self.path
+        """Whose keys it has where SROS2 is on, see `policies`; a viewer has a person's."""
+        own = self.package == OWN_PACKAGE
+        return self.path if own else f'{self.namespace.rstrip("/")}/operator'
 
     def ros_arguments(self, *params_files: str | Path) -> list[str]:
         """Return the command line that gives a process this name, rules and parameters.
@@ -111,8 +116,9 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
 
     def node(program: str, parameters: dict[str, Any], **kwargs: Any) -> NodeSpec:
         room, executable = program.split('/')
-        # What the system ends with is not started again.
-        respawn = options.use_respawn and not kwargs.get('essential', False)
+        # What the system ends with is not started again, nor a window that somebody closed.
+        respawn = (options.use_respawn and not kwargs.get('essential', False)
+                   and 'package' not in kwargs)
         return NodeSpec(room, executable, options.root_namespace, parameters, respawn=respawn,
                         log_level=options.log_level, remappings=rules,
                         params_file=options.params_file,
@@ -143,6 +149,14 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
             **common, 'robot': robot, 'task': options.task, 'episodes': options.episodes,
             'steps': options.steps, 'first': options.first, 'seed': options.seed},
             essential=True, finishes=True, reads_camera=True))
+    if options.imagination or (options.rviz and options.source == 'planner'):
+        # A process of its own with torch: it may end, and the robot drives on.
+        nodes.append(node('show/imagination_node', {**common, 'robot': robot, 'bundle': bundle},
+                          reads_camera=True))
+    if options.rviz:
+        shown = options.rviz_config or resources.find_named('config/rviz', 'plan', '.rviz')
+        nodes.append(node('/rviz2', common, package='rviz2', arguments=('-d', str(shown)),
+                          reads_camera=True))
     if options.record:
         nodes.append(node('recording/recorder_node', {
             **common, 'robot': robot, 'task': options.task if options.sim else '',

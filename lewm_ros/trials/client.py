@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 import time
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import LewmError
 from lewm_ros.msg import (
@@ -60,7 +61,8 @@ class DemoClient:
         self.rgb_stamp_ns = 0
         self.report: PlanReport | None = None
         self.fault_since_s: float | None = None   # steady clock; None: the planner is well
-        self._executor = executor
+        self._imagination = b''    # JPEG of the newest picture
+        self.node, self._executor = node, executor
         self._task = task
         self._check = check
         self._pictures: dict[int, np.ndarray] = {}
@@ -76,6 +78,10 @@ class DemoClient:
                 (ControllerState, 'controller_state', self._on_controller, qos.RECORD),
                 (DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RECORD)):
             node.create_subscription(kind, topic, callback, profile)
+
+    def watch_imagination(self) -> None:
+        """Look at what the planner imagines from now on; `note_frame` keeps it."""
+        self.node.create_subscription(Image, 'imagination', self._on_imagination, qos.IMAGE)
 
     # Requests --------------------------------------------------------------------------------
 
@@ -129,8 +135,10 @@ class DemoClient:
         rgb = self._pictures.pop(self.truth_stamp_ns, None)
         if rgb is None:
             return
-        self.record.frames.append(Frame(self.truth_stamp_ns, rgb, goal, outcome,
-                                        self.report.goal_distance, self.report.plan_ms))
+        self.record.frames.append(Frame(
+            self.truth_stamp_ns, rgb, goal, outcome, self.report.goal_distance,
+            self.report.plan_ms, self.report.surprise, self.report.surprise_limit,
+            self._imagination))
         self._pictures = {stamp_ns: picture for stamp_ns, picture in self._pictures.items()
                           if stamp_ns > self.truth_stamp_ns}
 
@@ -140,6 +148,11 @@ class DemoClient:
         self.rgb = image_to_rgb(message)
         self.rgb_stamp_ns = header_stamp_ns(message)
         self._pictures[self.rgb_stamp_ns] = self.rgb
+
+    def _on_imagination(self, message: Image) -> None:
+        rgb = image_to_rgb(message)
+        self._imagination = cv2.imencode('.jpg', rgb[..., ::-1], (
+            cv2.IMWRITE_JPEG_QUALITY, 90))[1].tobytes()
 
     def _on_truth(self, message: SimState) -> None:
         told = msg_to_truth(message)

@@ -61,13 +61,16 @@ def run(options: argparse.Namespace):
     goal_set = GoalSet.load(goal_folder, task)
     judge = Judge(task, options.dwell)
     isolate()
+    films = not options.no_video
     nodes = system(SystemOptions(sim=True, task=task.name, bundle=str(bundle.resolve()),
-                                 goal_root=str(goal_folder)))
+                                 goal_root=str(goal_folder), imagination=films))
     log_folder = options.out / 'log'
     with (Bringup(nodes, log_folder) as running,
           DemoView(len(goal_set.goals), judge.tolerance) as view):
         view.say(f'starting {len(nodes)} nodes; their logs: {log_folder}')
         with connected(running, 'demo', task, goal_set.start) as client:
+            if films:
+                client.watch_imagination()
             view.say(f'the robot listens; {len(goal_set.goals)} goals, each within '
                      f'{judge.tolerance} for {options.dwell:g} s')
             results = []

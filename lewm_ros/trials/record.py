@@ -20,6 +20,9 @@ class Frame:
     outcome: Outcome             # how far from the goal
     goal_distance: float         # squared latent distance
     plan_ms: float
+    surprise: float = float('nan')         # 1 is ordinary; NaN: not known
+    surprise_limit: float = float('nan')   # above it something is wrong
+    imagination: bytes = b''               # JPEG of what the planner imagines; b'': not shown
 
 
 @dataclass

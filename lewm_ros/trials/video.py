@@ -1,4 +1,4 @@
-"""The demo as pictures: a film (camera, goal, cost curve) and one contact sheet. No rclpy."""
+"""The demo as pictures: a film of what the operator sees, and one contact sheet. No rclpy."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ _PAUSE = 8                     # the end of each goal stays this long, to be see
 _SIZE = (1280, 720)            # width, height [px]
 _PAPER, _INK, _GREY, _LINE = (250, 250, 248), (34, 36, 40), (120, 124, 130), (220, 221, 218)
 _BLUE, _GREEN, _RED = (31, 97, 191), (22, 140, 75), (200, 40, 45)
-_VIEW = 430                    # width and height of the two views
-_CAMERA_AT, _GOAL_AT = (40, 96), (510, 96)
-_PANEL_X = 985                 # the numbers right of the views
-_CURVE = (110, 575, 1240, 680)  # left, top, right, bottom of the cost curve
+_VIEW = 300                    # width and height of the two views
+_CAMERA_AT, _GOAL_AT = (40, 96), (360, 96)
+_DREAM = (690, 96, 550, 310)   # left, top, width, height of what the planner imagines
+_NUMBERS_AT = (40, 440)        # three numbers in a row below the views
+_COST = (110, 575, 620, 680)   # left, top, right, bottom of the curves
+_SURPRISE = (730, 575, 1240, 680)
 
 
 def write(results: list[GoalResult], record: Record, folder: Path, tolerance: Tolerance
@@ -52,7 +54,10 @@ def write_film(pictures: Iterator[np.ndarray], path: Path) -> None:
 def film(results: list[GoalResult], frames: list[Frame], tolerance: Tolerance
          ) -> Iterator[np.ndarray]:
     """Draw one picture per frame, and more at the end of a goal, uint8 (H, W, 3)."""
-    curve = _Curve(frames)
+    goals = [frame.goal for frame in frames]
+    distances = np.array([frame.goal_distance for frame in frames], float)
+    curves = (_Curve(*_logarithms(distances), goals, _COST),
+              _Curve(*_surprise(frames), goals, _SURPRISE))
     last = {frame.goal: index for index, frame in enumerate(frames)}
     background: Image.Image | None = None
     shown = None
@@ -69,7 +74,10 @@ def film(results: list[GoalResult], frames: list[Frame], tolerance: Tolerance
         _numbers(draw, frame, tolerance, done)
         seconds = (frame.stamp_ns - frames[0].stamp_ns) / 1e9
         draw.text((1240, 60), f'{seconds:.1f} s', _GREY, _font(22), anchor='rs')
-        drawn = curve.draw(np.asarray(picture).copy(), index)
+        _dream(picture, draw, frame.imagination)
+        drawn = np.asarray(picture).copy()
+        for curve in curves:
+            drawn = curve.draw(drawn, index)
         for _ in range(_PAUSE if index == last[frame.goal] else 1):
             yield drawn
 
@@ -105,31 +113,59 @@ def contact_sheet(results: list[GoalResult], tolerance: Tolerance) -> Image.Imag
 
 
 class _Curve:
-    """Latent distance to the goal over the whole film, logarithmic."""
+    """One curve over the whole film.
 
-    def __init__(self, frames: list[Frame]) -> None:
-        distances = np.array([frame.goal_distance for frame in frames], float)
-        distances[~(distances > 0)] = np.nan
-        low, high = (np.log10(np.nanquantile(distances, q)) for q in (0.005, 1.0))
-        left, top, right, bottom = _CURVE
-        share = (np.log10(distances) - low) / max(high - low, 1e-6)
-        self._x = np.linspace(left, right, len(frames)).round().astype(int)
-        self._y = (bottom - np.clip(share, 0, 1) * (bottom - top))
-        self._goals = [frame.goal for frame in frames]
+    Args:
+        shares: Height of each frame's point in the box, in [0, 1]; NaN: there is none.
+        limits: Likewise, of the line that should not be crossed.
+        goals: Number of each frame's goal.
+        box: Left, top, right, bottom [px].
+    """
+
+    def __init__(self, shares: np.ndarray, limits: np.ndarray, goals: list[int],
+                 box: tuple[int, int, int, int]) -> None:
+        left, top, right, bottom = self._box = box
+        self._x = np.linspace(left, right, len(goals)).round().astype(int)
+        self._y, self._limits = (bottom - np.clip(values, 0, 1) * (bottom - top)
+                                 for values in (shares, limits))
+        self._goals = goals
 
     def draw(self, picture: np.ndarray, index: int) -> np.ndarray:
         """Draw the curve up to frame `index` into a picture, uint8 (H, W, 3)."""
-        _, top, _, bottom = _CURVE
+        _, top, _, bottom = self._box
         for k in range(1, index + 1):
             if self._goals[k] != self._goals[k - 1]:
                 cv2.line(picture, (self._x[k], top), (self._x[k], bottom), _LINE, 1)
-        known = np.isfinite(self._y[:index + 1])
-        points = np.stack([self._x[:index + 1], self._y[:index + 1]], axis=1)[known]
+        self._line(picture, self._limits, index, _RED, 2)
+        points = self._line(picture, self._y, index, _BLUE, 2)
         if len(points):
-            fixed = (points * 16).round().astype(np.int32).reshape(-1, 1, 2)  # 1/16 px
-            cv2.polylines(picture, [fixed], False, _BLUE, 2, cv2.LINE_AA, shift=4)
-            cv2.circle(picture, tuple(fixed[-1, 0]), 5 * 16, _BLUE, -1, cv2.LINE_AA, shift=4)
+            cv2.circle(picture, tuple(points[-1, 0]), 5 * 16, _BLUE, -1, cv2.LINE_AA, shift=4)
         return picture
+
+    def _line(self, picture: np.ndarray, y: np.ndarray, index: int,
+              colour: tuple[int, int, int], width: int) -> np.ndarray:
+        known = np.isfinite(y[:index + 1])
+        points = np.stack([self._x[:index + 1], y[:index + 1]], axis=1)[known]
+        fixed = (points * 16).round().astype(np.int32).reshape(-1, 1, 2)  # 1/16 px
+        if len(fixed):
+            cv2.polylines(picture, [fixed], False, colour, width, cv2.LINE_AA, shift=4)
+        return fixed
+
+
+def _logarithms(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return latent distances as shares of a logarithmic axis, without a limit."""
+    distances = np.where(distances > 0, distances, np.nan)
+    low, high = (np.log10(np.nanquantile(distances, q)) for q in (0.005, 1.0))
+    return (np.log10(distances) - low) / max(high - low, 1e-6), np.full(len(distances), np.nan)
+
+
+def _surprise(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray]:
+    """Return surprise and its limit as shares of an axis that begins at 0."""
+    values, limits = (np.array([getattr(frame, name) for frame in frames], float)
+                      for name in ('surprise', 'surprise_limit'))
+    known = np.concatenate([values, limits])
+    top = 1.1 * max(2.0, *known[np.isfinite(known)].tolist())
+    return values / top, limits / top
 
 
 def _background(results: list[GoalResult], goal: int) -> Image.Image:
@@ -143,28 +179,42 @@ def _background(results: list[GoalResult], goal: int) -> Image.Image:
               _font(22), anchor='ls')
     rgb = results[goal].goal_rgb
     size = f'{rgb.shape[1]} x {rgb.shape[0]} px'
-    draw.text((_CAMERA_AT[0], 540), f'camera ({size}, all the planner sees)', _GREY, _font(17))
-    draw.text((_GOAL_AT[0], 540), 'goal picture', _GREY, _font(17))
+    below = _CAMERA_AT[1] + _VIEW + 8
+    draw.text((_CAMERA_AT[0], below), f'camera ({size}, all the planner sees)', _GREY, _font(15))
+    draw.text((_GOAL_AT[0], below), 'goal picture', _GREY, _font(15))
     picture.paste(_enlarged(rgb, _VIEW), _GOAL_AT)
     _frame_around(draw, _GOAL_AT, _LINE)
-    left, top, right, bottom = _CURVE
-    draw.line((left, bottom, right, bottom), _LINE, 2)
-    draw.text((40, (top + bottom) / 2 - 20), 'latent\ndistance\n(log)', _GREY, _font(15),
-              anchor='lm')
-    draw.text((left, 706), 'time', _GREY, _font(15), anchor='ls')
+    for box, name in ((_COST, 'latent\ndistance\n(log)'), (_SURPRISE, 'surprise\n(red: limit)')):
+        left, top, right, bottom = box
+        draw.line((left, bottom, right, bottom), _LINE, 2)
+        draw.text((left - 8, (top + bottom) / 2), name, _GREY, _font(13), anchor='rm',
+                  align='right')
+        draw.text((left, 706), 'time', _GREY, _font(13), anchor='ls')
     return picture
 
 
 def _numbers(draw: ImageDraw.ImageDraw, frame: Frame, tolerance: Tolerance, done: bool) -> None:
-    y, errors = 100, frame.outcome.errors
+    (x, y), errors = _NUMBERS_AT, frame.outcome.errors
     for name, value in ((f'largest error: {tolerance.worst(errors)}', tolerance.text(errors)),
                         ('latent distance', f'{frame.goal_distance:.3f}'),
                         ('planning takes', f'{frame.plan_ms:.0f} ms')):
-        draw.text((_PANEL_X, y), name, _GREY, _font(18))
-        draw.text((_PANEL_X, y + 26), value, _INK, _font(32, True))
-        y += 104
+        draw.text((x, y), name, _GREY, _font(16))
+        draw.text((x, y + 24), value, _INK, _font(28, True))
+        x += 220
     if done:
-        draw.text((_PANEL_X, y + 26), 'reached', _GREEN, _font(40, True))
+        draw.text((x, y + 18), 'reached', _GREEN, _font(36, True))
+
+
+def _dream(picture: Image.Image, draw: ImageDraw.ImageDraw, jpeg: bytes) -> None:
+    left, top, width, height = _DREAM
+    if not jpeg:
+        draw.text((left, top), 'no imagination was shown', _GREY, _font(15))
+        return
+    rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    scale = min(width / rgb.shape[1], height / rgb.shape[0])
+    size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    picture.paste(Image.fromarray(cv2.resize(rgb, size, interpolation=method)), (left, top))
 
 
 def _frame_around(draw: ImageDraw.ImageDraw, at: tuple[int, int],

@@ -1,0 +1,67 @@
+"""What is drawn in space: where the plan leads, where other candidates would, where the goal is.
+
+No rclpy, no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lewm_ros.show.things import Thing
+from lewm_ros.wire.shapes import Colour, Dots, Label, Line, Shape
+import numpy as np
+
+_PLAN, _GOAL, _INK = (0.12, 0.38, 0.75, 1.0), (0.09, 0.55, 0.29, 0.8), (0.13, 0.14, 0.16, 1.0)
+_THIN = 0.006        # of a line, as a share of the extent
+
+
+def plan_shapes(poses: Mapping[Thing, np.ndarray], goals: Mapping[Thing, np.ndarray],
+                extent: float, block_s: float) -> dict[str, list[Shape]]:
+    """Return the way of each thing, with the time it takes, and where it is wanted.
+
+    Args:
+        poses: Of each thing, (1+T, 4): where it is, and after each block.
+        goals: Poses (4,) of the things whose place the goal says.
+        extent: Of what training had seen [m]; sizes are shares of it.
+        block_s: From one pose to the next [s].
+    """
+    found: dict[str, list[Shape]] = {}
+    for thing, way in poses.items():
+        points = way[:, :3]
+        found[f'{thing.name}: plan'] = [
+            Line(points, _PLAN, _THIN * extent), Dots(points[1:], _PLAN, 3 * _THIN * extent),
+            Label(points[-1] + [0.0, 0.0, 6 * _THIN * extent],
+                  f'{thing.name} +{(len(way) - 1) * block_s:.2f} s', _INK, 8 * _THIN * extent)]
+    for thing, pose in goals.items():
+        found[f'{thing.name}: goal'] = [Dots(pose[None, :3], _GOAL, 8 * _THIN * extent)]
+    return found
+
+
+def fan_shapes(fans: Mapping[Thing, np.ndarray], costs: np.ndarray, extent: float
+               ) -> dict[str, list[Shape]]:
+    """Return where candidates of the search would lead, the best green, the worst red.
+
+    Args:
+        fans: Of each thing, (N, 1+T, 4), the best candidate first.
+        costs: (N,).
+        extent: As in `plan_shapes`.
+    """
+    colours = cost_colours(costs)
+    # the best last: viewers draw in order, and it should not be hidden
+    return {thing.name: [Line(way[:, :3], colour, 0.5 * _THIN * extent)
+                         for way, colour in reversed(list(zip(fan, colours, strict=True)))]
+            for thing, fan in fans.items()}
+
+
+def cost_colours(costs: np.ndarray) -> list[Colour]:
+    """Return a colour for each cost, (N,): green for the least, yellow, red for the most."""
+    spread = float(np.ptp(costs)) if len(costs) else 0.0
+    shares = (costs - costs.min()) / spread if spread > 0 else np.zeros(len(costs))
+    return [(min(1.0, 0.15 + 1.7 * share), min(0.75, 1.5 * (1 - share)), 0.1, 0.6)
+            for share in shares.tolist()]
+
+
+def extent_of(things: Sequence[Thing], lows: np.ndarray, highs: np.ndarray) -> float:
+    """Return the largest side of where training had things [m]."""
+    axes = [axis for thing in things for axis in thing.axes]
+    return float((highs - lows)[axes].max())
