@@ -56,6 +56,15 @@ class Readout(nn.Module):
                          if one.kind == 'angle' else answers[..., place]
                          for one, place in zip(self.readable, self._first, strict=True)], axis=-1)
 
+    def moved(self, before: Tensor, after: Tensor) -> np.ndarray:
+        """Return by how much what is read changes, float64 (..., Q)."""
+        return self.shorter(self.read(after) - self.read(before))
+
+    def shorter(self, changes: np.ndarray) -> np.ndarray:
+        """Return changes of the quantities, (..., Q), with angles the shorter way around."""
+        angles = np.array([one.kind == 'angle' for one in self.readable])
+        return np.where(angles, (changes + np.pi) % (2 * np.pi) - np.pi, changes)
+
     def target(self, names: Sequence[str], values: Sequence[float],
                weights: Sequence[float] | None = None,
                tolerances: Sequence[float] | None = None) -> Target:

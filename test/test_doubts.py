@@ -9,6 +9,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model.ordinary import Ordinary, OrdinaryConfig  # noqa: E402
+from lewm_model.planning.surprise import Expectation  # noqa: E402
 from lewm_model.types import Observation  # noqa: E402
 from lewm_ros.planner.doubts import Doubts, DoubtSettings  # noqa: E402
 from lewm_ros.planner.surprise_guard import SurpriseSettings  # noqa: E402
@@ -32,7 +33,14 @@ def ordinary():
 
 def doubting(action='stop', view='off', **values):
     return DoubtSettings(SurpriseSettings(action=action, limit=10.0, frames=2, **values),
-                         mean_error=0.5, view_action=view)
+                         scale=0.5, view_action=view)
+
+
+def expected(error):
+    """Return a frame that is this mean squared error off; NaN: nothing was expected."""
+    if math.isnan(error):
+        return None
+    return Expectation(torch.zeros(2), torch.full((2,), error ** 0.5), torch.zeros(2))
 
 
 def rig(**settings):
@@ -40,12 +48,12 @@ def rig(**settings):
     made.policy.error = 0.5
     made.policy.asked = 0
 
-    def prediction_error():
+    def expectation():
         made.policy.asked += 1
-        return made.policy.error
+        return expected(made.policy.error)
 
-    made.policy.prediction_error = prediction_error
-    made.policy.bundle.ordinary = ordinary()
+    made.policy.expectation = expectation
+    made.policy.bundle.ordinary, made.policy.bundle.readout = ordinary(), None
     made.policy.newest_latent = torch.zeros(2)
     return made.goal()
 
@@ -54,13 +62,13 @@ def test_a_surprise_withdraws_the_plan_and_says_so():
     """Two frames at 20 times the mean error: epoch up, SURPRISED, no chunk until a goal comes."""
     one = rig()
     one.frames(0, 6)
-    assert (one.report.state, one.report.surprise) == (PlanState.PLANNING, 1.0)
+    assert (one.report.state, one.report.surprise) == (PlanState.PLANNING, pytest.approx(1))
     assert one.report.surprise_limit == 10.0
     epoch, sent = one.report.epoch, len(one.published)
     one.policy.error = 10.0
     one.frames(7, 8)
     assert one.report.reason.code is Code.SURPRISED
-    assert (one.report.state, one.report.surprise) == (PlanState.FAULT, 20.0)
+    assert (one.report.state, one.report.surprise) == (PlanState.FAULT, pytest.approx(20))
     assert one.report.epoch == epoch + 1
     one.policy.error = 0.5
     one.frames(9, 40)
@@ -139,14 +147,54 @@ def test_a_view_is_looked_at_before_motion_and_not_while_moving():
     assert one.report.reason.code is Code.VIEW_UNFAMILIAR
 
 
+def scene(floor, place=20):
+    picture = np.tile(np.array(floor, np.uint8), (64, 64, 1))
+    picture[place:place + 16, 10:30] = (200, 40, 30)
+    return picture
+
+
+@pytest.mark.parametrize(('picture', 'stops'), [(scene((200, 240, 190)), False),
+                                                (scene((230, 230, 220), 40), True)])
+def test_other_colours_slow_down_where_other_places_stop(picture, stops):
+    """The same surprise with the floor in another colour, or with the thing elsewhere."""
+    one = rig()
+    for step in range(6):
+        one.now_ns = step * STEP_NS
+        one.loop.step(Observation(step * STEP_NS, scene((230, 230, 220))))
+    one.policy.error = 10.0
+    for step in range(6, 10):
+        one.now_ns = step * STEP_NS
+        one.loop.step(Observation(step * STEP_NS, picture))
+    assert one.report.reason.code is Code.SURPRISED
+    assert (one.report.state is PlanState.FAULT) == stops
+    assert stops or one.report.speed_scale == 0.3
+    assert ('colours' in one.report.reason.text) != stops
+
+
+def test_a_change_of_colours_is_remembered_until_motion_is_enabled():
+    """A goal does not forget it; enabling motion does."""
+    one = rig()
+    for step, floor in enumerate([(230, 230, 220)] * 3 + [(200, 240, 190)] * 3):
+        one.now_ns = step * STEP_NS
+        one.loop.step(Observation(step * STEP_NS, scene(floor)))
+    one.goal('again')
+    one.policy.error = 10.0
+    one.frames(6, 9)
+    assert one.report.state is PlanState.PLANNING and one.report.speed_scale == 0.3
+    one.loop.robot_enabled()
+    one.frames(10, 13)
+    assert one.report.state is PlanState.FAULT
+
+
 def test_goals_and_views_are_shown_beside_the_nearest_picture():
     """The second picture is nearest to (90, 90); what is far from both is said to be."""
     shown, said = [], []
     doubts = Doubts(doubting(view='warn'), show=lambda *what: shown.append(what),
                     say=lambda *what: said.append(what))
     goal = SimpleNamespace(latent=torch.full((2,), 90.0), goal_id='g', image=PICTURE)
-    policy = SimpleNamespace(bundle=SimpleNamespace(ordinary=ordinary(), control_dt_s=0.05),
-                             goal=goal, prediction_error=lambda: 0.5,
+    policy = SimpleNamespace(bundle=SimpleNamespace(ordinary=ordinary(), control_dt_s=0.05,
+                                                    readout=None),
+                             goal=goal, expectation=lambda: expected(0.5),
                              newest_latent=torch.zeros(2))
     doubts.new_goal(policy)
     assert doubts.goal_reason.code is Code.GOAL_UNFAMILIAR and said[0][0] == 'goal_view'

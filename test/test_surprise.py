@@ -6,7 +6,7 @@ from lewm_model.analysis.calibration import farthest_points
 from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import BundleError, ConfigError
-from lewm_model.ordinary import Ordinary, OrdinaryConfig
+from lewm_model.ordinary import Ordinary, OrdinaryConfig, surprise_of, usual_errors
 from lewm_model.planning.history import History
 from lewm_model.planning.surprise import prediction_error
 from lewm_model.quantile import quantile_with_interval
@@ -19,7 +19,8 @@ import torch
 DT_NS, K = 50_000_000, 5
 CONFIG = OrdinaryConfig(mean_error=0.5, surprise_limit=8.0, surprise_quantile=0.9,
                         surprise_low=2.0, surprise_high=4.0, episodes=40, frames=900,
-                        view_limit=3.0, view_scale=2.0, pictures=3, thumbnail_px=4)
+                        view_limit=3.0, view_scale=2.0, pictures=3, thumbnail_px=4,
+                        read_errors={'x': 0.01})
 
 
 class Summing:
@@ -105,26 +106,59 @@ def ordinary():
     made = Ordinary(CONFIG, 16)
     made.latents.copy_(torch.arange(3.0)[:, None].expand(3, 16) * 10)
     made.thumbnails[2] = 200
+    made.whitening.mul_(2)
     return made
 
 
-def test_a_policy_gives_surprise_in_units_of_the_mean_error():
-    """1 is ordinary; a bundle that was not calibrated does not know, nor does a reset policy."""
-    policy = make_policy(tiny_bundle(ordinary=ordinary()))
-    plain = make_policy(tiny_bundle())
-    for one in (policy, plain):
-        assert np.isnan(one.surprise())
-        for step in range(3 * K + 1):
-            frame = np.full((64, 64, 3), 10 * step, np.uint8)
-            one.observe(Observation(stamp_ns=step * DT_NS, rgb=frame))
-            one.executed(step * DT_NS, np.array([0.5, -0.5], np.float32))
-    assert policy.surprise() == pytest.approx(policy.prediction_error() / 0.5)
-    assert plain.prediction_error() == pytest.approx(policy.prediction_error())
-    assert np.isnan(plain.surprise())
-    other = policy.twin()
-    assert np.isnan(other.surprise()) and policy.surprise() > 0
+def shown(policy, greys):
+    """Show grey frames one control step apart, and tell of an action after each."""
+    for step, grey in enumerate(greys):
+        policy.observe(Observation(step * DT_NS, np.full((64, 64, 3), grey, np.uint8)))
+        policy.executed(step * DT_NS, np.array([0.5, -0.5], np.float32))
+
+
+def test_a_policy_says_what_it_expected_of_the_newest_frame():
+    """Nothing at first, after a reset, and for a twin; then the model's own answer."""
+    policy = make_policy(tiny_bundle())
+    assert policy.expectation() is None and np.isnan(policy.prediction_error())
+    shown(policy, range(0, 10 * (3 * K + 1), 10))
+    found = policy.expectation()
+    torch.testing.assert_close(found.seen, policy.newest_latent)
+    assert policy.prediction_error() == pytest.approx(
+        (found.expected - found.seen).square().mean().item()) and found.error > 0
+    assert policy.twin().expectation() is None
     policy.reset()
-    assert np.isnan(policy.surprise())
+    assert policy.expectation() is None
+
+
+def test_several_robots_are_expected_as_each_alone():
+    """Two that saw different things and one that saw nothing, in one batch."""
+    first = make_policy(tiny_bundle())
+    second, blind = first.twin(), first.twin()
+    shown(first, range(0, 10 * (3 * K + 1), 10))
+    shown(second, [50] * (3 * K + 1))
+    found = first.expectations_of([first, blind, second])
+    assert found[1] is None
+    for one, policy in ((found[0], first), (found[2], second)):
+        torch.testing.assert_close(one.expected, policy.expectation().expected)
+
+
+def test_an_error_counts_relative_to_what_is_usual_in_its_direction():
+    """Usual errors are 3 one way and 0.5 across; one of 3 is ordinary or very surprising."""
+    chance = torch.Generator().manual_seed(0)
+    along, across = torch.tensor([0.6, 0.8]), torch.tensor([-0.8, 0.6])
+    sizes = torch.randn(20000, 2, generator=chance) * torch.tensor([3.0, 0.5])
+    errors = sizes[:, :1] * along + sizes[:, 1:] * across
+    whitening = usual_errors(errors)
+    assert surprise_of(errors, whitening).mean().item() == pytest.approx(1)
+    assert surprise_of(3 * along, whitening).item() == pytest.approx(0.5, rel=0.1)
+    assert surprise_of(3 * across, whitening).item() == pytest.approx(18, rel=0.2)
+
+
+def test_rounding_surprises_nobody():
+    """No error was ever seen across; a hundredth of the usual ones is still no surprise there."""
+    errors = torch.linspace(-1, 1, 101)[:, None] * torch.tensor([1.0, 0.0])
+    assert surprise_of(torch.tensor([0.0, 0.006]), usual_errors(errors)).item() < 0.05
 
 
 def test_a_view_is_as_far_as_the_nearest_picture():
@@ -142,6 +176,7 @@ def test_a_bundle_keeps_what_is_ordinary(tmp_path):
     folder = tiny_bundle(ordinary=ordinary()).save(tmp_path / 'b')
     again = Bundle.load(folder).ordinary
     assert again.config == CONFIG
+    assert again.surprise(torch.zeros(16), torch.ones(16)).item() == pytest.approx(4)
     assert again.thumbnails[2].unique().tolist() == [200]
     torch.testing.assert_close(again.latents, ordinary().latents)
     settings = (folder / 'bundle.yaml').read_text()
@@ -152,7 +187,8 @@ def test_a_bundle_keeps_what_is_ordinary(tmp_path):
 
 @pytest.mark.parametrize(('name', 'value'), [
     ('mean_error', 0.0), ('surprise_limit', float('inf')), ('view_limit', -1.0),
-    ('surprise_low', 5.0), ('pictures', 0), ('surprise_quantile', 1.0)])
+    ('surprise_low', 5.0), ('pictures', 0), ('surprise_quantile', 1.0),
+    ('read_errors', {'x': 0.0})])
 def test_numbers_that_cannot_be_are_refused(name, value):
     """Each is named."""
     with pytest.raises(ConfigError, match=name):

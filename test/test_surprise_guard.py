@@ -31,6 +31,34 @@ def test_so_many_frames_in_a_row_raise_the_alarm_and_no_fewer():
     assert 'surprise 11, allowed is 10' in last[-1].reason.text
 
 
+def test_what_does_not_move_raises_the_alarm_whatever_the_surprise():
+    """One frame is enough: seconds were looked at already. It ends when it moves again."""
+    one = guard('slow', calm_s=0.5)
+    found = one.update(STEP, 1.0, 'shoulder does not move')
+    assert found.reason.text.startswith('shoulder does not move. It moves slowly')
+    assert found.speed_scale < 1 and one.raised
+    assert all(one.update(k * STEP, 1.0, 'still').reason for k in range(2, 40))
+    assert [bool(v.reason) for v in feed(one, [1.0] * 12, first=40)] == [True] * 10 + [False] * 2
+
+
+def test_after_a_change_of_colours_nothing_stops():
+    """What would have stopped is slow, says why, and ends by itself; with `warn` it is said."""
+    for action, scale in (('stop', 0.3), ('slow', 0.3), ('warn', 1.0)):
+        one = guard(action)
+        found = [one.update(k * STEP, 11.0, recoloured=True) for k in range(3)][-1]
+        assert (found.stops, found.speed_scale) == (False, scale)
+        assert 'after a change of colours' in found.reason.text
+        assert not feed(one, [1.0] * 25, first=3)[-1].reason
+
+
+def test_a_stop_is_no_milder_for_colours_that_change_later():
+    """It stopped; then somebody switches on the light."""
+    one = guard()
+    feed(one, [11] * 3)
+    assert all(one.update(k * STEP, 11.0, recoloured=True).stops for k in range(3, 30))
+    assert all(one.update(k * STEP, 1.0, recoloured=True).stops for k in range(30, 90))
+
+
 def test_what_is_not_known_neither_raises_nor_hides():
     """NaN never makes an alarm, does not break a row, and does not end an alarm."""
     one = guard()
@@ -96,7 +124,8 @@ def test_an_alarm_is_acted_on_as_the_settings_say_now():
 
 
 @pytest.mark.parametrize('bad', [{'action': 'shout'}, {'limit': 0.0}, {'frames': 0},
-                                 {'slow_scale': 0.0}, {'calm_s': NAN}])
+                                 {'slow_scale': 0.0}, {'calm_s': NAN},
+                                 {'least_gain': 1.0}])
 def test_settings_that_cannot_be_are_refused(bad):
     """The message says what is allowed."""
     with pytest.raises(ConfigError, match='surprise'):

@@ -138,7 +138,7 @@ def _ordinary(bundle: Bundle) -> list[str]:
     found = bundle.ordinary.config
     return ['## What is ordinary', '', *markdown_table(('from `lewm calibrate`', 'value'), (
         (f'predictions judged, in {found.episodes} held-out episodes', f'{found.frames}'),
-        ('their mean squared error, surprise 1', _number(found.mean_error)),
+        ('their mean squared error', _number(found.mean_error)),
         (f'highest surprise of an episode, {found.surprise_quantile:g} quantile, 95 % interval',
          f'{_number(found.surprise_low)} to {_number(found.surprise_high)}'),
         ('surprise that the planner acts on', _number(found.surprise_limit)),

@@ -9,6 +9,7 @@ from lewm_model.config import PlanConfig
 from lewm_model.errors import NotFinite, PlanningError
 from lewm_model.planning.contexts import solve_all
 from lewm_model.planning.policy import Policy
+from lewm_model.planning.surprise import Expectation
 from lewm_model.types import ActionChunk, Goal
 import numpy as np
 
@@ -90,6 +91,10 @@ class Fleet:
         """Tell what each robot really did from `stamp_ns` on, (A,) in robot units each."""
         for policy, action in zip(self.policies, actions, strict=True):
             policy.executed(stamp_ns, action)
+
+    def expectations(self) -> list[Expectation | None]:
+        """Return what the model expected of each robot's newest frame; None: nothing."""
+        return self._lead.expectations_of(self.policies)
 
     def plan(self, now_ns: int) -> list[ActionChunk]:
         """Plan for all robots; see `Policy.plan`."""

@@ -21,7 +21,7 @@ from lewm_model.planning.imagined import imagine
 from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_solver
-from lewm_model.planning.surprise import prediction_error
+from lewm_model.planning.surprise import Expectation, expectations
 from lewm_model.types import ActionChunk, Context, Goal, Imagined, Observation, Plan
 import numpy as np
 from torch import Tensor
@@ -169,22 +169,22 @@ class Policy:
         newest = self._history.newest
         return None if newest is None else newest[1]
 
-    def prediction_error(self) -> float:
-        """Return how far the newest frame is from what the model expected of it.
+    def expectation(self) -> Expectation | None:
+        """Return the newest frame and what the model expected of it; None: nothing.
 
-        Mean squared error per number of the latent, see `planning.surprise`; NaN where there is
-        no expectation. It costs one answer of the model for one robot.
+        See `planning.surprise`. It costs one answer of the model for one robot.
         """
+        return self.expectations_of([self])[0]
+
+    def expectations_of(self, policies: Sequence[Policy]) -> list[Expectation | None]:
+        """Return `expectation` of several robots of this model, in one batch."""
         with engine_failures(self.backend):
-            return prediction_error(self.bundle.model, self._history)
+            return expectations(self.bundle.model, [one._history for one in policies])
 
-    def surprise(self) -> float:
-        """Return `prediction_error` relative to its mean on held-out data: 1 is ordinary.
-
-        NaN if it cannot be known, or the bundle does not say what is ordinary.
-        """
-        ordinary = self.bundle.ordinary
-        return self.prediction_error() / ordinary.config.mean_error if ordinary else float('nan')
+    def prediction_error(self) -> float:
+        """Return the error of `expectation`, NaN where there is none."""
+        found = self.expectation()
+        return float('nan') if found is None else found.error
 
     def set_budget_ms(self, budget_ms: float | None) -> None:
         """Change the time budget of a search [ms]; None: no limit. The solver begins anew."""

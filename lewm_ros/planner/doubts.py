@@ -12,6 +12,7 @@ import math
 
 from lewm_model.errors import ConfigError
 from lewm_model.ordinary import Likeness, Ordinary
+from lewm_model.planning.gain import Gain, WINDOW_S
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_ros.planner.robot_calibration import CalibrationWatch
@@ -21,12 +22,12 @@ from lewm_ros.planner.surprise_guard import (
     Verdict,
     VIEW_ACTIONS,
 )
+from lewm_ros.planner.surprise_watch import SurpriseWatch
 from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 
 _FINE, _NAN = Reason(), math.nan
 _SHOWN_EVERY_NS = 10 ** 9      # the picture of an unfamiliar view
-_STEP_SHARE = 0.8             # of a control step: frames closer than that are not judged again
 
 # title, the picture, the nearest training picture or None, how like they are
 Show = Callable[[str, np.ndarray, np.ndarray | None, Likeness], None]
@@ -37,7 +38,8 @@ class DoubtSettings:
     """Parameters; may change between frames."""
 
     surprise: SurpriseSettings = field(default_factory=SurpriseSettings)
-    mean_error: float = _NAN     # surprise 1; NaN: nobody knows
+    scale: float = _NAN          # what counts as surprise 1 here, of what the bundle calls 1; NaN:
+    #                              nobody knows
     view_action: str = 'off'     # one of VIEW_ACTIONS
 
     def __post_init__(self) -> None:
@@ -81,6 +83,7 @@ class Doubts:
         self._settings, self._show, self._say = settings, show, say
         self.watch = watch
         self._guard = SurpriseGuard(settings.surprise)
+        self._surprises = SurpriseWatch()
         self.goal_reason = _FINE
         self.forgive()
 
@@ -89,11 +92,11 @@ class Doubts:
         self._settings = settings
         self._guard.configure(settings.surprise)
 
-    def forgive(self) -> None:
-        """Begin anew: motion was enabled, a goal was sent, or the scene was reset."""
+    def forgive(self, *, looked: bool = True) -> None:
+        """Begin anew: a goal was sent, or somebody `looked`: motion was enabled, or a reset."""
+        self._surprises.forgive(looked=looked, raised=self._guard.raised)
         self._guard.forgive()
         self._view_due, self._view_reason = True, _FINE
-        self._judged_ns: int | None = None
         self._shown_ns: int | None = None
         self._surprise = _NAN
 
@@ -103,7 +106,7 @@ class Doubts:
         Raises:
             EngineFailure: If the model cannot be asked.
         """
-        verdict = self._surprise_at(policy, observation.stamp_ns)
+        verdict = self._surprise_at(policy, observation)
         view = self._view_of(policy, observation)
         refused = bool(view) and self._settings.view_action == 'refuse'
         return Doubt(verdict.reason or view,
@@ -134,25 +137,30 @@ class Doubts:
         if goal.image is not None:
             self._show('goal', goal.image, _thumbnail(ordinary, like), like)
 
-    def _surprise_at(self, policy: Policy, stamp_ns: int) -> Verdict:
-        settings = self._settings
+    def _surprise_at(self, policy: Policy, observation: Observation) -> Verdict:
+        settings, stamp_ns = self._settings, observation.stamp_ns
         watching = self.watch is not None and self.watch.running
         wanted = watching or (settings.surprise.action != 'off'
-                              and not math.isnan(settings.mean_error))
-        step_ns = policy.bundle.control_dt_s * 1e9
-        soon = (self._judged_ns is not None
-                and 0 <= stamp_ns - self._judged_ns < _STEP_SHARE * step_ns)
-        if not wanted or soon:   # a fast camera: what was said stays
+                              and not math.isnan(settings.scale))
+        evidence = self._surprises.look(policy, observation) if wanted else None
+        if evidence is None:          # a fast camera: what was said stays
             return self._guard.update(stamp_ns, _NAN)
-        self._judged_ns = stamp_ns
-        error = policy.prediction_error()
         if self.watch is not None:
-            self.watch.add(stamp_ns, error)
-        self._surprise = error / settings.mean_error
-        verdict = self._guard.update(stamp_ns, self._surprise)
+            self.watch.add(stamp_ns, evidence.surprise)
+        self._surprise = evidence.surprise / settings.scale
+        verdict = self._guard.update(stamp_ns, self._surprise, self._still(evidence.still),
+                                     recoloured=evidence.recoloured)
         if verdict.reason:
             self._say('surprise', verdict.reason.text)
         return verdict
+
+    def _still(self, gain: Gain | None) -> str:
+        """Say that something does not move; nothing if it does, enough."""
+        if gain is None or gain.share >= self._settings.surprise.least_gain:
+            return ''
+        return (f'{gain.name} does not move as it was told: about {gain.expected:.3g} {gain.unit} '
+                f'were expected in each block, {100 * max(gain.share, 0):.0f} % of the motion was '
+                f'seen over {WINDOW_S:g} s')
 
     def _view_of(self, policy: Policy, observation: Observation) -> Reason:
         ordinary = self._known(policy)

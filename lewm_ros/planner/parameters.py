@@ -86,14 +86,17 @@ class PlannerParameters:
     frozen_stops: bool = parameter(
         True, 'a frozen camera stops the robot; false: it is only a warning')
     surprise_action: str = parameter(
-        'warn', 'what to do when the camera shows something else than was predicted: off, warn, '
+        'slow', 'what to do when the camera shows something else than was predicted: off, warn, '
         'slow (commands are slowed down), stop (until a goal is sent or motion is enabled anew)',
         choices=ACTIONS)
     surprise_frames: int = parameter(
-        3, 'so many judged frames in a row above the limit are a surprise', low=1, high=1000)
+        4, 'so many judged frames in a row above the limit are a surprise', low=1, high=1000)
     surprise_limit: float = parameter(
         0.0, 'surprise above it is wrong, 1 is ordinary; 0.0: as measured on this robot '
         '(surprise_file), or as the bundle says', low=0.0, high=1e9)
+    surprise_gain: float = parameter(
+        0.2, 'less than this share of the expected motion of a quantity, over 3 s, is a surprise: '
+        'something is stuck; 0.0: never', low=0.0, high=0.99)
     surprise_calm_s: float = parameter(
         1.0, 'so long below half the limit ends a warning or slowness [s]', low=0.0, high=60.0)
     surprise_scale: float = parameter(

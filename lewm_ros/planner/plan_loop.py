@@ -120,7 +120,7 @@ class PlanLoop:
         there; the epoch changes with that plan, so nothing stops in between.
         """
         self._wanted, self._refusal = goal, Reason()
-        self._doubts.forgive()
+        self._doubts.forgive(looked=False)
         self._progress.new_goal(goal.tolerance)
         self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
         try:

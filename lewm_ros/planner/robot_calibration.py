@@ -18,13 +18,14 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.config import Config, require
 from lewm_model.errors import ConfigError, LewmError
-from lewm_model.ordinary import EPISODE_QUANTILE, MARGIN
+from lewm_model.ordinary import EPISODE_QUANTILE
 from lewm_model.quantile import quantile_with_interval
 import numpy as np
 import yaml
 
 PIECE_S = 1.5              # judged without a break; between two pieces as much is left out
 _FEWEST = 10               # pieces
+_MARGIN = 2.0              # times the upper end: pieces are shorter than recorded episodes
 _MOST_ABOVE = 4.0          # times the bundle's limit: something is wrong, nothing is learnt
 
 
@@ -33,7 +34,7 @@ class RobotCalibration(Config):
     """The file."""
 
     model_id: str            # of the model that was watched
-    mean_error: float        # surprise 1
+    mean_error: float        # surprise 1, of what the bundle calls 1 (or of the squared error)
     limit: float             # in units of mean_error
     quantile: float          # of the highest surprise of a piece
     low: float               # its 95 % interval
@@ -52,8 +53,8 @@ class RobotCalibration(Config):
     def compared_with(self, bundle: Bundle) -> list[str]:
         """Say which limit is in force; louder where it lets pass what the bundle's would not."""
         here, there = self.mean_error * self.limit, allowed_error(bundle)
-        return [f'surprise is judged as measured on this robot ({self.pieces} pieces): errors up '
-                f'to {here:.3g} pass, by the bundle up to {there:.3g}'
+        return [f'surprise is judged as measured on this robot ({self.pieces} pieces): up to '
+                f'{here:.3g} passes, by the bundle up to {there:.3g}'
                 + ('; that is LESS strict than the bundle' if here > there else '')]
 
     def save(self, path: str | Path) -> Path:
@@ -78,18 +79,16 @@ class RobotCalibration(Config):
 
 
 def allowed_error(bundle: Bundle) -> float:
-    """Return the error that the bundle's own limit lets pass; NaN if it has none."""
-    if bundle.ordinary is None:
-        return math.nan
-    return bundle.ordinary.config.mean_error * bundle.ordinary.config.surprise_limit
+    """Return the surprise that the bundle's own limit lets pass; NaN if it has none."""
+    return math.nan if bundle.ordinary is None else bundle.ordinary.config.surprise_limit
 
 
 class CalibrationWatch:
-    """Collects prediction errors of frames for a while; the planner thread calls `add`.
+    """Collects the surprise of frames for a while; the planner thread calls `add`.
 
     Args:
         model_id: Of the model.
-        allowed: mean_error * limit of the bundle; NaN if it is not calibrated.
+        allowed: The limit of the bundle; NaN if it is not calibrated.
         done: Told the result, or why there is none.
     """
 
@@ -106,7 +105,7 @@ class CalibrationWatch:
         self.running = True
 
     def add(self, stamp_ns: int, error: float) -> None:
-        """Take the error at a frame; NaN is no error, but time that passes."""
+        """Take the surprise at a frame; NaN is none, but time that passes."""
         if not self.running:
             return
         if self._errors and stamp_ns < self._errors[-1][0]:
@@ -139,7 +138,7 @@ class CalibrationWatch:
             raise ConfigError('all predictions were perfect: the camera shows no motion')
         highest = np.array([piece.max() for piece in pieces]) / mean_error
         found = quantile_with_interval(highest, EPISODE_QUANTILE)
-        limit = MARGIN * found.high
+        limit = _MARGIN * found.high
         if mean_error * limit > _MOST_ABOVE * self._allowed:
             raise ConfigError(
                 f'the robot surprises the model {mean_error * limit / self._allowed:.3g} times as '

@@ -13,6 +13,7 @@ from lewm_model import resources
 from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
+from lewm_model.ordinary import Ordinary
 from lewm_model.planning.policy import Policy
 from lewm_model.robot import RobotDescription
 from lewm_model.types import Observation
@@ -109,23 +110,23 @@ def loop_settings(settings: PlannerParameters, prepared: Prepared) -> LoopSettin
         **{name: getattr(settings, name) for name in (
             'readout_tolerance', 'goal_dwell_s', 'stall_s', 'obs_max_future_s',
             'latency_margin_s', 'engine_retries', 'frozen_stops', 'dry_run')},
-        doubts=doubt_settings(settings, prepared))
+        doubts=doubt_settings(settings, policy.bundle.ordinary, prepared.of_robot))
 
 
-def doubt_settings(settings: PlannerParameters, prepared: Prepared) -> DoubtSettings:
+def doubt_settings(settings: PlannerParameters, of_data: Ordinary | None,
+                   of_robot: RobotCalibration | None = None) -> DoubtSettings:
     """Return what is wrong to see: by parameter, as measured on this robot, or in the data."""
-    of_robot, of_data = prepared.of_robot, prepared.policy.bundle.ordinary
-    mean_error = limit = math.nan
+    scale = limit = math.nan
     if of_robot is not None:
-        mean_error, limit = of_robot.mean_error, of_robot.limit
+        scale, limit = of_robot.mean_error, of_robot.limit
     elif of_data is not None:
-        mean_error, limit = of_data.config.mean_error, of_data.config.surprise_limit
+        scale, limit = 1.0, of_data.config.surprise_limit
     return DoubtSettings(
         SurpriseSettings(
             action=settings.surprise_action, limit=settings.surprise_limit or limit,
-            frames=settings.surprise_frames, calm_s=settings.surprise_calm_s,
-            slow_scale=settings.surprise_scale),
-        mean_error=mean_error, view_action=settings.view_action)
+            frames=settings.surprise_frames, least_gain=settings.surprise_gain,
+            calm_s=settings.surprise_calm_s, slow_scale=settings.surprise_scale),
+        scale=scale, view_action=settings.view_action)
 
 
 def frame_max_age_s(control_dt_s: float) -> float:
