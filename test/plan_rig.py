@@ -30,6 +30,7 @@ class FakePolicy:
     """
 
     def __init__(self, clock, backend='fake') -> None:
+        self._latent = None
         self.bundle = SimpleNamespace(control_dt_s=0.05, action_names=('a', 'b'), model_id='m')
         self.config = SimpleNamespace(num_candidates=7, budget_ms=None)
         self.backend = backend
@@ -84,7 +85,13 @@ class FakePolicy:
 
     @property
     def newest_latent(self):
-        return torch.tensor([float(self.newest_stamp_ns), 0.0])
+        """What was set, else a latent that tells the stamp."""
+        return (torch.tensor([float(self.newest_stamp_ns), 0.0]) if self._latent is None
+                else self._latent)
+
+    @newest_latent.setter
+    def newest_latent(self, latent) -> None:
+        self._latent = latent
 
     def encode_all(self, frames):
         self._may_fail('encode_all')
