@@ -120,8 +120,24 @@ def _slots(kind: type) -> list[tuple[str, Any]]:
                     kind.SLOT_TYPES, strict=True))
 
 
+def interface(name: str) -> type:
+    """Return the class of 'std_msgs/msg/String', 'std_srvs/srv/Trigger' or a part of an action.
+
+    An action is three services and two topics; its own types are called 'Name_SendGoal' and so on.
+    """
+    package, kind, short = name.split('/')
+    module = import_module(f'{package}.{kind}')
+    if kind != 'action':
+        return getattr(module, short)
+    short, _, part = short.partition('_')
+    action = getattr(module, short)
+    if part in ('Goal', 'Result', 'Feedback'):
+        return getattr(action, part)
+    return getattr(action.Impl, part if part == 'FeedbackMessage' else f'{part}Service')
+
+
 def _class(slot: NamespacedType) -> type:
-    return getattr(import_module('.'.join(slot.namespaces)), slot.name)
+    return interface('/'.join((*slot.namespaces, slot.name)))
 
 
 def has_numbers_only(message: Any) -> bool:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 import subprocess
 from typing import Any
 
 from lewm_ros.startup.lifecycle import LifecycleClient, TRANSITION_S
 from lewm_ros.startup.system import NodeSpec
-from message_fuzz import Fuzz
+from message_fuzz import Fuzz, interface
 from rcl_interfaces.srv import ListParameters, SetParameters, SetParametersAtomically
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
@@ -187,17 +186,3 @@ class Attack:
                 log = self.log(name).read_text(errors='replace')
                 raise AssertionError(f'{name} ended with status {process.returncode} after '
                                      f'{self._last}\nIts log ends with:\n{log[-6000:]}')
-
-
-def interface(name: str) -> type:
-    """Return the class of 'std_msgs/msg/String', 'std_srvs/srv/Trigger' or a part of an action.
-
-    An action is three services and two topics; its own types are called 'Name_SendGoal' and so on.
-    """
-    package, kind, short = name.split('/')
-    module = import_module(f'{package}.{kind}')
-    if kind != 'action':
-        return getattr(module, short)
-    short, _, part = short.partition('_')
-    parts = getattr(module, short).Impl
-    return getattr(parts, part if part == 'FeedbackMessage' else f'{part}Service')
