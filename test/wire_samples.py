@@ -59,7 +59,7 @@ def samples_of(robot: str) -> dict[type, Any]:
         rgb_to_image(picture, NOW_NS),
         joints_to_msg(NOW_NS, names, np.zeros(size), np.zeros(size)),
         ReachGoal.Impl.SendGoalService.Request(goal=order_to_msg(
-            ReachOrder(timeout_s=5.0), [giving.picture(picture), giving.capture()])),
+            ReachOrder(timeout_s=5.0), [giving.picture(picture)] * 2)),
         *(message for _, message in interface.to_msgs(np.zeros(size), NOW_NS))]
     found = {type(message): message for message in messages}
     found.setdefault(interfaces.EpisodeInfo, interfaces.EpisodeInfo(episode_id='e', phase=1))

@@ -102,7 +102,8 @@ class ReachServer:
         try:
             result = await self._serve(handle)
         except LewmError as error:
-            result = ReachResult(Ending.GOAL_REFUSED, self._node.guard.note('goal refused', error))
+            self._node.guard.note('goal refused', error)
+            result = ReachResult(Ending.GOAL_REFUSED, str(error))
         except Exception as error:   # a bug of ours must not leave the client without an answer
             result = ReachResult(Ending.UNKNOWN, self._node.guard.note('reach_goal', error))
         finally:
@@ -188,7 +189,8 @@ class ReachServer:
         try:
             found = await self._resolver.resolve(request.spec)
         except LewmError as error:
-            response.message = self._node.guard.note('goal refused', error)
+            self._node.guard.note('goal refused', error)
+            response.message = str(error)
             return response
         response.message = self._add(found)
         response.success, response.goal_id = not response.message, found.goal.goal_id
