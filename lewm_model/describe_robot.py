@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lewm_model.clicks import Clicks
 from lewm_model.images.tiles import WHOLE
 from lewm_model.quantities import Quantity
 from lewm_model.robot import (
@@ -53,7 +54,17 @@ def describe_robot(robot: RobotDescription) -> str:
             lines.append(f'  {name:{width}}  kept between the positions {least:g} and {most:g}')
         if dead:
             lines.append(f'  {name:{width}}  speeds below {dead:g} are 0')
+    if robot.clicks is not None:
+        lines.append(f'  clicks   {_clicks(robot.clicks)}')
     return '\n'.join(lines + [f'  note: {note}' for note in _notes(robot)])
+
+
+def _clicks(clicks: Clicks) -> str:
+    names = ', '.join(filter(None, (clicks.x, clicks.y, clicks.yaw)))
+    way = {'bank': 'the nearest entry of a goal bank by', 'render': 'a rendered picture with',
+           'quantities': 'values, without a picture, of'}[clicks.become]
+    return (f'in frame {clicks.frame} become {way} {names}; of the picture '
+            + (f'by {len(clicks.pixels)} points' if clicks.pixels else 'not taken'))
 
 
 def _with_unit(state: Quantity) -> str:

@@ -20,6 +20,7 @@ from lewm_model.cameras import (  # types with their own name: also for those wh
     IMAGE_TYPES as IMAGE_TYPES,
     parse_cameras,
 )
+from lewm_model.clicks import Clicks, parse_clicks
 from lewm_model.config import load_described
 from lewm_model.errors import ConfigError
 from lewm_model.images.tiles import Crop, parse_crop, WHOLE
@@ -104,6 +105,7 @@ class RobotDescription:
     position_max: np.ndarray = ()  # float64 (A,), likewise
     deadband: np.ndarray = ()      # float64 (A,), smaller speeds become zero; (): zeros
     keep_direction: bool | None = None   # see `keeps_direction`
+    clicks: Clicks | None = None   # what people mean when they click; None: nothing
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -225,6 +227,7 @@ class RobotDescription:
         try:
             self._set('crop', parse_crop(self.crop))
             self._set('cameras', parse_cameras(self.cameras))
+            self._set('clicks', parse_clicks(self.clicks))
         except ConfigError as error:
             raise ConfigError(f'robot {self.robot!r}: {error}') from error
         if not self.cameras:

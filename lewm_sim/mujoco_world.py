@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import copy
 import os
 from typing import Protocol
@@ -22,6 +23,8 @@ _SUPERSAMPLED_SIZE = 448
 _MAX_SUPERSAMPLING = 4
 # Joint limits are soft springs: a recorded pose may lie a little behind them [rad] or [m].
 _LIMIT_SLACK = 0.05
+# Things that are placed may be inside each other by this much, as soft contacts let them [m].
+_OVERLAP_M = 0.005
 # Time, positions, velocities, activations, plugins; then what a task may keep or move itself.
 _WHOLE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS | mujoco.mjtState.mjSTATE_EQ_ACTIVE
              | mujoco.mjtState.mjSTATE_MOCAP_POS | mujoco.mjtState.mjSTATE_MOCAP_QUAT
@@ -154,6 +157,29 @@ class MujocoWorld:
         self._other.qvel[:] = 0.0 if qvel is None else qvel
         state = np.empty(self._size)
         mujoco.mj_getState(self.model, self._other, state, _WHOLE)
+        return state
+
+    def posed(self, change: Callable[[mujoco.MjModel, mujoco.MjData], None]) -> np.ndarray:
+        """Return the state as it is, at rest, after a change; the world goes on without it.
+
+        Raises:
+            SimulationError: If joints would be out of their ranges, or things inside each other.
+        """
+        other = self._other
+        mujoco.mj_resetData(self.model, other)
+        mujoco.mj_setState(self.model, other, self.state(), _WHOLE)
+        mujoco.mj_forward(self.model, other)
+        deepest = other.contact.dist.min(initial=0.0)
+        other.qvel[:] = 0.0
+        change(self.model, other)
+        self._check_ranges(other.qpos)
+        mujoco.mj_forward(self.model, other)
+        if other.ncon and other.contact.dist.min() < min(deepest, 0.0) - _OVERLAP_M:
+            pair = other.contact.geom[int(other.contact.dist.argmin())].tolist()
+            first, second = (self.model.body(self.model.geom_bodyid[one]).name for one in pair)
+            raise SimulationError(f'{first} and {second} would be inside each other')
+        state = np.empty(self._size)
+        mujoco.mj_getState(self.model, other, state, _WHOLE)
         return state
 
     def apply(self, action: np.ndarray) -> None:

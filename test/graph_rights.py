@@ -46,10 +46,12 @@ def assert_allowed(graph: Graph, specs: Iterable[NodeSpec], folder: Path, robot:
             assert not missing, f'{spec.enclave} may not {kind} {sorted(missing)}'
             if robot == 'sim_reacher' and spec.executable != SUPERVISOR:
                 unused = getattr(may, kind) - getattr(used, kind) - _MAY_BE_UNUSED
-                unused -= {_absolute(name) for name in SOMETIMES.get(spec.executable, ())}
+                unused -= {_absolute(name) for name in SOMETIMES.get(
+                    spec.executable, {}).get(kind, ())}
                 assert not unused, f'{spec.enclave} need not {kind} {sorted(unused)}'
 
 
 def _absolute(name: str) -> str:
-    names = {'{state}': '/joint_states'}
+    names = {'{state}': '/joint_states', '{image}': '/image', '{camera_info}': '/camera_info',
+             '{click}': '/image_mouse_left'}
     return names.get(name, name if name.startswith('/') else f'/{name}')

@@ -118,10 +118,11 @@ def test_a_simulated_robot_in_a_namespace_has_its_own_clock():
         return {node.remappings for node in system(SystemOptions(**options))}
 
     assert rules(sim=True) == {()}
-    assert rules(sim=True, namespace='a') == {('/clock:=clock',)}
+    own = ('/clock:=clock', '/tf:=tf', '/tf_static:=tf_static')
+    assert rules(sim=True, namespace='a') == {own}
     assert rules(robot='sim_reacher', use_sim_time=True, namespace='a') == {()}
     assert rules(sim=True, namespace='a', remap='/clock:=/clock e_stop:=/e_stop') == {
-        ('/clock:=/clock', 'e_stop:=/e_stop', '/clock:=clock')}
+        ('/clock:=/clock', 'e_stop:=/e_stop', *own)}
 
 
 def test_respawn_is_for_what_the_system_can_do_without():

@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 
+from lewm_model.clicks import clicked_topic
 from lewm_model.robot import RobotDescription
 from lewm_ros.wire import qos
 from rclpy.node import Node
@@ -151,7 +152,8 @@ def _names_of_robot() -> dict[str, str]:
     return {name.strip('/'): f'{{{what}}}' for name, what in (
         (camera.topic, 'image'), (camera.info_topic, 'camera_info'),
         (robot.joint_state_topic, 'state'), (command.topic, 'command'),
-        (robot.executed_topic, 'executed'), ('teleop_command', 'teleop'))}
+        (robot.executed_topic, 'executed'), ('teleop_command', 'teleop'),
+        (clicked_topic(camera.topic), 'click'))}
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _BEFORE_CROPS = {'crop': list(WHOLE), 'cameras': []}   # what older sets do not say
 # on recorded rows; of robot and data settings
 _NO_EFFECT = ('max_rate', 'stop_rate', 'camera_info_topic', 'max_bad_share',
-              'position_min', 'position_max', 'deadband', 'keep_direction')
+              'position_min', 'position_max', 'deadband', 'keep_direction', 'clicks')
 
 
 def describe_settings(robot: RobotDescription, config: DataConfig) -> str:

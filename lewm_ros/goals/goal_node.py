@@ -7,13 +7,18 @@ from pathlib import Path
 import sys
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from lewm_model.clicks import WAYS
 from lewm_model.errors import LewmError
 from lewm_model.images.tiles import goal_sheet
 from lewm_model.robot import RobotDescription
+from lewm_ros.goals.bank_desk import BankDesk
 from lewm_ros.goals.capture import Capture, patience_s, TIMEOUT_S
+from lewm_ros.goals.click_topics import ClickTopics
+from lewm_ros.goals.clicks import ClickGoals, clicks_of
 from lewm_ros.goals.files import read_picture
 from lewm_ros.goals.reach import ReachLimits
 from lewm_ros.goals.reach_server import ReachServer
+from lewm_ros.goals.render import Renderer
 from lewm_ros.goals.resolve import Found, Resolved, Resolver
 from lewm_ros.goals.shape import GoalShape
 from lewm_ros.msg import Goal
@@ -62,6 +67,13 @@ class GoalParameters:
     stop_s: float = parameter(
         5.0, 'after a cancel the robot must stand still within this time [s]', low=0.5,
         high=60.0)
+    goal_bank: str = parameter(
+        '', 'folder of a goal bank, see "lewm goal-bank"; a relative path starts at goal_root; '
+        'empty: none', read_only=True)
+    clicks: str = parameter(
+        '', 'what a click becomes: the nearest entry of the goal bank, a rendered picture '
+        '(simulation), or quantities without a picture; empty: as the robot file says',
+        choices=('', *WAYS), read_only=True)
 
 
 class GoalNode(PlainNode):
@@ -79,6 +91,16 @@ class GoalNode(PlainNode):
             root=self._settings.goal_root, shape=self._shape, capture=self._look,
             now_ns=lambda: self.get_clock().now().nanoseconds,
             assume_encoding=self._robot.assume_encoding)
+        clicks = clicks_of(self._robot.clicks, self._settings.clicks)
+        self._bank = BankDesk(self, self._bank_folder(), self._robot, clicks)
+        self._resolver.plug(GoalSource.BANK, self._bank.find)
+        if self._bank.problem:
+            self.get_logger().error(self._bank.problem)
+        if clicks is not None:
+            made = ClickGoals(clicks, self._bank.bank,
+                              Renderer(self) if clicks.become == 'render' else None)
+            self._resolver.plug(GoalSource.POSE, made.pose)
+            self._resolver.plug(GoalSource.PIXEL, made.pixel)
         self._problem = ''      # why there is no goal though one was asked for at the start
         self._goal_id = ''      # of the goal in force
         self._goal_pub = self.always.publisher(Goal, 'goal', qos.LATCHED)
@@ -91,6 +113,7 @@ class GoalNode(PlainNode):
         serve(SetGoal, '~/set_goal', self._on_set_goal, callback_group=waiting)
         serve(SelectGoal, '~/select_goal', self._on_select_goal, callback_group=waiting)
         serve(CaptureGoal, '~/capture_goal', self._on_capture_goal, callback_group=waiting)
+        ClickTopics(self, self._robot, self._bank, self._on_click, self._picture_size)
         if self._settings.goal_image:
             self._take_first(Path(self._settings.goal_image))
 
@@ -101,8 +124,9 @@ class GoalNode(PlainNode):
 
     def health(self) -> Health:
         """Say which goal is in force."""
-        if self._problem:
-            return Health(DiagnosticStatus.ERROR, self._problem)
+        problem = self._problem or self._bank.problem
+        if problem:
+            return Health(DiagnosticStatus.ERROR, problem)
         return Health(summary=f'goal {self._goal_id!r}' if self._goal_id else 'no goal')
 
     def conclude(self) -> bool:
@@ -133,6 +157,10 @@ class GoalNode(PlainNode):
         except (LewmError, OSError, RuntimeError) as error:   # the last two: of `resolve`
             self._problem = f'goal_image cannot be the goal: {error}'
             self.get_logger().error(f'{self._problem}; set another by ~/set_goal')
+
+    def _bank_folder(self) -> str:
+        folder, root = self._settings.goal_bank, self._settings.goal_root
+        return str(Path(root).expanduser() / folder) if folder and root else folder
 
     # Requests ----------------------------------------------------------------------------------
 
@@ -172,6 +200,17 @@ class GoalNode(PlainNode):
         response.success, response.goal = True, goal
         return response
 
+    async def _on_click(self, wish: GoalWish) -> None:
+        try:
+            self._publish(await self._resolver.resolve_wish(wish))
+        except LewmError as error:
+            self.guard.note('click refused', error)
+
+    async def _picture_size(self) -> tuple[int, int]:
+        """Return height and width of the first camera's pictures [px]."""
+        first = (await self._capture.next_frames(TIMEOUT_S))[0]
+        return self._decode(first, None, self._robot.assume_encoding).shape[:2]
+
     async def _look(self, timeout_s: float = TIMEOUT_S) -> tuple[np.ndarray, int]:
         """Return what the cameras see next, side by side, and when [ns]."""
         frames = await self._capture.next_frames(timeout_s)
@@ -193,7 +232,7 @@ class GoalNode(PlainNode):
         self._goal_pub.publish(goal)
         self._goal_id, self._problem = goal.goal_id, ''
         self.get_logger().info(f'new goal {goal.goal_id!r} from {GoalSource(goal.source).name}, '
-                               f'{found.looks}')
+                               f'{found.looks}{found.text and f": {found.text}"}')
         return goal
 
     def _refuse(self, response, error: LewmError):

@@ -85,7 +85,10 @@ class Resolver:
         Raises:
             LewmError: It cannot be a goal; the message says why.
         """
-        wish = msg_to_wish(spec, self._assume_encoding)
+        return await self.resolve_wish(msg_to_wish(spec, self._assume_encoding))
+
+    async def resolve_wish(self, wish: GoalWish) -> Resolved:
+        """Return the goal of a wish, see `resolve`."""
         source = self._sources.get(wish.source)
         if source is None:
             ready = ', '.join(kind.name for kind in sorted(self._sources))

@@ -76,7 +76,16 @@ class Guard:
         return reason
 
     def listener(self, callback: Callable[..., None], source: str) -> Callable[..., None]:
-        """Wrap the callback of a subscription or timer."""
+        """Wrap the callback of a subscription or timer; one that awaits keeps its group busy."""
+        if inspect.iscoroutinefunction(callback):
+            @functools.wraps(callback)
+            async def patient(*arguments: Any) -> None:
+                try:
+                    await callback(*arguments)
+                except Exception as error:
+                    self._caught(source, error)
+            return patient
+
         @functools.wraps(callback)
         def guarded(*arguments: Any) -> None:
             try:

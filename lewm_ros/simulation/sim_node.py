@@ -23,14 +23,22 @@ from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.run_node import run_node
 from lewm_ros.simulation.motor_drive import drive_of
 from lewm_ros.simulation.pacer import Pacer
-from lewm_ros.srv import ResetSim
+from lewm_ros.simulation.scene import SceneDescription
+from lewm_ros.srv import RenderScene, ResetSim
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import joints_to_msg
 from lewm_ros.wire.pictures import camera_info_to_msg, rgb_to_image
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header, ns_to_stamp
 from lewm_ros.wire.status import diagnostics_to_msg
-from lewm_ros.wire.truth import odometry_to_msg, SimTruth, truth_to_msg, TRUTH_TOPIC
+from lewm_ros.wire.truth import (
+    odometry_to_msg,
+    request_to_wanted,
+    SimTruth,
+    truth_to_msg,
+    TRUTH_TOPIC,
+)
+from lewm_sim.links import CAMERA_LINK
 from lewm_sim.tasks import load_task
 from nav_msgs.msg import Odometry
 import numpy as np
@@ -40,7 +48,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 
 _NS = 1_000_000_000
-CAMERA_FRAME = 'camera_optical_frame'
+CAMERA_FRAME = CAMERA_LINK
 # Late joiners and recorders see a stamp of zero as "not set", so time starts after it.
 _START_NS = _NS
 
@@ -84,7 +92,7 @@ class SimNode(Node):
             raise ConfigError(f'robot {robot.robot!r} reports {", ".join(robot.state_names)}, '
                               f'task {self.task.name!r} has {", ".join(own.state_names)}; use '
                               f'robot {own.robot!r}')
-        self._world = self.task.make_world(settings.image_size)
+        self._world, self._posed = self.task.make_worlds(2, settings.image_size)
         self._world.start(np.random.default_rng(settings.seed))
         self._world.render()  # a machine that cannot render should say so now
         self._tick_ns = round(_NS / settings.clock_rate_hz)
@@ -106,6 +114,9 @@ class SimNode(Node):
         for output, (topic, kind) in enumerate(self._interface.outputs):
             self.create_subscription(kind, topic, partial(self._on_command, output), qos.LATEST)
         self.create_service(ResetSim, '~/reset', self._on_reset)
+        self.create_service(RenderScene, '~/render', self.guard.server(
+            self._on_render, 'service ~/render'))
+        self._scene = SceneDescription(self, self.task, self._world)
         self.get_logger().info(f'simulating {self.task.name!r} at {settings.real_time_factor:g} '
                                f'x real time, camera {settings.image_size} px')
 
@@ -138,7 +149,8 @@ class SimNode(Node):
 
     def close(self) -> None:
         """Free the renderer."""
-        self._world.close()
+        for world in (self._world, self._posed):
+            world.close()
 
     def _ticks_in(self, name: str, seconds: float) -> int:
         ticks = round(seconds * _NS / self._tick_ns)
@@ -172,6 +184,7 @@ class SimNode(Node):
             self._info_pub.publish(camera_info_to_msg(
                 stamp_ns, CAMERA_FRAME, height=rgb.shape[0], width=rgb.shape[1],
                 fovy_rad=self._world.camera_fovy_rad))
+        self._scene.publish(stamp_ns)
         self._truth_pub.publish(truth_to_msg(SimTruth(
             stamp_ns, self._world.state(), self.task.quantities, self._world.truth())))
 
@@ -221,6 +234,19 @@ class SimNode(Node):
             for one, values in zip(self.task.quantities, self.task.named(
                 self._world.truth()).values(), strict=True))
         response.sim_time = ns_to_stamp(self.stamp_ns)
+        return response
+
+
+    def _on_render(self, request: RenderScene.Request, response: RenderScene.Response):
+        """Show another world of the same scene: this one does not notice."""
+        try:
+            self._posed.reset(self.task.state_with(self._world, request_to_wanted(request)))
+            response.image = rgb_to_image(self._posed.render(), self.stamp_ns, CAMERA_FRAME)
+        except LewmError as error:
+            self.guard.note('picture refused', error)
+            response.message = str(error)
+            return response
+        response.success = True
         return response
 
 

@@ -12,6 +12,7 @@ from lewm_model.errors import ConfigError
 from lewm_ros.startup.discovery import CHOICES as DISCOVERY
 
 SOURCES = ('planner', 'explore', 'teleop', 'none')
+CLICKS = ('', 'bank', 'render', 'quantities')    # see lewm_model.clicks
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 _NAMESPACE = re.compile(r'(/?[A-Za-z_][A-Za-z0-9_]*)(/[A-Za-z_][A-Za-z0-9_]*)*')
 _REMAP = re.compile(r'([a-z0-9_]+:)?[^\s:=]+:=[^\s:=]+')
@@ -38,6 +39,10 @@ class SystemOptions:
     device: str = _option('cpu', 'where the model runs: cpu, cuda, cuda:1')
     goal_image: str = _option('', 'picture that is the goal from the start; empty: none')
     goal_root: str = _option('', 'the only folder from which goals are read; empty: none')
+    goal_bank: str = _option('', 'folder of a goal bank to pick goals from; a relative path '
+                             'starts at goal_root; empty: none')
+    clicks: str = _option('', f'what a click becomes, one of {", ".join(CLICKS[1:])}; empty: as '
+                          'the robot file says', choices=CLICKS)
     params_file: str = _option('', 'YAML file with parameters of the nodes, in the usual form; '
                                'empty: none. An argument that is given here wins over the file, '
                                'the file over the default of an argument')
@@ -79,10 +84,10 @@ class SystemOptions:
     log_level: str = _option('info', f'one of {", ".join(LOG_LEVELS)}', choices=LOG_LEVELS)
 
     def __post_init__(self) -> None:
-        for name in ('discovery', 'log_level', 'source'):
+        for name in ('clicks', 'discovery', 'log_level', 'source'):
             choices = type(self).__dataclass_fields__[name].metadata['choices']
             if getattr(self, name) not in choices:
-                raise ConfigError(f'{name} must be one of {", ".join(choices)}, '
+                raise ConfigError(f'{name} must be one of {", ".join(filter(None, choices))}, '
                                   f'got {getattr(self, name)!r}')
         if self.source == 'explore' and not (self.sim and self.record):
             raise ConfigError('source explore moves the simulated robot for the recorder; add '

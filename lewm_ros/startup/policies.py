@@ -18,6 +18,7 @@ import sys
 from xml.etree import ElementTree
 
 from lewm_model import resources
+from lewm_model.clicks import clicked_topic
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.robot import RobotDescription
@@ -36,11 +37,19 @@ _LIFECYCLE = ('change_state', 'get_state', 'get_available_states', 'get_availabl
 _EVERYBODY = {'publish': ['/rosout', '/parameter_events'], 'subscribe': ['/clock'],
               'reply': [f'~/{name}' for name in _PARAMETERS]}
 _MANAGED = {'publish': ['~/transition_event'], 'reply': [f'~/{name}' for name in _LIFECYCLE]}
-# What some nodes listen to only with some robots or settings, so that the table may lack it.
+# What some nodes use only with some robots, settings or packages, or for a moment, so that the
+# table may lack it.
 SOMETIMES = {
-    'command_node': ['{state}', 'robot_description'], 'guard_node': ['{state}'],
-    'planner_node': ['{state}'],
-    'recorder_node': ['speed_scale', 'robot_description', '/tf', '/tf_static', 'joy']}
+    'command_node': {'subscribe': ['{state}', 'robot_description']},
+    'guard_node': {'subscribe': ['{state}']},
+    'planner_node': {'subscribe': ['{state}']},
+    'goal_node': {'subscribe': ['{image}', '{camera_info}', '{click}',
+                                'goal_node/gallery_mouse_left'],
+                  'publish': ['goal_node/gallery', 'goal_node/gallery_markers'],
+                  'request': ['sim_node/render']},
+    'sim_node': {'publish': ['robot_description', '/tf', '/tf_static']},
+    'recorder_node': {'subscribe': ['speed_scale', 'robot_description', '/tf', '/tf_static',
+                                    'joy']}}
 # What `lewm watch` hears.
 _WATCHED = ['plan_status', 'controller_state', 'guard_state', 'goal', 'episode_info',
             '/diagnostics']
@@ -77,6 +86,7 @@ class _Names:
             'image': [one.topic for one in cameras],
             'camera_info': [one.info_topic for one in cameras],
             'state': [robot.joint_state_topic], 'command': commands,
+            'click': [clicked_topic(cameras[0].topic)],
             'executed': [robot.executed_topic or 'executed_command'],
             'teleop': ['teleop_command'] if len(commands) == 1 else [
                 f'teleop_command/{topic.strip("/")}' for topic in commands]}
@@ -129,7 +139,7 @@ def policies(options: SystemOptions) -> dict[str, Rights]:
 
 def _of_node(spec: NodeSpec, used: Mapping[str, Iterable[str]], names: _Names) -> Rights:
     rights = Rights()
-    sometimes = {'subscribe': SOMETIMES.get(spec.executable, [])}
+    sometimes = SOMETIMES.get(spec.executable, {})
     for table in (_EVERYBODY, _MANAGED if spec.lifecycle else {}, sometimes, used):
         rights.add(names.all_of(table, spec.executable))
     return rights

@@ -141,7 +141,9 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
                  lifecycle=True, reads_camera=True),
             node('goals/goal_node', {**common, 'robot': robot, 'bundle': bundle,
                                      'goal_image': options.goal_image,
-                                     'goal_root': options.goal_root}, reads_camera=True)]
+                                     'goal_root': options.goal_root,
+                                     'goal_bank': options.goal_bank, 'clicks': options.clicks},
+                 reads_camera=True)]
     if options.source == 'teleop':
         nodes.append(node('sources/teleop_node', {**common, 'robot': robot}, reads_camera=True))
     if options.source == 'explore':
@@ -182,11 +184,14 @@ def supervisor(options: SystemOptions, nodes: Sequence[NodeSpec]) -> NodeSpec | 
         essential=True, log_level=options.log_level)
 
 
+_OF_EACH_WORLD = ('/clock:=clock', '/tf:=tf', '/tf_static:=tf_static')
+
+
 def _remappings(options: SystemOptions) -> tuple[str, ...]:
     """Return the rules for every node, a person's first.
 
     Simulated robots in namespaces have a clock each, `<namespace>/clock`: two publishers on one
-    /clock would make time jump for both.
+    /clock would make time jump for both. So do their scenes, whose frames have the same names.
     """
-    own_clock = options.sim and options.namespace.strip('/')
-    return (*options.remap.split(), *(['/clock:=clock'] if own_clock else []))
+    own_world = options.sim and options.namespace.strip('/')
+    return (*options.remap.split(), *(_OF_EACH_WORLD if own_world else []))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from geometry_msgs.msg import Point, PointStamped, PoseStamped
 from lewm_ros import msg as interfaces
 from lewm_ros.wire import checks
 from lewm_ros.wire.goals import MAX_TOLERANCE
@@ -24,7 +25,8 @@ class GoalWish:
     rgb: np.ndarray | None = None           # MESSAGE: uint8 (H, W, 3)
     frame_id: str = ''                      # POSE
     position: np.ndarray | None = None      # POSE: x, y, z, float64 (3,) [m]
-    orientation: np.ndarray | None = None   # POSE: unit quaternion x, y, z, w, float64 (4,)
+    orientation: np.ndarray | None = None   # POSE: unit quaternion x, y, z, w, float64 (4,);
+    #                                         None: a point, which has no direction
     point: tuple[float, float] = (0.0, 0.0)  # PIXEL: u from the left, v from the top, [0, 1]
     names: tuple[str, ...] = ()             # what counts
     values: tuple[float, ...] = ()          # QUANTITIES
@@ -73,6 +75,38 @@ def msg_to_wish(message: interfaces.GoalSpec, assume_encoding: str = '') -> Goal
         values = checks.finite(message.values, (len(names),), 'values')
         return GoalWish(source, values=tuple(values.tolist()), **common)
     return GoalWish(source, **common)
+
+
+def pose_to_wish(message: PoseStamped) -> GoalWish:
+    """Return the goal that a pose stands for (RViz: 2D Goal Pose).
+
+    Its stamp does not count: viewers take it from another clock than simulated time.
+
+    Raises:
+        MessageError: If a field cannot be.
+    """
+    return GoalWish(GoalSource.POSE, **_pose(message))
+
+
+def point_to_wish(message: PointStamped) -> GoalWish:
+    """Return the goal that a point stands for (RViz: Publish Point); it has no direction.
+
+    Raises:
+        MessageError: If a field cannot be.
+    """
+    point = message.point
+    return GoalWish(GoalSource.POSE,
+                    frame_id=checks.text(message.header.frame_id, 'header.frame_id'),
+                    position=checks.finite((point.x, point.y, point.z), (3,), 'point'))
+
+
+def pixel_of(message: Point) -> tuple[float, float]:
+    """Return the column and row [px] of a click into a picture (rqt_image_view: mouse_left).
+
+    Raises:
+        MessageError: If they are not finite.
+    """
+    return tuple(checks.finite((message.x, message.y), (2,), 'x and y').tolist())
 
 
 def _per_name(numbers, names: tuple[str, ...], field: str) -> tuple[float, ...]:

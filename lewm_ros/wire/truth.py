@@ -8,7 +8,7 @@ import math
 
 from lewm_model.errors import ConfigError
 from lewm_model.quantities import places, Quantity
-from lewm_ros import msg as interfaces
+from lewm_ros import msg as interfaces, srv as services
 from lewm_ros.wire import checks
 from lewm_ros.wire.stamps import header, header_stamp_ns
 from nav_msgs.msg import Odometry
@@ -53,6 +53,17 @@ def msg_to_truth(message: interfaces.SimState) -> SimTruth:
     return SimTruth(header_stamp_ns(message),
                     checks.finite(message.state, (len(message.state),), 'state'), quantities,
                     np.concatenate(values) if values else np.empty(0))
+
+
+def request_to_wanted(request: services.RenderScene.Request) -> dict[str, float]:
+    """Return what quantities a picture is asked for, one number for each name.
+
+    Raises:
+        MessageError: If a field cannot be.
+    """
+    names = checks.names(request.names, 'names')
+    return dict(zip(names, checks.finite(request.values, (len(names),), 'values').tolist(),
+                    strict=True))
 
 
 def odometry_to_msg(stamp_ns: int, pose: Sequence[float], speed: Sequence[float],

@@ -8,6 +8,8 @@ from typing import Any, TYPE_CHECKING
 
 from lewm_model.errors import ConfigError, SimulationError
 from lewm_model.robot import JOINT_STATE
+from lewm_sim.links import Link
+from lewm_sim.posing import checked, solve
 from lewm_sim.tasks.task import Impossible, SIM_STATE, Task
 from lewm_sim.world import Sensed
 import numpy as np
@@ -96,6 +98,29 @@ class MujocoTask(Task):
             return super().recorded_state(world, columns, row)
         qvel = columns['qvel'][row] if 'qvel' in columns else None
         return world.state_at(columns['qpos'][row], qvel)
+
+    def state_with(self, world: MujocoWorld, wanted: Mapping[str, Any]) -> np.ndarray:
+        """Return a state in which quantities have given values, see `Task`."""
+        values = checked(self.quantities, wanted)
+        return world.posed(lambda model, data: self.pose(model, data, values))
+
+    def pose(self, model: MjModel, data: MjData, wanted: Mapping[str, np.ndarray]) -> None:
+        """Move `data` to where quantities have values (width,); by default they are searched for.
+
+        Raises:
+            SimulationError: If they cannot have them.
+        """
+        solve(self, model, data, wanted)
+
+    def links(self, world: MujocoWorld) -> tuple[Link, ...]:
+        """Return the bodies and the camera of the scene, see `Task`."""
+        from lewm_sim.mujoco_links import links_of
+        return links_of(world.model, self.camera)
+
+    def link_poses(self, world: MujocoWorld) -> tuple[np.ndarray, np.ndarray]:
+        """Return where each link is now, see `Task`."""
+        from lewm_sim.mujoco_links import poses_of
+        return poses_of(world.model, self.links(world), world.data.qpos)
 
     def _paint(self, world: MujocoWorld) -> Callable[[], None]:
         """Turn the hue of the first material that moves by a third; return the way back."""

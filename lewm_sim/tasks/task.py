@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lewm_model.errors import ConfigError, DatasetError
+from lewm_model.errors import ConfigError, DatasetError, SimulationError
 from lewm_model.quantities import places, Quantity
 from lewm_model.robot import RobotDescription
+from lewm_sim.links import Link
 from lewm_sim.look import Look
 from lewm_sim.tasks.facts import FACTS_FILE, TaskFacts, Tolerance
 from lewm_sim.tasks.motions import Act, MakePolicy, uniform
@@ -122,6 +123,31 @@ class Task(ABC):
                                f'so task {self.name!r} cannot be put into its states; it has '
                                f'{", ".join(columns)}')
         return np.asarray(columns[SIM_STATE][row], dtype=np.float64)
+
+    def state_with(self, world: World, wanted: Mapping[str, Any]) -> np.ndarray:
+        """Return the whole state of a world, at rest, in which quantities have given values.
+
+        The world itself does not change. Everything that is not asked for stays as it is, where
+        it can.
+
+        Args:
+            world: Of this task.
+            wanted: Numbers, (width,) or one, by name of the quantity.
+
+        Raises:
+            ConfigError: If a quantity is not known, or its numbers cannot be.
+            SimulationError: If there is no such state, or this task cannot find it.
+        """
+        raise SimulationError(f'task {self.name!r} cannot be put where its quantities have given '
+                              f'values; write `state_with` in its task.py')
+
+    def links(self, world: World) -> tuple[Link, ...]:
+        """Return the links of the scene for viewers, parents first; (): it shows none."""
+        return ()
+
+    def link_poses(self, world: World) -> tuple[np.ndarray, np.ndarray]:
+        """Return where each of `links` is in its parent: (n, 3) [m], (n, 4) w first."""
+        return np.zeros((0, 3)), np.zeros((0, 4))
 
     # What follows -----------------------------------------------------------------------------
 

@@ -18,6 +18,9 @@ _DAMPING = 0.01                    # of the least squares [m] and [rad]
 _MAX_JOINT_SPEED = 3.1             # of a UR5e [rad/s]
 _MAX_LAG = 0.02                    # the target waits for a gripper that is held back this far [m]
 _MAX_SQUEEZE = 0.08                # and that of the fingers [rad]; 0.05 is all their force
+# The fingers are nearly parallelograms: what their joints do while the driver closes by 1 rad,
+# measured in motion; the loops then close within 0.2 mm.
+_LINKAGE = {'driver': 1.0, 'spring_link': 0.9985, 'coupler': 0.0, 'follower': -0.959}
 _LOST = 0.5                        # a target this far away belongs to another state [rad]
 
 
@@ -80,6 +83,12 @@ class Arm:
         """Let every joint's target be where the joint is."""
         data.act[self._targets] = np.clip([*data.qpos[self.qpos],
                                            data.qpos[self.finger.qposadr[0]]], *self._ends.T)
+
+    def put_fingers(self, data: mujoco.MjData, closed: float) -> None:
+        """Put both fingers where the driven joint is closed by so much, 0 to 0.8 rad."""
+        for side in ('right', 'left'):
+            for name, share in _LINKAGE.items():
+                data.joint(f'{scene.GRIPPER}{side}_{name}_joint').qpos[0] = share * closed
 
     def pose(self, joints: np.ndarray) -> tuple[np.ndarray, float]:
         """Return where the gripper is at joints (6,): (3,) [m], and how it is turned [rad]."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lewm_model.quantities import Quantity
+from lewm_sim.posing import require_close
 from lewm_sim.tasks import Impossible, MujocoTask
 from lewm_sim.tasks.cube import expert, scene
 from lewm_sim.world import Sensed
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lewm_sim.mujoco_world import MujocoWorld
     from lewm_sim.tasks.cube.arm import Arm
@@ -86,6 +87,31 @@ class Cube(MujocoTask):
         cube = data.body(f'{scene.CUBE}body')
         return np.array([*pinch.xpos, yaw_of(pinch.xmat), STROKE * (1 - closed), *cube.xpos,
                          *cube.xquat])
+
+    def pose(self, model: MjModel, data: MjData, wanted: Mapping[str, np.ndarray]) -> None:
+        """Gripper by the kinematics of the arm, fingers by their linkage, the cube as it is."""
+        from lewm_sim.tasks.cube.arm import STROKE
+        import mujoco
+
+        arm, named = self._arm(model), self.named(self.truth(model, data))
+        ways = {one.of for one in self.quantities if one.name in wanted and one.name != 'opening'}
+        named.update(wanted)
+        if 'gripper' in ways:
+            place = np.concatenate([named[f'gripper {axis}'] for axis in 'xyz'])
+            yaw = float(named['gripper yaw'][0])
+            tries = [arm.solve(place, yaw, joints, 100)
+                     for joints in (data.qpos[arm.qpos], arm_home(yaw))]
+            data.qpos[arm.qpos] = min(tries, key=lambda joints: np.linalg.norm(
+                arm.pose(joints)[0] - place))
+        if 'opening' in wanted:
+            arm.put_fingers(data, (1 - float(wanted['opening'][0]) / STROKE)
+                            * scene.FINGER_CLOSED)
+        if 'cube' in ways:
+            data.joint(f'{scene.CUBE}joint').qpos[:] = np.concatenate(
+                [*(named[f'cube {axis}'] for axis in 'xyz'), named['cube turn']])
+        arm.put_targets(data)
+        mujoco.mj_forward(model, data)
+        require_close(self.quantities, self.truth(model, data), wanted, _CLOSE_ENOUGH)
 
     def errors(self, truth: np.ndarray, goal: np.ndarray) -> dict[str, float]:
         """Return the distance of the cube from its place in the goal."""

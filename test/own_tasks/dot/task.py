@@ -2,6 +2,7 @@
 
 from lewm_model.errors import SimulationError
 from lewm_model.quantities import Quantity
+from lewm_sim.posing import checked
 from lewm_sim.tasks import Task
 from lewm_sim.world import Sensed
 import numpy as np
@@ -96,3 +97,8 @@ class Dot(Task):
     def errors(self, truth, goal):
         """How far the dot is off."""
         return {'distance': float(np.linalg.norm(truth - goal))}
+
+    def state_with(self, world, wanted):
+        """Return the state with the dot somewhere; its state is its quantities."""
+        values = {**self.named(world.truth()), **checked(self.quantities, wanted)}
+        return np.concatenate([values[one.name] for one in self.quantities])

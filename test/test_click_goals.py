@@ -1,0 +1,272 @@
+"""Clicks become goals: over the pure part, then over the goal node as a process."""
+
+import asyncio
+from pathlib import Path
+
+from episode_sets import episode, write_set
+from lewm_model.clicks import Clicks
+from lewm_model.data.make_goal_bank import make_goal_bank
+from lewm_model.errors import ConfigError
+from lewm_model.images.decode import write_image
+from lewm_model.images.gallery import draw_gallery
+from lewm_model.images.view import CameraView, View
+from lewm_model.robot import RobotDescription
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytestmark = pytest.mark.ros
+
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from geometry_msgs.msg import Point, PointStamped, Pose, PoseStamped, Quaternion  # noqa: E402
+from lewm_ros.goals.bank import OpenBank  # noqa: E402
+from lewm_ros.goals.clicks import ClickGoals, clicks_of, yaw_of  # noqa: E402
+from lewm_ros.msg import Goal, GoalSpec  # noqa: E402
+from lewm_ros.srv import ListGoals, SelectGoal, SetGoal  # noqa: E402
+from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.goal_specs import GoalWish, point_to_wish, pose_to_wish  # noqa: E402
+from lewm_ros.wire.goals import msg_to_goal  # noqa: E402
+from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
+from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
+from lewm_ros.wire.stamps import header  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from test_live_robots import file_of  # noqa: E402
+from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
+
+ROBOT = RobotDescription.from_yaml('sim_reacher')
+SQUARE = ((0, 0, -1, 1), (1, 0, 1, 1), (1, 1, 1, -1), (0, 1, -1, -1))
+# The joints stand for x and y, as those of a gantry would.
+CLICKS = Clicks(become='bank', frame='world', x='shoulder', y='wrist', within=(-4, 4, -1, 1),
+                near=0.5, pixels=SQUARE)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('bank')
+    one = episode(0)
+    one.qpos[:] = np.stack([np.linspace(-3.0, 3.0, len(one.qpos)),
+                            np.linspace(0.0, 0.3, len(one.qpos))], axis=1)
+    view = View(64, (CameraView(64, 64),)).to_json()
+    make_goal_bank(write_set(root / 'set.h5', [one], view=view), root / 'bank', count=12)
+    return root / 'bank'
+
+
+def pose(x, y, yaw=0.0, frame='world') -> PoseStamped:
+    message = PoseStamped(header=header(0, frame), pose=Pose(orientation=Quaternion(
+        z=np.sin(yaw / 2), w=np.cos(yaw / 2))))
+    message.pose.position.x, message.pose.position.y = float(x), float(y)
+    return message
+
+
+def answer(source: ClickGoals, wish: GoalWish):
+    return asyncio.run(source.pixel(wish) if wish.source is GoalSource.PIXEL
+                       else source.pose(wish))
+
+
+def test_a_pose_becomes_values_without_a_picture():
+    """Its x, y and direction, by the names in the robot file; a point leaves the direction out."""
+    source = ClickGoals(Clicks(become='quantities', frame='odom', x='x', y='y', yaw='heading',
+                               within=(-2, 2, -2, 2)), None)
+    found = answer(source, pose_to_wish(pose(1.5, -0.5, 2.0, 'odom')))
+    assert found.rgb is None and found.names == ('x', 'y', 'heading')
+    assert found.values == pytest.approx((1.5, -0.5, 2.0))
+    assert found.tolerances == ()
+    enough = ClickGoals(Clicks(become='quantities', frame='odom', x='x', y='y', enough=0.1,
+                               within=(-2, 2, -2, 2)), None)
+    assert answer(enough, pose_to_wish(pose(1, 0, 0, 'odom'))).tolerances == (0.1, 0.1)
+    point = PointStamped(header=header(0, 'odom'), point=Point(x=1.0, y=0.5, z=9.0))
+    found = answer(source, point_to_wish(point))
+    assert (found.names, found.values) == (('x', 'y'), (1.0, 0.5))
+    wish = GoalWish(GoalSource.POSE, frame_id='odom', position=np.zeros(3), names=('y',),
+                    weights=(2.0,))
+    found = answer(source, wish)
+    assert (found.names, found.values, found.weights) == (('y',), (0.0,), (2.0,))
+    with pytest.raises(ConfigError, match='names must be among what the click says, x, y, got z'):
+        answer(source, GoalWish(GoalSource.POSE, frame_id='odom', position=np.zeros(3),
+                                names=('z',)))
+
+
+def test_a_pose_becomes_the_nearest_entry_of_the_bank(folder):
+    """With its picture, its name and how far it is; too far is refused."""
+    bank = OpenBank(folder, ROBOT)
+    source = ClickGoals(CLICKS, bank)
+    found = answer(source, pose_to_wish(pose(2.9, 0.3)))
+    entry = bank.bank.entry(found.goal_id)
+    assert bank.bank.named(entry)['shoulder'][0] == pytest.approx(3.0)
+    assert found.distance == pytest.approx(0.1, abs=1e-6)
+    np.testing.assert_array_equal(found.rgb, bank.picture(entry))
+    with pytest.raises(ConfigError, match='clicks.near of the robot file is 0.5 m'):
+        answer(source, pose_to_wish(pose(0.0, 0.9)))
+    with pytest.raises(ConfigError, match='this goal node has none'):
+        answer(ClickGoals(CLICKS, None), pose_to_wish(pose(0, 0)))
+
+
+def test_a_pixel_becomes_a_rendered_picture():
+    """The point of the plane that it shows is what the picture is asked for."""
+    asked = []
+
+    async def render(wanted):
+        asked.append(dict(wanted))
+        return np.zeros((4, 4, 3), np.uint8)
+
+    source = ClickGoals(clicks_of(CLICKS, 'render'), None, render)
+    found = answer(source, GoalWish(GoalSource.PIXEL, point=(0.75, 0.25)))
+    assert found.rgb.shape == (4, 4, 3)
+    assert asked == [{'shoulder': pytest.approx(0.5), 'wrist': pytest.approx(0.5)}]
+
+
+def test_a_way_needs_a_robot_file_that_says_what_clicks_are():
+    """The parameter alone does not: it would be a guess."""
+    assert clicks_of(None, '') is None
+    assert clicks_of(CLICKS, '') is CLICKS
+    with pytest.raises(ConfigError, match='the robot file has no section clicks'):
+        clicks_of(None, 'render')
+
+
+@pytest.mark.parametrize('yaw', [0.0, 1.0, -3.0, np.pi / 2])
+def test_the_direction_of_a_pose_is_its_turn_about_the_vertical(yaw):
+    """As RViz sends it."""
+    assert yaw_of(np.array([0, 0, np.sin(yaw / 2), np.cos(yaw / 2)])) == pytest.approx(yaw)
+
+
+# The node ------------------------------------------------------------------------------------
+
+
+def start(graph, tmp_path, folder=None, clicks=None, **parameters):
+    """Start a goal node of the arm whose joints stand for x and y; return the goals it sets."""
+    said = {'become': 'quantities', 'frame': 'world', 'x': 'shoulder', 'y': 'wrist',
+            'within': [-4, 4, -1, 1], 'pixels': [list(map(float, one)) for one in SQUARE]}
+    robot = file_of('sim_reacher', tmp_path, clicks=said if clicks is None else clicks)
+    if folder is not None:
+        parameters['goal_bank'] = str(folder)
+    goals = graph.collect(Goal, 'goal', qos.LATCHED)
+    graph.spawn('lewm_ros.goals.goal_node', output=tmp_path / 'log',
+                parameters={'robot': robot, **parameters})
+    return goals
+
+
+def click(graph, kind, topic, message, done, what):
+    """Publish until the condition holds: one that comes before discovery is lost."""
+    publisher = graph.node.create_publisher(kind, topic, qos.LATEST)
+    graph.wait_for(publisher.get_subscription_count, f'a reader of {topic}')
+    return graph.send_until(lambda: (publisher.publish(message), graph.spin(0.3)), done, what)
+
+
+def test_poses_points_and_pixels_become_the_goal(graph, tmp_path):
+    """What RViz and rqt_image_view publish; the camera's size comes from its pictures."""
+    goals = start(graph, tmp_path)
+    click(graph, PoseStamped, 'goal_pose', pose(1.0, 0.5), lambda: goals, 'the goal of a pose')
+    goal = msg_to_goal(goals[-1][1])
+    assert (goal.kind, goal.source) == (GoalKind.PROBE, GoalSource.POSE)
+    assert (goal.names, goal.values.tolist()) == (('shoulder', 'wrist'), [1.0, 0.5])
+
+    def values():
+        return msg_to_goal(goals[-1][1]).values.tolist()
+
+    click(graph, PointStamped, 'clicked_point',
+          PointStamped(header=header(0, 'world'), point=Point(x=-2.0, y=0.25)),
+          lambda: values() == [-2.0, 0.25], 'the goal of a point')
+
+    camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
+    graph.node.create_timer(0.05, lambda: camera.publish(rgb_to_image(
+        np.zeros((20, 40, 3), np.uint8), graph.node.get_clock().now().nanoseconds)))
+    click(graph, Point, 'image_mouse_left', Point(x=29.5, y=4.5),
+          lambda: np.allclose(values(), [0.5, 0.5]), 'the goal of a pixel')
+    assert msg_to_goal(goals[-1][1]).source is GoalSource.PIXEL
+    answer = graph.call(SelectGoal, '/goal_node/select_goal', SelectGoal.Request(
+        spec=GoalSpec(source=GoalSpec.PIXEL, u=0.25, v=0.5)))
+    assert answer.success and list(answer.goal.values) == pytest.approx([-0.5, 0.0])
+
+
+def test_bad_clicks_set_nothing_and_say_why(graph, tmp_path):
+    """Another frame, no number, outside, no quaternion: in diagnostics and the log."""
+    goals = start(graph, tmp_path)
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+
+    def told(words):
+        return lambda: any(words in status.message for _, array in diagnostics
+                           for status in array.status)
+
+    crooked = pose(0, 0)
+    crooked.pose.orientation = Quaternion(x=0.0, y=0.0, z=0.0, w=0.0)
+    for message, words in ((pose(0, 0, frame='map'), "is in frame 'map'"),
+                           (pose(np.nan, 0), 'must be finite'),
+                           (pose(0, 1.5), 'outside of x -4 to 4'), (crooked, 'not all 0')):
+        click(graph, PoseStamped, 'goal_pose', message, told(words), words)
+    assert goals == []
+    log = (tmp_path / 'log').read_text()
+    assert 'Fixed Frame' in log and 'Traceback' not in log
+    assert graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.POSE, pose=pose(1.0, 0.5)))).success
+
+
+def test_a_bank_is_listed_shown_and_clicked(graph, tmp_path, folder):
+    """List, gallery and places, latched; by name, by a click in the gallery, by a pose."""
+    goals = start(graph, tmp_path, folder.name, goal_root=str(folder.parent), clicks={
+        'become': 'bank', 'frame': 'world', 'x': 'shoulder', 'y': 'wrist',
+        'within': [-4, 4, -1, 1]})
+    listed = graph.call(ListGoals, '/goal_node/list_goals', ListGoals.Request())
+    bank = OpenBank(folder, ROBOT)
+    assert listed.names == [one.name for one in bank.bank.entries] and not listed.message
+    assert 'shoulder' in listed.texts[0]
+    shown = graph.collect(Image, 'goal_node/gallery', qos.LATCHED)
+    markers = graph.collect(MarkerArray, 'goal_node/gallery_markers', qos.LATCHED)
+    graph.wait_for(lambda: shown and markers, 'gallery and markers')
+    gallery = draw_gallery([bank.picture(one) for one in bank.bank.entries],
+                           [bank.bank.lines(one) for one in bank.bank.entries])
+    np.testing.assert_array_equal(image_to_rgb(shown[0][1]), gallery.rgb)
+    made = markers[0][1].markers
+    assert [one.text for one in made if one.type == Marker.TEXT_VIEW_FACING] == listed.names
+    first = bank.bank.named(bank.bank.entries[0])
+    assert made[0].pose.position.x == pytest.approx(first['shoulder'][0])
+    assert made[0].header.frame_id == 'world'
+
+    assert graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.BANK, uri=listed.names[3]))).goal_id == listed.names[3]
+    graph.wait_for(lambda: goals, 'the goal by name')
+    x, y = gallery.centre(7)
+    click(graph, Point, 'goal_node/gallery_mouse_left', Point(x=x, y=y),
+          lambda: goals[-1][1].goal_id == listed.names[7], 'the clicked entry')
+    np.testing.assert_array_equal(msg_to_goal(goals[-1][1]).rgb,
+                                  bank.picture(bank.bank.entries[7]))
+    last = bank.bank.named(bank.bank.entries[5])
+    click(graph, PoseStamped, 'goal_pose', pose(last['shoulder'][0] + 0.01, last['wrist'][0]),
+          lambda: goals[-1][1].goal_id == listed.names[5], 'the entry near the pose')
+    unknown = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.BANK, uri='goal_999')))
+    assert not unknown.success and "no entry 'goal_999'" in unknown.message
+
+
+def test_a_bank_that_cannot_be_used_is_told_and_the_node_goes_on(graph, tmp_path):
+    """One damaged picture: no bank, an ERROR in diagnostics, other goals are taken."""
+    one = episode(0)
+    one.qpos[:, 0] = np.linspace(-3.0, 3.0, len(one.qpos))
+    view = View(64, (CameraView(64, 64),)).to_json()
+    make_goal_bank(write_set(tmp_path / 'set.h5', [one], view=view), tmp_path / 'bank', count=4)
+    write_image(tmp_path / 'bank/goal_002.png', np.zeros((9, 9, 3), np.uint8))
+    goals = start(graph, tmp_path, tmp_path / 'bank')
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+    graph.wait_for(lambda: any('the goal bank cannot be used: picture goal_002.png'
+                               in array.status[0].message for _, array in diagnostics), 'why')
+    listed = graph.call(ListGoals, '/goal_node/list_goals', ListGoals.Request())
+    assert listed.names == [] and 'goal_002.png' in listed.message
+    assert graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.QUANTITIES, names=['wrist'], values=[0.5]))).success
+    graph.wait_for(lambda: goals, 'another goal')
+
+
+def test_a_way_chosen_by_the_parameter_wins(graph, tmp_path):
+    """Rendered pictures without a simulator are refused at once, with what to do."""
+    said = {'become': 'quantities', 'frame': 'world', 'x': 'shoulder', 'y': 'wrist',
+            'within': [-4, 4, -1, 1]}
+    robot = file_of('sim_reacher', tmp_path, clicks=said)
+    graph.spawn('lewm_ros.goals.goal_node', parameters={'robot': robot, 'clicks': 'render'})
+    refused = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.POSE, pose=pose(1.0, 0.5))))
+    assert not refused.success and "nobody answers 'sim_node/render'" in refused.message
+    refused = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.PIXEL, u=0.5, v=0.5)))
+    assert not refused.success and 'write clicks.pixels' in refused.message
+    refused = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.BANK, uri='goal_000')))
+    assert not refused.success and 'parameter goal_bank' in refused.message
