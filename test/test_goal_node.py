@@ -215,7 +215,7 @@ def test_capture_without_fresh_frames_times_out_while_the_node_keeps_answering(g
 
 def test_select_goal_answers_and_sets_nothing(graph):
     """The same goal as set_goal would make; the topic stays silent."""
-    graph.spawn('lewm_ros.goals.goal_node')
+    graph.spawn('lewm_ros.goals.goal_node', parameters={'robot': 'diff_drive'})
     goals = graph.collect(Goal, 'goal', qos.LATCHED)
     spec = GoalSpec(source=GoalSpec.QUANTITIES, names=['x'], values=[0.5])
     answer = graph.call(SelectGoal, '/goal_node/select_goal', SelectGoal.Request(spec=spec))
