@@ -119,6 +119,14 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
     assert red[575:680, 730:1240].any() and not red[575:680, :700].any()
 
 
+def test_a_film_without_surprise_has_an_empty_curve():
+    """A bundle that is not calibrated knows none."""
+    frames = [Frame(50_000_000 * k, picture(40), 0, Outcome({'shoulder': 0.3, 'wrist': 0.2}),
+                    goal_distance=1.0, plan_ms=9.0) for k in range(3)]
+    shown = list(video.film([result(True)], frames, TOLERANCE))
+    assert len(shown) == 3 + 7 and not (shown[1][580:675, 740:1230] == (31, 97, 191)).any()
+
+
 def test_the_contact_sheet_shows_start_goal_and_final_picture():
     """The three pictures of the first goal are where a reader looks for them."""
     sheet = np.asarray(video.contact_sheet([result(True)], TOLERANCE))

@@ -41,6 +41,7 @@ import yaml
 
 _KINDS = {'Image': Image, 'MarkerArray': MarkerArray, 'Path': PathMessage}
 _SPACE, _SMALL, _GAP, _HEAD = 560, 240, 16, 26      # [px]
+_BEFORE_S = 4.0
 _PAPER, _INK = (250, 250, 248), (34, 36, 40)
 
 
@@ -128,15 +129,20 @@ def sheet(viewer: Viewer, clicks: Clicks) -> np.ndarray:
 
 
 def watch(client: DemoClient, viewer: Viewer, goal: Path, after_s: float) -> None:
-    """Give a goal and wait for a moment at which everything has been shown."""
+    """Look on for a while, give a goal, and wait until everything has been shown."""
+    deadline_s = time.monotonic() + 120.0
+
+    def wait(seconds: float, wanted: set[str]) -> None:
+        started_ns = client.truth_stamp_ns
+        while client.truth_stamp_ns - started_ns < seconds * 1e9 or wanted - set(viewer.newest):
+            client.spin()
+            if time.monotonic() > deadline_s:
+                raise ConfigError(f'nothing was shown of '
+                                  f'{", ".join(sorted(wanted - set(viewer.newest)))} in 120 s')
+
+    wait(_BEFORE_S, {'Camera', 'Surprise'})    # the node that shows films from here on
     client.set_goal(goal)
-    started_ns, deadline_s = client.truth_stamp_ns, time.monotonic() + 60.0
-    wanted = {'Camera', 'Goal', 'Imagination', 'Surprise', 'Candidates', 'Plan and goal', 'Path'}
-    while client.truth_stamp_ns - started_ns < after_s * 1e9 or wanted - set(viewer.newest):
-        client.spin()
-        if time.monotonic() > deadline_s:
-            raise ConfigError(f'nothing was shown of '
-                              f'{", ".join(sorted(wanted - set(viewer.newest)))} in 60 s')
+    wait(after_s, {'Goal', 'Imagination', 'Candidates', 'Plan and goal', 'Path'})
 
 
 def main() -> int:

@@ -49,7 +49,13 @@ class Past:
         return nearest[1]
 
     def come_true(self, block_ns: int) -> Imagined | None:
-        """Return the newest plan whose whole time has passed; None if there is none."""
-        now_ns = self._frames[-1][0] if self._frames else 0
-        return next((one for one in reversed(self._plans)
-                     if one.stamp_ns + len(one.plan) * block_ns <= now_ns + self._slack_ns), None)
+        """Return the newest plan whose whole time has passed, else the oldest that has begun.
+
+        None: there is not even one whose first block has passed.
+        """
+        now_ns = (self._frames[-1][0] if self._frames else 0) + self._slack_ns
+
+        def passed(one: Imagined, blocks: int) -> bool:
+            return one.stamp_ns + blocks * block_ns <= now_ns
+        whole = (one for one in reversed(self._plans) if passed(one, len(one.plan)))
+        return next(whole, next((one for one in self._plans if passed(one, 1)), None))

@@ -164,7 +164,7 @@ def _surprise(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray]:
     values, limits = (np.array([getattr(frame, name) for frame in frames], float)
                       for name in ('surprise', 'surprise_limit'))
     known = np.concatenate([values, limits])
-    top = 1.1 * max(2.0, *known[np.isfinite(known)].tolist())
+    top = 1.1 * max([2.0, *known[np.isfinite(known)].tolist()])
     return values / top, limits / top
 
 
