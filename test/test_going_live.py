@@ -137,6 +137,26 @@ def test_a_newer_goal_takes_over_without_a_stop(live):
     assert not stops[-1], stops
 
 
+def test_a_dry_run_tells_the_cost_and_moves_nothing(live):
+    """The planner's own service; what the bundle cannot read is refused with what it can."""
+    with Commander(domain_id=live.graph.domain) as robot:
+        robot.clear()
+        live.wait_for(lambda: live.speed < REST_RAD_S, 'standstill')
+        published = len(live.goals)
+        go(robot, 6, dry_run=True)
+        result = robot.result(timeout_s=20)
+        assert result, result
+        assert 0.0 < result.final_cost <= result.start_cost
+        print(result)
+        robot.reach(height=1.0, dry_run=True)
+        result = robot.result(timeout_s=20)
+        assert result.ending is Ending.GOAL_REFUSED and 'shoulder' in result.text, result
+        assert len(live.goals) == published and live.speed < REST_RAD_S
+        robot.reach(height=1.0)
+        result = robot.result(timeout_s=20)
+        assert result.ending is Ending.GOAL_REFUSED and 'shoulder' in result.text, result
+
+
 def test_stop_and_disable_end_it_with_the_reason(live):
     """The text is the command node's; enabling it again moves nothing."""
     with Commander(domain_id=live.graph.domain) as robot:
