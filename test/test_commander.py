@@ -105,10 +105,11 @@ def test_a_slip_in_an_option_is_no_quantity():
     """The option that was meant is named."""
     for wrong, words in (({'timeout': 5}, 'did you mean timeout_s'),
                          ({'dryrun': True}, 'did you mean dry_run'),
+                         ({'dwell': 1.0}, 'did you mean dwell_s'),
                          ({'shoulder': 'left'}, "quantity 'shoulder' must be a number")):
         with pytest.raises(ConfigError, match=words):
-            specs.refuse_options(wrong, ['timeout_s', 'dry_run', 'only'])
-    specs.refuse_options({'shoulder': 0.5, 'wrist': np.float32(1)}, ['timeout_s', 'dry_run'])
+            specs.refuse_options(wrong, ['timeout_s', 'dry_run', 'only', 'dwell_s'])
+    specs.refuse_options({'shoulder': 0.5, 'height': np.float32(1)}, ['weights', 'dry_run'])
 
 
 def test_the_commander_is_there_on_demand_and_light():

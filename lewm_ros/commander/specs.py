@@ -99,7 +99,8 @@ def refuse_options(numbers: Mapping[str, Any], options: Sequence[str]) -> None:
         ConfigError: Names the option that was meant.
     """
     for name, value in numbers.items():
-        near = difflib.get_close_matches(name, options, 1, 0.75)
+        near = ([option for option in options if option.startswith(f'{name}_')]
+                or difflib.get_close_matches(name, options, 1, 0.85))
         if near:
             raise ConfigError(f'reach has no option {name!r}, did you mean {near[0]}? A quantity '
                               f'of that name is given as {{{name!r}: value}}')
