@@ -244,6 +244,8 @@ def test_the_rest_of_the_buttons(graph, tmp_path):
         until(lambda: going.in_force() == 'here', 'the goal')
         robot.clear()
         until(lambda: going.in_force() == '', 'no goal')
+        with pytest.raises(CommanderError, match='list_goals: .*goal_bank'):
+            robot.entries()
         assert robot.record('tidy', metadata={'who': 'me'}) == '/bags/7'
         assert robot.stop_recording(success=False, note='fell') == '/bags/7'
     told = dict(asked)

@@ -24,7 +24,7 @@ from lewm_ros.action import ReachGoal
 from lewm_ros.commander import specs
 from lewm_ros.commander.link import CommanderError, Link
 from lewm_ros.commander.under_way import UnderWay
-from lewm_ros.srv import CaptureGoal, SetGoal, StartEpisode, StopEpisode
+from lewm_ros.srv import CaptureGoal, ListGoals, SetGoal, StartEpisode, StopEpisode
 from lewm_ros.wire import giving
 from lewm_ros.wire.reach_msgs import order_to_msg
 from lewm_ros.wire.reaching import ReachOrder, ReachProgress, ReachResult
@@ -59,6 +59,7 @@ class Commander:
         self._clear = client(Trigger, 'goal_node/clear_goal')
         self._capture = client(CaptureGoal, 'goal_node/capture_goal')
         self._add = client(SetGoal, 'goal_node/add_goal')
+        self._list = client(ListGoals, 'goal_node/list_goals')
         self._start_episode = client(StartEpisode, 'recorder_node/start_episode')
         self._stop_episode = client(StopEpisode, 'recorder_node/stop_episode')
         self._reach = ActionClient(link.node, ReachGoal, 'goal_node/reach_goal')
@@ -202,6 +203,10 @@ class Commander:
         answer = self._call(self._capture, giving.capture_request(
             goal_id, tolerance, task, self._timeout_s / 2))
         return giving.captured(answer)
+
+    def entries(self) -> dict[str, str]:
+        """Return the entries of the goal bank, `reach(entry=name)`, and what each shows."""
+        return giving.listed(self._call(self._list, giving.list_request(), again=True))
 
     def clear(self) -> None:
         """Take the goal away: the robot stops, and stays enabled."""

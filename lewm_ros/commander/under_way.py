@@ -75,7 +75,9 @@ class UnderWay:
 
     def result(self) -> ReachResult:
         """Return how it ended; only when `is_over`."""
-        return self._lost or msg_to_result(self._end.result().result)
+        if self._lost is not None:
+            return self._lost
+        return msg_to_result(self._end.result().result)
 
     def cancel(self, timeout_s: float) -> None:
         """Ask that the robot is stopped, and wait until it ended.

@@ -8,7 +8,7 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from lewm_ros.msg import GoalSpec
-from lewm_ros.srv import CaptureGoal, SetGoal, StartEpisode, StopEpisode
+from lewm_ros.srv import CaptureGoal, ListGoals, SetGoal, StartEpisode, StopEpisode
 from lewm_ros.wire.goal_specs import msg_to_wish
 from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image
 from lewm_ros.wire.stamps import header
@@ -130,9 +130,19 @@ def stop_request(*, success: bool, discard: bool, note: str) -> StopEpisode.Requ
 
 def refusal_of(answer: Any) -> str:
     """Return why a service did not do what was asked; '': it did."""
-    if answer.success:
+    if getattr(answer, 'success', not answer.message):   # a list has only its message
         return ''
     return answer.message or 'no reason was given'
+
+
+def list_request() -> ListGoals.Request:
+    """Ask what the goal bank offers."""
+    return ListGoals.Request()
+
+
+def listed(answer: ListGoals.Response) -> dict[str, str]:
+    """Return what each entry shows, by name."""
+    return dict(zip(answer.names, answer.texts, strict=False))
 
 
 def trigger_request() -> Trigger.Request:
