@@ -31,6 +31,7 @@ def policies_of(folder: Path, robot: str) -> dict[str, Rights]:
     found: dict[str, Rights] = {}
     for source in SOURCES:
         found.update(policies(SystemOptions(sim=True, record=True, source=source, robot=robot,
+                                            imagination=source == 'planner',
                                             root=str(folder / 'root'))))
     return found
 

@@ -18,9 +18,9 @@ PACKAGES = ('lewm_model', 'lewm_sim', 'lewm_ros')
 # installed program -> its module
 PROGRAMS = {name: f'lewm_ros.{room}.{name}' for room, name in (
     ('command', 'command_node'), ('goals', 'goal_node'), ('guard', 'guard_node'),
-    ('planner', 'planner_node'), ('recording', 'recorder_node'), ('simulation', 'sim_node'),
-    ('sources', 'explore_node'), ('sources', 'teleop_node'), ('startup', 'supervisor'),
-    ('trials', 'demo'))}
+    ('planner', 'planner_node'), ('recording', 'recorder_node'), ('show', 'imagination_node'),
+    ('simulation', 'sim_node'), ('sources', 'explore_node'), ('sources', 'teleop_node'),
+    ('startup', 'supervisor'), ('trials', 'demo'))}
 # Import name -> name on the package index and rosdep key, where they are not alike.
 PIP_NAMES = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'PIL': 'pillow',
              'tensorrt_rtx': 'tensorrt-rtx', 'stable_worldmodel': 'stable-worldmodel'}
