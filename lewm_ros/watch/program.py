@@ -29,6 +29,7 @@ UNHEALTHY = 1
 _DRAW_S = 0.25          # on a terminal
 _PRINT_S = 1.0          # where there is none
 _SPIN_S = 0.05
+_FIRST_S = 1.5          # of listening before a first screen that people see
 _STYLES = {Level.OK: '', Level.WARN: 'yellow', Level.ERROR: 'bold red'}
 
 
@@ -59,6 +60,7 @@ def watch(look: Callable[[float], Screen], console: Console, *, once: bool, wait
         while not end():
             console.print(drawn(look(_PRINT_S), console.width), '', sep='\n', soft_wrap=True)
         return 0
+    look(_FIRST_S)
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while not end():
             live.update(drawn(look(_DRAW_S), console.width), refresh=True)
