@@ -72,7 +72,9 @@ def test_a_plan_has_come_true_when_its_last_picture_was_due():
     assert past.at(round(1.52 * SECOND))[0, 0, 0] == 15 and past.at(4 * SECOND) is None
     past.plan(imagined(2.9), (1, 2))
     assert past.come_true(SECOND // 2) is None and past.at(SECOND) is not None
-    past.plan(imagined(2.0, steps=9), (1, 3))        # it has begun, and there is no other
+    past.plan(imagined(2.0, steps=9), (1, 3))
+    assert past.come_true(SECOND // 2) is None       # it is the newest itself
+    past.plan(imagined(2.5, steps=9), (1, 3))
     assert past.come_true(SECOND // 2).stamp_ns == 2 * SECOND
     past.see(SECOND, np.zeros((2, 2, 3), np.uint8))
     assert past.at(2 * SECOND) is None

@@ -49,7 +49,7 @@ class Past:
         return nearest[1]
 
     def come_true(self, block_ns: int) -> Imagined | None:
-        """Return the newest plan whose whole time has passed, else the oldest that has begun.
+        """Return the newest plan whose whole time has passed, else the oldest of earlier ones.
 
         None: there is not even one whose first block has passed.
         """
@@ -58,4 +58,4 @@ class Past:
         def passed(one: Imagined, blocks: int) -> bool:
             return one.stamp_ns + blocks * block_ns <= now_ns
         whole = (one for one in reversed(self._plans) if passed(one, len(one.plan)))
-        return next(whole, next((one for one in self._plans if passed(one, 1)), None))
+        return next(whole, next((one for one in list(self._plans)[:-1] if passed(one, 1)), None))
