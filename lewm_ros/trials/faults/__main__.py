@@ -60,7 +60,7 @@ def _run_or_report(options: argparse.Namespace) -> int:
     nice.give(os.getpid(), urgent=True)
     hurry()      # this process watches, and it stands for nothing that a fault may touch
     environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
-    transports = Transports.here('auto', get_rmw_implementation_identifier())
+    transports = Transports.here('auto', get_rmw_implementation_identifier(), 'auto')
     os.environ.update(transports.unblocked)   # nobody may keep this process waiting either
     run(options, results, lambda *parts: Rig(*parts, environment=environment,
                                              transports=transports, nice=nice))

@@ -105,8 +105,8 @@ class Nodes:
         # Our simulator is the driver's part.
         self.specs = {spec.executable: spec for spec in system(chosen)
                       if spec.room != 'simulation'}
-        self._transports = Transports.here(chosen.dds_profile,
-                                           get_rmw_implementation_identifier())
+        self._transports = Transports.here(
+            chosen.dds_profile, get_rmw_implementation_identifier(), chosen.discovery)
 
     def name(self, executable: str) -> str:
         """Return the name of the process of a node."""
