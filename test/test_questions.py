@@ -176,10 +176,10 @@ def test_a_picture_that_cannot_be_is_refused_with_words(desk, kind, image, words
 
 def test_an_old_or_troubled_frame_is_not_answered_from(desk):
     """The reason is that of the camera."""
-    desk.now_ns += 10 ** 9
+    desk.now_ns += 3 * 10 ** 9
     for kind in (PlanOnce, EncodeImage):
-        assert 'the camera frame is 1.0' in desk.answer(kind).message
-    desk.now_ns -= 10 ** 9
+        assert 'the camera frame is 3.0' in desk.answer(kind).message
+    desk.now_ns -= 3 * 10 ** 9
     desk.session.see(Reason(Code.FRAME_FROZEN, 'the same picture'))
     assert desk.answer().message == 'no usable camera frame: the same picture'
     assert desk.answer(EncodeImage, image=rgb_to_image(PICTURE, 5)).success
@@ -239,7 +239,11 @@ def test_without_anything_in_force_there_is_time():
     desk.frames(1, 1)
     desk.now_ns += 18 * STEP_NS
     assert not desk.loop.can_spare(0.001)
-    desk.now_ns += 2 * STEP_NS
+    desk.now_ns += 10 * STEP_NS              # they are over: the next plan is late, and comes
+    assert not desk.loop.can_spare(0.001) and desk.loop.must_plan()
+    desk.controller(CommandState.STOPPED)    # for want of a plan
+    assert not desk.loop.can_spare(0.001)
+    desk.now_ns += 13 * STEP_NS
     assert desk.loop.can_spare(60.0)
 
 

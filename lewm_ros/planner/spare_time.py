@@ -8,6 +8,7 @@ from lewm_ros.planner.loop_settings import LoopSettings
 from lewm_ros.planner.plan_maker import PlanMaker
 
 _OWED_S = 0.5     # so long the frame that a plan is owed to may be under way
+_OVER_S = 1.0     # so long after the last row of a plan the next one is expected
 
 
 class SpareTime:
@@ -53,13 +54,14 @@ class SpareTime:
         return not wanted and seconds <= self._due_in_s(replan_steps)
 
     def is_over(self, settings: LoopSettings) -> bool:
-        """Tell whether the rows of a plan that the robot follows are about to run out."""
+        """Tell whether the rows of a plan that the robot follows are about to run out, or have."""
         return self._is_followed(settings) and self._due_in_s(math.inf) <= 0
 
     def _is_followed(self, settings: LoopSettings) -> bool:
+        """Tell whether a robot that may move has a plan, or waits for the next one."""
         maker = self._maker
-        return (not settings.dry_run and maker.schedule.left_s(maker.now_ns()) > 0
-                and maker.robot.executes(maker.session.number, maker.steady_s()))
+        return (not settings.dry_run and maker.schedule.left_s(maker.now_ns()) > -_OVER_S
+                and not maker.robot.idle_reason(maker.steady_s()))
 
     def _due_in_s(self, replan_steps: float) -> float:
         maker = self._maker
