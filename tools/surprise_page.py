@@ -18,6 +18,7 @@ from typing import Any
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.figure import new_figure
+from lewm_model.images.recoloured import recoloured, unexplained
 from lewm_model.planning.surprise import Expectation
 from lewm_model.resources import find_named
 from lewm_model.types import Observation
@@ -124,7 +125,8 @@ def of_task(folder: Path, part: str, parameters: PlannerParameters) -> dict[str,
     for path in sorted(folder.glob(f'{part}-*.npz')):
         name = path.stem.split('-')[1].replace('_', ' ')
         with np.load(path) as file:
-            judged = judge(bundle, dict(file), parameters)
+            kept = dict(file)
+        judged = judge(bundle, kept, parameters)
         if name == 'drive':
             drives.append(judged)
             continue
@@ -134,6 +136,10 @@ def of_task(folder: Path, part: str, parameters: PlannerParameters) -> dict[str,
             'said_after': first(surprised, at), 'stopped_after': first(judged.stops, at),
             'view_after': first(judged.codes == Code.VIEW_UNFAMILIAR, at),
             'before': int(surprised[:, :at].any(axis=1).sum()),
+            'unexplained': [round(unexplained(pictures[at - 1], pictures[at]), 3)
+                            for pictures in kept['pictures']],
+            'recoloured': [recoloured(pictures[at - 1], pictures[at])
+                           for pictures in kept['pictures']],
             'surprise': [[float(f'{value:.3g}') for value in line] for line in _quantiles(
                 judged.surprise[:, at - round(1 / dt_s):at + round(4 / dt_s)])]}
     if drives:
@@ -170,6 +176,7 @@ def event_line(task: str, name: str, event: dict[str, Any], dt_s: float) -> str:
         cells.append(f'{len(late)} of {event["trials"]}' + (
             f'; {np.median(late):.0f} ({max(late)}) frames, {np.median(late) * dt_s:.2g} s'
             if late else ''))
+    cells.append(f'{sum(event["recoloured"])}')
     cells.append(f'{sum(one is not None for one in event["view_after"])}')
     return f'| {" | ".join(cells)} |'
 
@@ -263,11 +270,12 @@ interval, per hour. Surprise: mean, 0.999 quantile, highest.
 
 {robots} trials of each event, {before:g} s after the start; {after:g} s are watched. "Said":
 SURPRISED in `plan_status`. "Stopped": the robot would have stopped. Frames from the event on:
-median (most), and the median in seconds. "View": trials in which the view was called unfamiliar,
-which is looked at with every new goal.
+median (most), and the median in seconds. "Colours": trials in which the first picture was taken
+for a change of colours or light, after which nothing stops. "View": trials in which the view was
+called unfamiliar, which is looked at with every new goal.
 
-| task | event | said | stopped | view |
-|---|---|---|---|---|
+| task | event | said | stopped | colours | view |
+|---|---|---|---|---|---|
 {events}
 
 ![surprise over time](surprise.png)
