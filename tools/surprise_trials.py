@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument('--data', required=True)
     parser.add_argument('--new-data', action='store_true')
     parser.add_argument('--part', choices=tuple(PARTS), default='report')
+    parser.add_argument('--seed', type=int, default=0, help='for other drives (0)')
     parser.add_argument('--out', type=Path, default=Path('runs/surprise'))
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -231,7 +232,7 @@ def main() -> None:
         if path.exists():
             continue
         lane = lane or Lane(task, subject, planner(bundle), args.part)
-        seed = [list(PARTS).index(args.part), int(bool(event)), number]
+        seed = [list(PARTS).index(args.part), int(bool(event)), number + 100 * args.seed]
         found = lane.drive(BEFORE_S + AFTER_S if event else DRIVE_S, seed,
                                   EVENTS.get(event), BEFORE_S)
         unfinished = path.with_suffix('.tmp')

@@ -1,9 +1,10 @@
-"""Whether quantities move as the model expects of what was executed, over seconds.
+"""Whether a robot moves as the model expects of what was executed, over seconds.
 
 A single frame tells little of a joint that is stuck: what it should have moved in one block is not
 much more than a reading is wrong. Over seconds the share of the expected motion that was seen is
 clear: 1 when all is well, 0 for what does not move. It needs a readout and what its errors are
-(`ordinary`); what is not expected to move is not judged.
+(`ordinary`). Only what the robot measures of itself is judged: a thing that is jammed while the
+model imagines it pushed along is no fault of the robot. Nor is what is not expected to move.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from lewm_model.readout import Readout
 import numpy as np
 import torch
 
-WINDOW_S = 3.0         # judged together
+WINDOW_S = 2.0         # judged together
+_OWN = ('joint', 'robot')     # quantities of these are the robot's own
 _KNOWN = 0.8           # share of the window's frames that must have had an expectation
-_FAR_ENOUGH = 3.0      # the expected motion in a block, root mean square, in usual errors of it
+_FAR_ENOUGH = 2.5      # the expected motion in a block, root mean square, in usual errors of it
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class MotionGain:
 
     def __init__(self, readout: Readout, read_errors: dict[str, float], dt_s: float) -> None:
         self._readout, self._fewest = readout, max(round(_KNOWN * WINDOW_S / dt_s), 2)
-        self._errors = np.array([read_errors.get(one.name, np.inf) for one in readout.readable])
+        self._errors = np.array([read_errors.get(one.name, np.inf) if one.of in _OWN else np.inf
+                                 for one in readout.readable])
         self._bounds = np.array([_bounds(one) for one in readout.readable]).T
         self.clear()
 

@@ -95,8 +95,8 @@ class PlannerParameters:
         0.0, 'surprise above it is wrong, 1 is ordinary; 0.0: as measured on this robot '
         '(surprise_file), or as the bundle says', low=0.0, high=1e9)
     surprise_gain: float = parameter(
-        0.2, 'less than this share of the expected motion of a quantity, over 3 s, is a surprise: '
-        'something is stuck; 0.0: never', low=0.0, high=0.99)
+        0.1, 'less than this share of the expected motion of a joint, over 2 s, is a surprise: '
+        'it is stuck; 0.0: never', low=0.0, high=0.99)
     surprise_calm_s: float = parameter(
         1.0, 'so long below half the limit ends a warning or slowness [s]', low=0.0, high=60.0)
     surprise_scale: float = parameter(

@@ -29,7 +29,7 @@ class SurpriseSettings:
     action: str = 'off'      # one of ACTIONS
     limit: float = math.nan  # above it something is wrong; NaN: not calibrated
     frames: int = 4          # judged frames in a row above it raise the alarm
-    least_gain: float = 0.2  # [0, 1): so does less of the expected motion; 0: never
+    least_gain: float = 0.1  # [0, 1): so does less of the expected motion; 0: never
     calm_s: float = 1.0      # without surprise, after which slowness and warnings end
     slow_scale: float = 0.3  # (0, 1]: what commands are slowed down to
 
