@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 WINDOW_S = 2.0         # judged together
-_OWN = ('joint', 'robot')     # quantities of these are the robot's own
+_OWN = ('joint', 'base', 'robot')    # quantities of these are the robot's own
 _KNOWN = 0.8           # share of the window's frames that must have had an expectation
 _FAR_ENOUGH = 2.5      # the expected motion in a block, root mean square, in usual errors of it
 
