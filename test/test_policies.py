@@ -133,8 +133,8 @@ def test_the_file_says_what_was_decided():
 
 def test_the_program_prints_it_and_refuses_nonsense(capsys):
     """What is wrong is said in one line, with status 1."""
-    assert main(['--sim', '--namespace', 'left']) == 0
-    assert '/left/planner_node' in read(capsys.readouterr().out)
+    assert main(['--sim', '--namespace', 'left', '--imagination']) == 0
+    assert {'/left/planner_node', '/left/imagination_node'} <= set(read(capsys.readouterr().out))
     assert main(['--robot', 'nobody']) == 1
     assert 'nobody' in capsys.readouterr().err
     with pytest.raises(ConfigError, match='no nodes'):

@@ -28,7 +28,8 @@ from lewm_ros.startup.system import NodeSpec, OWN_PACKAGE, supervisor, system
 TABLE = 'config/sros2/access.yaml'
 RIGHTS = ('publish', 'subscribe', 'reply', 'request')
 PEOPLE = ('operator', 'watcher', 'robot')    # enclaves that are no nodes of ours
-OPTIONS = ('sim', 'task', 'robot', 'bundle', 'namespace', 'remap', 'source', 'record')
+OPTIONS = ('sim', 'task', 'robot', 'bundle', 'namespace', 'remap', 'source', 'record',
+           'imagination', 'rviz')
 _PARAMETERS = ('describe_parameters', 'get_parameter_types', 'get_parameters', 'list_parameters',
                'set_parameters', 'set_parameters_atomically', 'get_type_description')
 _LIFECYCLE = ('change_state', 'get_state', 'get_available_states', 'get_available_transitions',
