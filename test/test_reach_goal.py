@@ -10,6 +10,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_ros.action import ReachGoal  # noqa: E402
+from lewm_ros.goals.at_rest import AtRest, Heard  # noqa: E402
 from lewm_ros.goals.leg import Leg  # noqa: E402
 from lewm_ros.goals.reach import Reach, ReachLimits  # noqa: E402
 from lewm_ros.goals.trend import Trend  # noqa: E402
@@ -43,7 +44,8 @@ from ros_helpers import over_the_wire  # noqa: E402
 
 STEP_S = 0.05
 DOOR = Target('door')
-LIMITS = ReachLimits(no_progress_s=2.0, silence_s=1.5, trouble_s=1.0, stop_s=1.0)
+LIMITS = ReachLimits(no_progress_s=2.0, silence_s=1.5, trouble_s=1.0, stop_s=1.0, rest_s=0.0,
+                     find_s=0.5)
 DISABLED = CommandState.DISABLED
 
 
@@ -337,7 +339,7 @@ def test_a_planner_that_was_never_there_is_gone_too():
     world = World()
     world.speaks = {'command'}
     world.controls(CommandState.IDLE, Code.PLANNER_SILENT, 'no plan_status yet')
-    assert world.run(5.0) == pytest.approx(1.5, abs=0.16)
+    assert world.run(5.0) == pytest.approx(2.0, abs=0.16)    # a little more to be found
     assert world.ending is Ending.PLANNER_GONE
 
 
@@ -514,6 +516,23 @@ def test_cancel_stops_the_robot_first():
     world.run(0.2)
     assert world.ending is Ending.CANCELED
     assert world.reach.result.text == 'canceled; the robot stands still'
+
+
+def test_it_stands_when_nothing_else_was_said_for_a_while():
+    """What moves needs time to stop; a command in between begins it anew; by the node clock."""
+    told = AtRest(10.0, rest_s=0.3, gone_s=3.0)
+    quiet = PlanReport(stamp_ns=0, session=7, epoch=0, state=PlanState.NO_GOAL)
+    stands = ControllerReport(stamp_ns=0, state=CommandState.STOPPED, session=7)
+    moves = replace(stands, state=CommandState.TRACKING, at_rest=False)
+    found = []
+    for number in range(1, 16):
+        now_s = 10.0 + 0.1 * number
+        controller = moves if number == 5 else stands
+        found.append(told.look(Heard(10.1, quiet), Heard(now_s, controller),
+                               round(now_s * 1e9), now_s))
+    assert found.index(True) == 8      # the ninth: number 6 is the first of 0.3 s
+    assert not any(AtRest(10.0, rest_s=0.3, gone_s=3.0).look(
+        Heard(10.1, quiet), Heard(10.2 + k, stands), 5, 10.2 + k) for k in range(5))
 
 
 def test_a_robot_that_does_not_come_to_rest_is_told():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import math
 
 from lewm_ros.goals import signs
+from lewm_ros.goals.at_rest import AtRest, Heard, UNHEARD_S
 from lewm_ros.goals.leg import Leg
 from lewm_ros.goals.plans import Plans
 from lewm_ros.wire.reaching import Ending, ReachOrder, ReachProgress, ReachResult, Target
@@ -24,7 +25,6 @@ from lewm_ros.wire.reports import ControllerReport, PlanReport, PlanState
 _SETTLE_S = 0.3        # what is heard earlier may have been said before motion was enabled
 _TAKE_S = 5.0          # a planner that looks at newer frames knows the goal by then
 _HEARD_NS = 2 * 10**8  # the planner may look at a frame of this time before it hears of the goal
-_UNHEARD_S = 0.5       # who is silent for so long has nothing to say
 _JITTER_NS = 10**8     # a node clock that goes back by more has jumped
 
 
@@ -36,6 +36,8 @@ class ReachLimits:
     silence_s: float = 3.0        # of planner or command node
     trouble_s: float = 5.0        # of a planner without a plan, or a robot that does not follow
     stop_s: float = 5.0           # until the robot must stand
+    rest_s: float = 0.3           # it stands when so long it was told nothing else (node clock)
+    find_s: float = 2.0           # more, for who was never heard: the middleware finds them
 
 
 class Reach:
@@ -59,9 +61,9 @@ class Reach:
         self.wanted: int | None = 0
         self.result: ReachResult | None = None
         self._begun_ns = self._now_ns = now_ns
-        self._begun_s = self._plan_s = self._controller_s = steady_s
-        self._plan: PlanReport | None = None
-        self._controller: ControllerReport | None = None
+        self._begun_s = steady_s
+        self._plan: Heard[PlanReport] = Heard(steady_s)
+        self._controller: Heard[ControllerReport] = Heard(steady_s)
         self._trouble: tuple[Ending | None, float] = (None, 0.0)   # of the planner, since when
         self._idle_since_s: float | None = None                    # of the command node
         self._session = 0                       # of the planner that took the goal
@@ -69,18 +71,19 @@ class Reach:
         self._plans = Plans()
         self._reached = 0
         self._end: tuple[Ending, str] | None = None
-        self._stop_s = self._quiet_s = 0.0
+        self._at_rest: AtRest | None = None
         self._leg = self._next_leg()
 
     # What comes in -----------------------------------------------------------------------------
 
     def hear_plan(self, report: PlanReport, now_ns: int, steady_s: float) -> None:
         """Take a report of the planner; one that is not followed does not count."""
-        followed = self._controller.session if self._controller else 0
+        controller = self._controller.report
+        followed = controller.session if controller is not None else 0
         if self.result is not None or followed and report.session != followed:
             return
         self._watch_clock(now_ns)
-        self._plan, self._plan_s = report, steady_s
+        self._plan = Heard(steady_s, report)
         self._plans.see(report)
         if self._end is None:
             self._follow(report, steady_s)
@@ -88,7 +91,7 @@ class Reach:
 
     def hear_controller(self, report: ControllerReport, now_ns: int, steady_s: float) -> None:
         """Take a report of the command node."""
-        self._controller, self._controller_s = report, steady_s
+        self._controller = Heard(steady_s, report)
         self.tick(now_ns, steady_s)
 
     def tick(self, now_ns: int, steady_s: float) -> None:
@@ -164,17 +167,19 @@ class Reach:
                    since_ns=self._now_ns)
 
     def _why_to_end(self, steady_s: float) -> tuple[Ending, str] | None:
-        plan, controller, limits = self._plan, self._controller, self._limits
-        if steady_s - self._controller_s > limits.silence_s:
-            return Ending.COMMAND_FAULT, (f'no controller_state for {limits.silence_s:g} s; is '
-                                          f'the command node running and active?')
+        plan, controller, limits = self._plan.report, self._controller.report, self._limits
+        limit_s = limits.silence_s + (limits.find_s if controller is None else 0.0)
+        if steady_s - self._controller.when_s > limit_s:
+            return Ending.COMMAND_FAULT, (f'no controller_state for {limit_s:g} s; is the command '
+                                          f'node running and active?')
         if controller is not None and steady_s - self._begun_s > _SETTLE_S:
             end = signs.command_ends(controller)
             if end is not None:
                 return end
-        if steady_s - self._plan_s > limits.silence_s:
-            return Ending.PLANNER_GONE, (f'no plan_status for {limits.silence_s:g} s; is the '
-                                         f'planner running and active?')
+        limit_s = limits.silence_s + (limits.find_s if plan is None else 0.0)
+        if steady_s - self._plan.when_s > limit_s:
+            return Ending.PLANNER_GONE, (f'no plan_status for {limit_s:g} s; is the planner '
+                                         f'running and active?')
         if plan is not None:
             end = (signs.planner_ends(plan, self._leg.since_ns + _HEARD_NS)
                    or self._lasting_trouble(plan, steady_s))
@@ -189,7 +194,7 @@ class Reach:
         if kind is not None and steady_s - self._trouble[1] > limit_s:
             return kind, (f'the planner has had no plan for {limit_s:g} s, it says '
                           f'{plan.state.name}: {plan.reason}')
-        controller = self._controller
+        controller = self._controller.report
         idle = (controller is not None and signs.has_plan(plan)
                 and signs.command_trouble(controller))
         if not idle or self._idle_since_s is None:
@@ -213,16 +218,18 @@ class Reach:
 
     def _stop(self, ending: Ending, text: str, steady_s: float) -> None:
         self._end, self.wanted = (ending, text), None
-        self._stop_s = steady_s
+        self._at_rest = AtRest(steady_s, rest_s=self._limits.rest_s,
+                               gone_s=self._limits.silence_s)
 
     def _look_whether_it_rests(self, steady_s: float) -> None:
-        (ending, text), limits = self._end, self._limits
-        if self._rests(steady_s):
+        (ending, text), limits, controller = self._end, self._limits, self._controller
+        if self._at_rest.look(self._plan, controller, self._now_ns, steady_s):
             self._conclude(ending, text)
             return
-        late, silent_s = steady_s - self._stop_s > limits.stop_s, steady_s - self._controller_s
+        late = steady_s - self._at_rest.since_s > limits.stop_s
+        silent_s = steady_s - controller.when_s
         if silent_s > limits.silence_s or late and (
-                self._controller is None or silent_s > _UNHEARD_S):
+                controller.report is None or silent_s > UNHEARD_S):
             doubt = ('the command node is silent, so nobody knows whether the robot stands still; '
                      'the guard stops it')
         elif late:
@@ -234,25 +241,11 @@ class Reach:
         else:
             self._conclude(ending, f'{text}; {doubt}')
 
-    def _rests(self, steady_s: float) -> bool:
-        """Tell whether nothing that was sent can move the robot any more."""
-        controller, plan = self._controller, self._plan
-        if controller is None or self._controller_s <= self._stop_s or not signs.rests(controller):
-            return False
-        if signs.command_ends(controller) is not None:
-            return True    # it follows no plan at all
-        if plan is not None and self._plan_s > self._stop_s and not signs.has_plan(plan):
-            self._quiet_s = self._quiet_s or self._plan_s
-        elif (steady_s - self._plan_s > self._limits.silence_s
-              or steady_s - max(self._plan_s, self._stop_s) > _UNHEARD_S):
-            self._quiet_s = self._quiet_s or steady_s
-        return bool(self._quiet_s) and self._controller_s > self._quiet_s
-
     # What goes out -----------------------------------------------------------------------------
 
     def progress(self) -> ReachProgress:
         """Say how it goes."""
-        leg, plan, controller = self._leg, self._plan, self._controller
+        leg, plan, controller = self._leg, self._plan.report, self._controller.report
         moving = controller is not None and controller.state in signs.FOLLOWING
         reason = plan.reason if plan is not None else Reason()
         if controller is not None and not moving and controller.reason:
@@ -275,7 +268,7 @@ class Reach:
             replans=plans.replans, latency_p95_ms=plans.latency_p95_ms())
 
     def _may_move(self) -> bool:
-        controller = self._controller
+        controller = self._controller.report
         return (controller is not None and controller.state in signs.FOLLOWING
                 and controller.speed_scale > 0)
 

@@ -15,6 +15,7 @@ from lewm_ros.goals.dry_run import DryRun
 from lewm_ros.goals.reach import Reach, ReachLimits
 from lewm_ros.goals.resolve import Resolved, Resolver
 from lewm_ros.msg import ControllerState, PlanStatus
+from lewm_ros.node.entities import Entities
 from lewm_ros.node.plain import PlainNode
 from lewm_ros.srv import SetGoal
 from lewm_ros.wire import qos
@@ -66,10 +67,11 @@ class ReachServer:
         self._pursued: _Pursued | None = None
         self._unanswered, self._answered_s = 0, -_SEND_S
         self._dry_run = DryRun(node)
+        # Only while there is somebody to watch: 40 messages a second cost a tenth of a core.
+        self._ears = Entities(node, node.guard)
+        self._hears = False
         waiting = ReentrantCallbackGroup()   # a callback that awaits keeps its group busy
         own = node.always
-        own.subscription(PlanStatus, 'plan_status', self._on_plan, qos.RECORD)
-        own.subscription(ControllerState, 'controller_state', self._on_controller, qos.RECORD)
         own.service(SetGoal, '~/add_goal', self._on_add, callback_group=waiting)
         # Refusals are results with a text: a rejected goal could not say why.
         own.own(ActionServer(node, ReachGoal, '~/reach_goal', self._execute,
@@ -130,6 +132,7 @@ class ReachServer:
     async def _pursue(self, handle: ServerGoalHandle, order: ReachOrder,
                       goals: list[Resolved]) -> ReachResult:
         self.displace(f'another ReachGoal, to {goals[0].goal.goal_id!r}, took its place')
+        self._listen()
         now_ns, steady_s = self._now()
         reach = Reach([target_of(found.goal) for found in goals], order, self._limits(),
                       now_ns=now_ns, steady_s=steady_s)
@@ -147,6 +150,16 @@ class ReachServer:
                 self._pursued = None
                 if reach.result is None:
                     self._clear()
+            if self._pursued is None:
+                self._ears.withdraw()
+                self._hears = False
+
+    def _listen(self) -> None:
+        if not self._hears:
+            self._hears = True
+            listen = self._ears.subscription
+            listen(PlanStatus, 'plan_status', self._on_plan, qos.RECORD)
+            listen(ControllerState, 'controller_state', self._on_controller, qos.RECORD)
 
     def _act(self, pursued: _Pursued) -> None:
         """Do what the state of the order asks for."""
