@@ -67,7 +67,7 @@ class ReachServer:
         self._pursued: _Pursued | None = None
         self._unanswered, self._answered_s = 0, -_SEND_S
         self._dry_run = DryRun(node)
-        # Only while there is somebody to watch: 40 messages a second cost a tenth of a core.
+        # Only while there is a way to watch: each message wakes the node.
         self._ears = Entities(node, node.guard)
         self._hears = False
         waiting = ReentrantCallbackGroup()   # a callback that awaits keeps its group busy
