@@ -162,8 +162,8 @@ def test_a_dry_run_asks_the_planner_and_moves_nothing(graph, tmp_path):
     assert (result.start_cost, result.final_cost, result.goals_reached) == (4.0, 1.5, 0)
     assert (asked[0].goal.goal_id, asked[0].image.width) == ('grey 10', 0)
     status, result = going.send(spec(99), dry_run=True).end()
-    assert (status, result.ending) == (ABORTED, Ending.GOAL_REFUSED)
-    assert 'does not read it' in result.text
+    assert (status, result.ending) == (ABORTED, Ending.UNKNOWN)
+    assert result.text == 'the planner did not plan: the bundle does not read it'
     assert not going.goals
 
 

@@ -60,5 +60,6 @@ class DryRun:
                                                      f'{_ANSWER_S:g} s')))
             await pause(self._node, _LOOK_S)
         refusal, start_cost, final_cost = msg_to_planned(answer.result())
-        return ended(Ending.GOAL_REFUSED if refusal else Ending.NONE, refusal,
-                     start_cost=start_cost, final_cost=final_cost)
+        if refusal:   # of the goal, or for want of time or pictures: only its words say which
+            return ended(Ending.UNKNOWN, f'the planner did not plan: {refusal}')
+        return ended(Ending.NONE, start_cost=start_cost, final_cost=final_cost)
