@@ -149,7 +149,8 @@ def test_a_dry_run_tells_the_cost_and_moves_nothing(live):
             if result:
                 break
         assert result, result
-        assert 0.0 < result.final_cost <= result.start_cost
+        # the mean of the elites is the answer, which may cost a little more than the start
+        assert 0.0 < result.final_cost < 1.1 * result.start_cost
         print(result)
         robot.reach(height=1.0, dry_run=True)
         assert robot.result(timeout_s=20).ending is Ending.UNKNOWN
