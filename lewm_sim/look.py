@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lewm_model.errors import ConfigError
+from lewm_sim.named_numbers import parse_named_numbers
 import numpy as np
 
 # Each is drawn evenly in [-strength, strength].
@@ -29,16 +30,7 @@ def parse_factors(texts: list[str]) -> dict[str, float]:
     Raises:
         ConfigError: If there is no such switch, or its strength is no share.
     """
-    found = {}
-    for part in (part for text in texts for part in text.split(',')):
-        name, equals, value = part.strip().partition('=')
-        try:
-            found[name] = float(value)
-        except ValueError:
-            equals = ''
-        if not equals:
-            raise ConfigError(f'a switch is written light=0.3, got {part!r}')
-    return check_factors(found)
+    return check_factors(parse_named_numbers(texts, 'a switch', 'light=0.3'))
 
 
 def check_factors(factors: Mapping[str, float]) -> dict[str, float]:

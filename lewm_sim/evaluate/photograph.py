@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lewm_model.errors import ConfigError
+from lewm_sim.named_numbers import parse_named_numbers
 import numpy as np
 
 # name -> what it does, the value that changes nothing, least and most
@@ -26,14 +27,7 @@ def parse_changes(texts: list[str]) -> dict[str, float]:
     Raises:
         ConfigError: If there is no such change, or its number cannot be.
     """
-    found = {}
-    for part in (part for text in texts for part in text.split(',')):
-        name, _, value = part.strip().partition('=')
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise ConfigError(f'a change is written gamma=0.7, got {part!r}') from None
-    return check_changes(found)
+    return check_changes(parse_named_numbers(texts, 'a change', 'gamma=0.7'))
 
 
 def check_changes(changes: Mapping[str, float]) -> dict[str, float]:
