@@ -1,5 +1,7 @@
 """A camera that sends the same picture again and again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ pytestmark = pytest.mark.ros
 
 from bag_factory import robot  # noqa: E402
 from lewm_model.robot import JOINT_TRAJECTORY  # noqa: E402
-from lewm_ros.planner.frozen import FrozenWatch, Told  # noqa: E402
+from lewm_ros.planner.frozen import FrozenWatch, Motion  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 
 WHEELS = robot(interface='joint_velocity', min_command=[-2, -4], max_command=[2, 4])
@@ -16,14 +18,14 @@ WHEELS = robot(interface='joint_velocity', min_command=[-2, -4], max_command=[2,
 
 def watch(limit: int) -> FrozenWatch:
     """Return one that saw a picture at 0."""
-    made = FrozenWatch(limit, Told(WHEELS))
+    made = FrozenWatch(limit, Motion(WHEELS))
     assert not made.update(b'same', 0)
     return made
 
 
 def go(frozen: FrozenWatch, stamp_ns: int, speed: float = 1.2) -> None:
     """Tell the robot to move by 0.3 of what it may in a step: a quarter can be seen."""
-    frozen.told.add(stamp_ns, np.array([0.0, speed]))
+    frozen.motion.add(stamp_ns, np.array([0.0, speed]))
 
 
 def test_the_third_equal_picture_after_the_robot_was_told_to_move_is_frozen():
@@ -85,7 +87,7 @@ def test_motion_too_slow_to_show_and_zero_are_never_frozen():
      [[1, 1], [1.05, 1.05], [1.075, 1.05], [1.075, 0.95]])])
 def test_what_the_robot_was_told_is_in_what_it_may_move_in_a_step(description, commands):
     """Speeds add up, positions are compared; the first commands move one axis by 1.5 steps."""
-    told = Told(description)
+    told = Motion(description)
     for stamp, command in enumerate(commands):
         told.add(stamp, np.array(command, float))
     assert told.between(0, 9) == pytest.approx(1.5)
@@ -93,14 +95,54 @@ def test_what_the_robot_was_told_is_in_what_it_may_move_in_a_step(description, c
     assert told.between(8, 9) == 0.0
 
 
+ARM = robot(interface='joint_position', command_type=JOINT_TRAJECTORY, min_command=[-3, -3],
+            max_command=[3, 3], max_rate=[1, 2])
+STEP_NS = 50_000_000
+
+
+def joint_state(*positions: float, names=('shoulder', 'wrist')) -> SimpleNamespace:
+    return SimpleNamespace(name=list(names), position=list(positions), velocity=[])
+
+
 def test_a_place_after_a_gap_is_no_motion():
     """A new command node holds the arm where the guard stopped it; that is no sign of motion."""
-    step_ns = 50_000_000
-    told = Told(robot(interface='joint_position', command_type=JOINT_TRAJECTORY,
-                      min_command=[-3, -3], max_command=[3, 3], max_rate=[1, 2]))
-    for stamp_ns, place in ((0, 1.0), (step_ns, 1.05), (60 * step_ns, 0.9), (61 * step_ns, 0.9)):
+    told = Motion(ARM)
+    for stamp_ns, place in ((0, 1.0), (STEP_NS, 1.05), (60 * STEP_NS, 0.9), (61 * STEP_NS, 0.9)):
         told.add(stamp_ns, np.array([place, 0.0]))
-    assert told.between(0, step_ns) == pytest.approx(1.0)
-    assert told.between(2 * step_ns, 61 * step_ns) == 0.0
-    told.add(62 * step_ns, np.array([0.95, 0.0]))
-    assert told.between(61 * step_ns, 62 * step_ns) == pytest.approx(1.0)
+    assert told.between(0, STEP_NS) == pytest.approx(1.0)
+    assert told.between(2 * STEP_NS, 61 * STEP_NS) == 0.0
+    told.add(62 * STEP_NS, np.array([0.95, 0.0]))
+    assert told.between(61 * STEP_NS, 62 * STEP_NS) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(('share', 'moved'), [(0.0, 0.0), (0.5, 2.0), (1.0, 4.0), (3.0, 4.0)])
+def test_an_arm_that_is_told_to_move_counts_as_far_as_it_is_measured_to(share, moved):
+    """Told four steps of 0.05; a blocked arm moved nowhere, one that was pushed not further."""
+    motion = Motion(ARM)
+    for step in range(5):
+        motion.add(step * STEP_NS, np.array([0.05 * step, 0.0]))
+        motion.measured(joint_state(0.05 * step * share, 1.5), step * STEP_NS)
+    assert motion.between(0, 4 * STEP_NS) == pytest.approx(moved)
+    blocked = FrozenWatch(1, motion)
+    blocked.update(b'same', 0)
+    assert bool(blocked.update(b'same', 4 * STEP_NS)) is (share > 0)
+
+
+def test_joints_that_nobody_measured_do_not_excuse_a_camera():
+    """Silent, malformed, of another arm, or from before: what was told counts alone."""
+    motion = Motion(ARM)
+    motion.measured(joint_state(1.0, 2.0), 0)
+    for message in (joint_state(1.0, 2.0, names=('knee', 'toe')), joint_state(1.0)):
+        motion.measured(message, 11 * STEP_NS)
+    for step in (11, 12):
+        motion.add(step * STEP_NS, np.array([0.05 * step, 0.0]))
+    assert motion.between(11 * STEP_NS, 12 * STEP_NS) == pytest.approx(1.0)
+
+
+def test_speeds_are_not_compared_with_places():
+    """Of a robot with speed commands the joint states are not looked at."""
+    motion = Motion(WHEELS)
+    motion.add(0, np.array([1.0, 4.0]))
+    for stamp_ns in (0, STEP_NS):
+        motion.measured(joint_state(1.0, 2.0), stamp_ns)
+    assert motion.between(0, STEP_NS) == pytest.approx(1.0)

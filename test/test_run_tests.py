@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ lines = {'0': '3 passed, 1 skipped in 1.50s', '1': '1 failed, 2 passed in 61.20s
          '2': '1 passed in 0.10s', '3': '1 error in 0.10s', '5': 'no tests ran in 0.20s',
          '139': 'Segmentation fault'}
 half = os.environ.get('LEWM_HALF', 'both')
+if '--last-failed' in sys.argv:
+    half = 'again'
 end = ends[half]
 print('chosen:', half, os.sched_getscheduler(0) == os.SCHED_IDLE, *sys.argv[2:])
 print('x' * 100000)
@@ -47,14 +50,36 @@ def runner():
     (2, 2, 2, 'with ROS 1 passed in 0.10s; without ROS 1 passed in 0.10s'),
     (0, 139, 139, f'with ROS {GOOD}; without ROS ended without a summary')])
 def test_a_failure_of_either_half_is_the_status_and_the_last_line_has_both(
-        runner, capfdbinary, ros, plain, status, words):
+        runner, capfdbinary, monkeypatch, tmp_path, ros, plain, status, words):
     """A half in which nothing was chosen is none; the output of both is shown whole."""
+    monkeypatch.chdir(tmp_path)     # away from what this run remembers of itself
     pretended = (sys.executable, '-c', PRETENDED, f'plain:{plain},ros:{ros}')
     assert runner.main(['-k', 'name'], pretended) == status
     out = capfdbinary.readouterr().out.decode()
     assert out.splitlines()[-1] == f'[tests] {words}'
     assert out.count('x' * 100000) == 2
     assert out.index('chosen: ros') < out.index('chosen: plain')
+
+
+@pytest.mark.parametrize(('failed', 'again', 'status', 'said'), [
+    (1, 0, 0, 'UNSTEADY, passed when run alone: test_0'),
+    (2, 1, 1, 'failed when run alone: test_0, test_1'), (6, 0, 1, ''), (0, 0, 1, '')])
+def test_a_few_tests_of_nodes_that_failed_get_a_second_run_with_nothing_beside(
+        runner, capfdbinary, monkeypatch, tmp_path, failed, again, status, said):
+    """What passes then is named; what fails then, and more than five, is a failure."""
+    monkeypatch.chdir(tmp_path)
+    if failed:
+        cache = tmp_path / '.pytest_cache/ros/v/cache/lastfailed'
+        cache.parent.mkdir(parents=True)
+        cache.write_text(json.dumps({f'test_{number}': True for number in range(failed)}))
+    pretended = (sys.executable, '-c', PRETENDED, f'plain:0,ros:1,again:{again}')
+    assert runner.main(['-m', 'not slow'], pretended) == status
+    out = capfdbinary.readouterr().out.decode()
+    assert ('chosen: again' in out) is bool(said)
+    assert said in out
+    assert out.splitlines()[-1] == (
+        f'[tests] with ROS 1 failed, 2 passed in 61.20s; without ROS {GOOD}')
+    assert runner.main([], (sys.executable, '-c', PRETENDED, 'plain:1,ros:0')) == 1
 
 
 @pytest.mark.parametrize(('cores', 'options'), [

@@ -160,7 +160,7 @@ def test_what_is_wrong_is_said_and_judged(changes, label, text, healthy):
 
 
 def test_nodes_that_are_missing_silent_or_complain_are_named():
-    """And those that nobody expects, such as a recorder, count once they were heard."""
+    """And those that a system need not have count once they are there, or were heard."""
     health = dict(well().health)
     health['recorder_node'] = Heard(Health(2, 'disk full'), NOW_S)
     health['sim_node'] = Heard(Health(0, 'running'), NOW_S - 9)
@@ -173,9 +173,22 @@ def test_nodes_that_are_missing_silent_or_complain_are_named():
     assert row(seen, 'nodes').level is Level.ERROR
 
 
+@pytest.mark.parametrize('late', ['sim_node', 'recorder_node', 'guard_node'])
+def test_a_system_is_healthy_only_when_all_that_is_there_was_heard(late):
+    """So one screen, printed as soon as it is healthy, does not leave out who speaks last."""
+    nodes = NODES | {'recorder_node'}
+    health = {name: Heard(Health(0, 'running'), NOW_S) for name in nodes - {late}}
+    seen = well(began_s=NOW_S - 1, nodes=nodes, health=health)
+    assert row(seen, 'nodes').text == f'5 are well; {late} was not heard yet'
+    assert not judge(seen).healthy
+    health[late] = Heard(Health(0, 'running'), NOW_S)
+    assert judge(well(began_s=NOW_S - 1, nodes=nodes, health=health)).healthy
+
+
 def test_a_planner_is_not_missed_where_somebody_else_drives():
     """With teleop_node in the graph, it is what a system needs."""
-    assert expected(NODES) == ('command_node', 'guard_node', 'planner_node', 'goal_node')
+    assert expected(NODES) == ('command_node', 'guard_node', 'planner_node', 'goal_node',
+                               'sim_node')
     nodes = frozenset({'command_node', 'guard_node', 'teleop_node'})
     assert expected(nodes) == ('command_node', 'guard_node', 'teleop_node')
     health = {name: Heard(Health(0, 'running'), NOW_S) for name in nodes}

@@ -8,17 +8,23 @@ import operator
 import threading
 from typing import Any
 
-from lewm_model.robot import RobotDescription
+from lewm_model.recordings.joints import JoinedJoints
+from lewm_model.robot import JOINT_STATE, RobotDescription
 from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 
 _VISIBLE = 0.25   # of what the robot may move in one control step: a picture must show that
 _REMEMBERED = 200   # commands
+_PER_STEP = 4       # measured places that are kept of each control step
 _GAP = 1.5          # control steps without a command, after which the next place is no motion
+_MEASURED_S = 0.5   # a joint that was not reported for longer is not known
 
 
-class Told:
-    """How far the robot was told to move, in what it may move in one control step.
+class Motion:
+    """How far the robot was told to move and did, in what it may move in one control step.
+
+    Where commands are places of joints and those are measured, the smaller of both counts: an arm
+    that does not move, blocked or held, leaves the picture as it is with a camera that is well.
 
     Args:
         robot: Its interface says whether commands are speeds or places.
@@ -31,6 +37,21 @@ class Told:
         self._gap_ns = _GAP * robot.control_dt_s * 1e9
         self._last: tuple[int, np.ndarray] | None = None
         self._steps: deque[tuple[int, np.ndarray]] = deque(maxlen=_REMEMBERED)
+        self._joints = (JoinedJoints(robot.joint_names, _MEASURED_S)
+                        if self._positions and robot.state_type == JOINT_STATE else None)
+        self._least_ns = robot.control_dt_s * 1e9 / _PER_STEP
+        self._places: deque[tuple[int, np.ndarray]] = deque(maxlen=_REMEMBERED * _PER_STEP)
+
+    def measured(self, message: Any, now_ns: int) -> None:
+        """Take a JointState that arrived at `now_ns`; what cannot be read changes nothing."""
+        if self._joints is None or not self._joints.add(message, now_ns / 1e9):
+            return
+        newest = self._joints.newest(now_ns / 1e9)
+        if self._places and now_ns < self._places[-1][0]:    # the clock was set back
+            self._places.clear()
+        if newest is not None and (not self._places
+                                   or now_ns - self._places[-1][0] >= self._least_ns):
+            self._places.append((now_ns, newest[0]))
 
     def add(self, stamp_ns: int, action: np.ndarray) -> None:
         """Take what the robot was told from `stamp_ns` on, (A,) robot units.
@@ -45,30 +66,40 @@ class Told:
         self._steps.append((stamp_ns, action / self._in_a_step))
 
     def between(self, since_ns: int, until_ns: int) -> float:
-        """Return how far the commands of this time lead, of the axis that they move most."""
+        """Return how far the robot was moved in this time, of the axis that moved most."""
         steps = [step for stamp_ns, step in self._steps if since_ns <= stamp_ns <= until_ns]
-        return float(np.abs(np.sum(steps, axis=0)).max()) if steps else 0.0
+        if not steps:
+            return 0.0
+        told = np.abs(np.sum(steps, axis=0))
+        return float(np.minimum(told, self._went(since_ns, until_ns)).max())
+
+    def _went(self, since_ns: int, until_ns: int) -> np.ndarray:
+        """Return how far the joints went, (A,); inf where nobody measured it."""
+        places = [place for now_ns, place in self._places if since_ns <= now_ns <= until_ns]
+        if len(places) < 2:
+            return np.full_like(self._in_a_step, np.inf)
+        return np.abs(places[-1] - places[0]) / self._in_a_step
 
 
 class FrozenWatch:
     """Counts frames with the same bytes though the robot was told to move.
 
     A simulated camera sends equal pictures of a scene in which nothing moves, and nearly equal
-    ones of slow motion. So only frames count before whose stamps the robot was told to go
-    somewhere else, far enough to be seen. Real cameras never send the same bytes twice.
+    ones of slow motion. So only frames count before whose stamps the robot was moved somewhere
+    else, far enough to be seen. Real cameras never send the same bytes twice.
 
     A picture that was frozen stays so until another one comes, or `forgive`, which another thread
     may call.
 
     Args:
         limit: So many equal frames in a row are frozen; 0: never.
-        told: What the robot was told.
+        motion: How far the robot was moved.
         same: Tells whether two pictures are equal.
     """
 
-    def __init__(self, limit: int, told: Told,
+    def __init__(self, limit: int, motion: Motion,
                  same: Callable[[Any, Any], bool] = operator.eq) -> None:
-        self.limit, self.told, self._same = limit, told, same
+        self.limit, self.motion, self._same = limit, motion, same
         self._lock = threading.Lock()
         self._last: Any = None
         self._since_ns = 0       # stamp of the first
@@ -80,7 +111,7 @@ class FrozenWatch:
             if self._last is None or not self._same(self._last, picture):
                 self._last, self._since_ns, self._repeats = picture, stamp_ns, 0
             elif self.limit and (self._repeats >= self.limit
-                                 or self.told.between(self._since_ns, stamp_ns) >= _VISIBLE):
+                                 or self.motion.between(self._since_ns, stamp_ns) >= _VISIBLE):
                 self._repeats += 1
             repeats = self._repeats
         if not self.limit or repeats < self.limit:

@@ -86,7 +86,11 @@ class Glance:
     def executed(self, message: Any) -> None:
         """Take what the robot was told; what cannot be read is said by who needs it."""
         try:
-            self._frozen.told.add(*msg_to_executed(message, self._interface.names,
-                                                   self._interface.code))
+            self._frozen.motion.add(*msg_to_executed(message, self._interface.names,
+                                                     self._interface.code))
         except LewmError:
             return
+
+    def joints(self, message: Any) -> None:
+        """Take where the robot was measured."""
+        self._frozen.motion.measured(message, self._now_ns())

@@ -34,7 +34,7 @@ from lewm_ros.planner.answers import Answers
 from lewm_ros.planner.calibrating import Calibrating
 from lewm_ros.planner.diagnostics import planner_diagnostics
 from lewm_ros.planner.doubts import Doubts
-from lewm_ros.planner.frozen import FrozenWatch, Told
+from lewm_ros.planner.frozen import FrozenWatch, Motion
 from lewm_ros.planner.glance import Glance
 from lewm_ros.planner.imagined import ImaginedTopic
 from lewm_ros.planner.intake import Intake
@@ -182,7 +182,7 @@ class PlannerNode(ManagedNode):
         loop = PlanLoop(policy, loop_settings(settings, prepared), session=session,
                         robot=self._robot_side, latency=latency, now_ns=self._now_ns,
                         fall_back=fallback(settings, policy), doubts=doubts)
-        frozen = FrozenWatch(settings.frozen_frames, Told(robot), same_pictures)
+        frozen = FrozenWatch(settings.frozen_frames, Motion(robot), same_pictures)
         intake = Intake(loop, self._robot_side, self._interface, prepared.sight, frozen=frozen,
                         say=self.guard.say)
         self._glance = Glance(self._interface, prepared.sight, frozen=frozen, say=self.guard.say,
@@ -255,6 +255,8 @@ class PlannerNode(ManagedNode):
     def _on_robot(self, kind: str, message: Any) -> None:
         if kind == 'executed':
             self._glance.executed(message)
+        elif kind == 'joints':
+            self._glance.joints(message)
         self._worker.put_waiting(kind, message)
 
     def _look_at_thread(self) -> None:

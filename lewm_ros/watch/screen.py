@@ -18,6 +18,7 @@ DIAGNOSTICS_SILENT_S = 3.0
 _ALWAYS = ('command_node', 'guard_node')
 _PLANNING = ('planner_node', 'goal_node')
 _OTHERS = ('teleop_node', 'explore_node')    # that drive in the planner's place
+_BESIDE = ('recorder_node', 'sim_node')    # that speak of themselves too, where they run
 _LONGEST = 400       # of a text; whatever a peer says ends somewhere [characters]
 _LABEL = 9           # width of the first column
 
@@ -91,9 +92,10 @@ def printable(text: str) -> str:
 
 
 def expected(nodes: frozenset[str]) -> tuple[str, ...]:
-    """Return which nodes a system needs, by who is there to drive."""
+    """Return which nodes a system needs, by who is there."""
     others = tuple(name for name in _OTHERS if name in nodes)
-    return _ALWAYS + (others or _PLANNING)
+    return (_ALWAYS + (others or _PLANNING)
+            + tuple(name for name in _BESIDE if name in nodes))
 
 
 # Rows ------------------------------------------------------------------------------------------
