@@ -9,7 +9,7 @@ pytestmark = pytest.mark.ros
 from bag_factory import robot  # noqa: E402
 from lewm_model.images.view import CameraView, View  # noqa: E402
 from lewm_ros.msg import ExecutedCommand  # noqa: E402
-from lewm_ros.planner.frozen import FrozenWatch, Told  # noqa: E402
+from lewm_ros.planner.frozen import FrozenWatch, Motion  # noqa: E402
 from lewm_ros.planner.glance import Glance  # noqa: E402
 from lewm_ros.planner.parameters import PlannerParameters  # noqa: E402
 from lewm_ros.wire.decoders import same_pictures  # noqa: E402
@@ -34,7 +34,7 @@ class Rig:
         self.interface = RobotInterface(WHEELS)
         self.glance = Glance(
             self.interface, Sight(WHEELS, 32, View(32, (CameraView(64, 48),))),
-            frozen=FrozenWatch(2, Told(WHEELS), same_pictures), now_ns=lambda: self.now_ns,
+            frozen=FrozenWatch(2, Motion(WHEELS), same_pictures), now_ns=lambda: self.now_ns,
             settings=lambda: PlannerParameters(frozen_stops=stops, obs_max_future_s=0.05),
             say=lambda key, text: self.said.append(text))
 
