@@ -14,6 +14,7 @@ from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 
 _VISIBLE = 0.25   # of what the robot may move in one control step: a picture must show that
+_MOVED = 0.1      # the same, measured: less is a joint that stands still
 _REMEMBERED = 200   # commands
 _PER_STEP = 4       # measured places that are kept of each control step
 _GAP = 1.5          # control steps without a command, after which the next place is no motion
@@ -21,10 +22,10 @@ _MEASURED_S = 0.5   # a joint that was not reported for longer is not known
 
 
 class Motion:
-    """How far the robot was told to move and did, in what it may move in one control step.
+    """How far the robot was told to move, in what it may move in one control step.
 
-    Where commands are places of joints and those are measured, the smaller of both counts: an arm
-    that does not move, blocked or held, leaves the picture as it is with a camera that is well.
+    Where commands are places of joints and those are measured, joints that stand still do not
+    count: an arm that is blocked or held leaves the picture as it is with a camera that is well.
 
     Args:
         robot: Its interface says whether commands are speeds or places.
@@ -66,12 +67,12 @@ class Motion:
         self._steps.append((stamp_ns, action / self._in_a_step))
 
     def between(self, since_ns: int, until_ns: int) -> float:
-        """Return how far the robot was moved in this time, of the axis that moved most."""
+        """Return how far the commands of this time lead, of the axis that they move most."""
         steps = [step for stamp_ns, step in self._steps if since_ns <= stamp_ns <= until_ns]
         if not steps:
             return 0.0
         told = np.abs(np.sum(steps, axis=0))
-        return float(np.minimum(told, self._went(since_ns, until_ns)).max())
+        return float(np.where(self._went(since_ns, until_ns) >= _MOVED, told, 0.0).max())
 
     def _went(self, since_ns: int, until_ns: int) -> np.ndarray:
         """Return how far the joints went, (A,); inf where nobody measured it."""
