@@ -139,10 +139,27 @@ def test_joints_that_nobody_measured_do_not_excuse_a_camera():
     assert motion.between(11 * STEP_NS, 12 * STEP_NS) == pytest.approx(1.0)
 
 
-def test_speeds_are_not_compared_with_places():
-    """Of a robot with speed commands the joint states are not looked at."""
+@pytest.mark.parametrize(('way', 'frozen'), [(0.0, False), (0.009, False), (0.011, True)])
+def test_joints_that_are_told_speeds_count_where_they_move(way, frozen):
+    """At 2 rad/s for 0.05 s a step is 0.1 rad, and a tenth of it motion."""
     motion = Motion(WHEELS)
-    motion.add(0, np.array([1.0, 4.0]))
+    motion.add(0, np.array([1.0, 0.0]))
+    motion.measured(joint_state(1.0, 2.0), 0)
+    motion.measured(joint_state(1.0 + way, 2.0), STEP_NS)
+    assert motion.listens
+    assert (motion.between(0, STEP_NS) == pytest.approx(0.5)) is frozen
+    if not frozen:
+        assert motion.between(0, STEP_NS) == 0.0
+
+
+def test_a_robot_without_joints_is_believed_what_it_was_told():
+    """Of a base that is told a twist nobody measures joints."""
+    base = robot(interface='twist', command_type='geometry_msgs/msg/Twist',
+                 joint_names=['linear.x', 'angular.z'], state_type='nav_msgs/msg/Odometry',
+                 joint_state_topic='odom')
+    motion = Motion(base)
+    assert not motion.listens
+    motion.add(0, np.array([1.0, 2.0]))
     for stamp_ns in (0, STEP_NS):
-        motion.measured(joint_state(1.0, 2.0), stamp_ns)
+        motion.measured(joint_state(1.0, 2.0, names=('linear.x', 'angular.z')), stamp_ns)
     assert motion.between(0, STEP_NS) == pytest.approx(1.0)

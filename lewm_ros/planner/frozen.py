@@ -24,8 +24,9 @@ _MEASURED_S = 0.5   # a joint that was not reported for longer is not known
 class Motion:
     """How far the robot was told to move, in what it may move in one control step.
 
-    Where commands are places of joints and those are measured, joints that stand still do not
-    count: an arm that is blocked or held leaves the picture as it is with a camera that is well.
+    Where joints are commanded and measured, those that stand still do not count: an arm that is
+    blocked or held, or whose controller does not listen yet, leaves the picture as it is with a
+    camera that is well.
 
     Args:
         robot: Its interface says whether commands are speeds or places.
@@ -39,9 +40,16 @@ class Motion:
         self._last: tuple[int, np.ndarray] | None = None
         self._steps: deque[tuple[int, np.ndarray]] = deque(maxlen=_REMEMBERED)
         self._joints = (JoinedJoints(robot.joint_names, _MEASURED_S)
-                        if self._positions and robot.state_type == JOINT_STATE else None)
+                        if robot.interface != 'twist' and robot.state_type == JOINT_STATE
+                        else None)
+        self._way = self._in_a_step * (1.0 if self._positions else robot.control_dt_s)
         self._least_ns = robot.control_dt_s * 1e9 / _PER_STEP
         self._places: deque[tuple[int, np.ndarray]] = deque(maxlen=_REMEMBERED * _PER_STEP)
+
+    @property
+    def listens(self) -> bool:
+        """Whether `measured` is of use."""
+        return self._joints is not None
 
     def measured(self, message: Any, now_ns: int) -> None:
         """Take a JointState that arrived at `now_ns`; what cannot be read changes nothing."""
@@ -78,8 +86,8 @@ class Motion:
         """Return how far the joints went, (A,); inf where nobody measured it."""
         places = [place for now_ns, place in self._places if since_ns <= now_ns <= until_ns]
         if len(places) < 2:
-            return np.full_like(self._in_a_step, np.inf)
-        return np.abs(places[-1] - places[0]) / self._in_a_step
+            return np.full_like(self._way, np.inf)
+        return np.abs(places[-1] - places[0]) / self._way
 
 
 class FrozenWatch:

@@ -91,6 +91,11 @@ class Glance:
         except LewmError:
             return
 
+    @property
+    def listens(self) -> bool:
+        """Whether `joints` is of use."""
+        return self._frozen.motion.listens
+
     def joints(self, message: Any) -> None:
         """Take where the robot was measured."""
         self._frozen.motion.measured(message, self._now_ns())

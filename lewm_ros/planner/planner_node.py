@@ -134,7 +134,7 @@ class PlannerNode(ManagedNode):
                 ('controller', ControllerState, 'controller_state', qos.RECORD)):
             listen(message_type, topic,
                    lambda message, kind=kind: self._on_robot(kind, message), profile)
-        if self._robot_side.needs_joints:
+        if self._robot_side.needs_joints or self._glance.listens:
             self.active.joints(robot.joint_state_topic,
                                lambda message: self._on_robot('joints', message))
         self.active.service(Trigger, '~/calibrate_surprise', self._on_calibrate)
@@ -257,6 +257,8 @@ class PlannerNode(ManagedNode):
             self._glance.executed(message)
         elif kind == 'joints':
             self._glance.joints(message)
+            if not self._robot_side.needs_joints:
+                return
         self._worker.put_waiting(kind, message)
 
     def _look_at_thread(self) -> None:
