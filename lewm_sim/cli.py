@@ -40,15 +40,17 @@ def command_helps() -> dict[str, str]:
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """Build the parser; only the chosen subcommand gets its arguments, and is imported."""
+    # No option may be cut short: --robot would be the --robot-out of `inspect`, which writes.
     parser = argparse.ArgumentParser(
         prog='lewm', description='Record, train and evaluate latent world models without ROS.',
-        epilog='"lewm COMMAND --help" explains a command.')
+        allow_abbrev=False, epilog='"lewm COMMAND --help" explains a command.')
     parser.add_argument('--version', action='version', version=f'lewm {__version__}')
     parser.add_argument('--debug', action='store_true',
                         help='show the traceback of an error (also: LEWM_DEBUG=1)')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     for name, help_line in command_helps().items():
-        subparser = commands.add_parser(name, help=help_line, description=help_line)
+        subparser = commands.add_parser(name, help=help_line, description=help_line,
+                                        allow_abbrev=False)
         if name == chosen:
             module = import_module(f'lewm_sim.commands.{name.replace("-", "_")}')
             module.add_arguments(subparser)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+from import_rules import ROOT
 from lewm_model.errors import DatasetError
 from lewm_sim import cli
 import pytest
@@ -117,3 +118,21 @@ def test_help_and_version_import_no_subcommand():
     for name, help_line in cli.command_helps().items():
         assert help_line.endswith('.'), f'{name}: the docstring has to start with a sentence'
         assert re.search(rf'^ +{name}\s', done.stdout, re.MULTILINE)
+
+
+def test_no_option_can_be_cut_short(capsys):
+    """`inspect --robot x` would be `--robot-out x`, and write a file of that name."""
+    with pytest.raises(SystemExit):
+        cli.main(['inspect', 'bag', '--robot', 'robot.yaml'])
+    assert 'unrecognized arguments: --robot robot.yaml' in capsys.readouterr().err
+
+
+def test_every_parser_of_every_program_says_so():
+    """Those that programs make for themselves, too."""
+    made = [(path, line) for folder in ('lewm_model', 'lewm_ros', 'lewm_sim', 'tools', 'bench',
+                                        'originals')
+            for path in (ROOT / folder).rglob('*.py')
+            for line in re.findall(r'(?:ArgumentParser|add_parser)\(.*(?:\n +.*)?(?:\n +.*)?',
+                                   path.read_text(encoding='utf-8'))]
+    assert len(made) > 20
+    assert not [path for path, line in made if 'allow_abbrev=False' not in line]

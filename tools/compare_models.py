@@ -138,7 +138,7 @@ def table(several: list[tuple[str, dict]]) -> str:
 
 def main() -> None:
     """Make what is missing, then the table and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('bundle', help='the model: a folder or a shipped name')
     parser.add_argument('--data', required=True, help='what it was trained from')

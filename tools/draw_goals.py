@@ -19,7 +19,7 @@ BINS = 5     # of equally many pairs
 
 def main() -> None:
     """Draw what `lewm evaluate --goals picture,quantities --out` wrote."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument('results', nargs='+', type=Path, help='JSON files, a row of pictures each')
     parser.add_argument('--out', type=Path, required=True, help='PNG file')
     args = parser.parse_args()

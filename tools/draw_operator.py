@@ -147,7 +147,7 @@ def watch(client: DemoClient, viewer: Viewer, goal: Path, after_s: float) -> Non
 
 def main() -> int:
     """Draw the sheet of one task."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('task')
     parser.add_argument('out', type=Path, help='PNG file')
     parser.add_argument('--bundle', default='', help='name or folder (that of the task)')

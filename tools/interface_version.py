@@ -91,7 +91,7 @@ def write(entries: dict[str, dict], page: Path = PAGE) -> None:
 
 def main() -> int:
     """Run; return 1 if versions have to be raised and are not."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('--bump', action='store_true', help='raise the versions, write the file')
     bump = parser.parse_args().bump
     known, found = load(), digests(ROOT)

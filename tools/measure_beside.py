@@ -28,7 +28,7 @@ WAITS = {'default': {}, 'asleep': {'OMP_WAIT_POLICY': 'PASSIVE'},
 
 def main() -> int:
     """Run the pairs, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.partition('\n')[0])
     parser.add_argument('--seconds', type=float, default=10)
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--waits', nargs='+', choices=WAITS, default=['default', 'asleep'])

@@ -53,7 +53,7 @@ def autocast(bundle):
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.partition('\n')[0])
     parser.add_argument('model', choices=('nano', 'paper'))
     parser.add_argument('--history', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=5)

@@ -26,7 +26,7 @@ WAYS = ('picture', 'counted')
 
 def main() -> None:
     """Measure, write, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.partition('\n')[0])
     parser.add_argument('bundles', nargs='+')
     parser.add_argument('--data', type=Path, required=True, help='folder of TASK.h5')
     parser.add_argument('--pairs', type=int, default=50)

@@ -152,7 +152,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict:
 
 def main() -> int:
     """Run; return 1 if a message is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=30.0)
     parser.add_argument('--image-hz', type=float, default=30.0)
     parser.add_argument('--joint-hz', type=float, default=500.0)

@@ -216,7 +216,7 @@ def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Judge, and write."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.partition('\n')[0])
     parser.add_argument('--drives', type=Path, default=Path('runs/surprise'))
     parser.add_argument('--part', choices=tuple(PARTS), default='report')
     args = parser.parse_args()

@@ -202,7 +202,7 @@ def jobs(part: str) -> list[tuple[str, int]]:
 
 def main() -> None:
     """Drive what has not been driven yet."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.partition('\n')[0])
     parser.add_argument('task')
     parser.add_argument('--bundle', default='', help='by default the one that the task shows')
     parser.add_argument('--data', required=True)

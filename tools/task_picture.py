@@ -36,7 +36,7 @@ def moments(name: str, seed: int, steps: int, count: int, size: int) -> np.ndarr
 
 def main() -> None:
     """Write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('task')
     parser.add_argument('out', type=Path)
     parser.add_argument('--seed', type=int, default=0)

@@ -76,7 +76,7 @@ def write_video(path, trials, rate_hz):
 
 def main():
     """Run the trials and write the files."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('bundle')
     parser.add_argument('--data', type=Path, required=True)
     parser.add_argument('--protocol', default='strict')

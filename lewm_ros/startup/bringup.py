@@ -200,7 +200,8 @@ def own_node(name: str, namespace: str = '') -> Iterator[tuple[Node, Executor]]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; what is not given on the command line is not in its result."""
-    parser = argparse.ArgumentParser(prog='bringup', description=__doc__.splitlines()[0],
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='bringup', description=__doc__.splitlines()[0],
                                      argument_default=argparse.SUPPRESS)
     add_arguments(parser)
     parser.add_argument('--log-folder', type=Path, help='gets one log per process')

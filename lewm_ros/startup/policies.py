@@ -208,7 +208,8 @@ def to_xml(found: Mapping[str, Rights]) -> str:
 
 def main(args: list[str] | None = None) -> int:
     """Print the policies of a system."""
-    parser = argparse.ArgumentParser(prog='policies', description=__doc__.splitlines()[0],
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='policies', description=__doc__.splitlines()[0],
                                      argument_default=argparse.SUPPRESS)
     add_arguments(parser, OPTIONS)
     try:

@@ -66,7 +66,7 @@ def run(node: Node, options: argparse.Namespace) -> list[int]:
 
 def main(args: list[str] | None = None) -> int:
     """Run; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('--topic', default='image')
     parser.add_argument('--size', default='640x480', help='WIDTHxHEIGHT [px]')
     parser.add_argument('--rate', type=float, default=30.0, help='frames per second')

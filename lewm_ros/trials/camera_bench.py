@@ -95,7 +95,7 @@ def _environment(case: Case) -> dict[str, str]:
 
 def main(args: list[str] | None = None) -> int:
     """Run; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=60.0, help='per case')
     parser.add_argument('--cases', nargs='+', choices=[case.name for case in CASES],
                         default=[case.name for case in CASES])

@@ -150,7 +150,8 @@ def _off(errors: dict[str, float], units: dict[str, str]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='demo', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='demo', description=__doc__.splitlines()[0])
     parser.add_argument('--task', default='reacher', help='what is simulated (%(default)s)')
     parser.add_argument('--bundle', default='',
                         help='model bundle, shipped name or folder (<task>-nano)')

@@ -138,7 +138,8 @@ def _record(task: str, options: argparse.Namespace, out: Path) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='evaluate', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='evaluate', description=__doc__.splitlines()[0])
     parser.add_argument('bundle', nargs='?', default='',
                         help='folder or shipped name of the bundle (<task>-nano)')
     parser.add_argument('--task', default='reacher', help='whose bundle, if none is given '

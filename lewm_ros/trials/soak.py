@@ -235,7 +235,7 @@ def planner_setting(text: str) -> tuple[str, object]:
 
 def main(args: list[str] | None = None) -> int:
     """Run; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument('--minutes', type=float, default=10.0)
     parser.add_argument('--task', default='reacher')
     parser.add_argument('--bundle', default='reacher-nano')

@@ -69,7 +69,8 @@ def watch(look: Callable[[float], Screen], console: Console, *, once: bool, wait
 
 def main(args: list[str] | None = None) -> int:
     """Run until Ctrl-C; with --once return whether the system is healthy."""
-    parser = argparse.ArgumentParser(prog='lewm watch', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='lewm watch', description=__doc__.splitlines()[0])
     add_arguments(parser)
     options = parser.parse_args(args)
     # warnings of the middleware would be written across the screen

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of every benchmark."""
     subparsers = parser.add_subparsers(dest='kind', metavar='KIND', required=True)
     for kind, help_line in kinds().items():
-        subparser = subparsers.add_parser(kind, help=help_line, description=help_line)
+        subparser = subparsers.add_parser(kind, help=help_line, description=help_line,
+                                          allow_abbrev=False)
         subparser.add_argument('--out', type=Path, default=Path('out/bench'),
                                help='folder of KIND.json and KIND.png (%(default)s)')
         module = import_module(f'bench.{kind}')

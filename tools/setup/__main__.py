@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def main():
     """Run every step that is needed; return the exit code."""
-    parser = argparse.ArgumentParser(prog='make setup', description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog='make setup', description=__doc__)
     parser.add_argument('--python', help='Python to build on, such as python3.12')
     parser.add_argument('--for-tests', action='store_true',
                         help='also install the optional packages that tests use')

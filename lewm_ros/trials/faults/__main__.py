@@ -124,7 +124,8 @@ def _tell(name: str, number: int, of: int, outcome: Outcome) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='faults', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='faults', description=__doc__.splitlines()[0])
     parser.add_argument('rows', nargs='*', metavar='ROW', default=[],
                         help=f'of {", ".join(FAULTS)} (all)')
     parser.add_argument('--arm', choices=ARMS, default='velocity')

@@ -21,7 +21,8 @@ from lewm_ros.trials.zoo.robots.table import ROBOTS, zoo_robot
 
 def main(args: list[str] | None = None) -> int:
     """Walk; return 1 if a check failed."""
-    parser = argparse.ArgumentParser(prog='zoo', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='zoo', description=__doc__.splitlines()[0])
     parser.add_argument('--only', action='append', metavar='ROBOT', help='name or number; repeat')
     parser.add_argument('--out', type=Path, default=Path('out/zoo'), help='(%(default)s)')
     parser.add_argument('--results', type=Path,

@@ -123,7 +123,8 @@ def _live(robot: ZooRobot, folders: Folders, rows: Rows, lengths: Lengths) -> No
 
 def main(args: list[str] | None = None) -> int:
     """Walk one robot; return 1 if a check failed."""
-    parser = argparse.ArgumentParser(prog='walk', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='walk', description=__doc__.splitlines()[0])
     parser.add_argument('robot', help='name or number')
     parser.add_argument('--out', type=Path, default=Path('out/zoo'))
     parser.add_argument('--fresh', action='store_true', help='take every step anew')

@@ -89,7 +89,8 @@ def _recorded(offered: QoSProfile) -> Qos:
 
 def main(args: list[str] | None = None) -> int:
     """Record until it is interrupted."""
-    parser = argparse.ArgumentParser(prog='stock_recorder', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False,
+                                     prog='stock_recorder', description=__doc__.splitlines()[0])
     parser.add_argument('bag', type=Path)
     parser.add_argument('topics', nargs='+')
     parser.add_argument('--use-sim-time', action='store_true')
