@@ -14,8 +14,10 @@ from lewm_ros.trials.zoo.robots.description import ZooRobot
 import numpy as np
 import yaml
 
-# What a recording cannot know exactly: limits, which are what was seen, and names.
-JUDGEMENT = ('robot', 'command_hold_s', 'min_command', 'max_command', 'max_rate', 'stop_rate')
+# What a recording cannot know (exactly): limits, which are what was seen, names, and what people
+# mean when they click.
+JUDGEMENT = ('robot', 'command_hold_s', 'min_command', 'max_command', 'max_rate', 'stop_rate',
+             'clicks')
 
 
 def shipped_file(robot: ZooRobot) -> Path:

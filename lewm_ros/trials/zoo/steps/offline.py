@@ -109,7 +109,8 @@ def lewm(*words: str) -> str:
     result = subprocess.run([sys.executable, '-m', 'lewm_sim.cli', *words], timeout=_LEWM_S,
                             capture_output=True, text=True, check=False)
     if result.returncode:
-        raise LewmError(f'lewm {words[0]} failed: {(result.stderr or result.stdout)[-600:]}')
+        said = (result.stderr or result.stdout)[-600:] or 'it said nothing'
+        raise LewmError(f'lewm {words[0]} ended with status {result.returncode}: {said}')
     return result.stdout
 
 
