@@ -2,8 +2,8 @@
 
 A click says where on a plane (the floor, the table) something shall be. The file names the frame
 of that plane, the quantities that its x, y and yaw are, and in which way they become a goal.
-`lewm_ros.goals.clicks` does that; here is what the file says, and how a point of the camera's
-picture becomes a point of the plane.
+`lewm_ros.goals.giving.clicks` does that; here is what the file says, and how a point of the
+camera's picture becomes a point of the plane.
 """
 
 from __future__ import annotations

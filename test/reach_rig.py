@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lewm_ros.goals.reach import Reach, ReachLimits
+from lewm_ros.goals.reaching.reach import Reach, ReachLimits
 from lewm_ros.wire.reaching import (
     Ending,
     ReachOrder,

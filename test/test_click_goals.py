@@ -19,8 +19,8 @@ pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from geometry_msgs.msg import Point, PointStamped, Pose, PoseStamped, Quaternion  # noqa: E402
-from lewm_ros.goals.bank import OpenBank  # noqa: E402
-from lewm_ros.goals.clicks import ClickGoals, clicks_of, yaw_of  # noqa: E402
+from lewm_ros.goals.giving.bank import OpenBank  # noqa: E402
+from lewm_ros.goals.giving.clicks import ClickGoals, clicks_of, yaw_of  # noqa: E402
 from lewm_ros.msg import Goal, GoalSpec  # noqa: E402
 from lewm_ros.srv import ListGoals, SelectGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402

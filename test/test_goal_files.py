@@ -5,7 +5,7 @@ import struct
 
 import cv2
 from lewm_model.errors import ImageError
-from lewm_ros.goals.files import MAX_BYTES, read_allowed, read_picture
+from lewm_ros.goals.giving.files import MAX_BYTES, read_allowed, read_picture
 import numpy as np
 import pytest
 

@@ -11,8 +11,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model.robot import RobotDescription  # noqa: E402
-from lewm_ros.goals.resolve import Found, Resolver  # noqa: E402
-from lewm_ros.goals.shape import GoalShape  # noqa: E402
+from lewm_ros.goals.giving.resolve import Found, Resolver  # noqa: E402
+from lewm_ros.goals.giving.shape import GoalShape  # noqa: E402
 from lewm_ros.msg import GoalSpec  # noqa: E402
 from lewm_ros.wire.goals import msg_to_goal  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_ros.goals.bank import OpenBank  # noqa: E402
+from lewm_ros.goals.giving.bank import OpenBank  # noqa: E402
 
 ROBOT = RobotDescription.from_yaml('sim_reacher')
 

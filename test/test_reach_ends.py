@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_ros.goals.at_rest import AtRest, Heard  # noqa: E402
+from lewm_ros.goals.reaching.at_rest import AtRest, Heard  # noqa: E402
 from lewm_ros.wire.reaching import (  # noqa: E402
     Ending,
     Target,

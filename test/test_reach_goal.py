@@ -10,8 +10,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_ros.action import ReachGoal  # noqa: E402
-from lewm_ros.goals.leg import Leg  # noqa: E402
-from lewm_ros.goals.trend import Trend  # noqa: E402
+from lewm_ros.goals.reaching.leg import Leg  # noqa: E402
+from lewm_ros.goals.reaching.trend import Trend  # noqa: E402
 from lewm_ros.msg import GoalSpec  # noqa: E402
 from lewm_ros.wire.checks import MessageError  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg, probe_goal_to_msg  # noqa: E402

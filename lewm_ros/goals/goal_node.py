@@ -11,16 +11,16 @@ from lewm_model.clicks import WAYS
 from lewm_model.errors import LewmError
 from lewm_model.images.tiles import goal_sheet
 from lewm_model.robot import RobotDescription
-from lewm_ros.goals.bank_desk import BankDesk
-from lewm_ros.goals.capture import Capture, patience_s, TIMEOUT_S
-from lewm_ros.goals.click_topics import ClickTopics
-from lewm_ros.goals.clicks import ClickGoals, clicks_of
-from lewm_ros.goals.files import read_picture
-from lewm_ros.goals.reach import ReachLimits
-from lewm_ros.goals.reach_server import ReachServer
-from lewm_ros.goals.render import Renderer
-from lewm_ros.goals.resolve import Found, Resolved, Resolver
-from lewm_ros.goals.shape import GoalShape
+from lewm_ros.goals.giving.bank_desk import BankDesk
+from lewm_ros.goals.giving.capture import Capture, patience_s, TIMEOUT_S
+from lewm_ros.goals.giving.click_topics import ClickTopics
+from lewm_ros.goals.giving.clicks import ClickGoals, clicks_of
+from lewm_ros.goals.giving.files import read_picture
+from lewm_ros.goals.giving.render import Renderer
+from lewm_ros.goals.giving.resolve import Found, Resolved, Resolver
+from lewm_ros.goals.giving.shape import GoalShape
+from lewm_ros.goals.reaching.reach import ReachLimits
+from lewm_ros.goals.reaching.reach_server import ReachServer
 from lewm_ros.msg import Goal
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.plain import Health, PlainNode

@@ -12,7 +12,7 @@ from geometry_msgs.msg import Point, PointStamped, PoseStamped
 from lewm_model.clicks import clicked_topic
 from lewm_model.errors import ImageError
 from lewm_model.robot import RobotDescription
-from lewm_ros.goals.bank_desk import BankDesk, GALLERY_TOPIC
+from lewm_ros.goals.giving.bank_desk import BankDesk, GALLERY_TOPIC
 from lewm_ros.node.plain import PlainNode
 from lewm_ros.wire import qos
 from lewm_ros.wire.goal_specs import GoalWish, pixel_of, point_to_wish, pose_to_wish

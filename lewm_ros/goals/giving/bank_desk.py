@@ -13,8 +13,8 @@ from lewm_model.clicks import Clicks
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.images.gallery import draw_gallery
 from lewm_model.robot import RobotDescription
-from lewm_ros.goals.bank import OpenBank
-from lewm_ros.goals.resolve import Found
+from lewm_ros.goals.giving.bank import OpenBank
+from lewm_ros.goals.giving.resolve import Found
 from lewm_ros.node.plain import PlainNode
 from lewm_ros.srv import ListGoals
 from lewm_ros.wire import qos

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lewm_ros.goals import signs
+from lewm_ros.goals.reaching import signs
 from lewm_ros.wire.reports import ControllerReport, PlanReport
 
 UNHEARD_S = 0.5        # who is silent for so long has nothing to say

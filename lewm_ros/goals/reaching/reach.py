@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
-from lewm_ros.goals import signs
-from lewm_ros.goals.at_rest import AtRest, Heard, UNHEARD_S
-from lewm_ros.goals.leg import Leg
-from lewm_ros.goals.plans import Plans
+from lewm_ros.goals.reaching import signs
+from lewm_ros.goals.reaching.at_rest import AtRest, Heard, UNHEARD_S
+from lewm_ros.goals.reaching.leg import Leg
+from lewm_ros.goals.reaching.plans import Plans
 from lewm_ros.wire.reaching import Ending, ReachOrder, ReachProgress, ReachResult, Target
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import ControllerReport, PlanReport, PlanState

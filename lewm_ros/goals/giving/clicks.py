@@ -13,8 +13,8 @@ import math
 
 from lewm_model.clicks import Clicks
 from lewm_model.errors import ConfigError
-from lewm_ros.goals.bank import OpenBank
-from lewm_ros.goals.resolve import Found
+from lewm_ros.goals.giving.bank import OpenBank
+from lewm_ros.goals.giving.resolve import Found
 from lewm_ros.wire.goal_specs import GoalWish
 import numpy as np
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 
-from lewm_ros.goals.trend import Trend
+from lewm_ros.goals.reaching.trend import Trend
 from lewm_ros.wire.reaching import Target
 from lewm_ros.wire.reports import PlanReport, PlanState
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from lewm_model.errors import LewmError
 from lewm_ros.action import ReachGoal
-from lewm_ros.goals.dry_run import DryRun
-from lewm_ros.goals.reach import Reach, ReachLimits
-from lewm_ros.goals.resolve import Resolved, Resolver
+from lewm_ros.goals.giving.resolve import Resolved, Resolver
+from lewm_ros.goals.reaching.dry_run import DryRun
+from lewm_ros.goals.reaching.reach import Reach, ReachLimits
 from lewm_ros.msg import ControllerState, PlanStatus
 from lewm_ros.node.entities import Entities
 from lewm_ros.node.plain import PlainNode

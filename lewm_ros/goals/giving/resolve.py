@@ -12,8 +12,8 @@ import hashlib
 import inspect
 
 from lewm_model.errors import ImageError, LewmError
-from lewm_ros.goals.files import read_allowed
-from lewm_ros.goals.shape import GoalShape
+from lewm_ros.goals.giving.files import read_allowed
+from lewm_ros.goals.giving.shape import GoalShape
 from lewm_ros.msg import Goal, GoalSpec
 from lewm_ros.wire.goal_specs import GoalWish, msg_to_wish
 from lewm_ros.wire.goals import picture_goal_to_msg, probe_goal_to_msg

@@ -1,0 +1,1 @@
+"""Ways to give a goal, and the goal message of each: one resolver, and sources that know more."""
