@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 from lewm_model.robot import RobotDescription
 from lewm_model.types import ActionChunk, Observation
-from lewm_ros.planner.latency import Latency
-from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
-from lewm_ros.planner.robot_side import RobotSide
-from lewm_ros.planner.session import Session
+from lewm_ros.planner.loop.latency import Latency
+from lewm_ros.planner.loop.plan_loop import LoopSettings, PlanLoop
+from lewm_ros.planner.loop.robot_side import RobotSide
+from lewm_ros.planner.loop.session import Session
 from lewm_ros.wire.reports import CommandState, ControllerReport, GoalKind, GoalRequest
 import numpy as np
 from sensor_msgs.msg import JointState

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.ros
 from lewm_model.ordinary import Ordinary, OrdinaryConfig  # noqa: E402
 from lewm_model.planning.surprise import Expectation  # noqa: E402
 from lewm_model.types import Observation  # noqa: E402
-from lewm_ros.planner.doubts import Doubts, DoubtSettings  # noqa: E402
-from lewm_ros.planner.surprise_guard import SurpriseSettings  # noqa: E402
-from lewm_ros.planner.view_picture import compose  # noqa: E402
+from lewm_ros.planner.surprise.doubts import Doubts, DoubtSettings  # noqa: E402
+from lewm_ros.planner.surprise.surprise_guard import SurpriseSettings  # noqa: E402
+from lewm_ros.planner.surprise.view_picture import compose  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
 import numpy as np  # noqa: E402

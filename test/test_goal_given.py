@@ -8,9 +8,9 @@ pytestmark = pytest.mark.ros
 from lewm_model.assemble import make_policy  # noqa: E402
 from lewm_model.errors import EngineFailure  # noqa: E402
 from lewm_model.types import Observation  # noqa: E402
-from lewm_ros.planner.doubts import Doubts, DoubtSettings  # noqa: E402
-from lewm_ros.planner.goal_given import give, limits_of  # noqa: E402
-from lewm_ros.planner.goal_progress import GoalProgress  # noqa: E402
+from lewm_ros.planner.loop.goal_given import give, limits_of  # noqa: E402
+from lewm_ros.planner.loop.goal_progress import GoalProgress  # noqa: E402
+from lewm_ros.planner.surprise.doubts import Doubts, DoubtSettings  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalRequest, PlanState  # noqa: E402
 import numpy as np  # noqa: E402

@@ -1,6 +1,6 @@
 import math
 
-from lewm_ros.planner.goal_progress import GoalProgress
+from lewm_ros.planner.loop.goal_progress import GoalProgress
 from lewm_ros.wire.reports import PlanState
 import pytest
 

@@ -1,4 +1,4 @@
-from lewm_ros.planner.latency import Latency
+from lewm_ros.planner.loop.latency import Latency
 import pytest
 
 

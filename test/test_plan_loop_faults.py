@@ -6,7 +6,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model.errors import EngineFailure, NotFinite  # noqa: E402
-from lewm_ros.planner.failures import Failures, Next  # noqa: E402
+from lewm_ros.planner.loop.failures import Failures, Next  # noqa: E402
 from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
 from plan_rig import FakePolicy, Rig, STEP_NS  # noqa: E402

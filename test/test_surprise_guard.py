@@ -3,8 +3,8 @@
 import math
 
 from lewm_model.errors import ConfigError
-from lewm_ros.planner.robot_calibration import CalibrationWatch, RobotCalibration
-from lewm_ros.planner.surprise_guard import SurpriseGuard, SurpriseSettings
+from lewm_ros.planner.surprise.robot_calibration import CalibrationWatch, RobotCalibration
+from lewm_ros.planner.surprise.surprise_guard import SurpriseGuard, SurpriseSettings
 from lewm_ros.wire.reasons import Code
 import numpy as np
 import pytest

@@ -13,7 +13,7 @@ from lewm_model.assemble import make_policy  # noqa: E402
 from lewm_model.ordinary import Ordinary, OrdinaryConfig  # noqa: E402
 from lewm_model.types import Observation  # noqa: E402
 from lewm_ros.msg import ExecutedCommand  # noqa: E402
-from lewm_ros.planner.robot_calibration import RobotCalibration  # noqa: E402
+from lewm_ros.planner.surprise.robot_calibration import RobotCalibration  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.motion import executed_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402

@@ -22,9 +22,9 @@ from lewm_model.images.recoloured import recoloured, unexplained
 from lewm_model.planning.surprise import Expectation
 from lewm_model.resources import find_named
 from lewm_model.types import Observation
-from lewm_ros.planner.doubts import Doubts
 from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.planner.setup import doubt_settings
+from lewm_ros.planner.surprise.doubts import Doubts
 from lewm_ros.wire.reasons import Code
 from lewm_sim.tasks import load_task
 import numpy as np

@@ -15,12 +15,12 @@ from typing import Any
 from lewm_model.errors import Interrupted, LewmError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
-from lewm_ros.planner.goal_given import give
-from lewm_ros.planner.plan_loop import PlanLoop
+from lewm_ros.planner.loop.goal_given import give
+from lewm_ros.planner.loop.plan_loop import PlanLoop
+from lewm_ros.planner.loop.robot_side import RobotSide
+from lewm_ros.planner.loop.schedule import check_age
+from lewm_ros.planner.loop.session import Session
 from lewm_ros.planner.questions import Question, Questions
-from lewm_ros.planner.robot_side import RobotSide
-from lewm_ros.planner.schedule import check_age
-from lewm_ros.planner.session import Session
 from lewm_ros.srv import EncodeImage, PlanOnce
 from lewm_ros.wire.goals import msg_to_goal
 from lewm_ros.wire.questions import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lewm_ros.planner.plan_loop import PlanLoop
+from lewm_ros.planner.loop.plan_loop import PlanLoop
 from lewm_ros.wire.reports import PlanReport, PlanState
 from lewm_ros.wire.status import diagnostics_to_msg
 

@@ -14,8 +14,8 @@ from typing import Any
 from lewm_model.errors import LewmError
 from lewm_model.types import Observation
 from lewm_ros.planner.frozen import FrozenWatch
+from lewm_ros.planner.loop.schedule import check_future, StaleFrame
 from lewm_ros.planner.parameters import PlannerParameters
-from lewm_ros.planner.schedule import check_future, StaleFrame
 from lewm_ros.wire.motion import msg_to_executed
 from lewm_ros.wire.reasons import Code, Reason, reason_of
 from lewm_ros.wire.robot_interface import RobotInterface

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lewm_ros.planner.plan_loop import PlanLoop
+from lewm_ros.planner.loop.plan_loop import PlanLoop
 from lewm_ros.wire.imagined import imagined_to_msg
 
 FAN = 16   # candidates that are shown: enough for a fan, and one rollout with the plan

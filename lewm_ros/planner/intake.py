@@ -9,8 +9,8 @@ from typing import Any
 from lewm_model.errors import LewmError
 from lewm_ros.planner.frozen import FrozenWatch
 from lewm_ros.planner.glance import Look
-from lewm_ros.planner.plan_loop import PlanLoop
-from lewm_ros.planner.robot_side import RobotSide
+from lewm_ros.planner.loop.plan_loop import PlanLoop
+from lewm_ros.planner.loop.robot_side import RobotSide
 from lewm_ros.planner.worker import Inbox
 from lewm_ros.wire.goals import msg_to_goal
 from lewm_ros.wire.motion import msg_to_executed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lewm_model.errors import ConfigError
 from lewm_ros.node.parameters import parameter
-from lewm_ros.planner.surprise_guard import ACTIONS, VIEW_ACTIONS
+from lewm_ros.planner.surprise.surprise_guard import ACTIONS, VIEW_ACTIONS
 from lewm_ros.wire.decoders import DECODERS
 
 

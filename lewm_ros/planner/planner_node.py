@@ -31,22 +31,22 @@ from lewm_ros.node.managed import ManagedNode
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.run_node import run_node
 from lewm_ros.planner.answers import Answers
-from lewm_ros.planner.calibrating import Calibrating
 from lewm_ros.planner.diagnostics import planner_diagnostics
-from lewm_ros.planner.doubts import Doubts
 from lewm_ros.planner.frozen import FrozenWatch, Motion
 from lewm_ros.planner.glance import Glance
 from lewm_ros.planner.imagined import ImaginedTopic
 from lewm_ros.planner.intake import Intake
-from lewm_ros.planner.latency import Latency
 from lewm_ros.planner.latent_topic import LatentTopic
+from lewm_ros.planner.loop.latency import Latency
+from lewm_ros.planner.loop.plan_loop import PlanLoop
+from lewm_ros.planner.loop.robot_side import RobotSide
+from lewm_ros.planner.loop.session import Session
 from lewm_ros.planner.parameters import check_change, PlannerParameters
-from lewm_ros.planner.plan_loop import PlanLoop
 from lewm_ros.planner.questions import Questions
-from lewm_ros.planner.robot_side import RobotSide
-from lewm_ros.planner.session import Session
 from lewm_ros.planner.setup import fallback, free_memory, loop_settings, prepare, Prepared
-from lewm_ros.planner.view_picture import compose
+from lewm_ros.planner.surprise.calibrating import Calibrating
+from lewm_ros.planner.surprise.doubts import Doubts
+from lewm_ros.planner.surprise.view_picture import compose
 from lewm_ros.planner.worker import Inbox, Worker
 from lewm_ros.srv import EncodeImage, PlanOnce
 from lewm_ros.wire import qos

@@ -17,12 +17,12 @@ from lewm_model.ordinary import Ordinary
 from lewm_model.planning.policy import Policy
 from lewm_model.robot import RobotDescription
 from lewm_model.types import Observation
-from lewm_ros.planner.doubts import DoubtSettings
 from lewm_ros.planner.fit import fit_bundle
-from lewm_ros.planner.loop_settings import LoopSettings
+from lewm_ros.planner.loop.loop_settings import LoopSettings
 from lewm_ros.planner.parameters import PlannerParameters
-from lewm_ros.planner.robot_calibration import RobotCalibration
-from lewm_ros.planner.surprise_guard import SurpriseSettings
+from lewm_ros.planner.surprise.doubts import DoubtSettings
+from lewm_ros.planner.surprise.robot_calibration import RobotCalibration
+from lewm_ros.planner.surprise.surprise_guard import SurpriseSettings
 from lewm_ros.wire.decoders import decoder_named
 from lewm_ros.wire.sight import Sight
 import numpy as np

@@ -19,9 +19,9 @@ import traceback
 from typing import Any, Protocol
 
 from lewm_ros.planner.glance import Look
-from lewm_ros.planner.plan_loop import LoopSettings, PlanLoop
-from lewm_ros.planner.session import Session
-from lewm_ros.planner.states import state_of
+from lewm_ros.planner.loop.plan_loop import LoopSettings, PlanLoop
+from lewm_ros.planner.loop.session import Session
+from lewm_ros.planner.loop.states import state_of
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import PlanReport, PlanState
 

@@ -11,11 +11,11 @@ import time
 
 from lewm_model.errors import NotFinite
 from lewm_model.planning.policy import Policy
-from lewm_ros.planner.latency import Latency
-from lewm_ros.planner.loop_settings import LoopSettings
-from lewm_ros.planner.robot_side import RobotSide
-from lewm_ros.planner.schedule import Schedule
-from lewm_ros.planner.session import Session
+from lewm_ros.planner.loop.latency import Latency
+from lewm_ros.planner.loop.loop_settings import LoopSettings
+from lewm_ros.planner.loop.robot_side import RobotSide
+from lewm_ros.planner.loop.schedule import Schedule
+from lewm_ros.planner.loop.session import Session
 from lewm_ros.wire.reasons import Code, Reason, ReasonedError
 from lewm_ros.wire.reports import PlanReport
 import numpy as np

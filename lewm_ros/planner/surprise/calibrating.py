@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import LewmError
 from lewm_ros.planner.parameters import PlannerParameters
-from lewm_ros.planner.robot_calibration import (
+from lewm_ros.planner.surprise.robot_calibration import (
     allowed_error,
     CalibrationWatch,
     RobotCalibration,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lewm_ros.planner.doubts import DoubtSettings
+from lewm_ros.planner.surprise.doubts import DoubtSettings
 
 
 @dataclass(frozen=True)

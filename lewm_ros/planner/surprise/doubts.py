@@ -15,14 +15,14 @@ from lewm_model.ordinary import Likeness, Ordinary
 from lewm_model.planning.gain import Gain, WINDOW_S
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
-from lewm_ros.planner.robot_calibration import CalibrationWatch
-from lewm_ros.planner.surprise_guard import (
+from lewm_ros.planner.surprise.robot_calibration import CalibrationWatch
+from lewm_ros.planner.surprise.surprise_guard import (
     SurpriseGuard,
     SurpriseSettings,
     Verdict,
     VIEW_ACTIONS,
 )
-from lewm_ros.planner.surprise_watch import SurpriseWatch
+from lewm_ros.planner.surprise.surprise_watch import SurpriseWatch
 from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 

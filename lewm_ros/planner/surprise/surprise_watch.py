@@ -15,7 +15,7 @@ from lewm_model.planning.gain import Gain, MotionGain
 from lewm_model.planning.policy import Policy
 from lewm_model.planning.surprise import Expectation
 from lewm_model.types import Observation
-from lewm_ros.planner.colour_watch import ColourWatch
+from lewm_ros.planner.surprise.colour_watch import ColourWatch
 
 _STEP_SHARE = 0.8         # of a control step: frames closer than that are not judged again
 

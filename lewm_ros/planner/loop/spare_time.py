@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from lewm_ros.planner.loop_settings import LoopSettings
-from lewm_ros.planner.plan_maker import PlanMaker
+from lewm_ros.planner.loop.loop_settings import LoopSettings
+from lewm_ros.planner.loop.plan_maker import PlanMaker
 
 _OWED_S = 0.5     # so long the frame that a plan is owed to may be under way
 _OVER_S = 1.0     # so long after the last row of a plan the next one is expected

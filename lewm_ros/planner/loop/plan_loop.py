@@ -14,18 +14,18 @@ import time
 from lewm_model.errors import EngineFailure, LewmError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
-from lewm_ros.planner.doubts import Doubts
-from lewm_ros.planner.failures import code_of, Failures, Next
-from lewm_ros.planner.goal_given import give, limits_of
-from lewm_ros.planner.goal_progress import GoalProgress
-from lewm_ros.planner.latency import Latency
-from lewm_ros.planner.loop_settings import LoopSettings
-from lewm_ros.planner.plan_maker import PlanMaker
-from lewm_ros.planner.robot_side import RobotSide
-from lewm_ros.planner.schedule import check_age, FrameOrder, Order, Schedule
-from lewm_ros.planner.session import Session
-from lewm_ros.planner.spare_time import SpareTime
-from lewm_ros.planner.states import state_of
+from lewm_ros.planner.loop.failures import code_of, Failures, Next
+from lewm_ros.planner.loop.goal_given import give, limits_of
+from lewm_ros.planner.loop.goal_progress import GoalProgress
+from lewm_ros.planner.loop.latency import Latency
+from lewm_ros.planner.loop.loop_settings import LoopSettings
+from lewm_ros.planner.loop.plan_maker import PlanMaker
+from lewm_ros.planner.loop.robot_side import RobotSide
+from lewm_ros.planner.loop.schedule import check_age, FrameOrder, Order, Schedule
+from lewm_ros.planner.loop.session import Session
+from lewm_ros.planner.loop.spare_time import SpareTime
+from lewm_ros.planner.loop.states import state_of
+from lewm_ros.planner.surprise.doubts import Doubts
 from lewm_ros.wire.reasons import Code, Reason, reason_of, ReasonedError
 from lewm_ros.wire.reports import GoalRequest, PlanReport, PlanState
 import numpy as np

@@ -1,0 +1,1 @@
+"""What the planner decides, one camera frame at a time. No rclpy; time comes in."""
