@@ -6,6 +6,7 @@ import json
 import re
 import sys
 
+from episode_sets import SQUARE_ROWS as ROWS, square_set
 from lewm_model.analysis import parts, sections
 from lewm_model.analysis.parts import Size
 from lewm_model.analysis.report import look_up, render_html, show, to_document
@@ -14,42 +15,20 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import BundleError, ConfigError, DatasetError, MissingPackageError
 from lewm_model.held_out import HeldOut
-from lewm_model.ingest.episode_writer import Episode, write_episodes
-from lewm_model.resources import find_named
-from lewm_model.robot import RobotDescription
 from lewm_sim import cli
 from lewm_sim.commands.analyse import PARTS
 from nano import tiny_bundle
 import numpy as np
 import pytest
 
-EPISODES, ROWS = 12, 41
 SMALL = replace(Size.quick(), mlp_steps=5, projection_steps=5, decoder_steps=2)
 
 
 @pytest.fixture(scope='module')
 def data_path(tmp_path_factory):
-    """Episodes of a bright square whose place follows two joints."""
-    rng = np.random.default_rng(0)
-
-    def episode(number):
-        qpos = np.cumsum(rng.normal(size=(ROWS, 2)) * 0.15, axis=0)
-        pixels = np.full((ROWS, 64, 64, 3), 40, np.uint8)
-        for frame, (x, y) in zip(pixels, (24 + 10 * np.sin(qpos)).astype(int), strict=True):
-            frame[y:y + 16, x:x + 16] = 220
-        action = np.arange(ROWS * 2, dtype=np.float32).reshape(ROWS, 2) + 1000 * number
-        action[-1] = np.nan
-        return Episode(f'episode {number}', 'bag', '', pixels, action, qpos,
-                       np.gradient(qpos, 0.05, axis=0), np.arange(ROWS) * 50_000_000)
-
-    path = tmp_path_factory.mktemp('data') / 'square.h5'
-    robot = RobotDescription.from_yaml(find_named('config/robots', 'sim_reacher', '.yaml'))
-    return write_and_return(path, [episode(number) for number in range(EPISODES)], robot)
-
-
-def write_and_return(path, episodes, robot):
-    write_episodes(path, episodes, [ROWS] * len(episodes), robot, 64, {'task': 'reacher'})
-    return path
+    """Episodes of a bright square whose place follows two joints; actions count up."""
+    return square_set(tmp_path_factory.mktemp('data') / 'square.h5', lambda number: (
+        np.arange(ROWS * 2).reshape(ROWS, 2) + 1000 * number))
 
 
 @pytest.fixture

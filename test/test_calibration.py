@@ -2,45 +2,25 @@
 
 from types import SimpleNamespace
 
+from episode_sets import SQUARE_ROWS as ROWS, square_set, SQUARES
 from lewm_model.analysis import calibration
 from lewm_model.analysis.calibration import measure_ordinary
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
 from lewm_model.held_out import HeldOut
-from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.quantile import quantile_with_interval
-from lewm_model.resources import find_named
-from lewm_model.robot import RobotDescription
 from lewm_sim import cli
 from nano import tiny_bundle
 import numpy as np
 import pytest
 import torch
 
-EPISODES, ROWS = 12, 41
-
 
 @pytest.fixture(scope='module')
 def data_path(tmp_path_factory):
     """Return a data set of a bright square that goes its way, another one in every episode."""
-    rng = np.random.default_rng(0)
-
-    def episode(number):
-        qpos = np.cumsum(rng.normal(size=(ROWS, 2)) * 0.15, axis=0)
-        pixels = np.full((ROWS, 64, 64, 3), 40, np.uint8)
-        for frame, (x, y) in zip(pixels, (24 + 10 * np.sin(qpos)).astype(int), strict=True):
-            frame[y:y + 16, x:x + 16] = 220
-        action = rng.normal(size=(ROWS, 2)).astype(np.float32)
-        action[-1] = np.nan
-        return Episode(f'episode {number}', 'bag', '', pixels, action, qpos,
-                       np.gradient(qpos, 0.05, axis=0), np.arange(ROWS) * 50_000_000)
-
-    path = tmp_path_factory.mktemp('data') / 'square.h5'
-    robot = RobotDescription.from_yaml(find_named('config/robots', 'sim_reacher', '.yaml'))
-    write_episodes(path, [episode(number) for number in range(EPISODES)], [ROWS] * EPISODES,
-                   robot, 64, {'task': 'reacher'})
-    return path
+    return square_set(tmp_path_factory.mktemp('data') / 'square.h5')
 
 
 @pytest.fixture
@@ -65,7 +45,7 @@ def test_ordinary_errors_have_surprise_one_and_the_limit_comes_from_whole_episod
     """Twelve episodes of 30 frames: 360 judged; the limit is the end of the interval."""
     found = known(subject, monkeypatch, lambda episode: 0.5)
     config = found.config
-    assert (config.episodes, config.frames) == (EPISODES, 30 * EPISODES)
+    assert (config.episodes, config.frames) == (SQUARES, 30 * SQUARES)
     assert config.mean_error == pytest.approx(0.25, rel=0.05)
     errors = 0.5 * torch.randn(4000, 16, generator=torch.Generator().manual_seed(1))
     assert found.surprise(torch.zeros(16), errors).mean().item() == pytest.approx(1, rel=0.1)

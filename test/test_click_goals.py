@@ -3,13 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from episode_sets import episode, write_set
+from episode_sets import arm_bank
 from lewm_model.clicks import Clicks
-from lewm_model.data.make_goal_bank import make_goal_bank
 from lewm_model.errors import ConfigError
 from lewm_model.images.decode import write_image
 from lewm_model.images.gallery import draw_gallery
-from lewm_model.images.view import CameraView, View
 from lewm_model.robot import RobotDescription
 import numpy as np
 import pytest
@@ -42,13 +40,7 @@ CLICKS = Clicks(become='bank', frame='world', x='shoulder', y='wrist', within=(-
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('bank')
-    one = episode(0)
-    one.qpos[:] = np.stack([np.linspace(-3.0, 3.0, len(one.qpos)),
-                            np.linspace(0.0, 0.3, len(one.qpos))], axis=1)
-    view = View(64, (CameraView(64, 64),)).to_json()
-    make_goal_bank(write_set(root / 'set.h5', [one], view=view), root / 'bank', count=12)
-    return root / 'bank'
+    return arm_bank(tmp_path_factory.mktemp('bank'), count=12)
 
 
 def pose(x, y, yaw=0.0, frame='world') -> PoseStamped:
@@ -239,12 +231,9 @@ def test_a_bank_is_listed_shown_and_clicked(graph, tmp_path, folder):
 
 def test_a_bank_that_cannot_be_used_is_told_and_the_node_goes_on(graph, tmp_path):
     """One damaged picture: no bank, an ERROR in diagnostics, other goals are taken."""
-    one = episode(0)
-    one.qpos[:, 0] = np.linspace(-3.0, 3.0, len(one.qpos))
-    view = View(64, (CameraView(64, 64),)).to_json()
-    make_goal_bank(write_set(tmp_path / 'set.h5', [one], view=view), tmp_path / 'bank', count=4)
-    write_image(tmp_path / 'bank/goal_002.png', np.zeros((9, 9, 3), np.uint8))
-    goals = start(graph, tmp_path, tmp_path / 'bank')
+    bank = arm_bank(tmp_path, count=4)
+    write_image(bank / 'goal_002.png', np.zeros((9, 9, 3), np.uint8))
+    goals = start(graph, tmp_path, bank)
     diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
     graph.wait_for(lambda: any('the goal bank cannot be used: picture goal_002.png'
                                in array.status[0].message for _, array in diagnostics), 'why')

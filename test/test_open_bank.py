@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from episode_sets import episode, write_set
-from lewm_model.data.make_goal_bank import make_goal_bank
+from episode_sets import arm_bank
 from lewm_model.errors import ConfigError, ImageError
 from lewm_model.images.decode import write_image
-from lewm_model.images.view import CameraView, View
 from lewm_model.robot import RobotDescription
 import numpy as np
 import pytest
@@ -21,12 +19,7 @@ ROBOT = RobotDescription.from_yaml('sim_reacher')
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    one = episode(0)
-    one.qpos[:] = np.stack([np.linspace(-3.0, 3.0, len(one.qpos)),
-                            np.linspace(0.0, 0.3, len(one.qpos))], axis=1)
-    view = View(64, (CameraView(64, 64),)).to_json()
-    make_goal_bank(write_set(tmp_path / 'set.h5', [one], view=view), tmp_path / 'bank', count=30)
-    return tmp_path / 'bank'
+    return arm_bank(tmp_path, count=30)
 
 
 def test_the_nearest_entry_goes_around_the_turn(folder):

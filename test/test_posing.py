@@ -1,11 +1,10 @@
 """Every task can be put where its quantities have given values, and viewers are told of it."""
 
-from pathlib import Path
-
+import every_task
 from lewm_model.errors import ConfigError, SimulationError
 from lewm_model.robot import RobotDescription
 from lewm_sim.links import CAMERA_LINK, ROOT_LINK
-from lewm_sim.tasks import load_task, MujocoTask, task_names
+from lewm_sim.tasks import load_task, MujocoTask
 from lewm_sim.urdf import rpy_of, urdf_of
 from needed import skip_where_missing
 import numpy as np
@@ -13,22 +12,7 @@ import pytest
 
 mujoco = pytest.importorskip('mujoco')
 pytestmark = pytest.mark.sim
-OWN_TASKS = Path(__file__).parent / 'own_tasks'
-
-
-@pytest.fixture(scope='module', params=(*task_names(), 'pusher', 'dot'))
-def task(request):
-    """Every shipped task, and two of a user's own folder, one of them without MuJoCo."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('LEWM_TASKS', str(OWN_TASKS))
-        yield skip_where_missing(load_task(request.param))
-
-
-@pytest.fixture
-def world(task):
-    made = task.make_world(64)
-    yield made
-    made.close()
+task, world = every_task.task, every_task.world
 
 
 def made_world(name):

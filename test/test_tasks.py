@@ -1,7 +1,6 @@
 """What every registered task must do, and how tasks are found."""
 
-from pathlib import Path
-
+import every_task
 from lewm_model.config import DataConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError, SimulationError
@@ -9,29 +8,13 @@ from lewm_model.ingest.ingest import ingest
 from lewm_model.quantities import from_json, places
 from lewm_sim.collect import collect, CollectConfig
 from lewm_sim.tasks import load_task, task_names
-from needed import skip_where_missing
 import numpy as np
 import pytest
 
 pytest.importorskip('mujoco')
 pytestmark = pytest.mark.sim
-SIZE = 64
-OWN_TASKS = Path(__file__).parent / 'own_tasks'
-
-
-@pytest.fixture(scope='module', params=(*task_names(), 'pusher', 'dot'))
-def task(request):
-    """Every shipped task, and two of a user's own folder, one of them without MuJoCo."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('LEWM_TASKS', str(OWN_TASKS))
-        yield skip_where_missing(load_task(request.param))
-
-
-@pytest.fixture
-def world(task):
-    made = task.make_world(SIZE)
-    yield made
-    made.close()
+SIZE = every_task.SIZE
+task, world = every_task.task, every_task.world
 
 
 def act_for(task, world, steps, seed=3, policy='random'):
