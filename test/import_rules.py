@@ -133,6 +133,24 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return next((found for name in sorted(graph) if (found := walk(name, []))), [])
 
 
+def folder_graphs(graph: dict[str, set[str]]) -> dict[str, dict[str, set[str]]]:
+    """Return, for each folder, what lies in it and imports what else there.
+
+    A folder in a folder counts as one thing. What folders import from their own parent does not
+    count: that is a matter of modules.
+    """
+    levels: dict[str, dict[str, set[str]]] = {}
+    for name, others in graph.items():
+        for other in others:
+            here, there = name.split('.'), other.split('.')
+            depth = next((depth for depth, (one, two) in enumerate(zip(here, there, strict=False))
+                          if one != two), None)
+            if depth is not None:
+                level = levels.setdefault('.'.join(here[:depth]), {})
+                level.setdefault(here[depth], set()).add(there[depth])
+    return levels
+
+
 # The floors of lewm_model, from the ground up: a room may use those before it. What lies at the
 # root of the package is base and lies below the rooms but one, which it needs; three files there
 # have floors of their own.

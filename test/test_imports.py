@@ -4,6 +4,7 @@ from import_rules import (
     arrows_up,
     circle,
     FLOORS,
+    folder_graphs,
     FORBIDDEN,
     import_graph,
     loaded_by,
@@ -124,6 +125,24 @@ def test_the_check_of_circles_can_fail():
     assert not circle({'a': {'b', 'c'}, 'b': {'d'}, 'c': {'d'}, 'd': set()})
     assert import_graph('lewm_ros')['lewm_ros.startup.launch_actions'] >= {
         'lewm_ros.startup.system', 'lewm_ros.startup.params_file'}
+
+
+@pytest.mark.parametrize('package', ['lewm_sim', 'lewm_ros'])
+def test_folders_make_no_circle(package):
+    """A folder as a whole is above or below what lies beside it, never both."""
+    circles = {folder: found for folder, graph in folder_graphs(import_graph(package)).items()
+               if (found := circle(graph))}
+    assert not circles
+
+
+def test_the_check_of_folders_can_fail():
+    """Two folders use each other, though no module comes back to itself; one way is none."""
+    there = {'a.b.one': {'a.c.one'}}
+    back = {'a.c.two': {'a.b.two'}}
+    assert not circle({**there, **back})
+    assert circle(folder_graphs({**there, **back})['a']) == ['b', 'c', 'b']
+    assert folder_graphs(there) == {'a': {'b': {'c'}}}
+    assert not folder_graphs({'a.b': {'a.b.one'}, 'a.b.one': {'a'}})
 
 
 @pytest.mark.parametrize('module', ['types', 'config', 'errors', 'images', 'resources'])

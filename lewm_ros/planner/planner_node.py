@@ -173,7 +173,12 @@ class PlannerNode(ManagedNode):
         self._robot_side = RobotSide(robot, settings.state_max_age_s)
         latency = Latency(dt_s=robot.control_dt_s, max_steps=prepared.max_committed_steps,
                           margin_s=settings.latency_margin_s, first_s=prepared.first_latency_s)
-        self._calibrating = Calibrating(policy.bundle, lambda: self._given.values, self.guard.say)
+
+        def calibration() -> tuple[str, float]:
+            given = self._given.values
+            return given.surprise_file, given.calibrate_s
+
+        self._calibrating = Calibrating(policy.bundle, calibration, self.guard.say)
         doubts = Doubts(
             loop_settings(settings, prepared).doubts, say=self.guard.say,
             watch=self._calibrating.watch,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import LewmError
-from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.planner.surprise.robot_calibration import (
     allowed_error,
     CalibrationWatch,
@@ -19,7 +18,7 @@ class Calibrating:
 
     Args:
         bundle: Of the model that is watched.
-        settings: Where the result is written, and how long to watch.
+        wanted: Returns the file for the result, '': none, and how long to watch [s].
         say: Logs a text under a key.
 
     Attributes:
@@ -27,28 +26,28 @@ class Calibrating:
         said: What came of it; '' until something has.
     """
 
-    def __init__(self, bundle: Bundle, settings: Callable[[], PlannerParameters],
+    def __init__(self, bundle: Bundle, wanted: Callable[[], tuple[str, float]],
                  say: Callable[..., None]) -> None:
-        self._settings, self._say = settings, say
+        self._wanted, self._say = wanted, say
         self.watch = CalibrationWatch(bundle.model_id, allowed_error(bundle), self._done)
         self.said = ''
 
     def ask(self) -> tuple[bool, str]:
         """Begin to watch; return whether it does, and what to tell who asked."""
-        settings = self._settings()
-        if not settings.surprise_file:
+        path, watched_s = self._wanted()
+        if not path:
             return False, ('set surprise_file to where the result shall be written, such as '
                            '~/.ros/surprise.yaml; then configure the planner anew')
         if self.watch.running:
             return False, 'it is watching already'
-        self.watch.start(settings.calibrate_s)
-        return True, (f'watching for {settings.calibrate_s:g} s: let the robot drive as '
+        self.watch.start(watched_s)
+        return True, (f'watching for {watched_s:g} s: let the robot drive as '
                       f'usual; the log and diagnostics say what came of it')
 
     def _done(self, found: RobotCalibration | None, text: str) -> None:
         if found is not None:
             try:
-                path = found.save(self._settings().surprise_file)
+                path = found.save(self._wanted()[0])
                 text += f', written to {path}; in force when the planner is configured again'
             except LewmError as error:
                 text = f'nothing was kept: {error}'
