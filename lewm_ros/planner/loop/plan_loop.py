@@ -2,7 +2,8 @@
 
 It decides which frames to use, when to plan, and when earlier plans must no longer be followed:
 then the epoch of its session rises, and the command node drops what is older. One plan is made by
-`plan_maker`; which rows are committed is up to `schedule`, standing still to `robot_side`.
+`plan_maker`; which rows are committed is up to `schedule`, standing still to `robot_side`, the
+goal to `goal_in_force`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from lewm_model.errors import EngineFailure, LewmError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_ros.planner.loop.failures import code_of, Failures, Next
-from lewm_ros.planner.loop.goal_given import give, limits_of
-from lewm_ros.planner.loop.goal_progress import GoalProgress
+from lewm_ros.planner.loop.goal_in_force import GoalInForce
 from lewm_ros.planner.loop.latency import Latency
 from lewm_ros.planner.loop.loop_settings import LoopSettings
 from lewm_ros.planner.loop.plan_maker import PlanMaker
@@ -84,16 +84,12 @@ class PlanLoop:
         self._schedule = Schedule(policy.bundle.control_dt_s)
         self._maker = PlanMaker(session, robot, latency, self._schedule, now_ns, steady_s)
         self._spare = SpareTime(self._maker)
-        self._progress = GoalProgress(tolerance=settings.goal_tolerance,
-                                      dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
+        self._goal = GoalInForce(settings)
         self._failures = Failures(settings.engine_retries, can_fall_back=fall_back is not None)
-        self._given = self._wanted = None         # the policy's goal; one that is not yet
-        self._goal_is_new = False
         self._replan = False                      # the robot has just been enabled
-        self._refusal = Reason()                  # why the goal that was asked for is not used
         self.report = PlanReport(
             stamp_ns=0, session=session.number, epoch=0, state=PlanState.NO_OBS,
-            backend=policy.backend, goal_tolerance=self._progress.tolerance,
+            backend=policy.backend, goal_tolerance=self._goal.progress.tolerance,
             samples=policy.config.num_candidates,
             reason=Reason(Code.NO_FRAME, 'no camera frame yet'))
 
@@ -106,9 +102,8 @@ class PlanLoop:
         self._failures.retries = settings.engine_retries
         self._doubts.configure(settings.doubts)
         self.latency.margin_s = settings.latency_margin_s
-        self._progress.configure(tolerance=settings.goal_tolerance,
-                                 dwell_s=settings.goal_dwell_s, stall_s=settings.stall_s)
-        self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
+        self._goal.configure(settings)
+        self.report = replace(self.report, goal_tolerance=self._goal.progress.tolerance)
         self.policy.set_budget_ms(settings.budget_ms)
         if stop:
             self._maker.withdraw(_FINE)
@@ -119,31 +114,30 @@ class PlanLoop:
         The robot keeps following the present plan until the first one to the new goal is
         there; the epoch changes with that plan, so nothing stops in between.
         """
-        self._wanted, self._refusal = goal, Reason()
+        self._goal.ask(goal)
         self._doubts.forgive(looked=False)
-        self._progress.new_goal(goal.tolerance)
-        self.report = replace(self.report, goal_tolerance=self._progress.tolerance)
+        self.report = replace(self.report, goal_tolerance=self._goal.progress.tolerance)
         try:
             self._encode_goal()
-        except EngineFailure as error:   # `_wanted` is tried again with the next frame
+        except EngineFailure as error:   # it is tried again with the next frame
             self._engine_failed(error)
 
     def clear_goal(self) -> None:
         """Go nowhere: the robot stops."""
-        self._drop_goal(Reason())
+        self._goal.drop(self.policy, Reason())
         self._fail(PlanState.NO_GOAL, _NO_GOAL)
 
     def refuse_goal(self, text: str) -> None:
         """Stop, because the goal that was asked for is unusable."""
-        self._drop_goal(Reason(Code.GOAL_REFUSED, text))
-        self._fail(PlanState.FAULT, self._refusal)
+        self._goal.drop(self.policy, Reason(Code.GOAL_REFUSED, text))
+        self._fail(PlanState.FAULT, self._goal.refusal)
 
     def reset(self, text: str, not_before_ns: int = -1) -> None:
         """Forget the past, keep the goal; frames up to `not_before_ns` are ignored."""
         goal = self.policy.goal
         self.policy.reset()
         self.policy.set_goal(goal)
-        self._progress.restart()
+        self._goal.progress.restart()
         self._doubts.forgive()
         self._order.restart(not_before_ns)
         self._fail(PlanState.NO_OBS, Reason(Code.RESET, text))
@@ -170,7 +164,7 @@ class PlanLoop:
 
     def can_spare(self, seconds: float) -> bool:
         """Tell whether the work on frames may rest for so long; see `SpareTime`."""
-        wanted = self._wanted is not None or self._goal_is_new or self._replan
+        wanted = self._goal.waits or self._goal.is_new or self._replan
         return self._spare.has(seconds, self._settings, wanted=wanted)
 
     def must_plan(self) -> bool:
@@ -224,14 +218,14 @@ class PlanLoop:
         self.looking.add(encoded_s)
         if self.policy.goal is None:
             self._failures.worked()
-            self._fail(*((PlanState.FAULT, self._refusal) if self._refusal
+            self._fail(*((PlanState.FAULT, self._goal.refusal) if self._goal.refusal
                          else (PlanState.NO_GOAL, _NO_GOAL)))
             return
         if doubt.stops:
             self._failures.worked()
             raise ReasonedError(doubt.reason.code, doubt.reason.text)
         report = self._judge(stamp_ns, encoded_s, frozen or doubt.reason)
-        due = self._goal_is_new or self._replan or self._schedule.due(
+        due = self._goal.is_new or self._replan or self._schedule.due(
             stamp_ns, replan_steps=settings.replan_steps, latency_steps=self.latency.steps())
         if due and waited:
             self._spare.owes()
@@ -249,20 +243,20 @@ class PlanLoop:
     def _judge(self, stamp_ns: int, encoded_s: float, doubt: Reason) -> PlanReport:
         distance, errors = self.policy.goal_distance, tuple(self.policy.goal_errors)
         idle = self._robot.idle_reason(self._steady_s())
-        state = self._progress.update(stamp_ns, distance, errors,
-                                      moving=not (idle or self._settings.dry_run))
+        state = self._goal.progress.update(stamp_ns, distance, errors,
+                                           moving=not (idle or self._settings.dry_run))
         return replace(
             self.report, frame_stamp_ns=stamp_ns, epoch=self._session.epoch,
             goal_distance=distance, goal_errors=errors, goal_id=self.policy.goal.goal_id,
-            goal_tolerance=self._progress.tolerance, state=state, encode_ms=1e3 * encoded_s,
-            reason=doubt or idle or self._progress.why(state) or self._doubts.goal_reason)
+            goal_tolerance=self._goal.progress.tolerance, state=state, encode_ms=1e3 * encoded_s,
+            reason=doubt or idle or self._goal.progress.why(state) or self._doubts.goal_reason)
 
     def _plan(self, report: PlanReport, encoded_s: float, epoch: int) -> PlanReport:
         self.progress_s = self._steady_s()
         self.policy.on_progress = self._on_progress
         report = self._maker.make(self.policy, report, self._settings, epoch=epoch,
-                                  encoded_s=encoded_s, new_goal=self._goal_is_new)
-        self._goal_is_new = self._replan = False
+                                  encoded_s=encoded_s, new_goal=self._goal.is_new)
+        self._goal.is_new = self._replan = False
         self._spare.planned()
         return report
 
@@ -271,21 +265,13 @@ class PlanLoop:
         self._asking.add_step(self.progress_s - before_s)
 
     def _encode_goal(self) -> None:
-        """Turn the goal that was asked for into the policy's; EngineFailure leaves it to do."""
-        if self._wanted is None:
+        """Make the goal that was asked for the policy's; EngineFailure leaves it to do."""
+        if not self._goal.waits:
             return
-        wanted = self._wanted
-        try:
-            give(self.policy, wanted)
-        except EngineFailure:
-            raise
-        except LewmError as error:
-            self.refuse_goal(f'goal {wanted.goal_id!r}: {error}')
-            return
-        self._given, self._wanted, self._goal_is_new = wanted, None, True
-        limits = limits_of(self.policy, wanted, self._settings.readout_tolerance)
-        self._progress.limit(limits, wanted.weights)
-        self._doubts.new_goal(self.policy)
+        if self._goal.encode(self.policy):
+            self._doubts.new_goal(self.policy)
+        else:
+            self._fail(PlanState.FAULT, self._goal.refusal)
 
     # When it does not work -------------------------------------------------------------------
 
@@ -312,8 +298,7 @@ class PlanLoop:
             self.policy.set_budget_ms(self._settings.budget_ms)
             self.latency.restart(first_latency_s)
             self._asking.restart(float('inf'))
-            if self._given is not None and self._wanted is None:
-                give(self.policy, self._given)
+            self._goal.give_again(self.policy)
         except Exception as error:
             self.broken = Reason(code_of(failure),
                                  f'{failure}; and the fall-back engine: {error}')
@@ -322,16 +307,11 @@ class PlanLoop:
             self.recovered_s, self.recovering = self._steady_s(), False
         self.report = replace(self.report, backend=self.policy.backend)
 
-    def _drop_goal(self, refusal: Reason) -> None:
-        self.policy.clear_goal()
-        self._given, self._wanted, self._refusal = None, None, refusal
-        self._progress.new_goal()
-
     def _fail(self, state: PlanState, reason: Reason) -> None:
         """Say why there is no plan; a plan in force is withdrawn by a new epoch."""
         self._maker.withdraw(reason)
         self.report = replace(
             self.report, epoch=self._session.epoch, state=state, reason=reason,
             frame_stamp_ns=max(self._order.newest_ns, 0), goal_distance=_NAN, goal_errors=(),
-            goal_tolerance=self._progress.tolerance,
+            goal_tolerance=self._goal.progress.tolerance,
             goal_id=self.policy.goal.goal_id if self.policy.goal else '')
