@@ -18,12 +18,14 @@ class Target:
     def __init__(self, state='unconfigured', lost_answers=0, lost_requests=0, refuses=False,
                  lost_states=0):
         self.state, self.asked = state, 0
+        self.questions: list[str] = []
         self.lost_states = lost_states
         self._lost_answers, self._lost_requests = lost_answers, lost_requests
         self._refuses = refuses
 
     def change(self, request):
         self.asked += 1
+        self.questions.append('change')
         future = Future()
         if self._lost_requests:
             self._lost_requests -= 1
@@ -38,6 +40,7 @@ class Target:
         return future
 
     def get(self, request):
+        self.questions.append('state')
         future = Future()
         if self.lost_states:
             self.lost_states -= 1
@@ -65,6 +68,13 @@ def test_a_lost_answer_is_found_out_by_the_state(client):
     target = Target(lost_answers=1)
     client(target).configure(5.0)
     assert (target.state, target.asked) == ('inactive', 1)
+
+
+def test_a_node_that_does_not_know_us_yet_is_only_asked_what_may_be_asked_twice(client):
+    """Its state, until an answer comes; then the answer to the transition will come, too."""
+    target = Target(lost_states=3)
+    client(target).configure(5.0)
+    assert target.questions == ['state'] * 4 + ['change']
 
 
 def test_a_lost_request_is_sent_again(client):

@@ -20,6 +20,7 @@ from rclpy.task import Future
 TRANSITION_S = 90.0  # a cold start loads torch and a model from a slow disk
 _STEP_S = 0.05       # how often `alive` is asked while waiting
 _ANSWER_S = 5.0      # after this long without an answer, the node's state is asked for
+_FIRST_S = 0.1       # without an answer about the state it is asked for again; then twice as long
 _GOALS = {'configure': 'inactive', 'activate': 'active', 'deactivate': 'inactive',
           'cleanup': 'unconfigured'}
 _STARTS = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
@@ -45,6 +46,7 @@ class LifecycleClient:
         self._target = target
         self._executor = executor
         self._alive = alive
+        # In this order: a node that has discovered the second one's reader knows the first one's.
         self._change = node.create_client(ChangeState, f'{target}/change_state')
         self._get = node.create_client(GetState, f'{target}/get_state')
 
@@ -69,16 +71,8 @@ class LifecycleClient:
         self._transition(Transition.TRANSITION_CLEANUP, 'cleanup', timeout_s)
 
     def state(self, timeout_s: float) -> str:
-        """Return the node's state, such as 'active'; raises LifecycleError.
-
-        It is asked for again after a while: an answer may get lost, see `_transition`.
-        """
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            question = self._send(self._get, GetState.Request(), 'get_state', deadline_s)
-            if self._answered(question, 'get_state', deadline_s):
-                return question.result().current_state.label
-            self.forget(question)
+        """Return the node's state, such as 'active'; raises LifecycleError."""
+        return self._state('get_state', time.monotonic() + timeout_s)
 
     def ask_state(self) -> Future:
         """Ask for the node's state without waiting; the answer has `current_state.label`."""
@@ -88,15 +82,26 @@ class LifecycleClient:
         """Give up an answer that did not come."""
         self._get.remove_pending_request(question)
 
+    def _state(self, name: str, deadline_s: float) -> str:
+        """Ask for the state, which changes nothing, again and again until an answer comes."""
+        patience_s = min(_FIRST_S, _ANSWER_S)
+        while True:
+            question = self._send(self._get, GetState.Request(), name, deadline_s)
+            if self._answered(question, name, deadline_s, patience_s):
+                return question.result().current_state.label
+            self.forget(question)
+            patience_s = min(2 * patience_s, _ANSWER_S)
+
     def _transition(self, transition: int, name: str, timeout_s: float) -> None:
         """Ask for a transition until the node has made it or refuses.
 
         An answer is lost when the node sends it before it has discovered this process's reader.
-        So silence is followed by a look at the state: the transition may have been made, or the
-        request may never have arrived.
+        So it is asked for the state first, and silence is followed by a look at the state: the
+        transition may have been made, or the request may never have arrived.
         """
         deadline_s = time.monotonic() + timeout_s
         request = ChangeState.Request(transition=Transition(id=transition))
+        self._state(name, deadline_s)
         answer = self._send(self._change, request, name, deadline_s)
         repeated = False
         while not self._answered(answer, name, deadline_s):
@@ -119,9 +124,10 @@ class LifecycleClient:
             self._wait(name, deadline_s, 'is not there')
         return client.call_async(request)
 
-    def _answered(self, future: Future, name: str, deadline_s: float) -> bool:
+    def _answered(self, future: Future, name: str, deadline_s: float,
+                  patience_s: float | None = None) -> bool:
         """Wait a little for an answer; tell whether it came."""
-        patient_until_s = time.monotonic() + _ANSWER_S
+        patient_until_s = time.monotonic() + (_ANSWER_S if patience_s is None else patience_s)
         while not future.done() and time.monotonic() < patient_until_s:
             self._wait(name, deadline_s, 'did not answer')
         return future.done()
