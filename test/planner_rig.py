@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 import time
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lewm_ros.msg import ActionChunk, ControllerState, Goal, PlanStatus
@@ -24,6 +25,7 @@ from ros_helpers import Graph
 from sensor_msgs.msg import Image
 
 STEP_NS = 50_000_000
+PERIOD_S = 0.05       # of the camera
 FOLLOWED = (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)   # there is a plan
 
 
@@ -61,25 +63,30 @@ class Rig:
         self.controller_pub.publish(controller_report_to_msg(ControllerReport(
             stamp_ns=self.now_ns(), state=state, session=self.last.session)))
 
-    def film(self, seconds: float, *, age_s: float = 0.0) -> None:
-        """Publish frames in real time, stamped `age_s` before now."""
+    def film(self, seconds: float, *, age_s: float = 0.0,
+             until: Callable[[], Any] = lambda: False) -> None:
+        """Publish frames in real time, stamped `age_s` before now, until something is so.
+
+        Frames that it comes too late for are left out: no camera sends them in a burst.
+        """
         next_s = time.monotonic()
         end_s = next_s + seconds
-        while next_s < end_s:
+        while next_s < end_s and not until():
             stamp_ns = self.now_ns() - round(age_s * 1e9)
             frame = np.full((64, 64, 3), len(self.stamps) % 256, np.uint8)
             self.camera.publish(rgb_to_image(frame, stamp_ns))
             self.stamps.append(stamp_ns)
-            next_s += 0.05
-            self.graph.spin(max(next_s - time.monotonic(), 0.001))
+            late_s = max(time.monotonic() - next_s, 0.0)
+            next_s += PERIOD_S * (1 + late_s // PERIOD_S)
+            self.graph.spin_until(until, max(next_s - time.monotonic(), 0.001))
 
     def film_until(self, condition: Callable, what: str, timeout_s: float = 60.0, *,
                    age_s: float = 0.0) -> None:
-        """Film until something is so."""
+        """Film until something is so; it is asked after every message, so what passes is seen."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f'waited in vain for {what}'
-            self.film(0.1, age_s=age_s)
+            self.film(0.1, age_s=age_s, until=condition)
 
     def film_without_chunks(self) -> None:
         """Film until 0.6 s pass without a chunk: one that was on its way does not count."""
@@ -93,7 +100,7 @@ class Rig:
     def film_planning(self, what: str = 'a plan', timeout_s: float = 60.0) -> None:
         """Film until a chunk follows that was not there before."""
         count = len(self.chunks)
-        self.film_until(lambda: len(self.chunks) > count
+        self.film_until(lambda: len(self.chunks) > count and self.status
                         and self.last.state in FOLLOWED, what, timeout_s)
 
     def change(self, transition: int) -> bool:

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from lewm_ros.startup.bringup import free_domain
+from lewm_ros.startup import bringup
 from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
@@ -20,11 +20,22 @@ from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 
 ROOT = Path(__file__).resolve().parents[1]
+_OWN_DOMAINS = 10  # those below are the runs' own
 _SETTLE_S = 0.3
 _AGAIN_S = 0.05   # between two messages that may be lost
+_TURN_S = 0.02    # between two looks at what no message tells
+_DEEP = 500       # messages that wait for a test that is busy, or gets no time
+
+
+def free_domain() -> int:
+    """Return a domain that is not in use, and that no run of the tests claims; see conftest."""
+    while (domain := bringup.free_domain()) < _OWN_DOMAINS:
+        pass
+    return domain
 
 
 def over_the_wire(message: Any) -> Any:
@@ -40,6 +51,7 @@ class Graph:
         self._use_sim_time = use_sim_time
         self._processes: list[subprocess.Popen] = []
         self._clients: dict[str, Client] = {}
+        self._managed: dict[str, LifecycleClient] = {}
 
     def __enter__(self) -> Graph:
         os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
@@ -91,11 +103,16 @@ class Graph:
         self._processes.append(process)
         return process
 
-    def collect(self, kind: type, topic: str, profile: Any) -> list[tuple[float, Any]]:
-        """Subscribe; the returned list grows by (monotonic seconds of arrival, message)."""
+    def collect(self, kind: type, topic: str, profile: QoSProfile) -> list[tuple[float, Any]]:
+        """Subscribe; the returned list grows by (monotonic seconds of arrival, message).
+
+        The queue is deeper than the profile says: nothing that arrived is lost in this process.
+        """
         received: list[tuple[float, Any]] = []
+        deep = QoSProfile(depth=max(profile.depth, _DEEP), reliability=profile.reliability,
+                          durability=profile.durability)
         self.node.create_subscription(
-            kind, topic, lambda message: received.append((time.monotonic(), message)), profile)
+            kind, topic, lambda message: received.append((time.monotonic(), message)), deep)
         return received
 
     def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = 90.0) -> Any:
@@ -104,7 +121,7 @@ class Graph:
         while not (value := condition()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f'waited {timeout_s} s in vain for {what}')
-            self._executor.spin_once(timeout_sec=0.02)
+            self._executor.spin_once(timeout_sec=_TURN_S)
         return value
 
     def send_until(self, send: Callable[[], Any], condition: Callable[[], Any], what: str,
@@ -118,11 +135,20 @@ class Graph:
         def seen() -> Any:
             if not (value := condition()):
                 send()
-                self.spin(_AGAIN_S)
-                value = condition()
+                value = self.spin_until(condition, _AGAIN_S)
             return value
 
         return self.wait_for(seen, what, timeout_s)
+
+    def spin_until(self, condition: Callable[[], Any], seconds: float) -> Any:
+        """Handle messages until `condition()` is true, for at most so long; return it.
+
+        It is asked after every message: a state that passes soon is seen.
+        """
+        deadline = time.monotonic() + seconds
+        while not (value := condition()) and (left := deadline - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=min(left, _TURN_S))
+        return value
 
     def spin(self, seconds: float) -> None:
         """Handle messages for a fixed time; for watching that something does not happen."""
@@ -130,20 +156,41 @@ class Graph:
         while (left := deadline - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
-    def call(self, kind: type, name: str, request: Any, timeout_s: float = 60.0) -> Any:
-        """Call a service and return the response.
+    def client(self, kind: type, name: str, timeout_s: float = 60.0) -> Client:
+        """Return the client of a service that is there; one is kept for each service.
 
-        One client per service is kept. A server that has not discovered a new client's reader
-        loses its answers, and the client cannot see that; so a new one is given a moment, and
-        silence is followed by a second request.
+        A server that has not discovered a new client's reader loses its answers, and the client
+        cannot see that; so its node has answered a question about its parameters before.
         """
-        client = self._clients.get(name)
-        known = client is not None
-        if not known:
-            client = self._clients[name] = self.node.create_client(kind, name)
+        if name in self._clients:
+            return self._clients[name]
+        client = self._clients[name] = self.node.create_client(kind, name)
         self.wait_for(client.service_is_ready, f'service {name}', timeout_s)
-        if not known:
+        question = self.node.resolve_service_name(name).rpartition('/')[0] + '/get_parameters'
+        if question in dict(self.node.get_service_names_and_types()):
+            self._ask_until_answered(question, timeout_s)
+        else:    # a service without a node of its name
             self.spin(_SETTLE_S)
+        return client
+
+    def _ask_until_answered(self, name: str, timeout_s: float) -> None:
+        """Ask for no parameters: readers are discovered in the order in which they were made."""
+        client = self.node.create_client(GetParameters, name)
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            if client.service_is_ready():
+                answers.append(client.call_async(GetParameters.Request()))
+                self.spin_until(lambda: any(answer.done() for answer in answers), _SETTLE_S / 3)
+            return any(answer.done() for answer in answers)
+
+        self.wait_for(answered, f'an answer of {name}', timeout_s)
+        self.node.destroy_client(client)
+
+    def call(self, kind: type, name: str, request: Any, timeout_s: float = 60.0) -> Any:
+        """Call a service and return the response; silence is followed by a second request."""
+        client = self.client(kind, name, timeout_s)
+        self.wait_for(client.service_is_ready, f'service {name}', timeout_s)
         answers = [client.call_async(request)]
         again_at = time.monotonic() + timeout_s / 3
 
@@ -156,9 +203,11 @@ class Graph:
 
     def transition(self, node: str, *names: str) -> None:
         """Take a lifecycle node through transitions, each of which must succeed."""
+        if node not in self._managed:
+            self._managed[node] = LifecycleClient(self.node, self._executor, f'/{node}')
         for name in names:
             try:
-                getattr(LifecycleClient(self.node, self._executor, f'/{node}'), name)(90.0)
+                getattr(self._managed[node], name)(90.0)
             except LifecycleError as error:
                 raise AssertionError(str(error)) from error
 

@@ -1,7 +1,5 @@
 """The command node as a process of its own, over real DDS: its topics, services, parameters."""
 
-import subprocess
-import sys
 import time
 
 import pytest
@@ -22,9 +20,9 @@ from rcl_interfaces.msg import (  # noqa: E402
     ParameterValue,
 )
 from rcl_interfaces.srv import SetParameters  # noqa: E402
-from ros_helpers import ROOT  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from timed import timed, undisturbed  # noqa: E402
 
 
 @pytest.fixture
@@ -33,41 +31,37 @@ def planner(graph):
     return Planner(graph)
 
 
-def test_command_node_does_not_load_torch():
-    """The process that stops the robot stays light; the same check finds torch where it is."""
-    check = 'import sys, {}; sys.exit("torch" in sys.modules)'
-    for module, status in (('lewm_ros.command.command_node', 0), ('torch', 1)):
-        result = subprocess.run([sys.executable, '-c', check.format(module)], cwd=ROOT,
-                                timeout=200, check=False)
-        assert result.returncode == status
-
-
-def test_one_command_per_control_step_right_at_the_grid_points(graph, planner, tmp_path):
+@timed
+def test_one_command_per_control_step_right_at_the_grid_points(graph, tmp_path):
     """One second of a plan: each step has its command at its grid point, or is counted missed.
 
     On a machine that is not overloaded none is missed; a command arrives here within 10 ms.
     """
+    planner = Planner(graph)
     robot = Robot(graph, tmp_path, require_enable=False)
     planner.keep_beating()
     planner.wait_for_reader()
     graph.spin(0.1)
     start_ns = planner.plan(0.5, rows=20)
     offset_s = time.monotonic() - planner.now_ns() / 1e9
+    undisturbed(graph.spin_until(lambda: robot.executed, 2.0), 'no command for 2 s')
     graph.wait_for(lambda: robot.state is CommandState.STOPPED, 'the end of the plan')
 
     steps = [(at, message) for at, message in robot.executed if not message.overridden]
+    undisturbed(steps, 'no step of the plan was followed')
     rows = [message.step for _, message in steps]
     missed = sorted(set(range(rows[0], 20)) - set(rows))
     stamps = [header_stamp_ns(message) for _, message in steps]
-    assert rows[0] <= 1 and len(missed) <= 2
     assert rows == sorted(set(rows))
-    assert robot.states[-1][1].deadline_misses == len([row for row in missed if row < rows[-1]])
     assert stamps == [start_ns + row * 50_000_000 for row in rows]
+    undisturbed(rows[0] <= 1 and len(missed) <= 2, f'the rows that were sent: {rows}')
+    assert robot.states[-1][1].deadline_misses == len([row for row in missed if row < rows[-1]])
     lateness = [at - (stamp / 1e9 + offset_s)
                 for (at, _), stamp in zip(steps, stamps, strict=True)]
     print('seconds from grid point to arrival, median and max:',
           f'{np.median(lateness):.4f} {max(lateness):.4f}')
-    assert -0.005 < np.median(lateness) < 0.010
+    assert np.median(lateness) > -0.005
+    undisturbed(np.median(lateness) < 0.010, f'commands came {np.median(lateness):.3f} s late')
 
 
 def test_services_and_e_stop(graph, planner, tmp_path):
@@ -82,7 +76,7 @@ def test_services_and_e_stop(graph, planner, tmp_path):
     def enable(on=True):
         return graph.call(SetBool, '/command_node/enable', SetBool.Request(data=on))
 
-    assert enable().success
+    graph.wait_for(lambda: enable().success, 'a node that knows who listens')
     graph.wait_for(robot.moves, 'motion after enable')
     assert graph.call(Trigger, '/command_node/stop', Trigger.Request()).success
     graph.wait_for(lambda: not robot.moves() and robot.state is CommandState.DISABLED, 'stop')
@@ -147,7 +141,7 @@ def test_parameters_are_checked_before_they_apply(graph, planner, tmp_path):
     graph.send_until(lambda: (planner.beat(), planner.plan(1.0, rows=60)), robot.moves, 'motion')
     graph.spin(0.25)  # 0.2 s, the default, would have stopped it by now ...
     assert robot.moves()
-    graph.wait_for(lambda: robot.state is CommandState.STOPPED, 'standstill', 5)
+    graph.wait_for(lambda: robot.state is CommandState.STOPPED, 'standstill')
 
 
 @pytest.mark.parametrize(('parameters', 'reason'), [
@@ -185,5 +179,5 @@ def test_diagnostics_follow_the_state(graph, planner, tmp_path):
     assert newest().name == 'command_node: commands'
     assert newest().hardware_id == 'sim_reacher'
     graph.send_until(lambda: planner.plan(1.0, actions=[float('nan')] * 80),   # beside the other
-                     lambda: newest().level == DiagnosticStatus.ERROR, 'ERROR')
-    assert 'must be finite' in newest().message
+                     lambda: 'must be finite' in newest().message, 'the reason')
+    assert newest().level == DiagnosticStatus.ERROR

@@ -18,15 +18,11 @@ import numpy as np  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
-
-
-@pytest.fixture
-def planner(graph):
-    """Publish from the test's own node, at will."""
-    return Planner(graph)
+from timed import in_time, timed, undisturbed  # noqa: E402
 
 
 @pytest.mark.parametrize('kills', [3, pytest.param(10, marks=pytest.mark.slow)])
+@timed
 def test_killed_planner_means_zero_within_half_a_second_every_time(graph, tmp_path, kills):
     """SIGKILL in mid-motion, over real DDS between three processes: as many stops as kills."""
     robot = Robot(graph, tmp_path, require_enable=False)
@@ -44,10 +40,12 @@ def test_killed_planner_means_zero_within_half_a_second_every_time(graph, tmp_pa
 
     print('seconds from SIGKILL to zero:', ' '.join(f'{t:.3f}' for t in times))
     assert len(times) == kills
-    assert max(times) < 0.5
-    assert min(times) > 0.05  # the stop came from the watchdog, not from anything else
+    in_time(max(times), 0.5, 'the stop')
+    # the stop came from the watchdog, not from anything else
+    undisturbed(min(times) > 0.05, 'the robot was stopped before its planner was killed')
 
 
+@timed
 def test_stopped_camera_means_zero_within_half_a_second(graph, tmp_path):
     """The planner lives but sees no frames: no heartbeat, no motion."""
     robot = Robot(graph, tmp_path, require_enable=False)
@@ -56,7 +54,7 @@ def test_stopped_camera_means_zero_within_half_a_second(graph, tmp_path):
     planner.send_signal(signal.SIGUSR1)
     graph.wait_for(lambda: robot.state is CommandState.STOPPED and not robot.moves(), 'standstill')
 
-    assert robot.last_motion() - stopped_at < 0.5
+    in_time(robot.last_motion() - stopped_at, 0.5, 'the stop')
     assert planner.poll() is None
     assert 'no plan_status' in robot.states[-1][1].reason.text
 
@@ -75,7 +73,8 @@ def test_interrupted_node_says_zero_and_leaves_cleanly(graph, tmp_path, number):
     assert status == 0
     assert list(robot.commands[-1][1].data) == [0.0, 0.0]
     assert 'Traceback' not in robot.log.read_text()
-    assert not any(Path(f'/proc/{pid}').exists() for pid in children.split())
+    graph.wait_for(lambda: not any(Path(f'/proc/{pid}').exists() for pid in children.split()),
+                   'the end of its children')
 
 
 def test_a_bug_in_a_callback_leaves_the_robot_standing(graph, tmp_path):
@@ -89,7 +88,7 @@ def test_a_bug_in_a_callback_leaves_the_robot_standing(graph, tmp_path):
 
     assert list(robot.commands[-1][1].data) == [0.0, 0.0]
     assert 'a bug in a callback' in robot.states[-1][1].reason.text
-    assert 'Traceback' in robot.log.read_text()
+    graph.wait_for(lambda: 'Traceback' in robot.log.read_text(), 'the traceback')
     assert graph.interrupt(robot.process) == 0
 
 
@@ -101,8 +100,10 @@ def test_latched_e_stop_pressed_before_the_node_starts_counts(graph, tmp_path):
     assert robot.state is CommandState.DISABLED
 
 
-def test_standing_sim_time_stops_the_robot(graph, planner, tmp_path):
+@timed
+def test_standing_sim_time_stops_the_robot(graph, tmp_path):
     """/clock stops in mid-motion: the steady clock brings the robot to zero all the same."""
+    planner = Planner(graph)
     robot = Robot(graph, tmp_path, require_enable=False, use_sim_time=True)
     clock_pub = graph.node.create_publisher(Clock, '/clock', qos.IMAGE)
     sim_ns = 1_000_000_000
@@ -122,12 +123,12 @@ def test_standing_sim_time_stops_the_robot(graph, planner, tmp_path):
     graph.spin(0.7)
     steps = [header_stamp_ns(m) for _, m in robot.executed if not m.overridden]
     gaps = np.diff(steps) / 50_000_000  # one command per step of simulated time
-    assert np.median(gaps) == 1
-    assert set(gaps) <= {1, 2, 3}
+    assert np.array_equal(gaps, gaps.round())
+    undisturbed(np.median(gaps) == 1 and set(gaps) <= {1, 2, 3}, f'steps between commands: {gaps}')
     ticking.cancel()
     stopped_at = time.monotonic()
     graph.wait_for(lambda: not robot.moves(), 'standstill')
-    assert robot.last_motion() - stopped_at < 0.5
+    in_time(robot.last_motion() - stopped_at, 0.5, 'the stop')
 
 
 def test_no_process_is_left_behind():

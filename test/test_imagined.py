@@ -170,8 +170,9 @@ def test_the_planner_publishes_what_it_imagines_for_whoever_looks(tmp_path):
         rig.film_planning()
         received = graph.collect(Imagined, 'imagined', qos.IMAGE)
         rig.film_until(lambda: received, 'something imagined')
-        rig.film(0.3)
         shown = msg_to_imagined(received[0][1])
+        rig.film_until(lambda: shown.imagined.sequence in {chunk.seq for _, chunk in rig.chunks},
+                       'the plan that was imagined')
     chunks = {chunk.seq: chunk for _, chunk in rig.chunks}
     assert shown.imagined.goal_id == goal_id and shown.session == rig.last.session
     assert shown.block_s == pytest.approx(0.25)

@@ -61,11 +61,14 @@ def test_a_large_picture_of_a_reliable_driver_is_seen(graph, tmp_path):
     rig = Rig(graph, tmp_path, VGA)
     driver = graph.spawn('lewm_ros.trials.bench_camera', '--size', '640x480', '--rate', '30')
     graph.transition('planner_node', 'configure', 'activate')
-    graph.wait_for(lambda: len(rig.status) > 100, 'three seconds of answers')
+
+    def seen() -> bool:    # of two seconds; a busy machine may have had others
+        stamps = [header_stamp_ns(message) for _, message in rig.status[-60:]]
+        return (len(stamps) == 60 and np.median(np.diff(stamps)) < 1.5e9 / 30
+                and rig.last.reason.code == Reason.NO_GOAL)
+
     # Best effort, 2 of 150 came; a busy machine delays frames of this camera, but loses none.
-    stamps = np.array([header_stamp_ns(message) for _, message in rig.status])[20:]
-    assert np.median(np.diff(stamps)) < 1.5e9 / 30
-    assert rig.last.reason.code == Reason.NO_GOAL
+    graph.wait_for(seen, 'answers to most of the frames of two seconds')
     assert driver.poll() is None
 
 
@@ -76,8 +79,9 @@ def test_pictures_and_goals_of_another_shape_are_refused_with_both(graph, tmp_pa
     rig.film_until(lambda: rig.status and rig.last.reason.code == Reason.FRAME_MISFIT, 'misfit')
     assert 'is 64x64 px' in rig.last.reason.text
     assert '640x480' in rig.last.reason.text
-    rig.send_goal(np.zeros((90, 160, 3), np.uint8))
-    graph.wait_for(lambda: '160x90 px' in rig.log.read_text(), 'the refused goal')
+    # one that is taken together with the last frame is not said beside what is wrong with that
+    graph.send_until(lambda: (rig.send_goal(np.zeros((90, 160, 3), np.uint8)), graph.spin(0.3)),
+                     lambda: '160x90 px' in rig.log.read_text(), 'the refused goal')
 
 
 def test_a_robot_with_another_number_of_cameras_is_refused(graph, tmp_path):
@@ -109,7 +113,7 @@ def test_without_frames_it_says_what_is_missing(graph, tmp_path):
     assert header_stamp_ns(rig.last) == 0
     graph.node.create_publisher(Image, 'image', qos.IMAGE)
     graph.wait_for(lambda: '1 publisher' in rig.last.reason.text, 'the silent publisher')
-    assert 'no camera frames' in rig.log.read_text()
+    graph.wait_for(lambda: 'no camera frames' in rig.log.read_text(), 'the log')
     rig.film_until(lambda: rig.last.reason.code == Reason.NO_GOAL, 'frames')
 
 

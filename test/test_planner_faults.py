@@ -10,7 +10,7 @@ pytestmark = pytest.mark.ros
 from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
-from planner_rig import Rig  # noqa: E402
+from planner_rig import FOLLOWED, Rig  # noqa: E402
 
 ERROR = b'\x02'
 
@@ -49,7 +49,7 @@ def test_an_engine_that_keeps_failing_is_replaced_by_torch_on_the_cpu(
     rig.film_until(lambda: rig.last.reason.code == code, code.name)
     assert rig.last.state == PlanState.FAULT
     assert rig.last.epoch > epoch
-    rig.film_planning('a plan of the fall-back engine', 30.0)
+    rig.film_planning('a plan of the fall-back engine')
     assert rig.last.backend.startswith('torch:fp32 on cpu')
     assert rig.lifecycle_state() == 'active'
 
@@ -70,7 +70,7 @@ def test_without_another_engine_the_node_leaves_the_active_state_and_can_come_ba
     assert word in rig.last.reason.text
     graph.wait_for(lambda: any(item.status[0].level == ERROR and word in item.status[0].message
                                for _, item in rig.diagnostics), 'the reason in diagnostics')
-    assert 'leaving the active state' in rig.log.read_text()
+    graph.wait_for(lambda: 'leaving the active state' in rig.log.read_text(), 'the log')
     rig.fault('')
     graph.transition('planner_node', 'configure', 'activate')
     rig.film_planning()
@@ -84,7 +84,7 @@ def test_a_thread_that_hangs_withdraws_the_plan_soon_and_goes_on_by_itself(
     epoch = rig.last.epoch
     rig.fault('hang')
     rig.film_until(lambda: rig.last.reason.code == Code.PLANNER_STUCK, 'PLANNER_STUCK')
-    assert (rig.last.state, rig.last.epoch > epoch) == (PlanState.PLANNING, True)
+    assert rig.last.state in FOLLOWED and rig.last.epoch > epoch    # no fault: it may pass
     assert re.search('the planner has (been at one frame|got no answer of the model) for .* s, '
                      'allowed are', rig.last.reason.text)    # whichever limit comes first
     rig.fault('')
@@ -100,7 +100,7 @@ def test_deactivating_a_thread_that_hangs_fails_and_nothing_of_it_is_left(
     rig.film_until(lambda: rig.last.reason.code == Code.PLANNER_STUCK, 'PLANNER_STUCK')
     assert not rig.change(Transition.TRANSITION_DEACTIVATE)
     assert rig.lifecycle_state() == 'unconfigured'
-    assert 'time.sleep' in rig.log.read_text()
+    graph.wait_for(lambda: 'in _spoil' in rig.log.read_text(), 'the stack')
     assert not rig.change(Transition.TRANSITION_CONFIGURE)
     graph.wait_for(lambda: 'earlier activation still hangs' in rig.log.read_text(), 'the log')
     count = len(rig.chunks)

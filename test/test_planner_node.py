@@ -50,17 +50,24 @@ def test_every_frame_is_answered_and_a_goal_starts_the_chunks(graph, tmp_path):
         stamps = [header_stamp_ns(message) for _, message in rig.status]
         return [stamp for stamp in stamps if stamp]
 
-    # the camera is best effort: a busy machine may lose frames of one second, not of every one
-    rig.film_until(lambda: len({*rig.stamps[-20:]}.intersection(answered())) >= 18,
-                   'answers to the frames of a second')
+    # The camera is best effort: a busy machine may lose frames of one second, not of every one.
+    # The newest frames may still be on their way.
+    rig.film_until(lambda: len({*rig.stamps[-30:-10]}.intersection(answered())) >= 18
+                   and rig.last.state == PlanState.NO_GOAL, 'answers to the frames of a second')
     assert set(answered()) <= set(rig.stamps)
     assert len(answered()) == len(set(answered()))
-    assert rig.last.state == PlanState.NO_GOAL
     assert 'goal' in rig.last.reason.text
     assert rig.chunks == []
 
     goal_id = rig.send_goal(10)
-    rig.film_until(lambda: len(rig.chunks) >= 3, 'three chunks')
+
+    def followed() -> bool:   # a plan that comes too late is withdrawn, and the epoch rises
+        if len(rig.chunks) < 3 or rig.last.state not in FOLLOWED:
+            return False
+        before, newest = (message for _, message in rig.chunks[-2:])
+        return before.epoch == newest.epoch == rig.last.epoch and newest.seq == before.seq + 1
+
+    rig.film_until(followed, 'three chunks')
     chunk = rig.chunks[-1][1]
     assert header_stamp_ns(chunk) in rig.stamps
     assert chunk.horizon == 15
@@ -69,9 +76,7 @@ def test_every_frame_is_answered_and_a_goal_starts_the_chunks(graph, tmp_path):
     assert np.abs(chunk.actions).max() <= 2.0
     assert rig.last.goal_id == goal_id
     assert rig.last.goal_distance > 0
-    assert rig.last.epoch == chunk.epoch
     first, second = (message for _, message in rig.chunks[-2:])
-    assert second.seq == first.seq + 1
     shift = round((header_stamp_ns(second) - header_stamp_ns(first))
                   / STEP_NS)
     rows = np.reshape(first.actions, (-1, 2))[shift:shift + second.committed_steps]
@@ -82,19 +87,23 @@ def test_heartbeats_go_on_while_a_slow_plan_is_made(graph, tmp_path):
     """Solving takes many frames; meanwhile frames are answered, one heartbeat each."""
     rig = Rig(graph, tmp_path, iterations=400, num_candidates=64)
     rig.send_goal(10)
-    rig.film_until(lambda: rig.chunks, 'a chunk', timeout_s=30.0)
-    assert rig.chunks[0][1].plan_time_s > 0.3
-    arrivals = np.array([arrival for arrival, _ in rig.status])
-    # Were heartbeats to wait for the plan, one gap would be as long as the plan took; a busy
-    # machine delays single ones, so the claim is about the usual gap and the longest.
-    assert np.quantile(np.diff(arrivals), 0.8) < 0.1
-    assert np.diff(arrivals).max() < rig.chunks[0][1].plan_time_s
+    rig.film_until(lambda: rig.chunks, 'a chunk')
+    chunk = rig.chunks[0][1]
+    assert chunk.plan_time_s > 0.3
+    rig.film_until(lambda: rig.last.state in FOLLOWED, 'a heartbeat that knows of the plan')
+    # Were heartbeats to wait for the plan, all would know of it; of the frames that were shown
+    # while it was made, the machine may delay some.
+    planned_on_ns = stamp_to_ns(chunk.obs_stamp)
+    shown = [stamp for stamp in rig.stamps
+             if 0 < stamp - planned_on_ns < chunk.plan_time_s * 1e9]
+    answered = {header_stamp_ns(item) for _, item in rig.status
+                if item.frame_stamp == chunk.obs_stamp and item.state not in FOLLOWED}
+    assert len(answered.intersection(shown)) > len(shown) / 2 > 1
     # The heartbeat is of the newest frame, the numbers are of the one that is planned on.
     behind = [header_stamp_ns(item) - stamp_to_ns(item.frame_stamp) for _, item in rig.status
               if stamp_to_ns(item.frame_stamp)]
     assert min(behind) >= 0
     assert max(behind) > 0.2e9
-    assert rig.chunks[0][1].obs_stamp in [item.frame_stamp for _, item in rig.status]
 
 
 def test_a_new_goal_raises_the_epoch(graph, tmp_path):
@@ -187,7 +196,7 @@ def test_deactivated_it_withdraws_its_plans_and_falls_silent(graph, tmp_path):
     assert rig.last.session not in (0, chunk.session)
     assert rig.chunks[-1][1].session == rig.last.session
     graph.transition('planner_node', 'deactivate', 'cleanup', 'configure', 'activate')
-    rig.film_until(lambda: rig.last.state in FOLLOWED, 'planning again')
+    rig.film_planning('planning again')
     assert graph.interrupt(rig.process) == 0
     graph.wait_for(lambda: rig.last.state == PlanState.IDLE, 'the last word of the process')
 

@@ -1,7 +1,5 @@
 """Questions to a planner that drives, over real DDS: answers, and nothing stops."""
 
-import time
-
 import pytest
 
 pytest.importorskip('rclpy')
@@ -21,9 +19,13 @@ from planner_rig import FOLLOWED, Rig, STEP_NS  # noqa: E402
 from readout_bundles import bundle_that_reads  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from test_planner_faults import FaultyRig  # noqa: E402
+from timed import timed, undisturbed  # noqa: E402
 
 GREY = np.full((64, 64, 3), 77, np.uint8)
 ROWS_NS = 15 * STEP_NS
+# what a planner answers that drives, and has little time
+BUSY = ('the planner is busy', 'the planner had no time for it in 5 s',
+        'the plan that the robot follows came to its end')
 SERVICES = {PlanOnce: '/planner_node/plan_once', EncodeImage: '/planner_node/encode_image'}
 
 
@@ -32,39 +34,41 @@ class Desk:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
-        node = rig.graph.node
-        self.clients = {kind: node.create_client(kind, name) for kind, name in SERVICES.items()}
-        for client in self.clients.values():
-            rig.graph.wait_for(client.service_is_ready, client.srv_name)
+        self.clients = {kind: rig.graph.client(kind, name) for kind, name in SERVICES.items()}
 
     def ask(self, kind, *, film: bool = True, **fields):
         """Return the answer, which is waited for with or without frames."""
         future = self.clients[kind].call_async(kind.Request(**fields))
         if film:
-            self.rig.film_until(future.done, f'an answer of {kind.__name__}', 20.0)
+            self.rig.film_until(future.done, f'an answer of {kind.__name__}')
         else:
-            self.rig.graph.wait_for(future.done, f'an answer of {kind.__name__}', 20.0)
-        return future.result()
+            self.rig.graph.wait_for(future.done, f'an answer of {kind.__name__}')
+        answer = future.result()
+        undisturbed(not answer.message.startswith(BUSY), answer.message)
+        return answer
 
 
 def drive(graph, folder, **parameters) -> Rig:
     """Start a planner that is being followed for a while, so that its latency is known."""
     rig = Rig(graph, folder, **parameters)
+    Desk(rig)      # finding the services takes a while, in which nobody films
     rig.send_goal(10, goal_id='far')
-    rig.film_planning()
-    rig.film(2.0)
+    rig.film_until(lambda: len(rig.chunks) >= 6, 'six plans')
     return rig
 
 
 def assert_nothing_stopped(rig: Rig, since: int) -> None:
     """Hold that plans went on: one epoch, no lack, and each chunk came before the last ran out."""
     heard = [status for _, status in rig.status[since:]]
-    assert heard and {status.state for status in heard} <= set(FOLLOWED)
-    assert len({status.epoch for status in heard}) == 1
-    for (_, first), (_, second) in zip(rig.chunks, rig.chunks[1:], strict=False):
-        assert header_stamp_ns(second) - header_stamp_ns(first) < ROWS_NS
+    assert heard
+    undisturbed({status.state for status in heard} <= set(FOLLOWED)
+                and len({status.epoch for status in heard}) == 1,
+                {(status.state, status.epoch, status.reason.text) for status in heard})
+    longest_ns = np.diff([header_stamp_ns(chunk) for _, chunk in rig.chunks]).max()
+    undisturbed(longest_ns < ROWS_NS, f'{longest_ns / 1e9:.2f} s between two plans')
 
 
+@timed
 def test_a_plan_of_now_while_driving(graph, tmp_path):
     """A chunk that nobody follows, to the goal in force or another one; nothing is disturbed."""
     bundle_that_reads().save(tmp_path / 'reads')
@@ -76,7 +80,8 @@ def test_a_plan_of_now_while_driving(graph, tmp_path):
     assert (chunk.session, chunk.horizon, chunk.action_dim) == (0, 15, 2)
     assert header_stamp_ns(chunk) in rig.stamps
     assert np.isfinite(chunk.actions).all() and np.abs(chunk.actions).max() <= 2.0
-    assert 0 < first.final_cost <= first.start_cost
+    # the mean of the elites is the answer, which may cost a little more than the start
+    assert 0 < first.final_cost < 1.1 * first.start_cost
     there = picture_goal_to_msg(GREY, stamp_ns=0, goal_id='other')
     other = desk.ask(PlanOnce, goal=there, image=rgb_to_image(GREY, 0))
     assert other.success and other.start_cost != first.start_cost
@@ -85,12 +90,13 @@ def test_a_plan_of_now_while_driving(graph, tmp_path):
     unknown = desk.ask(PlanOnce, goal=probe_goal_to_msg(['elbow'], [0.1], stamp_ns=0,
                                                         goal_id='p'))
     assert not unknown.success and "cannot read 'elbow'" in unknown.message
-    rig.film(1.0)
+    rig.film(0.5)
     assert_nothing_stopped(rig, since)
     assert {status.goal_id for _, status in rig.status[since:]} == {'far'}
     assert {chunk.session for _, chunk in rig.chunks} == {rig.last.session}
 
 
+@timed
 def test_latents_are_those_of_the_bundle(graph, tmp_path):
     """Of a picture that is sent, of the newest frame, and on the topic for whoever listens."""
     rig = drive(graph, tmp_path)
@@ -115,6 +121,7 @@ def test_latents_are_those_of_the_bundle(graph, tmp_path):
 @pytest.mark.parametrize(('image', 'words'), [
     (Image(width=64, height=64, encoding='smell', step=192, data=bytes(64 * 192)), 'smell'),
     (Image(width=64, height=64, encoding='rgb8', step=192), 'the picture cannot be read')])
+@timed
 def test_pictures_that_cannot_be_read_are_refused_with_words(graph, tmp_path, image, words):
     """And the planner goes on."""
     rig = drive(graph, tmp_path)
@@ -125,6 +132,7 @@ def test_pictures_that_cannot_be_read_are_refused_with_words(graph, tmp_path, im
     assert_nothing_stopped(rig, since)
 
 
+@timed
 def test_without_goal_frame_or_activation_the_answer_says_so(graph, tmp_path):
     """At once, or as soon as the thread has looked; nobody is left waiting."""
     rig = Rig(graph, tmp_path)
@@ -135,9 +143,9 @@ def test_without_goal_frame_or_activation_the_answer_says_so(graph, tmp_path):
     goal = picture_goal_to_msg(GREY, stamp_ns=0)
     assert 'no camera frame' in desk.ask(PlanOnce, film=False, goal=goal).message
     assert desk.ask(PlanOnce, film=False, goal=goal, image=rgb_to_image(GREY, 0)).success
-    rig.film(0.5)
-    time.sleep(2.5)
-    assert 'the camera frame is' in desk.ask(EncodeImage, film=False).message
+    graph.wait_for(lambda: desk.ask(EncodeImage).success, 'a frame that was looked at')
+    graph.wait_for(lambda: 'the camera frame is' in desk.ask(EncodeImage, film=False).message,
+                   'a frame that is too old')
     graph.transition('planner_node', 'deactivate')
     assert desk.ask(PlanOnce, film=False).message == (
         'the planner is inactive; activate it first')
@@ -145,8 +153,9 @@ def test_without_goal_frame_or_activation_the_answer_says_so(graph, tmp_path):
     assert 'unconfigured; activate it first' in desk.ask(EncodeImage, film=False).message
 
 
+@timed
 def test_a_stranger_who_asks_fifty_times_a_second_stops_nothing(graph, tmp_path):
-    """For ten seconds, with pictures and goals; some are answered, most are refused as busy."""
+    """For five seconds, with pictures and goals; some are answered, most are refused as busy."""
     rig = drive(graph, tmp_path)
     desk, since, sent = Desk(rig), len(rig.status), len(rig.chunks)
     goal = picture_goal_to_msg(GREY, stamp_ns=0, goal_id='other')
@@ -157,18 +166,18 @@ def test_a_stranger_who_asks_fifty_times_a_second_stops_nothing(graph, tmp_path)
     futures = []
     timer = graph.node.create_timer(0.02, lambda: futures.append(
         desk.clients[requests[len(futures) % 4][0]].call_async(requests[len(futures) % 4][1])))
-    rig.film(10.0)
+    rig.film(5.0)
     graph.node.destroy_timer(timer)
-    rig.film(1.0)
-    answers = [future.result() for future in futures if future.done()]
-    assert len(answers) > 0.9 * len(futures) and len(futures) > 300
-    assert sum(answer.success for answer in answers) >= 10
-    assert {answer.message.split(':')[0] for answer in answers if not answer.success} <= {
-        'the planner is busy', 'the planner had no time for it in 5 s'}
+    rig.film_until(lambda: all(future.done() for future in futures), 'all answers')
+    answers = [future.result() for future in futures]
+    undisturbed(len(futures) > 150, f'{len(futures)} questions')
+    refusals = {answer.message for answer in answers if not answer.success}
+    undisturbed(all(refusal.startswith(BUSY) for refusal in refusals), refusals)
+    undisturbed(sum(answer.success for answer in answers) >= 5, 'fewer than 5 answers')
     assert_nothing_stopped(rig, since)
     assert {chunk.session for _, chunk in rig.chunks} == {rig.last.session}
-    starts = [header_stamp_ns(chunk) for _, chunk in rig.chunks[sent:]]
-    assert len(starts) > 20       # one in 0.25 s is 40
+    made = len(rig.chunks) - sent
+    undisturbed(made > 10, f'{made} plans in 5 s')       # one in 0.25 s is 20
 
 
 def test_who_waits_while_the_thread_hangs_is_told(graph, tmp_path, monkeypatch):

@@ -8,11 +8,12 @@ pytestmark = pytest.mark.ros
 from bag_factory import BagFactory, DT_NS, START_NS  # noqa: E402
 from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_ros.msg import ActionChunk, Goal, PlanStatus  # noqa: E402
+from lewm_ros.srv import EncodeImage  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import image_to_rgb  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402
-from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns  # noqa: E402
+from lewm_ros.wire.stamps import header_stamp_ns, ns_to_stamp, stamp_to_ns  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
@@ -52,17 +53,24 @@ def test_a_bag_is_answered_frame_by_frame_and_nothing_is_sent(tmp_path):
         graph.wait_for(camera.get_subscription_count, 'the camera reader')
         graph.wait_for(clock.get_subscription_count, 'the clock reader')
         goals.publish(picture_goal_to_msg(goal, stamp_ns=START_NS))
-        for time_ns, raw in messages:
-            message = Clock()
-            message.clock.sec, message.clock.nanosec = divmod(time_ns, 10 ** 9)
-            clock.publish(message)
-            graph.spin(0.02)
-            camera.publish(raw)     # the bytes of the recording
-            graph.spin(0.08)
-        graph.spin(0.5)
+        eye = graph.client(EncodeImage, '/planner_node/encode_image')
 
-    answered = {header_stamp_ns(one) for _, one in status}
-    assert {time_ns for time_ns, _ in messages[5:]} <= answered
+        def looked_at(time_ns: int) -> bool:
+            answer = eye.call_async(EncodeImage.Request())
+            graph.wait_for(answer.done, 'what the planner has looked at')
+            return header_stamp_ns(answer.result().latent) == time_ns
+
+        def show(time_ns: int, raw: bytes) -> bool:
+            camera.publish(raw)     # the bytes of the recording
+            return graph.spin_until(lambda: looked_at(time_ns), 2.0)
+
+        for one in messages:    # each as soon as the one before was looked at
+            clock.publish(Clock(clock=ns_to_stamp(one[0])))
+            graph.spin(0.02)
+            graph.wait_for(lambda one=one: show(*one), 'a look at the frame')
+        graph.wait_for(lambda: {time_ns for time_ns, _ in messages} <= {
+            header_stamp_ns(one) for _, one in status}, 'an answer to every frame')
+
     distances = {stamp_to_ns(one.frame_stamp): one.goal_distance for _, one in status
                  if one.state in (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)}
     at_goal = distances[messages[GOAL][0]]

@@ -137,19 +137,26 @@ def test_a_long_configure_is_waited_for_with_progress(in_process, caplog, capfd)
 def test_a_configure_that_takes_too_long_is_given_up(in_process):
     """The message names the node and what it was asked."""
     with Graph() as graph:
-        start_fake(graph, configure_s=30.0)
+        process = start_fake(graph, configure_s=30.0)
         supervisor, _ = in_process(graph, nodes='/fake', configure_timeout_s=2.0)
         with pytest.raises(LifecycleError, match=r'/fake did not answer in time \(configure\)'):
             supervisor.bring_up('/fake')
+        process.kill()    # it would not hear anything else
 
 
 def test_a_node_that_ends_meanwhile_is_not_waited_for(in_process, monkeypatch):
     """Unless it is started again."""
     monkeypatch.setattr(supervising, '_GONE_S', 1.0)
     with Graph() as graph:
-        process = start_fake(graph, configure_s=3.0)
+        process = start_fake(graph, configure_s=1.0)
         supervisor, _ = in_process(graph, nodes='/fake', configure_timeout_s=60.0)
-        graph.lifecycle_state('fake')
-        os.kill(process.pid, signal.SIGINT)   # it withdraws its services when it has configured
+        wait_for = supervisor._wait_for
+
+        def interrupted(target: str, what: str, patience_s: float) -> None:
+            wait_for(target, what, patience_s)
+            if what == 'configure':    # it withdraws its services, at once or when that is done
+                os.kill(process.pid, signal.SIGINT)
+
+        monkeypatch.setattr(supervisor, '_wait_for', interrupted)
         with pytest.raises(LifecycleError, match='/fake has ended before it could'):
             supervisor.bring_up('/fake')
