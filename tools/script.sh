@@ -1,7 +1,8 @@
 # What the scripts beside this file share; each sources it first, with its own command line.
 #
 # Reads the option, --smoke or --help (which prints the script's leading comment), into `smoke`,
-# goes to the repository, `root`, and defines `say`, `fail` and the checks below.
+# goes to the repository, `root`, and defines `say`, `fail` and the checks below. A script that
+# sets `takes_words` before reads its command line itself; here only --help is answered then.
 
 readonly USAGE=2   # exit code for something that the user can put right
 self=$(realpath "$0")
@@ -13,13 +14,13 @@ say() { printf '[%s] %s\n' "$script_name" "$*"; }
 fail() { printf '[%s] error: %s\n' "$script_name" "$*" >&2; exit "$USAGE"; }
 
 smoke=false
-case "${1-}" in
-  '') ;;
-  --smoke) smoke=true ;;
-  -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$self"; exit 0 ;;
+case "${takes_words-}:${1-}" in
+  *:-h | *:--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$self"; exit 0 ;;
+  true:* | :) ;;
+  :--smoke) smoke=true ;;
   *) fail "unknown option '$1'; known: --smoke, --help" ;;
 esac
-[ $# -le 1 ] || fail "one option at most, got: $*"
+[ -n "${takes_words-}" ] || [ $# -le 1 ] || fail "one option at most, got: $*"
 
 # require_counts NAME...: refuse settings that are no whole number from 1 on.
 require_counts() {

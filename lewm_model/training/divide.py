@@ -6,12 +6,14 @@ from collections.abc import Sequence
 import logging
 from typing import Any
 
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import TrainConfig
 from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.families import families
 from lewm_model.data.fingerprint import Fingerprint
-from lewm_model.errors import DatasetError
+from lewm_model.errors import BundleError, DatasetError
+from lewm_model.held_out import HeldOut
 from lewm_model.marks import MOST_MARKS, pack_marks
 import numpy as np
 
@@ -68,4 +70,37 @@ def list_trained(fingerprint: Fingerprint, kept: Sequence[int]) -> dict[str, Any
         _log.warning('%d episodes are too many to list in the bundle (%d): which ones were held '
                      'out is later told by their names alone', len(kept), MOST_MARKS)
         return {}
+    return {'trained_on': pack_marks(marks)}
+
+
+def divide_new(bundle: Bundle, data: EpisodeFile) -> HeldOut:
+    """Return a set that a bundle has seen nothing of, divided by the bundle's own share.
+
+    For what is trained beside a model that is finished: what it learns from may be recorded
+    later. `also_trained` then lists it in the bundle.
+
+    Raises:
+        BundleError: If the bundle does not list what it was trained on.
+        DatasetError: If it has seen a part of the data, or a side would be empty.
+    """
+    if bundle.trained_on is None:
+        raise BundleError(f'model {bundle.model_id} does not list what it was trained on (made by '
+                          f'an older version), so new episodes cannot be added to the list; train '
+                          f'it again, or leave --new-data away')
+    subject = HeldOut(bundle, data, new_data=True)
+    subject.kept, subject.held_out = divide_episodes(
+        data, Fingerprint.of(data), TrainConfig(validation_split=bundle.validation_split))
+    return subject
+
+
+def also_trained(bundle: Bundle, subject: HeldOut) -> dict[str, Any]:
+    """Return the provenance's list of what was trained on, with what `subject` keeps.
+
+    Raises:
+        BundleError: If that is too much to list, so that nobody could tell what is held out.
+    """
+    marks = bundle.trained_on | Fingerprint.of(subject.data).marks_of(subject.kept)
+    if len(marks) > MOST_MARKS:
+        raise BundleError(f'{len(subject.kept)} new episodes are too many to list in the bundle: '
+                          f'{len(marks)} marks, at most {MOST_MARKS}; use fewer')
     return {'trained_on': pack_marks(marks)}

@@ -81,18 +81,21 @@ Report = Callable[[PolicyProgress], None]
 
 
 def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | None = None,
-                 config: PolicyTrainConfig | None = None, *,
+                 config: PolicyTrainConfig | None = None, *, subject: HeldOut | None = None,
                  report: Report = lambda progress: None) -> tuple[nn.Module, dict[str, Any]]:
     """Make one of the networks of `bundles.networks` for a bundle, whose model stays as it is.
 
     Args:
         bundle: Model, statistics and limits; its planning horizon is the longest n.
-        data: What the bundle was trained from; held-out episodes are only used for judging.
+        data: What the bundle was trained from, unless `subject` says otherwise; held-out episodes
+            are only used for judging.
         kind: Its name: 'prior', 'gcbc', 'plan_prior', 'reach', 'readout', 'decoder', or 'memory',
             which is not trained.
         sizes: Of the network; None: the usual ones. A memory and a readout have those of the
             data.
         config: Of the training; None: the usual one of the kind.
+        subject: Bundle and data as they are divided; None: into what the bundle was trained on
+            and the rest. New episodes: `divide.divide_new`.
         report: Called after every step and every batch of frames.
 
     Returns:
@@ -109,7 +112,7 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
     if kind not in TRAINED:
         raise ConfigError(f'kind must be one of {", ".join(TRAINED)}, got {kind!r}')
     config = config or usual_config(kind)
-    subject = HeldOut(bundle, data)
+    subject = subject or HeldOut(bundle, data)
     started = time.monotonic()
     with watch_for_stop() as stop:
         def tell(progress: PolicyProgress) -> None:

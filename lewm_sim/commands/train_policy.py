@@ -30,6 +30,10 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--steps', type=int, help='optimiser steps (4000; of a decoder 2000)')
     parser.add_argument('--seed', type=int, help='of weights and order (3072)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
+    parser.add_argument('--new-data', action='store_true',
+                        help='learn from another set, of which the bundle has seen nothing: '
+                             'its episodes are divided as for `lewm train`, and those that '
+                             'are learnt from count as seen from then on')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
     from lewm_model.resources import find_named
+    from lewm_model.training.divide import also_trained, divide_new
     from lewm_model.training.policies import PolicyProgress, train_policy, usual_config
     import torch
     from tqdm import tqdm
@@ -49,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     given = {'steps': args.steps, 'seed': args.seed}
     config = replace(usual_config(args.kind), **{key: value for key, value in given.items()
                                                  if value is not None})
+    data = open_data_argument(args)
+    subject = divide_new(bundle, data) if args.new_data else None
     with tqdm(unit='frame', dynamic_ncols=True) as bar:
         def report(progress: PolicyProgress) -> None:
             if progress.phase != bar.unit:
@@ -60,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
                 bar.set_postfix_str(f'loss {progress.loss:.3f}', refresh=False)
 
         try:
-            network, measured = train_policy(bundle, open_data_argument(args), args.kind,
-                                             config=config, report=report)
+            network, measured = train_policy(bundle, data, args.kind, config=config,
+                                             subject=subject, report=report)
         except KeyboardInterrupt:
             bar.write(f'interrupted; {folder} is as it was')
             raise
@@ -69,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
                if not _made(line, args.kind)]
     bundle = replace(bundle, **{args.kind: network},
                      metrics={**bundle.metrics, args.kind: measured},
-                     provenance={**bundle.provenance, 'commands': [*earlier, args.command_line]})
+                     provenance={**bundle.provenance,
+                                 **(also_trained(bundle, subject) if subject else {}),
+                                 'commands': [*earlier, args.command_line]})
     bundle.save(folder)
     write_card(bundle, folder)
     errors = ', '.join(f'{100 * error:.0f} % for a frame {offset} control steps later'

@@ -1,0 +1,94 @@
+"""What is beside a model may learn from episodes that the model never saw, which then count."""
+
+import dataclasses
+
+from episode_sets import episode, ROWS, write_set
+from lewm_model import Bundle
+from lewm_model.data.clips import split_episodes
+from lewm_model.data.fingerprint import Fingerprint
+from lewm_model.errors import BundleError, DatasetError
+from lewm_model.held_out import HeldOut
+from lewm_model.marks import MOST_MARKS
+from lewm_model.training import divide
+from lewm_model.training.divide import also_trained, divide_new, list_trained
+from lewm_model.training.policies import train_policy
+from lewm_sim.cli import main
+from nano import tiny_bundle
+import numpy as np
+import pytest
+
+SHARE = 0.3
+
+
+@pytest.fixture
+def first(tmp_path):
+    """Return the set that the model was trained from."""
+    return write_set(tmp_path / 'first.h5', (episode(number) for number in range(8)))
+
+
+@pytest.fixture
+def later(tmp_path):
+    """Return a set of which it has seen nothing."""
+    return write_set(tmp_path / 'later.h5', (episode(number) for number in range(100, 112)))
+
+
+@pytest.fixture
+def bundle(first):
+    kept, _ = split_episodes(first.ep_id, SHARE)
+    return tiny_bundle(provenance={'validation_split': SHARE, 'commands': ['lewm train'],
+                                   **list_trained(Fingerprint.of(first), kept)})
+
+
+def test_new_episodes_are_divided_and_those_that_are_learnt_from_are_listed(bundle, first, later):
+    """Both sides as `lewm train` would have them; judging by what was learnt from is refused."""
+    subject = divide_new(bundle, later)
+    kept, held_out = split_episodes(later.ep_id, SHARE)
+    assert len(kept) and len(held_out)
+    np.testing.assert_array_equal(subject.kept, kept)
+    np.testing.assert_array_equal(subject.held_out, held_out)
+    memory, _ = train_policy(bundle, later, 'memory', subject=subject)
+    assert memory.config.rows == len(kept) * ROWS // bundle.model_config.frameskip
+    after = dataclasses.replace(bundle, provenance={**bundle.provenance,
+                                                    **also_trained(bundle, subject)})
+    np.testing.assert_array_equal(HeldOut(after, later).held_out, held_out)
+    with pytest.raises(DatasetError, match=f'{len(kept)} of 12 episodes .* were trained on'):
+        HeldOut(after, later, new_data=True)
+    np.testing.assert_array_equal(HeldOut(after, first).kept, HeldOut(bundle, first).kept)
+
+
+def test_a_set_that_was_seen_is_not_new(bundle, first):
+    """The message says what to do."""
+    with pytest.raises(DatasetError, match='so it is not new; leave --new-data away'):
+        divide_new(bundle, first)
+
+
+def test_a_bundle_that_lists_nothing_cannot_list_more(later):
+    """With new episodes alone on its list, its own set would count as another."""
+    with pytest.raises(BundleError, match='does not list what it was trained on'):
+        divide_new(tiny_bundle(), later)
+
+
+def test_more_than_a_bundle_can_list_is_refused(bundle, later, monkeypatch):
+    """Nobody could tell later what was held out."""
+    subject = divide_new(bundle, later)
+    monkeypatch.setattr(divide, 'MOST_MARKS', 3)
+    with pytest.raises(BundleError, match='too many to list in the bundle: .* at most 3'):
+        also_trained(bundle, subject)
+    assert MOST_MARKS > 1000
+
+
+def test_the_command_adds_a_network_and_its_episodes(bundle, later, tmp_path, capsys):
+    """The next kind learns from the same ones without the option; with it they are not new."""
+    folder = str(bundle.save(tmp_path / 'bundle'))
+    line = ['train-policy', folder, '--data', str(later.path), '--steps', '2', '--kind']
+    assert main([*line, 'gcbc']) == 2
+    assert 'is another set' in capsys.readouterr().err
+    assert main([*line, 'gcbc', '--new-data']) == 0
+    made = Bundle.load(folder)
+    assert made.gcbc is not None and made.model_id == bundle.model_id
+    assert made.trained_on > bundle.trained_on
+    assert made.provenance['commands'][-1].endswith('gcbc --new-data')
+    assert main([*line, 'prior', '--new-data']) == 2
+    assert 'leave --new-data away' in capsys.readouterr().err
+    assert main([*line, 'prior']) == 0
+    assert Bundle.load(folder).trained_on == made.trained_on

@@ -1,0 +1,311 @@
+#!/usr/bin/env bash
+# Make the numbers of docs/results/tasks.md again, from nothing: record, train, judge, save.
+#
+#   tools/reproduce_tasks.sh               everything, one stage after the other
+#   tools/reproduce_tasks.sh TASK          the stages of one task
+#   tools/reproduce_tasks.sh TASK STAGE    one stage, and before it what it needs
+#   tools/reproduce_tasks.sh --list        tasks and stages, what each makes, which are done
+#
+# No training took an hour when the shipped models were made, so that a task fits a night. What is
+# done is not done twice: run it again after Ctrl-C or a power cut. Remove a task's folder to begin
+# it anew. models/ and docs/ stay as they are; bundles with their cards, and the numbers of every
+# evaluation (results/*.json), are in WORK/TASK. On another machine they agree within their
+# intervals, not to the digit.
+#
+# Exit codes: 0 done; 2 something that you can put right; else that of the command which failed.
+#
+# Settings, as environment variables; paths are relative to the repository:
+#   WORK     folder of everything that is made (out/reproduce_tasks)
+#   WORKERS  processes that record and ingest; the recordings are the same for any number (2)
+#   PYTHON   interpreter with the packages of lewm_ros (.venv/bin/python, else python3)
+set -euo pipefail
+
+takes_words=true
+. "$(dirname "$(realpath "$0")")/script.sh"
+
+: "${WORK:=out/reproduce_tasks}" "${WORKERS:=2}"
+require_counts WORKERS
+
+# Task, stage, the stage that it needs, what it makes.
+readonly ROWS=(
+  'reacher record - 2000 episodes to train from, 200 others for what is ordinary'
+  'reacher train record the model, recipe nano'
+  'reacher networks train prior, readout, decoder, what is ordinary, goals'
+  'reacher evaluate networks 100 held-out pairs, search around the prior'
+  'two_room record - 445 episodes to train from, 200 others to judge by'
+  'two_room train record the model, recipe pico with a decoder beside it'
+  'two_room networks train prior, readout, decoder, what is ordinary, goals'
+  'two_room evaluate networks 200 pairs, held-out and strict; goals 50 steps away'
+  'two_room search networks strict pairs by search alone, with either cost'
+  'two_room look networks under other light, colours and cameras'
+  'two_room tried record two other trainings, and how they do'
+  'two_room live networks ten goals through ROS in real time'
+  'push_t record - 538 episodes to train from'
+  'push_t first record a first model without an auxiliary term, and how it does'
+  'push_t train first the model: the first one, then with inverse dynamics'
+  'push_t networks train readout, decoder, what is ordinary, goals'
+  'push_t evaluate networks 32 strict pairs by search'
+  'push_t policies networks prior and cloned behaviour, from its own episodes and from an expert'
+  'push_t live networks ten goals through ROS in real time'
+  'cube record - 280 episodes of the expert, 120 of play'
+  'cube train record the model, recipe cube'
+  'cube networks train the prior'
+  'cube evaluate networks 50 held-out and 40 strict pairs, prior and search'
+)
+
+# What stages are made of -------------------------------------------------------------------------
+
+# lewm WORDS...: once; one that was cut off begins again, or goes on where it is able to.
+lewm() {
+  local stamp code=0
+  stamp=$folder/done/$stage.$(cksum <<< "$*" | tr -d ' ')
+  [ ! -e "$stamp" ] || return 0
+  say "lewm $*"
+  "$PYTHON" -m lewm_sim.cli "$@" || code=$?
+  if [ "$code" -ne 0 ]; then
+    say "$task $stage ended with exit code $code; run me again, I go on from here" >&2
+    exit "$code"
+  fi
+  printf 'lewm %s\n' "$*" > "$stamp"
+}
+
+# record BAGS WORDS...: episodes of the task.
+record() {
+  lewm collect --task "$task" "${@:2}" --workers "$WORKERS" --out "$folder/$1"
+}
+
+# ingest DATA BAGS...: one data set of them.
+ingest() {
+  lewm ingest "${@:2}" --out "$folder/$1.h5" --workers "$WORKERS"
+}
+
+# train BUNDLE WORDS...: a model from the task's data.h5.
+train() {
+  lewm train "$folder/data.h5" "${@:2}" --run-folder "$folder/runs/$1" --out "$folder/$1"
+}
+
+# add BUNDLE KIND...: networks beside a model.
+add() {
+  local kind
+  for kind in "${@:2}"; do
+    lewm train-policy "$folder/$1" --kind "$kind" --data "$folder/data.h5"
+  done
+}
+
+# judge NAME BUNDLE DATA WORDS...: the numbers go to results/NAME.json.
+judge() {
+  lewm evaluate "$folder/$2" --data "$folder/$3.h5" --planner-seeds 1 "${@:4}" \
+    --out "$folder/results/$1.json"
+}
+
+# live BUNDLE: fewer than 9 of 10 goals are a result as well.
+live() {
+  local summary=$folder/live/summary.json
+  rm -f "$summary"
+  make demo TASK="$task" ARGS="--bundle $folder/$1 --out $folder/live" || true
+  [ -s "$summary" ] || fail "the demo left no $summary, see above"
+}
+
+# Stages ------------------------------------------------------------------------------------------
+
+reacher_record() {
+  record bags --episodes 2000 --steps 60 --seed 0
+  ingest data "$folder/bags"
+  record bags_new --episodes 200 --steps 60 --seed 1
+  ingest new "$folder/bags_new"
+  rm -rf "$folder/bags" "$folder/bags_new"
+}
+reacher_train() { train reacher-nano --config nano; }
+reacher_networks() {
+  add reacher-nano prior readout decoder
+  lewm calibrate "$folder/reacher-nano" --data "$folder/new.h5" --new-data
+  lewm goals "$folder/reacher-nano" --data "$folder/data.h5" --count 10
+}
+reacher_evaluate() {
+  judge recommended reacher-nano data --plan cem_prior --backend torch-tuned:fp32 \
+    --episodes 100 --save --recommend
+  judge held_out reacher-nano data --part all --backend torch-tuned:fp32 --episodes 100 --save
+}
+
+two_room_record() {
+  local mixture=expert:0.2,noisy_expert:0.3,explorer:0.4,random:0.1
+  record bags --policy "$mixture" --episodes 445 --steps 80 --seed 0
+  ingest data "$folder/bags"
+  record bags --policy "$mixture" --episodes 700 --steps 80 --seed 0   # the same and 255 more
+  lewm ingest "$folder"/bags/episode_000[56]* --robot lewm_sim/tasks/two_room/robot.yaml \
+    --out "$folder/new.h5" --workers "$WORKERS"
+  rm -rf "$folder/bags"
+}
+two_room_train() {
+  train two_room-nano --config pico --decoder-weight 1 --steps 2000 --threads 1
+}
+two_room_networks() {
+  add two_room-nano prior readout decoder
+  lewm calibrate "$folder/two_room-nano" --data "$folder/data.h5"
+  lewm goals "$folder/two_room-nano" --data "$folder/data.h5" --count 10 --seed 7
+}
+two_room_evaluate() {
+  judge held_out two_room-nano new --new-data --episodes 200 --plan prior --plan cem_prior \
+    --save --recommend
+  judge strict two_room-nano new --new-data --episodes 200 --plan prior --plan cem_prior \
+    --protocol strict
+  judge far two_room-nano new --new-data --episodes 100 --plan prior --protocol strict \
+    --goal-offset 50 --budget 100
+}
+two_room_search() {
+  last_step_plan
+  judge search two_room-nano new --new-data --episodes 100 --plan cem \
+    --plan "$folder/cem_last.yaml" --protocol strict
+}
+two_room_look() {
+  local change
+  for change in light=0.3 colours=0.1 camera=0.02; do
+    judge "look_${change%=*}" two_room-nano new --new-data --episodes 100 --plan prior \
+      --protocol strict --vary "$change"
+  done
+}
+two_room_tried() {
+  last_step_plan
+  sed 's/^  latent_dim: 64$/  latent_dim: 32/' config/train/pico.yaml > "$folder/pico32.yaml"
+  train inverse --config pico --inverse-weight 1 --steps 1000 --threads 1
+  train latent32 --config "$folder/pico32.yaml" --decoder-weight 1 --sigreg-weight 0.05 \
+    --steps 1200 --threads 1
+  local model
+  for model in inverse latent32; do
+    add "$model" prior
+    judge "tried_$model" "$model" new --new-data --part choose --episodes 60 --plan cem \
+      --plan "$folder/cem_last.yaml" --plan prior
+  done
+}
+two_room_live() { live two_room-nano; }
+
+# Search by the cost of the last step alone, all five blocks executed.
+last_step_plan() {
+  sed -e 's/^receding_horizon: 1$/receding_horizon: 5/' -e 's/^cost: all\b.*/cost: last/' \
+    config/plan/cem.yaml > "$folder/cem_last.yaml"
+}
+
+push_t_record() {
+  record bags --policy expert:0.25,noisy_expert:0.5,exploratory:0.25 --episodes 538 --steps 80 \
+    --seed 0
+  ingest data "$folder/bags"
+  rm -rf "$folder/bags"
+}
+push_t_first() {
+  train first --config pico --steps 3500 --threads 1
+  judge first_held_out first data --part all --episodes 100
+  judge first_strict first data --part all --episodes 100 --protocol strict
+}
+push_t_train() {
+  train push_t-pico --config pico --begin-with "$folder/first" --inverse-weight 1 --steps 1800 \
+    --threads 1
+}
+push_t_networks() {
+  add push_t-pico readout decoder
+  lewm calibrate "$folder/push_t-pico" --data "$folder/data.h5"
+  lewm goals "$folder/push_t-pico" --data "$folder/data.h5" --count 10
+}
+push_t_evaluate() {
+  judge strict push_t-pico data --part all --episodes 32 --protocol strict
+}
+push_t_policies() {
+  record bags_new --policy expert:0.25,noisy_expert:0.5,exploratory:0.25 --episodes 200 \
+    --steps 80 --seed 1
+  ingest new "$folder/bags_new"
+  record bags_expert --policy expert:0.4,noisy_expert:0.6 --episodes 700 --steps 80 --seed 2
+  ingest expert "$folder/bags_expert"
+  rm -rf "$folder/bags_new" "$folder/bags_expert"
+  local copy
+  for copy in policies expert_policies; do   # the model itself stays as it is
+    [ ! -e "$folder/$copy" ] || continue
+    rm -rf "$folder/$copy.new"
+    cp -r "$folder/push_t-pico" "$folder/$copy.new"
+    mv "$folder/$copy.new" "$folder/$copy"
+  done
+  add policies prior gcbc
+  lewm train-policy "$folder/expert_policies" --kind prior --data "$folder/expert.h5" --new-data
+  lewm train-policy "$folder/expert_policies" --kind gcbc --data "$folder/expert.h5"
+  local rules
+  for rules in strict held-out; do
+    judge "policies_$rules" policies new --new-data --part all --episodes 100 --protocol $rules \
+      --plan cem --plan prior --plan cem_prior --plan gcbc --plan inverse
+    judge "expert_policies_$rules" expert_policies new --new-data --part all --episodes 100 \
+      --protocol $rules --plan gcbc --plan prior --plan cem_prior --plan inverse \
+      --against "$folder/results/policies_$rules.json"
+  done
+}
+push_t_live() { live push_t-pico; }
+
+cube_record() {
+  record bags_expert --policy noisy-expert --episodes 280 --steps 80 --seed 1
+  record bags_play --policy exploratory --episodes 120 --steps 80 --seed 2
+  ingest expert "$folder/bags_expert"
+  ingest play "$folder/bags_play"
+  rm -rf "$folder/bags_expert" "$folder/bags_play"
+}
+cube_train() {
+  lewm train "$folder/expert.h5" "$folder/play.h5" --config cube --threads 1 \
+    --run-folder "$folder/runs/cube-nano" --out "$folder/cube-nano"
+}
+cube_networks() {
+  lewm train-prior "$folder/cube-nano" --data "$folder/expert.h5" --data "$folder/play.h5" \
+    --steps 1500
+}
+cube_evaluate() {
+  judge held_out cube-nano expert --data "$folder/play.h5" --plan cem --episodes 50
+  judge strict cube-nano expert --data "$folder/play.h5" --plan prior --plan cem --episodes 40 \
+    --protocol strict
+}
+
+# Which, and in which order -----------------------------------------------------------------------
+
+is_done() { [ -e "$WORK/$1/done/$2" ]; }
+
+# run_stage TASK STAGE: first what it needs, then itself, unless it is done.
+run_stage() {
+  local task=$1 stage=$2 folder=$WORK/$1 row needs='' about=''
+  if is_done "$task" "$stage"; then
+    say "$task $stage: is there"
+    return
+  fi
+  for row in "${ROWS[@]}"; do
+    if [[ $row == "$task $stage "* ]]; then read -r _ _ needs about <<< "$row"; fi
+  done
+  [ "$needs" = - ] || is_done "$task" "$needs" || run_stage "$task" "$needs"
+  say "$task $stage: $about"
+  mkdir -p "$folder/done" || fail "cannot make $folder; choose another WORK"
+  "${task}_$stage"
+  touch "$folder/done/$stage"
+}
+
+if [ "${1-}" = --list ]; then
+  [ $# -eq 1 ] || fail "--list stands alone, got: $*"
+  for row in "${ROWS[@]}"; do
+    read -r task stage _ about <<< "$row"
+    mark=''
+    if is_done "$task" "$stage"; then mark=done; fi
+    printf '%-9s %-9s %-5s %s\n' "$task" "$stage" "$mark" "$about"
+  done
+  exit 0
+fi
+[[ ${1-} != -* ]] || fail "unknown option '$1'; known: --list, --help"
+[ $# -le 2 ] || fail "a task and a stage at most, got: $*"
+wanted=()
+for row in "${ROWS[@]}"; do
+  read -r task stage _ <<< "$row"
+  if [[ ${1-$task} == "$task" && ${2-$stage} == "$stage" ]]; then wanted+=("$task $stage"); fi
+done
+[ ${#wanted[@]} -gt 0 ] || fail "there is no '$*'; $0 --list shows tasks and stages"
+
+find_python
+export PYTHONUNBUFFERED=1
+"$PYTHON" -c 'import lewm_sim, mujoco, h5py, matplotlib, tensorboard, torch' 2>/dev/null || fail \
+  "$PYTHON lacks packages; run 'make setup', or: $PYTHON -m pip install -e '$root[train]'"
+mkdir -p "$WORK" || fail "cannot make $WORK; choose another WORK"
+exec 9>"$WORK/lock"   # one at a time: two would write the same files
+flock -n 9 || fail "another $(basename "$0") is at work in $WORK"
+for row in "${wanted[@]}"; do
+  read -r task stage <<< "$row"
+  run_stage "$task" "$stage"
+done
+say "done: numbers in $WORK/TASK/results, bundles with their cards beside them"
