@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 from lewm_model.config import PlanConfig
 from lewm_model.resources import find_named
@@ -16,8 +15,6 @@ from lewm_model.training.run import Recipe
 from lewm_sim.cli import build_parser
 from lewm_sim.collect import CollectConfig
 import pytest
-from test_offline import RECIPE
-import yaml
 
 pytest.importorskip('mujoco')
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +25,8 @@ PRETENDED = """#!/usr/bin/env bash
 case "$1" in -c) exit 0 ;; esac
 case "$*" in *"${FAIL_AT:-nothing}"*) exit 3 ;; esac
 { printf '%q ' "$(basename "$0")" "$@"; echo; } >> "$CALLS"
-case "$*" in *" train "*) mkdir -p "${*##*--out }" ;; esac
+words="$*"
+case "$words" in *" train "*) mkdir -p "${words##*--out }" ;; esac
 case "$(basename "$0")" in make)
   words=${3#ARGS=}
   mkdir -p "${words##*--out }"
@@ -216,44 +214,3 @@ def test_the_pages_lead_to_it():
         assert 'tools/reproduce_tasks.sh' in (ROOT / 'docs' / page).read_text(encoding='utf-8')
     help_text = subprocess.run([SCRIPT, '--help'], capture_output=True, text=True, check=True)
     assert 'TASK STAGE' in help_text.stdout and 'WORKERS' in help_text.stdout
-
-
-# A whole task with the real lewm, in small: the last option of a name counts. The model is the
-# smallest of which a readout reads anything.
-TINY = {'model': RECIPE['model'], 'plan': RECIPE['plan'],
-        'train': {**RECIPE['train'], 'batch_size': 32, 'learning_rate': 3.0e-3,
-                  'validate_every': 100}}
-SHORTER = {'collect': '--episodes 80 --steps 40', 'train': '--config {tiny} --steps 300',
-           'train-policy': '--steps 400', 'evaluate': '--episodes 2 --budget 10',
-           'calibrate': '--pictures 4', 'goals': '--count 1'}
-WRAPPED = """#!{python}
-import os, sys
-words = sys.argv[1:]
-if words[:2] == ['-m', 'lewm_sim.cli']:
-    words += {shorter!r}.get(words[2], '').split()
-os.execv(sys.executable, [sys.executable, *words])
-"""
-
-
-@pytest.mark.sim
-@pytest.mark.slow
-def test_a_task_is_really_made_from_nothing(tmp_path):
-    """The reacher, with tiny numbers: a bundle whose card has its networks and its results."""
-    python = tmp_path / 'python'
-    tiny = tmp_path / 'tiny.yaml'
-    tiny.write_text(yaml.safe_dump(TINY))
-    python.write_text(WRAPPED.format(python=sys.executable, shorter={
-        name: words.format(tiny=tiny) for name, words in SHORTER.items()}))
-    python.chmod(0o755)
-    work = tmp_path / 'work'
-    done = subprocess.run([SCRIPT, 'reacher'], capture_output=True, text=True, timeout=500,
-                          env={**os.environ, 'WORK': str(work), 'PYTHON': str(python),
-                               'OMP_NUM_THREADS': '1'})
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert stages(done) == [row for row in listed() if row[0] == 'reacher']
-    card = (work / 'reacher' / 'reacher-nano' / 'README.md').read_text(encoding='utf-8')
-    for part in ('`prior`', '`readout`', '`decoder`', '## What is ordinary', '## Results'):
-        assert part in card, part
-    result = json.loads((work / 'reacher' / 'results' / 'held_out.json').read_text())
-    assert (result['part'], result['pairs'], result['planner_seeds']) == ('all', 2, 1)
-    assert not list((work / 'reacher').glob('bags*'))
