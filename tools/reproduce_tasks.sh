@@ -45,7 +45,8 @@ readonly ROWS=(
   'push_t train first the model: the first one, then with inverse dynamics'
   'push_t networks train readout, decoder, what is ordinary, goals'
   'push_t evaluate networks 32 strict pairs by search'
-  'push_t policies networks prior and cloned behaviour, from its own episodes and from an expert'
+  'push_t policies networks prior and cloned behaviour from the same episodes, beside search'
+  'push_t expert policies both from 700 episodes of the expert, judged on 200 others'
   'push_t live networks ten goals through ROS in real time'
   'cube record - 280 episodes of the expert, 120 of play'
   'cube train record the model, recipe cube'
@@ -209,30 +210,40 @@ push_t_evaluate() {
   judge strict push_t-pico data --part all --episodes 32 --protocol strict
 }
 push_t_policies() {
+  beside policies
+  add policies prior gcbc
+  local rules
+  for rules in strict held-out; do
+    judge "policies_$rules" policies data --part all --episodes 100 --protocol $rules --plan cem \
+      --plan gcbc --plan prior --plan cem_prior
+  done
+}
+push_t_expert() {
   record bags_new --policy expert:0.25,noisy_expert:0.5,exploratory:0.25 --episodes 200 \
     --steps 80 --seed 1
   ingest new "$folder/bags_new"
   record bags_expert --policy expert:0.4,noisy_expert:0.6 --episodes 700 --steps 80 --seed 2
   ingest expert "$folder/bags_expert"
   rm -rf "$folder/bags_new" "$folder/bags_expert"
-  local copy
-  for copy in policies expert_policies; do   # the model itself stays as it is
-    [ ! -e "$folder/$copy" ] || continue
-    rm -rf "$folder/$copy.new"
-    cp -r "$folder/push_t-pico" "$folder/$copy.new"
-    mv "$folder/$copy.new" "$folder/$copy"
-  done
-  add policies prior gcbc
+  beside expert_policies
   lewm train-policy "$folder/expert_policies" --kind prior --data "$folder/expert.h5" --new-data
   lewm train-policy "$folder/expert_policies" --kind gcbc --data "$folder/expert.h5"
   local rules
   for rules in strict held-out; do
-    judge "policies_$rules" policies new --new-data --part all --episodes 100 --protocol $rules \
-      --plan cem --plan prior --plan cem_prior --plan gcbc --plan inverse
-    judge "expert_policies_$rules" expert_policies new --new-data --part all --episodes 100 \
-      --protocol $rules --plan gcbc --plan prior --plan cem_prior --plan inverse \
-      --against "$folder/results/policies_$rules.json"
+    judge "new_$rules" policies new --new-data --part all --episodes 100 --protocol $rules \
+      --plan gcbc --plan prior --plan cem_prior
+    judge "expert_$rules" expert_policies new --new-data --part all --episodes 100 \
+      --protocol $rules --plan gcbc --plan prior --plan cem_prior \
+      --against "$folder/results/new_$rules.json"
   done
+}
+
+# beside COPY: the model under another name, for networks that it does not ship with.
+beside() {
+  [ ! -e "$folder/$1" ] || return 0
+  rm -rf "$folder/$1.new"
+  cp -r "$folder/push_t-pico" "$folder/$1.new"
+  mv "$folder/$1.new" "$folder/$1"
 }
 push_t_live() { live push_t-pico; }
 
