@@ -143,6 +143,7 @@ two_room_train() {
 two_room_networks() {
   add two_room-nano prior readout decoder
   lewm calibrate "$folder/two_room-nano" --data "$folder/data.h5"
+  lewm tolerance "$folder/two_room-nano" --data "$folder/new.h5" --new-data
   lewm goals "$folder/two_room-nano" --data "$folder/data.h5" --count 10 --seed 7
 }
 two_room_evaluate() {
