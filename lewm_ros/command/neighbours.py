@@ -63,7 +63,8 @@ class Neighbours:
     def source(self, identity: bytes) -> Source:
         """Return the publisher of joint states with this identity, named if the graph tells."""
         if identity not in self._sources:
-            names = {one.identity: one.node for one in self._state_publishers()}
+            names = {one.identity: one.node for one in self._state_publishers()
+                     if 'UNKNOWN' not in one.node}    # it may be seen before its node
             self._sources[identity] = Source(identity, names.get(identity, ''))
         return self._sources[identity]
 
