@@ -78,9 +78,8 @@ class CameraInput:
         """Say that a camera repeats one picture; '' if none does."""
         for watch, reader in zip(self._watches, self._readers, strict=True):
             if watch.frozen_s > FROZEN_S:
-                return (f'{reader.topic} has repeated the same picture for '
-                        f'{watch.frozen_s:.0f} s: the driver is frozen, or nothing moves in a '
-                        f'simulation')
+                return (f'{reader.topic} has repeated the same picture for over {FROZEN_S:g} s: '
+                        f'the driver is frozen, or nothing moves in a simulation')
         return ''
 
     def warnings(self, misfits: Callable[[int, int, int], str]) -> list[str]:

@@ -82,6 +82,7 @@ class PlannerNode(ManagedNode):
         self._worker: Worker | None = None       # exists while active
         self._stuck: list[Worker] = []           # of earlier activations, still in their threads
         self._cameras: CameraInput | None = None
+        self._warned = ''                        # of the cameras, in the log
         # A callback that awaits keeps its group busy: in one of their own they block nobody.
         waiting = ReentrantCallbackGroup()
         for kind, name, callback in ((PlanOnce, '~/plan_once', self._on_plan_once),
@@ -294,8 +295,9 @@ class PlannerNode(ManagedNode):
         warnings = '; '.join(filter(None, [sight.note, *self._cameras.warnings(sight.misfits)]))
         if trouble:
             self.guard.say('trouble', trouble, 'error')
-        if warnings:
+        if warnings and warnings != self._warned:    # it stays in the diagnostics
             self.guard.say('cameras', warnings)
+        self._warned = warnings
         self._diagnostics_pub.publish(planner_diagnostics(
             self._now_ns(), self.get_name(), report, worker.loop, trouble=trouble,
             warnings=warnings, hardware_id=self._prepared.robot.robot,
