@@ -50,7 +50,7 @@ class Sent:
     def ended(self) -> bool:
         return self._end.done()
 
-    def end(self, timeout_s: float = 30.0) -> tuple[int, ReachResult]:
+    def end(self, timeout_s: float = 90.0) -> tuple[int, ReachResult]:
         """Wait for the end; return the action's status and the result."""
         self._graph.wait_for(self._end.done, 'the result', timeout_s)
         return self._end.result().status, msg_to_result(self._end.result().result)
@@ -95,7 +95,7 @@ class Going:
 
     def wait_in_force(self, goal_id: str) -> None:
         """Wait until this is the goal."""
-        self.graph.wait_for(lambda: self.in_force() == goal_id, f'goal {goal_id!r}', 20.0)
+        self.graph.wait_for(lambda: self.in_force() == goal_id, f'goal {goal_id!r}')
 
     def _speak(self) -> None:
         now_ns = self.graph.node.get_clock().now().nanoseconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import contextlib
 from pathlib import Path
 
 from lewm_ros.startup.options import SOURCES, SystemOptions
@@ -12,6 +13,7 @@ from rclpy.node import Node
 from ros_helpers import Graph
 
 _SETTLE_S = 2.0
+_REST_S = 0.5        # for what nobody expects, where all that is expected is there
 # A node without simulated time does not hear it; what depends on the robot, see the table.
 _MAY_BE_UNUSED = {'/clock'}
 
@@ -38,18 +40,31 @@ def policies_of(folder: Path, robot: str) -> dict[str, Rights]:
 
 def assert_allowed(graph: Graph, specs: Iterable[NodeSpec], folder: Path, robot: str) -> None:
     """Hold that every node may do what it does, and nothing else that the table does not name."""
-    graph.spin(_SETTLE_S)
-    allowed = policies_of(folder, robot)
-    for spec in specs:
-        used, may = used_by(graph.node, spec), allowed[spec.enclave]
-        for kind in RIGHTS:
-            missing = getattr(used, kind) - getattr(may, kind)
-            assert not missing, f'{spec.enclave} may not {kind} {sorted(missing)}'
-            if robot == 'sim_reacher' and spec.executable != SUPERVISOR:
-                unused = getattr(may, kind) - getattr(used, kind) - _MAY_BE_UNUSED
-                unused -= {_absolute(name) for name in SOMETIMES.get(
-                    spec.executable, {}).get(kind, ())}
-                assert not unused, f'{spec.enclave} need not {kind} {sorted(unused)}'
+    allowed, specs = policies_of(folder, robot), tuple(specs)
+
+    def faults() -> list[str]:
+        return [fault for spec in specs for fault in _faults(
+            used_by(graph.node, spec), allowed[spec.enclave], spec,
+            unused=robot == 'sim_reacher' and spec.executable != SUPERVISOR)]
+
+    with contextlib.suppress(TimeoutError):    # the graph becomes known piece by piece
+        graph.wait_for(lambda: not faults(), 'all that the nodes have', 60.0)
+    graph.spin(_REST_S if robot == 'sim_reacher' else _SETTLE_S)
+    assert not faults()
+
+
+def _faults(used: Rights, may: Rights, spec: NodeSpec, *, unused: bool) -> list[str]:
+    """Say what a node has and may not, and if `unused` what it may and has not."""
+    found = []
+    for kind in RIGHTS:
+        missing = getattr(used, kind) - getattr(may, kind)
+        needless = getattr(may, kind) - getattr(used, kind) - _MAY_BE_UNUSED - {
+            _absolute(name) for name in SOMETIMES.get(spec.executable, {}).get(kind, ())}
+        if missing:
+            found.append(f'{spec.enclave} may not {kind} {sorted(missing)}')
+        if needless and unused:
+            found.append(f'{spec.enclave} need not {kind} {sorted(needless)}')
+    return found
 
 
 def _absolute(name: str) -> str:

@@ -15,7 +15,11 @@ pytestmark = [pytest.mark.ros, pytest.mark.sim]
 from lewm_ros.msg import ControllerState  # noqa: E402
 from lewm_ros.startup import bringup  # noqa: E402
 from lewm_ros.startup.bringup import Bringup, isolate, SystemDown  # noqa: E402
-from lewm_ros.startup.lifecycle import LifecycleClient, LifecycleError  # noqa: E402
+from lewm_ros.startup.lifecycle import (  # noqa: E402
+    LifecycleClient,
+    LifecycleError,
+    TRANSITION_S,
+)
 from lewm_ros.startup.options import SystemOptions  # noqa: E402
 from lewm_ros.startup.system import NodeSpec, system  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
@@ -25,7 +29,7 @@ from nano import tiny_bundle  # noqa: E402
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
-from ros_helpers import Graph  # noqa: E402
+from ros_helpers import free_domain, Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 
@@ -34,7 +38,7 @@ from std_msgs.msg import Bool  # noqa: E402
 def client(monkeypatch):
     """A node in a domain of its own, in which the children will be too."""
     monkeypatch.delenv('ROS_DOMAIN_ID', raising=False)
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(bringup.free_domain()))
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(free_domain()))
     context = rclpy.Context()
 
     def start() -> tuple[Node, SingleThreadedExecutor]:
@@ -49,6 +53,14 @@ def client(monkeypatch):
         rclpy.shutdown(context=context)
 
 
+def wait_for(executor: SingleThreadedExecutor, condition, what: str) -> None:
+    """Spin until something is so."""
+    deadline_s = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline_s, f'waited in vain for {what}'
+        executor.spin_once(timeout_sec=0.05)
+
+
 def ended(running: Bringup) -> bool:
     return all(child.exit_status() is not None for child in running.children.values())
 
@@ -59,16 +71,20 @@ def test_the_whole_table_comes_up_and_goes_down(client, tmp_path):
     nodes = system(SystemOptions(sim=True, bundle=str(tmp_path / 'tiny'), namespace='cell_1'))
     with Bringup(nodes, tmp_path / 'log') as running:
         node, executor = client()
-        running.activate(node, executor, timeout_s=60.0)
+        running.activate(node, executor, timeout_s=TRANSITION_S)
         for name in ('command_node', 'planner_node'):
             lifecycle = LifecycleClient(node, executor, f'/cell_1/{name}')
-            assert lifecycle.state(10.0) == 'active'
+            assert lifecycle.state(60.0) == 'active'
         with pytest.raises(LifecycleError, match='/cell_1/planner_node refused to activate'):
-            lifecycle.activate(10.0)
+            lifecycle.activate(60.0)
+
+        def found() -> set[tuple[str, str]]:
+            return {(f'{space}/{name}', enclave) for name, space, enclave
+                    in node.get_node_names_and_namespaces_with_enclaves()}
+
         # each has an enclave of its own, which counts as soon as SROS2 is on
-        found = {(f'{space}/{name}', enclave) for name, space, enclave
-                 in node.get_node_names_and_namespaces_with_enclaves()}
-        assert {(spec.path, spec.enclave) for spec in nodes} <= found
+        wait_for(executor, lambda: {(spec.path, spec.enclave) for spec in nodes} <= found(),
+                 'all nodes with their enclaves')
         running.check()
     assert ended(running)
     assert {child.exit_status() for child in running.children.values()} == {0}
@@ -80,7 +96,7 @@ def test_a_node_that_refuses_ends_the_system_with_its_reason(client, tmp_path):
     with (pytest.raises(SystemDown, match=r'(?s)planner_node refused to configure.*missing'),
           Bringup(nodes, tmp_path / 'log') as running):
         node, executor = client()
-        running.activate(node, executor, timeout_s=60.0)
+        running.activate(node, executor, timeout_s=TRANSITION_S)
     assert ended(running)
 
 
@@ -90,7 +106,7 @@ def test_a_node_that_cannot_start_is_noticed_while_waiting(client, tmp_path):
     with (pytest.raises(SystemDown, match=r'(?s)no_such_node ended \(exit status 1\).*No module'),
           Bringup([broken], tmp_path / 'log') as running):
         node, executor = client()
-        running.activate(node, executor, timeout_s=60.0)
+        running.activate(node, executor, timeout_s=TRANSITION_S)
     assert ended(running)
 
 
@@ -98,7 +114,7 @@ def test_a_node_that_the_system_can_do_without_ends_with_its_reason(client, tmp_
     """A module that is missing is named once, and the others go on."""
     broken = NodeSpec('startup', 'no_such_node', '/', {})
     with Bringup([broken], tmp_path / 'log') as running:
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 90
         while not running._ended_s and time.monotonic() < deadline_s:
             assert not running.tend()
             time.sleep(0.01)
@@ -181,7 +197,7 @@ def test_what_cannot_start_ends_with_its_reason_and_a_status(tmp_path, arguments
     arguments = [str(tmp_path / part) if part == 'p.yaml' else part for part in arguments]
     with Graph() as graph:
         process = bringup_in(graph, tmp_path, '--sim', *arguments)
-        assert graph.wait_for_exit(process, 60.0) == 1
+        assert graph.wait_for_exit(process, 120.0) == 1
     assert re.search(words, (tmp_path / 'out').read_text())
 
 

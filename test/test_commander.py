@@ -30,6 +30,7 @@ from lewm_ros.wire.reports import GoalSource  # noqa: E402
 from ros_helpers import free_domain  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from timed import in_time, timed  # noqa: E402
 
 RED = np.zeros((6, 7, 3), np.uint8) + np.array([250, 10, 20], np.uint8)
 
@@ -141,7 +142,7 @@ def spun(graph) -> Iterator[None]:
         thread.join()
 
 
-def until(condition, what: str, timeout_s: float = 20.0) -> None:
+def until(condition, what: str, timeout_s: float = 60.0) -> None:
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, f'waited in vain for {what}'
@@ -155,14 +156,14 @@ def test_going_somewhere_and_back(graph, tmp_path):
         assert robot.done() and robot.feedback() is None
         with pytest.raises(CommanderError, match='call reach first'):
             robot.result()
-        robot.reach(spec(10), timeout_s=30)
+        robot.reach(spec(10), timeout_s=300)
         until(lambda: robot.feedback().moving, 'feedback')
         assert robot.feedback().goal_id == 'grey 10' and not robot.done()
         assert robot.add(spec(20)) == 'grey 20'
         with pytest.raises(CommanderError, match='still on its way after 0.2 s'):
             robot.result(timeout_s=0.2)
         going.distance = 0.05
-        assert robot.result(timeout_s=20), robot.result()
+        assert robot.result(timeout_s=60), robot.result()
         assert robot.result().goals_reached == 2 and robot.done()
         assert robot.cancel() is not None    # it is over: the result is told again
         with pytest.raises(CommanderError, match='no ReachGoal is under way'):
@@ -175,11 +176,11 @@ def test_going_somewhere_and_back(graph, tmp_path):
         assert robot.feedback().goal_id not in ('', 'grey 40')
         result = robot.cancel()
         assert result.ending is Ending.CANCELED and not result
-        assert going.in_force() == ''
+        until(lambda: going.in_force() == '', 'no goal')    # topics have no order with results
         robot.reach(file='nothing.png')
-        assert robot.result(10).ending is Ending.GOAL_REFUSED
+        assert robot.result(60).ending is Ending.GOAL_REFUSED
         robot.reach(shoulder=0.5, dry_run=True)
-        assert robot.result(10).ending is Ending.PLANNER_GONE
+        assert robot.result(60).ending is Ending.PLANNER_GONE
 
 
 def test_leaving_the_block_on_the_way_stops_the_robot(graph, tmp_path):
@@ -190,10 +191,10 @@ def test_leaving_the_block_on_the_way_stops_the_robot(graph, tmp_path):
             robot.reach(spec(10))
             until(lambda: going.in_force() == 'grey 10', 'the goal')
             raise KeyError
-        assert going.in_force() == ''
+        until(lambda: going.in_force() == '', 'no goal')
         with pytest.raises(CommanderError, match='was shut down'):
             robot.stop()
-        assert 'CANCELED' in going.log.read_text()
+        until(lambda: 'CANCELED' in going.log.read_text(), 'the log')
 
 
 def test_a_goal_node_that_was_killed_is_told(graph, tmp_path, monkeypatch):
@@ -204,10 +205,11 @@ def test_a_goal_node_that_was_killed_is_told(graph, tmp_path, monkeypatch):
         robot.reach(spec(10))
         until(lambda: robot.feedback().moving, 'feedback')
         going.process.kill()
-        result = robot.result(timeout_s=20)
+        result = robot.result(timeout_s=60)
         assert result.ending is Ending.UNKNOWN and 'stop() stops the robot' in result.text
 
 
+@timed
 def test_the_rest_of_the_buttons(graph, tmp_path):
     """Each does its one thing, and says why not in the node's own words."""
     asked = []
@@ -231,13 +233,13 @@ def test_the_rest_of_the_buttons(graph, tmp_path):
     graph.node.create_timer(0.05, lambda: camera.publish(
         rgb_to_image(RED, graph.node.get_clock().now().nanoseconds)))
     going = Going(graph, tmp_path)
-    with spun(graph), Commander(domain_id=graph.domain, timeout_s=5.0) as robot:
+    with spun(graph), Commander(domain_id=graph.domain, timeout_s=20.0) as robot:
         with pytest.raises(CommanderError, match='command_node/enable: the e-stop is pressed'):
             robot.enable()
         robot.disable()
         begun_s = time.monotonic()
         robot.stop()
-        assert time.monotonic() - begun_s < 0.4    # a stop is not held up
+        in_time(time.monotonic() - begun_s, 0.4, 'a stop')    # it is not held up
         name, picture = robot.capture('here')
         assert name == 'here'
         np.testing.assert_array_equal(picture, RED)

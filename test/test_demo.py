@@ -27,6 +27,7 @@ from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
 from ros_helpers import free_domain, ROOT  # noqa: E402
+from timed import timed, undisturbed  # noqa: E402
 import yaml  # noqa: E402
 
 NODES = 6     # imagination for the film
@@ -178,7 +179,7 @@ class Demo:
     def text(self) -> str:
         return self._log.read_text()
 
-    def wait_for(self, condition, what: str, timeout_s: float = 60.0) -> None:
+    def wait_for(self, condition, what: str, timeout_s: float = 120.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f'waited in vain for {what}:\n{self.text}'
@@ -204,16 +205,19 @@ def _is_node(pid: int) -> bool:
 
 
 @pytest.mark.sim
+@timed
 def test_an_untrained_model_fails_the_demo_and_leaves_the_evidence(tmp_path, bundle):
     """Exit status 1 with the goal that was missed; summary, film and sheet are there."""
     demo = Demo(tmp_path, '--bundle', str(bundle), '--time-limit', '1', '--out', 'result')
-    assert demo.process.wait(90) == 1, demo.text
+    assert demo.process.wait(250) == 1, demo.text
     assert 'at least 1 of 1 goals were expected; missed: 1 (shoulder off by' in demo.text
     summary = json.loads((tmp_path / 'result' / 'summary.json').read_text())
     assert (summary['episodes'], summary['successes']) == (1, 0)
+    undisturbed(summary['plans'] and summary['commands'] > 10, 'hardly a plan in a second')
     assert summary['plan_ms']['p50'] > 0
     assert summary['camera_to_command_ms']['p50'] > 0
-    assert summary['control_rate_hz'] == pytest.approx(20.0, abs=2.0)
+    assert summary['control_rate_hz'] < 22.0
+    undisturbed(summary['control_rate_hz'] > 18.0, f'{summary["control_rate_hz"]} commands a s')
     assert {path.name for path in (tmp_path / 'result').iterdir()} == {
         'summary.json', 'demo.png', 'demo.mp4', 'log'}
 
@@ -237,13 +241,13 @@ def test_however_the_demo_ends_no_process_is_left(tmp_path, bundle, number, mome
     if number == signal.SIGINT:
         assert 'interrupted' in demo.text
         assert not any(map(_is_node, children))
-    demo.wait_for(lambda: not any(map(_is_node, children)), 'the end of all nodes', 10.0)
+    demo.wait_for(lambda: not any(map(_is_node, children)), 'the end of all nodes', 60.0)
 
 
 def test_a_bundle_that_does_not_exist_is_named_at_once(tmp_path):
     """Nothing is started; exit status 1 and what ships instead."""
     demo = Demo(tmp_path, '--bundle', 'no-such-bundle')
-    assert demo.process.wait(90) == 1
+    assert demo.process.wait(250) == 1
     assert "'no-such-bundle' is neither an existing path nor one of the shipped" in demo.text
 
 

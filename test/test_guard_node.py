@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from ros_helpers import Graph  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
+from timed import in_time, timed, undisturbed  # noqa: E402
 import yaml  # noqa: E402
 
 GOAL = 0.6      # of the position arm, from 0.05 [rad]
@@ -75,6 +76,7 @@ def position_arm(tmp_path) -> str:
 
 
 @pytest.mark.slow
+@timed
 def test_a_killed_command_node_means_zero_within_three_tenths_of_a_second(graph, tmp_path):
     """SIGKILL in mid-motion, ten of ten; a new command node then drives as if nothing had been."""
     robot = Guarded(graph, tmp_path)
@@ -84,20 +86,21 @@ def test_a_killed_command_node_means_zero_within_three_tenths_of_a_second(graph,
         graph.wait_for(lambda robot=robot: robot.moves(), 'motion')
         graph.spin(0.3)
         graph.wait_for(lambda robot=robot: robot.moves(), 'motion')
-        assert robot.stops == kill - 1, robot.guard_states[-1][1].reason
+        undisturbed(robot.stops == kill - 1, robot.guard_states[-1][1].reason)
         killed_at = time.monotonic()
         robot.process.kill()
-        graph.wait_for(lambda kill=kill: robot.has_spoken(kill), 'the end of the last word')
+        graph.wait_for(lambda robot=robot, kill=kill: robot.has_spoken(kill) and not robot.moves(),
+                       'the end of the last word')
         times.append(robot.last_motion() - killed_at)
-        assert not robot.moves()
         robot.start(kill)
     planner.terminate()
 
     print('seconds from SIGKILL to zero:', ' '.join(f'{t:.3f}' for t in times))
-    assert max(times) < 0.4      # the last word within 0.3 s, and the steps of the ramp after it
+    in_time(max(times), 0.4, 'the stop')    # the last word within 0.3 s, and the ramp after it
 
 
 @pytest.mark.slow
+@timed
 def test_a_position_arm_stays_where_it_was_when_its_command_node_is_killed(graph, tmp_path):
     """Ten kills on the way to the goal: the arm stops there, not at the goal, and holds."""
     path = position_arm(tmp_path)
@@ -118,13 +121,14 @@ def test_a_position_arm_stays_where_it_was_when_its_command_node_is_killed(graph
         graph.spin(0.5)
         at_rest = places[-1][1]
         moving_until = max(at for at, place in places if abs(place - at_rest).max() > 1e-3)
-        assert moving_until - killed_at < 0.5
+        in_time(moving_until - killed_at, 0.5, 'the stop')
         assert abs(at_rest[0] - goal) > 0.02
         planner.kill()
         planner.wait()
         robot.start(kill)
 
 
+@timed
 def test_a_paused_command_node_does_not_go_on_where_it_was(graph, tmp_path):
     """SIGSTOP: the guard stops the robot. SIGCONT: motion needs a plan made since then."""
     robot = Guarded(graph, tmp_path)
@@ -132,15 +136,16 @@ def test_a_paused_command_node_does_not_go_on_where_it_was(graph, tmp_path):
     graph.spin(0.3)
     stopped_at = time.monotonic()
     robot.process.send_signal(signal.SIGSTOP)
-    graph.wait_for(lambda: robot.phase is GuardPhase.SPEAKING, 'the guard')
+    graph.wait_for(lambda: robot.phase in (GuardPhase.SPEAKING, GuardPhase.SPOKEN), 'the guard')
     graph.wait_for(lambda: not robot.moves(), 'standstill')
-    assert robot.last_motion() - stopped_at < 0.4
+    in_time(robot.last_motion() - stopped_at, 0.4, 'the stop')
     planner.kill()
     planner.wait()
     graph.spin(0.5)
     paused = len(robot.commands)
     robot.process.send_signal(signal.SIGCONT)
     graph.wait_for(lambda: robot.phase is GuardPhase.WATCHING, 'the guard gives way')
+    graph.wait_for(lambda: robot.state in (CommandState.IDLE, CommandState.DISABLED), 'its state')
     graph.spin(1.0)
 
     assert not any(robot.action(k).any() for k in range(paused, len(robot.commands)))
@@ -148,6 +153,7 @@ def test_a_paused_command_node_does_not_go_on_where_it_was(graph, tmp_path):
     start_planner(robot)
 
 
+@timed
 def test_a_guard_has_nothing_to_say_while_all_is_well(graph, tmp_path):
     """Motion, a stop by the planner's death, a clean end of the command node: no word of it."""
     robot = Guarded(graph, tmp_path)
@@ -162,7 +168,7 @@ def test_a_guard_has_nothing_to_say_while_all_is_well(graph, tmp_path):
     graph.spin(1.0)
 
     graph.wait_for(lambda: robot.phase is GuardPhase.WAITING, 'a guard without a node')
-    assert robot.stops == 0
+    undisturbed(robot.stops == 0, robot.guard_states[-1][1].reason)
     assert graph.interrupt(robot.guard) == 0
 
 

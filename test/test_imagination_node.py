@@ -104,8 +104,14 @@ def test_a_plan_is_shown_as_path_markers_fan_and_pictures(rig):
     markers = graph.collect(MarkerArray, 'imagined_markers', qos.LATEST)
     fans = graph.collect(MarkerArray, 'candidates', qos.LATEST)
     strips = graph.collect(Image, 'imagination', qos.IMAGE)
-    graph.send_until(rig.imagine, lambda: paths and markers and fans and len(strips) > 8,
-                     'everything')
+
+    def camera_is_shown() -> bool:
+        # Plans of 3 x 50 ms that were made 150 ms ago have come true: in the third row.
+        first_real = image_to_rgb(strips[-1][1])[2 * 132 + 18 + 48, 6 + 48]
+        return first_real.tolist() == [90, 90, 90]
+
+    graph.send_until(rig.imagine, lambda: paths and markers and fans and strips
+                     and camera_is_shown(), 'everything')
     poses = paths[0][1].poses
     assert len(poses) == STEPS + 1 and paths[0][1].header.frame_id == 'world'
     places = rig.bundle.readout.read(rig.bundle.model.pred_proj.net[0].weight.new_tensor(
@@ -115,13 +121,10 @@ def test_a_plan_is_shown_as_path_markers_fan_and_pictures(rig):
     assert poses[-1].pose.position.x > poses[1].pose.position.x > poses[0].pose.position.x
     assert sum(marker.ns == 'arm' for marker in fans[0][1].markers) == 0   # `entry` says of nobody
     assert sum(marker.ns == 'robot' for marker in fans[0][1].markers) == FAN
-    # Plans of 3 x 50 ms that were made 150 ms ago have come true: the third row shows the camera.
-    last = image_to_rgb(strips[-1][1])
-    first_real = last[2 * 132 + 18 + 48, 6 + 48]
-    assert first_real.tolist() == [90, 90, 90]
-    rig.states.publish(plan_report_to_msg(PlanReport(rig.stamp_ns, 5, 1, PlanState.PLANNING)))
-    rig.states.publish(plan_report_to_msg(PlanReport(rig.stamp_ns, 5, 1, PlanState.REACHED)))
-    graph.wait_for(lambda: not paths[-1][1].poses, 'the path to be taken away')
+    graph.send_until(lambda: [rig.states.publish(plan_report_to_msg(
+        PlanReport(rig.stamp_ns, 5, 1, state))) for state in (PlanState.PLANNING,
+                                                              PlanState.REACHED)],
+        lambda: not paths[-1][1].poses, 'the path to be taken away')
 
 
 def test_what_cannot_be_shown_is_said_and_survived(rig):
@@ -133,8 +136,9 @@ def test_what_cannot_be_shown_is_said_and_survived(rig):
     assert rig.health.level == DiagnosticStatus.ERROR and not paths
     graph.send_until(lambda: rig.plans.publish(Imagined(latent_dim=7, plan=[1.0])),
                      lambda: 'block_s' in rig.health.message, 'the next reason')
-    rig.goals.publish(probe_goal_to_msg(['colour'], [1.0], stamp_ns=1, goal_id='g'))
-    graph.wait_for(lambda: 'colour' in rig.health.message, 'the reason of the goal')
+    goal = probe_goal_to_msg(['colour'], [1.0], stamp_ns=1, goal_id='g')
+    graph.send_until(lambda: (rig.goals.publish(goal), graph.spin(0.3)),
+                     lambda: 'colour' in rig.health.message, 'the reason of the goal')
     graph.send_until(rig.imagine, lambda: paths, 'a path after all')
     assert rig.process.poll() is None
 

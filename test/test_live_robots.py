@@ -25,6 +25,7 @@ from lewm_ros.wire.stamps import stamp_to_ns  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 import numpy as np  # noqa: E402
 from sensor_msgs.msg import CompressedImage, JointState  # noqa: E402
+from timed import in_time, timed, undisturbed  # noqa: E402
 import yaml  # noqa: E402
 
 BASE = RobotDescription.from_yaml('diff_drive')
@@ -52,8 +53,11 @@ def start(graph, tmp_path, robot: str, action: str, state_type, **parameters):
     return rig, states, planner
 
 
-def record(graph, tmp_path, robot: str, seconds: float) -> str:
-    """Record an episode with the recorder of this package; return the bag's folder."""
+def record(graph, tmp_path, robot: str, seconds: float, rig: Robot | None = None) -> str:
+    """Record an episode with the recorder of this package; return the bag's folder.
+
+    Late if not every plan was followed in time, as on a machine that has too much to do.
+    """
     graph.spawn('lewm_ros.recording.recorder_node', output=tmp_path / 'recorder.log',
                 parameters={'robot': robot, 'root': str(tmp_path / 'recordings')})
 
@@ -61,11 +65,16 @@ def record(graph, tmp_path, robot: str, seconds: float) -> str:
         answer = graph.call(StartEpisode, '/recorder_node/start_episode', StartEpisode.Request())
         return answer.success or 'is being recorded' in answer.message
 
+    graph.client(StopEpisode, '/recorder_node/stop_episode')    # which takes a while
     graph.wait_for(begun, 'the start of an episode')
+    executed = len(rig.executed) if rig else 0
     graph.spin(seconds)
     answer = graph.call(StopEpisode, '/recorder_node/stop_episode',
                         StopEpisode.Request(outcome=StopEpisode.Request.SUCCESS))
-    assert answer.success and answer.messages_lost == 0, answer.message
+    assert answer.success, answer.message
+    undisturbed(answer.messages_lost == 0, f'{answer.messages_lost} messages were lost')
+    undisturbed(rig is None or rig.state is CommandState.TRACKING and not any(
+        message.overridden for _, message in rig.executed[executed:]), 'plans came late')
     return answer.bag_uri
 
 
@@ -77,11 +86,12 @@ def rows_of(bag: str, robot: RobotDescription):
     return max(result.episodes, key=lambda episode: len(episode.actions))
 
 
+@timed
 def test_a_base_drives_stops_when_the_planner_is_killed_and_its_bag_has_rows(graph, tmp_path):
     """Shipped `diff_drive`: 0.2 m/s and 0.5 rad/s by cmd_vel, odometry agrees, SIGKILL, zero."""
     rig, odometry, planner = start(graph, tmp_path, 'diff_drive', '0.2,0.5', Odometry)
     graph.wait_for(lambda: odometry[-1][1].pose.pose.position.x > 0.05, '5 cm on the way')
-    bag = record(graph, tmp_path, 'diff_drive', 1.5)
+    bag = record(graph, tmp_path, 'diff_drive', 1.5, rig)
     moving = rig.action()
     np.testing.assert_allclose(moving, [0.2, 0.5], atol=1e-6)
 
@@ -89,7 +99,7 @@ def test_a_base_drives_stops_when_the_planner_is_killed_and_its_bag_has_rows(gra
     planner.kill()
     graph.wait_for(lambda: rig.state is CommandState.STOPPED and not rig.moves(), 'standstill')
     print(f'seconds from SIGKILL to zero: {rig.last_motion() - killed_at:.3f}')
-    assert rig.last_motion() - killed_at < STOP_S
+    in_time(rig.last_motion() - killed_at, STOP_S, 'the stop')
     graph.wait_for(lambda: odometry[-1][1].twist.twist.linear.x == 0, 'a base at rest')
     place = odometry[-1][1].pose.pose.position
     graph.wait_for(lambda: time.monotonic() - rig.commands[-1][0] > 0.5, 'silence')
@@ -110,28 +120,34 @@ def test_a_base_with_stamped_twists_is_commanded_with_stamp_and_frame(graph, tmp
     rig, odometry, _ = start(graph, tmp_path, robot, '0.2,0', Odometry)
     graph.wait_for(lambda: rig.moves() and len(rig.executed) > 5, 'motion')
     graph.wait_for(lambda: odometry[-1][1].twist.twist.linear.x > 0.1, 'a base in motion')
-    sent = {(m.header.stamp.sec, m.header.stamp.nanosec) for _, m in rig.commands}
-    reported = {(m.header.stamp.sec, m.header.stamp.nanosec) for _, m in rig.executed}
-    assert len(sent & reported) >= 5
+
+    def stamps(messages) -> set[int]:
+        return {stamp_to_ns(message.header.stamp) for _, message in messages}
+
+    graph.wait_for(lambda: len(stamps(rig.commands) & stamps(rig.executed)) >= 5,
+                   'commands and reports with the same stamps')
     assert {m.header.frame_id for _, m in rig.commands} == {'base_footprint'}
 
 
+@timed
 def test_an_arm_starts_where_it_is_and_is_held_where_it_was_measured(graph, tmp_path):
     """Shipped `joint_trajectory_arm`: no jump at the start, none at the stop, then held."""
     rig, joints, planner = start(graph, tmp_path, 'joint_trajectory_arm',
                                  '2.5,-2.5,2.5,2.5,2.5,2.5', JointState)
     graph.wait_for(lambda: rig.commands, 'the first command')
-    begin = np.array(joints[0][1].position)
+    at = rig.commands[0][0]    # the first that was heard
+    begin = [np.array(message.position) for when, message in joints if when < at][-1]
     step = ARM.max_rate * ARM.control_dt_s
     assert (np.abs(rig.action(0) - begin) <= step + 1e-6).all()
     graph.wait_for(lambda: len(rig.commands) > 3, 'motion')
-    bag = record(graph, tmp_path, 'joint_trajectory_arm', 1.2)
+    bag = record(graph, tmp_path, 'joint_trajectory_arm', 1.2, rig)
 
     planner.kill()
     graph.wait_for(lambda: rig.state is CommandState.STOPPED, 'standstill')
-    held = rig.action()
     graph.wait_for(lambda: time.monotonic() - rig.commands[-1][0] > 0.5, 'silence')
-    np.testing.assert_array_equal(rig.action(), held)
+    held = rig.action()
+    for index in (-2, -3):
+        np.testing.assert_array_equal(rig.action(index), held)
     np.testing.assert_allclose(joints[-1][1].position, held, atol=1e-9)
     measured = np.array([message.position for _, message in joints])
     assert np.abs(measured - held).max(axis=1).min() < 1e-6   # it had been there
@@ -145,6 +161,7 @@ def test_an_arm_starts_where_it_is_and_is_held_where_it_was_measured(graph, tmp_
     assert (np.abs(episode.actions[:-1] - episode.positions[:-1]) < 0.5).all()
 
 
+@timed
 def test_arm_and_gripper_with_topics_of_their_own_are_driven_and_recorded(graph, tmp_path):
     """Two command topics, states in two messages: every step goes to both, and ingest agrees.
 
@@ -161,6 +178,7 @@ def test_arm_and_gripper_with_topics_of_their_own_are_driven_and_recorded(graph,
                     executed_topic='executed_command', clocks={'command': 'receive'})
     rig, joints, _ = start(graph, tmp_path, robot, '2.5,-2.5,2.5,2.5,2.5,2.5', JointState)
     graph.wait_for(lambda: len(rig.sent[ARM.command_topic]) > 3, 'motion')
+    graph.wait_for(lambda: len({tuple(message.name) for _, message in joints}) > 1, 'both states')
     assert {tuple(message.name) for _, message in joints} == {tuple(names[:5]), (names[5],)}
     bag = record(graph, tmp_path, robot, 1.5)
     gripper, arm = (rig.sent[topic] for topic, _ in rig.interface.outputs)
@@ -191,7 +209,7 @@ def test_a_person_drives_a_robot_with_an_unstamped_camera_and_no_camera_info(gra
     command.linear.x = 0.1
     graph.send_until(
         lambda: (person.publish(command), frames.publish(CompressedImage(format='jpeg'))),
-        lambda: len(chunks) > 3, 'chunks')   # the frames have no stamp
+        lambda: reports and len(chunks) > 3, 'chunks')   # the frames have no stamp
 
     now_ns = graph.node.get_clock().now().nanoseconds
     for message in (reports[-1][1].header, chunks[-1][1].header):

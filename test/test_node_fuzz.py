@@ -78,7 +78,7 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
                 for status in array.status if status.level != DiagnosticStatus.OK}
 
     with contextlib.suppress(TimeoutError):   # once a second
-        graph.wait_for(lambda: told() >= {spec.executable for spec in made.specs}, 'all', 10.0)
+        graph.wait_for(lambda: told() >= {spec.executable for spec in made.specs}, 'all', 60.0)
     for spec in made.specs:
         name = spec.executable
         log = made.log(name).read_text(errors='replace')

@@ -67,7 +67,7 @@ def test_what_cannot_be_is_an_aborted_result_that_says_why_and_disturbs_nobody(g
 
 def test_cancel_takes_the_goal_away_and_ends_when_the_robot_stands(graph, tmp_path):
     """While the command node still ramps down the client waits; then it is told."""
-    going = Going(graph, tmp_path)
+    going = Going(graph, tmp_path, stop_s=3.0)
     sent = going.send(spec(10))
     going.wait_in_force('grey 10')
     graph.spin(0.5)
@@ -75,7 +75,7 @@ def test_cancel_takes_the_goal_away_and_ends_when_the_robot_stands(graph, tmp_pa
                                         session=7)
     sent.cancel()
     going.wait_in_force('')
-    graph.spin(1.0)
+    graph.spin(0.5)
     assert not sent.ended
     going.controller = None
     status, result = sent.end()
@@ -102,7 +102,7 @@ def test_a_planner_that_falls_silent_is_an_abort_and_leaves_no_goal(graph, tmp_p
     going.speaks = {'command'}
     status, result = sent.end()
     assert (status, result.ending) == (ABORTED, Ending.PLANNER_GONE)
-    assert going.in_force() == ''
+    going.wait_in_force('')    # topics have no order with results
     status, result = going.send(spec(20)).end()
     assert (status, result.ending) == (ABORTED, Ending.PLANNER_GONE)
     going.speaks = {'planner', 'command'}
@@ -128,6 +128,7 @@ def test_whoever_chooses_another_goal_takes_over_without_a_stop(graph, tmp_path)
     assert call(graph, SetGoal, 'set_goal', spec=spec(30)).success
     status, result = second.end()
     assert result.ending is Ending.PREEMPTED and "'grey 30' took its place" in result.text
+    going.wait_in_force('grey 30')
     assert [message.goal_id for _, message in going.goals] == ['grey 10', 'grey 20', 'grey 30']
     third = going.send(spec(40))
     going.wait_in_force('grey 40')
@@ -156,9 +157,13 @@ def test_a_dry_run_asks_the_planner_and_moves_nothing(graph, tmp_path):
         return response
 
     graph.node.create_service(PlanOnce, '/planner_node/plan_once', plan_once)
-    graph.spin(0.5)
-    status, result = going.send(spec(10), spec(20), dry_run=True).end()
-    assert (status, result.ending) == (SUCCEEDED, Ending.NONE), result
+
+    def planned():    # once the goal node knows who plans
+        status, result = going.send(spec(10), spec(20), dry_run=True).end()
+        return result if status == SUCCEEDED else None
+
+    result = graph.wait_for(planned, 'a plan')
+    assert result.ending is Ending.NONE, result
     assert (result.start_cost, result.final_cost, result.goals_reached) == (4.0, 1.5, 0)
     assert (asked[0].goal.goal_id, asked[0].image.width) == ('grey 10', 0)
     status, result = going.send(spec(99), dry_run=True).end()

@@ -57,8 +57,13 @@ def test_a_picture_of_the_scene_as_it_would_be_changes_nothing(graph):
     images = graph.collect(Image, 'image', qos.SENSOR)
     truths = graph.collect(SimState, TRUTH_TOPIC, qos.RECORD)
     graph.wait_for(lambda: images and truths, 'the simulator')
-    assert graph.call(ResetSim, '/sim_node/reset', ResetSim.Request(
-        state=[0.0, 0.5, 1.0, 0.0, 0.0])).success
+    at = graph.call(ResetSim, '/sim_node/reset', ResetSim.Request(
+        state=[0.0, 0.5, 1.0, 0.0, 0.0]))
+    assert at.success
+
+    def pass_s(seconds: float, begin_ns: int) -> None:
+        end_ns = begin_ns + round(seconds * 1e9)
+        graph.wait_for(lambda: header_stamp_ns(truths[-1][1]) > end_ns, 'newer truth')
 
     def render(**wanted):
         return graph.call(RenderScene, '/sim_node/render', RenderScene.Request(
@@ -66,7 +71,8 @@ def test_a_picture_of_the_scene_as_it_would_be_changes_nothing(graph):
 
     answer = render(shoulder=-2.0, wrist=0.3)
     assert answer.success, answer.message
-    graph.spin(0.3)
+    pass_s(0.0, stamp_to_ns(at.sim_time))
+    pass_s(0.3, header_stamp_ns(truths[-1][1]))
     np.testing.assert_allclose(msg_to_truth(truths[-1][1]).values[:2], [0.5, 1.0], atol=1e-4)
     at = graph.call(ResetSim, '/sim_node/reset', ResetSim.Request(
         state=[0.0, -2.0, 0.3, 0.0, 0.0]))

@@ -1,5 +1,6 @@
 """`lewm watch` beside running nodes, over real DDS: what it says, and what it says of the dead."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,13 +23,13 @@ from system_specs import every_spec, start  # noqa: E402
 NAMES = ('command_node', 'guard_node', 'sim_node', 'teleop_node')
 
 
-def watched(graph: Graph, *options: str, wait: float = 10.0) -> subprocess.CompletedProcess:
+def watched(graph: Graph, *options: str, wait: float = 40.0) -> subprocess.CompletedProcess:
     """Run `lewm watch --once` in the domain of a graph."""
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(graph.domain), 'COLUMNS': '100',
                    'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
     return subprocess.run(
         [sys.executable, '-m', 'lewm_sim.cli', 'watch', '--once', '--wait', str(wait), *options],
-        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
 def test_the_program_needs_no_torch():
@@ -68,7 +69,10 @@ def test_a_system_is_watched_until_its_parts_die(tmp_path):
         assert 'command_node is not there' in ' '.join(elsewhere.stdout.split())
 
         running['teleop_node'].send_signal(signal.SIGSTOP)
-        done = watched(graph, wait=3.0)
+        for wait_s in (3.0, 20.0):    # one screen; on a busy machine the nodes are found later
+            done = watched(graph, wait=wait_s)
+            if 'planner  nothing is heard of' in done.stdout:
+                break
         running['teleop_node'].send_signal(signal.SIGCONT)
         assert done.returncode == 1
         assert 'planner  nothing is heard of' in done.stdout
@@ -90,8 +94,9 @@ def test_it_goes_on_until_it_is_interrupted(graph, tmp_path):
 
     def seen() -> bool:
         return (spec.executable in graph.node.get_node_names()
-                and used_by(graph.node, spec).request == allowed.request)
+                and used_by(graph.node, spec) == allowed)
 
-    graph.wait_for(seen, 'all of the watcher', 20.0)
+    with contextlib.suppress(TimeoutError):    # the graph becomes known piece by piece
+        graph.wait_for(seen, 'all of the watcher')
     assert used_by(graph.node, spec) == allowed
     assert graph.interrupt(process) == 0
