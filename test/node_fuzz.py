@@ -29,6 +29,7 @@ _CLOCK = '/clock'
 _ENDING = (5, 6, 7, 8)   # transitions that end a node for good, as they should
 _SPARED = ('/get_type_description',)   # answered in C, costs seconds each
 _ANSWERS_S = 2.0        # rclpy answers nothing where its own service raised
+_SETTLE_S = 0.5         # without anything new, the graph is known
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Attack:
         Raises:
             AssertionError: If a node has ended; says after what, with the end of its log.
         """
-        targets = {name: self.endpoints(name) for name in self.processes}
+        targets = self.graph.wait_for(self._all_endpoints, 'what the nodes listen to')
         for found in targets.values():
             for topic, kind in found.topics.items():
                 self._publishers.setdefault(topic, self.graph.node.create_publisher(
@@ -109,6 +110,14 @@ class Attack:
                     self._publish(topic, kind)
             self._ask([item for found in targets.values() for item in found.services.items()])
             between()
+
+    def _all_endpoints(self) -> dict[str, Endpoints] | None:
+        """Return what each node listens to, or None while more of it becomes known."""
+        before = {name: self.endpoints(name) for name in self.processes}
+        self.graph.spin(_SETTLE_S)
+        found = {name: self.endpoints(name) for name in self.processes}
+        whole = all(one.topics and one.services for one in found.values())
+        return found if whole and found == before else None
 
     def _publish(self, topic: str, kind: type) -> None:
         message = self._draw(kind)
