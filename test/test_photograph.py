@@ -1,8 +1,9 @@
 """Goal pictures that were taken otherwise: known pixels."""
 
+from goal_pictures import put, taken, walled
 from lewm_model.errors import ConfigError
 from lewm_sim.evaluate.exam import Settings
-from lewm_sim.evaluate.pairs import Pair, photographed
+from lewm_sim.evaluate.pairs import corrected, Pair, photographed
 from lewm_sim.evaluate.photograph import parse_changes, photograph
 import numpy as np
 import pytest
@@ -45,6 +46,18 @@ def test_every_pair_has_a_direction_of_its_own_and_the_start_stays():
         assert one.start_rgb is RGB
 
 
+def test_goal_pictures_are_corrected_by_that_of_the_start():
+    """One at 0.7 of the light, one as it is, one beside; the same code as in the planner."""
+    live, goal = put(walled(64), 10, 10, 12, 12), put(walled(64), 40, 40, 12, 12)
+    photos = (taken(goal, 0.7), goal, taken(goal, shift=(1, 0)))
+    pairs = [Pair(0, row, *(np.zeros(1),) * 3, live, photo) for row, photo in enumerate(photos)]
+    found, counts = corrected(pairs, 'exposure')
+    assert np.abs(found[0].goal_rgb.astype(int) - goal).max() <= 1
+    assert all(one.goal_rgb is photo for one, photo in zip(found[1:], photos[1:], strict=True))
+    assert counts == {'corrected': 1, 'doubted': 1}
+    assert corrected(pairs, 'all')[1] == {'corrected': 2, 'doubted': 0}
+
+
 @pytest.mark.parametrize(('text', 'words'), [
     ('blur=1', "no change 'blur'; there are exposure, gamma, shift"),
     ('gamma', "written gamma=0.7, got 'gamma'"),
@@ -59,3 +72,5 @@ def test_changes_that_cannot_be_are_refused(text, words):
         'gamma': 0.7, 'shift': 2.0, 'exposure': 1.5}
     with pytest.raises(ConfigError):
         Settings(photo={'blur': 1.0})
+    with pytest.raises(ConfigError, match='goal_correction must be one of off, exposure, all'):
+        Settings(goal_correction='some')

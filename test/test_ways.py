@@ -49,6 +49,16 @@ def test_all_ways_are_judged_on_the_same_pairs_and_compared(reading, data):  # n
     assert 'Goals name shoulder, wrist.' in text and 'taken otherwise: gamma 0.8.' in text
 
 
+def test_how_many_goal_pictures_were_corrected_is_said(bundle, data):  # noqa: F811
+    """In the results and above the table; these pictures are noise, so none was."""
+    settings = replace(FAST, seeds=1, photo={'exposure': 0.7})
+    said = evaluate(bundle, data, None, replace(settings, goal_correction='exposure'))
+    assert said['goal_correction'] == {'which': 'exposure', 'corrected': 0, 'doubted': 0}
+    assert '(exposure): 0 corrected, 0 doubted.' in (
+        '\n'.join(evaluation_table(json.loads(json.dumps(said)))))
+    assert 'goal_correction' not in evaluate(bundle, data, None, settings)
+
+
 def test_numbers_do_not_see_the_goal_picture(reading, data):  # noqa: F811
     """Of a picture that is all black only the goal given as numbers is what it was."""
     dark = {'exposure': 0.05, 'gamma': 20.0}

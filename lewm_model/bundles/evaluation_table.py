@@ -93,9 +93,13 @@ def _varied(evaluation: Mapping[str, Any]) -> str:
 
 def _given(evaluation: Mapping[str, Any]) -> str:
     names, photo = evaluation.get('goal_names', ()), evaluation.get('photo', {})
+    correction = evaluation.get('goal_correction')
     return ((f' Goals name {", ".join(names)}.' if names else '')
             + (' Goal pictures were taken otherwise: ' + ', '.join(
-                f'{name} {value:g}' for name, value in photo.items()) + '.' if photo else ''))
+                f'{name} {value:g}' for name, value in photo.items()) + '.' if photo else '')
+            + (f' Correction of goal pictures ({correction["which"]}): '
+               f'{correction["corrected"]} corrected, {correction["doubted"]} doubted.'
+               if correction else ''))
 
 
 def _rate(row: Mapping[str, Any], key: str) -> str:

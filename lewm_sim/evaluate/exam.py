@@ -9,7 +9,8 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError
 from lewm_model.held_out import HeldOut, require_same_source
-from lewm_sim.evaluate.pairs import Pair, photographed, sample_pairs, varied
+from lewm_model.images.goal_correction import CORRECTIONS
+from lewm_sim.evaluate.pairs import corrected, Pair, photographed, sample_pairs, varied
 from lewm_sim.evaluate.photograph import check_changes
 from lewm_sim.evaluate.protocols import protocol
 from lewm_sim.evaluate.ways import Way
@@ -38,6 +39,7 @@ class Settings:
     new_data: bool = False            # see `HeldOut`
     vary: Mapping[str, float] = field(default_factory=dict)   # strengths, see `lewm_sim.look`
     photo: Mapping[str, float] = field(default_factory=dict)  # of goal pictures, see `photograph`
+    goal_correction: str = 'off'      # of goal pictures, one of CORRECTIONS
     goals: tuple[str, ...] = ('picture',)   # how they are given, see `ways`
     names: tuple[str, ...] = ()       # quantities that goals name; (): all that can be
 
@@ -45,6 +47,9 @@ class Settings:
         protocol(self.protocol)
         check_factors(self.vary)
         check_changes(self.photo)
+        if self.goal_correction not in CORRECTIONS:
+            raise ConfigError(f'goal_correction must be one of {", ".join(CORRECTIONS)}, got '
+                              f'{self.goal_correction!r}')
         if not self.goals or len(set(self.goals)) < len(self.goals):
             raise ConfigError(f'goals must be different ways to give them, got {self.goals}')
         for kind in self.goals:
@@ -70,6 +75,7 @@ class Exam:
     goal_offset: int                    # control steps from start to goal
     budget: int                         # control steps allowed
     image_size: int                     # of the pictures [px]
+    corrections: Mapping[str, int]      # goal pictures corrected and doubted; {}: not asked for
 
 
 def set_exam(bundle: Bundle, data: EpisodeFile, settings: Settings) -> Exam:
@@ -94,10 +100,14 @@ def set_exam(bundle: Bundle, data: EpisodeFile, settings: Settings) -> Exam:
             pairs = varied(pairs, task, world, settings.vary, settings.seed)
         if settings.photo:
             pairs = photographed(pairs, settings.photo, settings.seed)
+        corrections = {}
+        if settings.goal_correction != 'off':
+            pairs, corrections = corrected(pairs, settings.goal_correction,
+                                           bundle.view.tiles if bundle.view else ())
     finally:
         world.close()
     return Exam(task, tolerances, pairs, part, offset, settings.budget or task.facts.budget,
-                image_size)
+                image_size, corrections)
 
 
 def _episodes(bundle: Bundle, data: EpisodeFile, settings: Settings) -> tuple[np.ndarray, str]:

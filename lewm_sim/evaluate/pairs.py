@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError, LewmError
+from lewm_model.images.goal_correction import correct_goal
+from lewm_model.images.tiles import Tile
 from lewm_sim.evaluate.photograph import photograph
 from lewm_sim.look import draw_look, Look
 from lewm_sim.tasks import Task, Tolerance
@@ -121,3 +123,21 @@ def photographed(pairs: Sequence[Pair], changes: Mapping[str, float], seed: int)
     """
     return [replace(pair, goal_rgb=photograph(pair.goal_rgb, changes, np.random.default_rng(
         [seed, pair.episode, pair.row]).uniform(0, 2 * np.pi))) for pair in pairs]
+
+
+def corrected(pairs: Sequence[Pair], which: str, tiles: Sequence[Tile] = ()
+              ) -> tuple[list[Pair], dict[str, int]]:
+    """Correct every goal picture by that of the start, as the planner does live.
+
+    Args:
+        pairs: Starts and goals.
+        which: See `correct_goal`.
+        tiles: Places of the cameras in the pictures.
+
+    Returns:
+        The pairs, and how many goal pictures were corrected and doubted.
+    """
+    found = [correct_goal(pair.goal_rgb, pair.start_rgb, which, tiles) for pair in pairs]
+    return ([replace(pair, goal_rgb=one.rgb) for pair, one in zip(pairs, found, strict=True)],
+            {'corrected': sum(bool(one.said) for one in found),
+             'doubted': sum(bool(one.doubt) for one in found)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lewm_model.errors import ConfigError
+from lewm_model.images.shift import moved
 from lewm_sim.named_numbers import parse_named_numbers
 import numpy as np
 
@@ -57,17 +58,6 @@ def photograph(rgb: np.ndarray, changes: Mapping[str, float], direction_rad: flo
     light = rgb.astype(np.float64) / 255
     size = changes.get('shift', 0.0)
     if size:
-        light = _moved(light, size * np.sin(direction_rad), axis=0)
-        light = _moved(light, size * np.cos(direction_rad), axis=1)
+        light = moved(light, (size * np.cos(direction_rad), size * np.sin(direction_rad)))
     light = light ** changes.get('gamma', 1.0) * changes.get('exposure', 1.0)
     return np.rint(255 * np.clip(light, 0, 1)).astype(np.uint8)
-
-
-def _moved(light: np.ndarray, pixels: float, axis: int) -> np.ndarray:
-    """Move along an axis by a fraction of pixels, linearly between the two nearest ones."""
-    count = light.shape[axis]
-    places = np.clip(np.arange(count) - pixels, 0, count - 1)
-    below = np.floor(places).astype(int)
-    share = (places - below).reshape([-1 if one == axis else 1 for one in range(light.ndim)])
-    return (light.take(below, axis) * (1 - share)
-            + light.take(np.minimum(below + 1, count - 1), axis) * share)

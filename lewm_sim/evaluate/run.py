@@ -80,6 +80,8 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
         'backend': backend, 'plan': named[first].to_dict(),
         **({'vary': dict(settings.vary)} if settings.vary else {}),
         **({'photo': dict(settings.photo)} if settings.photo else {}),
+        **({'goal_correction': {'which': settings.goal_correction, **exam.corrections}}
+           if exam.corrections else {}),
         **_goals(setup, task, pairs, names, first),
         **({'plans': {name: plan.to_dict() for name, plan in named.items()}}
            if len(named) > 1 else {}),
