@@ -98,8 +98,9 @@ def test_a_shift_is_found_and_undone_also_in_other_light(size, shift, gain):
         inner = np.s_[4:-4, 4:-4]
         wrong, before = (np.abs(one[inner].astype(int) - goal[inner]).mean()
                          for one in (found.rgb, photo))
-        assert wrong < 0.25 * before
-        if all(float(pixels).is_integer() for pixels in shift) and gain == 1:
+        whole = all(float(pixels).is_integer() for pixels in shift)
+        assert wrong < (0.1 if whole else 0.4) * before
+        if whole and gain == 1:
             np.testing.assert_array_equal(found.rgb[inner], goal[inner])
 
 

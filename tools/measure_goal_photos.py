@@ -1,8 +1,8 @@
-"""How well goals are reached whose pictures were taken with another exposure or a moved camera.
+r"""How well goals are reached whose pictures were taken with another exposure or a moved camera.
 
     python tools/measure_goal_photos.py two_room-nano reacher-nano --data data --out photos.json
-    python tools/measure_goal_photos.py two_room-nano reacher-nano --data data --pairs 100 \\
-        --ways picture --corrections off,exposure,all --points exposure=0.7,0.85,1,1.2 \\
+    python tools/measure_goal_photos.py two_room-nano reacher-nano --data data --pairs 100 \
+        --ways picture --corrections off,exposure,all --points exposure=0.7,0.85,1,1.2 \
         --points shift=1,2 --out corrected.json
 
 Writes the rates and a picture of them. Only the goal picture changes, never what the robot sees.

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lewm_model.errors import ConfigError
-from lewm_model.images.light import cost, fit_lights, LEAST, Light, misfit, SAME, tolerance
+from lewm_model.images.light import fit_lights, LEAST, Light, misfit, SAME, tolerance
 from lewm_model.images.recoloured import recoloured
 from lewm_model.images.shift import (
-    EDGE,
     fine_shift,
     moved,
     Shift,
@@ -43,7 +42,9 @@ _LEFT_OF = 0.5         # and of what differs
 _CONTRAST = 24.0       # levels: that far from the usual brightness a pixel tells of the light
 _TELLING = 0.002       # of the pixels must, at least 12
 _FEWEST = 24           # pixels that tell a shift
+_EDGE = 10.0           # levels a pixel: steep enough to change if the camera moved
 _LEAST_PX = 0.25       # smaller shifts are none
+_WHOLE_PX = 0.05       # nearer to whole pixels a shift is whole, and undone without a trace
 _SLACK_PX = 0.1        # how exactly a shift is known
 _FOR, _AGAINST = 0.4, 0.25   # votes for it, of those who tell; against it, of those for it
 
@@ -141,6 +142,8 @@ def _look(now: np.ndarray, then: np.ndarray, shift: Shift) -> _View:
     plain = misfit(SAME, here, there)
     if (plain <= LEAST).mean() > 0.5:
         return _View(shift, SAME, LEAST)
+    if not _tells(here):
+        return _View(shift, SAME, LEAST)
     for light in fit_lights(here, there):
         limit = tolerance(light, here, there)
         differs = (plain > limit).mean()
@@ -164,15 +167,15 @@ def _of_moved_camera(now: np.ndarray, then: np.ndarray, still: _View) -> _View |
 
     Pixels vote that would differ between both cases.
     """
-    edges = steepness(now) > EDGE
+    edges = steepness(now) > _EDGE
     at_home = misfit(still.light, now, then) <= still.tolerance
-    if edges.sum() < _FEWEST or at_home[edges].mean() > 0.9:
+    if edges.sum() < _FEWEST or not still.strange and at_home[edges].mean() > 0.9:
         return None
     start = whole_shift(now, then)
     light = _light_near(now, then, start)
     fine = fine_shift(now, then, start, light.seen)
-    shift = min(((float(round(fine[0])), float(round(fine[1]))), fine),
-                key=lambda one: _cost(light, now, then, one))
+    whole = (float(round(fine[0])), float(round(fine[1])))
+    shift = whole if np.allclose(fine, whole, atol=_WHOLE_PX) else fine
     if max(map(abs, shift)) < _LEAST_PX:
         return None
     view = _look(now, then, shift)
@@ -192,11 +195,6 @@ def _light_near(now: np.ndarray, then: np.ndarray, shift: Shift) -> Light:
     """Return the light at a shift that may be half a pixel wrong: it may explain too little."""
     view, inside = _look(now, then, shift), shown(now.shape, shift)
     return fit_lights(moved(now, shift)[inside], then[inside])[0] if view.strange else view.light
-
-
-def _cost(light: Light, now: np.ndarray, then: np.ndarray, shift: Shift) -> float:
-    inside = shown(now.shape, shift)
-    return cost(light, moved(now, shift)[inside], then[inside])
 
 
 def _on_all_sides(marks: np.ndarray) -> bool:

@@ -110,17 +110,20 @@ class Answers:
     def _plan(self, request: PlanOnce.Request) -> PlanOnce.Response:
         started_s, policy, image = time.perf_counter(), self._loop.policy.aside(), picture_of(
             request)
-        goal = msg_to_goal(request.goal)
+        goal, seen, beside = msg_to_goal(request.goal), '', self._loop.goal_sight
+        rgb = None if image is None else self._sight.picture(image)
         if goal.kind is not GoalKind.NONE:
-            give(policy, goal if goal.rgb is None else replace(
-                goal, rgb=self._sight.goal(goal.rgb)))
+            if goal.rgb is not None:
+                goal, seen = beside.alike(replace(goal, rgb=self._sight.goal(goal.rgb)),
+                                          beside.newest if rgb is None else rgb)
+            give(policy, goal)
         elif policy.goal is None:
             raise ReasonedError(Code.NO_GOAL, 'no goal is in force, and the request has none; '
                                               'set one with goal_node, or send one')
         if image is None:
             self._check_newest(policy)
         else:
-            rgb, wanted = self._sight.picture(image), policy.goal
+            wanted = policy.goal
             policy.reset()               # what was seen and done before is another scene's
             policy.set_goal(wanted)
             policy.observe(Observation(self._now_ns(), rgb))
@@ -132,7 +135,7 @@ class Answers:
             replace(chunk, session=0, epoch=0, sequence=0), names=self._interface.names,
             interface=self._interface.code, start_cost=plan.start_cost, final_cost=plan.cost,
             plan_time_s=time.perf_counter() - started_s, model_id=policy.bundle.model_id,
-            note=policy.goal.target.note if policy.goal.target else '')
+            note='; '.join(filter(None, (seen, getattr(policy.goal.target, 'note', '')))))
 
     def _encode(self, request: EncodeImage.Request) -> EncodeImage.Response:
         policy, image = self._loop.policy, picture_of(request)

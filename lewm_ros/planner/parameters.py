@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lewm_model.errors import ConfigError
+from lewm_model.images.goal_correction import CORRECTIONS
 from lewm_ros.node.parameters import parameter
 from lewm_ros.planner.surprise.surprise_guard import ACTIONS, VIEW_ACTIONS
 from lewm_ros.wire.decoders import DECODERS
@@ -110,6 +111,10 @@ class PlannerParameters:
         'warn', 'what to do when the camera shows nothing like what the model was trained on, '
         'looked at on activation, on enabling and with a new goal: off, warn, refuse (no plan). '
         'Goals like nothing in training are a warning', choices=VIEW_ACTIONS)
+    goal_correction: str = parameter(
+        'exposure', 'what is corrected of goal pictures that were taken otherwise than the camera '
+        'sees now: off; exposure, which is also white balance; all, also a camera that was moved '
+        'by up to 4 px of the frame, only for cameras that stand still', choices=CORRECTIONS)
     dry_run: bool = parameter(
         False, 'plan and report, but send no action chunks; while active it can only be set')
 

@@ -34,6 +34,7 @@ from lewm_ros.planner.answers import Answers
 from lewm_ros.planner.diagnostics import planner_diagnostics
 from lewm_ros.planner.frozen import FrozenWatch, Motion
 from lewm_ros.planner.glance import Glance
+from lewm_ros.planner.loop.goal_sight import GoalSight
 from lewm_ros.planner.imagined import ImaginedTopic
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latent_topic import LatentTopic
@@ -187,7 +188,8 @@ class PlannerNode(ManagedNode):
                                                                    self._now_ns())))
         loop = PlanLoop(policy, loop_settings(settings, prepared), session=session,
                         robot=self._robot_side, latency=latency, now_ns=self._now_ns,
-                        fall_back=fallback(settings, policy), doubts=doubts)
+                        fall_back=fallback(settings, policy), doubts=doubts,
+                        goal_sight=GoalSight(prepared.sight.tiles))
         frozen = FrozenWatch(settings.frozen_frames, Motion(robot), same_pictures)
         intake = Intake(loop, self._robot_side, self._interface, prepared.sight, frozen=frozen,
                         say=self.guard.say)

@@ -108,8 +108,8 @@ def loop_settings(settings: PlannerParameters, prepared: Prepared) -> LoopSettin
         budget_ms=settings.budget_ms or prepared.recommended.budget_ms,
         obs_max_age_s=settings.obs_max_age_s or frame_max_age_s(prepared.robot.control_dt_s),
         **{name: getattr(settings, name) for name in (
-            'readout_tolerance', 'goal_dwell_s', 'stall_s', 'obs_max_future_s',
-            'latency_margin_s', 'engine_retries', 'frozen_stops', 'dry_run')},
+            'readout_tolerance', 'goal_correction', 'goal_dwell_s', 'stall_s',
+            'obs_max_future_s', 'latency_margin_s', 'engine_retries', 'frozen_stops', 'dry_run')},
         doubts=doubt_settings(settings, policy.bundle.ordinary, prepared.of_robot))
 
 

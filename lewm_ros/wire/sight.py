@@ -27,6 +27,7 @@ class Sight:
 
     Attributes:
         note: What a person should look at; '' if nothing.
+        tiles: Places of the cameras in the square.
 
     Raises:
         ReasonedError: FRAME_MISFIT, if the robot has another number of cameras than the view.
@@ -45,7 +46,7 @@ class Sight:
         self.note = '' if not others else (
             f'robot {robot.robot!r} has {others}, as the model was trained with: make sure that '
             f'both show the same part of the scene')
-        self._tiles = tiles_of(crops, frame_px)
+        self.tiles = tiles_of(crops, frame_px)
         self._size, self._decode = frame_px, decoder
         self._assume_encoding = robot.assume_encoding
 
@@ -56,7 +57,7 @@ class Sight:
             ReasonedError: FRAME_MISFIT or FRAME_UNREADABLE.
         """
         parts = []
-        for place, (message, tile) in enumerate(zip(messages, self._tiles, strict=True)):
+        for place, (message, tile) in enumerate(zip(messages, self.tiles, strict=True)):
             try:
                 size = picture_size(message)
                 if self._known:
@@ -66,7 +67,7 @@ class Sight:
             except ImageError as error:
                 raise ReasonedError(Code.FRAME_UNREADABLE, str(error)) from error
         return Observation(stamp_ns=header_stamp_ns(messages[0]),
-                           rgb=join(parts, self._tiles, self._size))
+                           rgb=join(parts, self.tiles, self._size))
 
     def goal(self, rgb: np.ndarray) -> np.ndarray:
         """Return the square of a goal picture; see `goal_square`.
@@ -75,7 +76,7 @@ class Sight:
             ReasonedError: FRAME_MISFIT, if the camera of training cannot have taken it.
         """
         try:
-            return goal_square(rgb, self._view, self._tiles, checked=self._known)
+            return goal_square(rgb, self._view, self.tiles, checked=self._known)
         except ImageError as error:
             raise ReasonedError(Code.FRAME_MISFIT, f'the goal does not fit: {error}') from error
 
@@ -91,7 +92,7 @@ class Sight:
             raise ReasonedError(Code.FRAME_UNREADABLE,
                                 f'the picture cannot be read: {error}') from error
         try:
-            return goal_square(rgb, self._view, self._tiles, checked=self._known)
+            return goal_square(rgb, self._view, self.tiles, checked=self._known)
         except ImageError as error:
             raise ReasonedError(Code.FRAME_MISFIT,
                                 f'the picture does not fit: {error}') from error
@@ -100,7 +101,7 @@ class Sight:
         """Say why a picture of this size is not what the model was trained on, or nothing."""
         try:
             if self._known:
-                self._view.check(place, width, height, self._tiles[place].crop)
+                self._view.check(place, width, height, self.tiles[place].crop)
         except ImageError as error:
             return str(error)
         return ''

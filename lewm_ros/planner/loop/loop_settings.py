@@ -15,6 +15,7 @@ class LoopSettings:
     goal_tolerance: float    # squared latent distance
     budget_ms: float | None = None   # of a search; None: no limit
     readout_tolerance: float = 2.0   # times a readout's error: near enough for quantities
+    goal_correction: str = 'off'     # of goal pictures, one of CORRECTIONS
     goal_dwell_s: float = 0.25
     stall_s: float = 5.0
     obs_max_age_s: float = 0.25

@@ -17,6 +17,7 @@ from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
 from lewm_ros.planner.loop.failures import code_of, Failures, Next
 from lewm_ros.planner.loop.goal_in_force import GoalInForce
+from lewm_ros.planner.loop.goal_sight import GoalSight
 from lewm_ros.planner.loop.latency import Latency
 from lewm_ros.planner.loop.loop_settings import LoopSettings
 from lewm_ros.planner.loop.plan_maker import PlanMaker
@@ -48,6 +49,7 @@ class PlanLoop:
         fall_back: Makes another policy and its latency [s] when the engine keeps failing; None:
             there is no other.
         doubts: Judges what frames and goals show; None: nobody does.
+        goal_sight: Corrects goal pictures; None: of a single camera.
         steady_s: The clock of `robot`.
 
     Attributes:
@@ -63,7 +65,7 @@ class PlanLoop:
     def __init__(self, policy: Policy, settings: LoopSettings, *, session: Session,
                  robot: RobotSide, latency: Latency, now_ns: Callable[[], int],
                  fall_back: Callable[[], tuple[Policy, float]] | None = None,
-                 doubts: Doubts | None = None,
+                 doubts: Doubts | None = None, goal_sight: GoalSight | None = None,
                  steady_s: Callable[[], float] = time.monotonic) -> None:
         self.latency = latency
         self.policy = policy
@@ -84,7 +86,8 @@ class PlanLoop:
         self._schedule = Schedule(policy.bundle.control_dt_s)
         self._maker = PlanMaker(session, robot, latency, self._schedule, now_ns, steady_s)
         self._spare = SpareTime(self._maker)
-        self._goal = GoalInForce(settings)
+        self.goal_sight = goal_sight or GoalSight()
+        self._goal = GoalInForce(settings, self.goal_sight)
         self._failures = Failures(settings.engine_retries, can_fall_back=fall_back is not None)
         self._replan = False                      # the robot has just been enabled
         self.report = PlanReport(
@@ -139,6 +142,7 @@ class PlanLoop:
         self.policy.set_goal(goal)
         self._goal.progress.restart()
         self._doubts.forgive()
+        self.goal_sight.forget_frame()
         self._order.restart(not_before_ns)
         self._fail(PlanState.NO_OBS, Reason(Code.RESET, text))
 
@@ -211,6 +215,7 @@ class PlanLoop:
             raise ReasonedError(frozen.code, frozen.text)
         started_s = time.perf_counter()
         self.policy.observe(observation)
+        self._goal.look(observation.rgb)
         self._encode_goal()
         doubt = self._doubts.look(self.policy, observation)
         self.report = replace(self.report, **doubt.numbers)
@@ -269,7 +274,7 @@ class PlanLoop:
         if not self._goal.waits:
             return
         if self._goal.encode(self.policy):
-            self._doubts.new_goal(self.policy)
+            self._doubts.new_goal(self.policy, self._goal.seen)
         else:
             self._fail(PlanState.FAULT, self._goal.refusal)
 

@@ -73,7 +73,8 @@ class Doubts:
 
     Attributes:
         watch: Watches the robot to learn what is ordinary for it.
-        goal_reason: Why the goal is like nothing in training; false if it is not, or not known.
+        goal_reason: Why the goal is like nothing in training, or what differs in its picture from
+            what the camera shows; false if nothing does, or it is not known.
     """
 
     def __init__(self, settings: DoubtSettings, *,
@@ -114,28 +115,34 @@ class Doubts:
                       'surprise_limit': self._settings.surprise.limit},
                      verdict.stops or refused)
 
-    def new_goal(self, policy: Policy) -> None:
-        """Judge the policy's goal: is it within what training had?"""
-        self.goal_reason = _FINE
-        goal, ordinary = policy.goal, self._known(policy)
+    def new_goal(self, policy: Policy, seen: str = '') -> None:
+        """Judge the policy's goal: is it within what training had?
+
+        Args:
+            policy: Has the goal.
+            seen: What there is to say about its picture beside the newest frame; '': nothing.
+        """
+        goal = policy.goal
         note = getattr(getattr(goal, 'target', None), 'note', '')
-        if note:
-            self.goal_reason = Reason(Code.GOAL_UNFAMILIAR, f'goal {goal.goal_id!r}: {note}')
+        text = '; '.join(filter(None, (note, seen, '' if note else self._unlike(policy))))
+        self.goal_reason = _FINE if not text else Reason(
+            Code.GOAL_UNFAMILIAR, f'goal {goal.goal_id!r}: {text}')
+        if text:
             self._say('goal_view', self.goal_reason.text)
-            return
+
+    def _unlike(self, policy: Policy) -> str:
+        """Show a goal beside the nearest training picture; say so if it is like none."""
+        goal, ordinary = policy.goal, self._known(policy)
         latent = getattr(goal, 'latent', None)
         if ordinary is None or latent is None:
-            return
+            return ''
         like = ordinary.likeness(latent)
-        if not like.familiar:
-            self.goal_reason = Reason(
-                Code.GOAL_UNFAMILIAR, f'goal {goal.goal_id!r} is like nothing that the model was '
-                f'trained on: {like.distance:.3g} times as far from the nearest training picture '
-                f'as is usual, {like.limit:.3g} is allowed; was it taken with this camera, of '
-                f'this scene?')
-            self._say('goal_view', self.goal_reason.text)
         if goal.image is not None:
             self._show('goal', goal.image, _thumbnail(ordinary, like), like)
+        return '' if like.familiar else (
+            f'it is like nothing that the model was trained on: {like.distance:.3g} times as far '
+            f'from the nearest training picture as is usual, {like.limit:.3g} is allowed; was it '
+            f'taken with this camera, of this scene?')
 
     def _surprise_at(self, policy: Policy, observation: Observation) -> Verdict:
         settings, stamp_ns = self._settings, observation.stamp_ns
