@@ -13,7 +13,7 @@ Shift = tuple[float, float]
 STAYS: Shift = (0.0, 0.0)
 MOST_PX = 4                                # looked for, each way
 EDGE = 4.0                                 # levels a pixel; weaker slopes are noise
-_NEAR_PX = (1.0, 1.0, 0.5, 0.5, 0.3, 0.3)  # how far off pixels may be to count, step by step
+_NEAR_PX = (2.0, 2.0, 1.5, 1.0, 0.6, 0.6)  # slopes that pixels may be off to count, in turn
 _NOISE = 8.0                               # levels that they may be off in any case
 _FEWEST = 8                                # pixels that count
 
