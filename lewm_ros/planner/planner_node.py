@@ -34,10 +34,10 @@ from lewm_ros.planner.answers import Answers
 from lewm_ros.planner.diagnostics import planner_diagnostics
 from lewm_ros.planner.frozen import FrozenWatch, Motion
 from lewm_ros.planner.glance import Glance
-from lewm_ros.planner.loop.goal_sight import GoalSight
 from lewm_ros.planner.imagined import ImaginedTopic
 from lewm_ros.planner.intake import Intake
 from lewm_ros.planner.latent_topic import LatentTopic
+from lewm_ros.planner.loop.goal_sight import GoalSight
 from lewm_ros.planner.loop.latency import Latency
 from lewm_ros.planner.loop.plan_loop import PlanLoop
 from lewm_ros.planner.loop.robot_side import RobotSide
