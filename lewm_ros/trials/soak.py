@@ -36,15 +36,22 @@ import numpy as np
 
 _WARM_UP = 0.2           # share of the run that does not count for memory: caches fill
 _GROWTH_MB = 5.0         # of a process from after the warm-up to the end; more is not flat
-_DRIFT_MS = 5.0          # of camera to command in the same time; more is not steady
+_RISE_MS = 5.0           # of camera to command in the same time; more is not steady
+_PIECES = 24             # of that time, of which each has a median
+_BLOCK = 6               # pieces that may have been slow together: another user of the machine
+_RESAMPLES = 2000
 _KEEP_S = 60.0           # how often the report is written while it runs
 _SAMPLE_S = 1.0
 _PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
 DEFINITIONS = {
     **{name: report.DEFINITIONS[name] for name in (
         'success', 'plan_ms', 'camera_to_command_ms', 'plans_late', 'deadline_misses')},
-    'camera_to_command_drift_ms': 'median of the last tenth less that of the tenth after the '
-                                  'warm-up',
+    'camera_to_command_rise_ms': 'of a straight line through the medians of 24 equal pieces of '
+                                 'the time after the warm-up, from its begin to its end; low and '
+                                 'high: 95 % interval, by resampling blocks of six pieces, '
+                                 'because a shared machine is slow for minutes. The limit is '
+                                 'broken if low is above it',
+    'camera_to_command_pieces_ms': 'these medians',
     'memory_mb': 'resident set in 10^6 bytes, once per second; growth is the median of the last '
                  f'tenth less that of the tenth after the warm-up (the first {_WARM_UP:.0%}), and '
                  'per_minute a straight line fitted to all after it',
@@ -90,18 +97,36 @@ def memory_facts(at_s: list[float], memory_mb: list[float]) -> dict[str, float |
     return facts
 
 
-def drift(at_s: list[float], values: list[float]) -> float | None:
-    """Return how much the median rose from after the warm-up to the end; None: too short."""
+def pieces(at_s: list[float], values: list[float]) -> np.ndarray:
+    """Return the medians of equal pieces of the time after the warm-up; empty: too short."""
     times, values = np.array(at_s), np.array(values)
     if len(values) < 20:
-        return None
-    begin, end = times[0], times[-1]
-    first = values[(times >= begin + _WARM_UP * (end - begin))
-                   & (times < begin + (_WARM_UP + 0.1) * (end - begin))]
-    last = values[times >= end - 0.1 * (end - begin)]
-    if not len(first):
-        return None
-    return round(float(np.median(last) - np.median(first)), 2)
+        return np.empty(0)
+    begin = times[0] + _WARM_UP * (times[-1] - times[0])
+    number = np.floor((times - begin) / (times[-1] - begin) * _PIECES).astype(int)
+    number[-1] = _PIECES - 1      # the last value is at the end of the last piece
+    return np.array([np.median(values[number == piece]) for piece in range(_PIECES)
+                     if (number == piece).any()])
+
+
+def rise(medians: np.ndarray) -> dict[str, float | None]:
+    """Return how much a line through the medians rises from first to last, with its interval.
+
+    What is left beside the line is resampled in blocks: neighbours are slow together.
+    """
+    if len(medians) < 2 * _BLOCK:
+        return dict.fromkeys(('value', 'low', 'high'))
+    place = np.linspace(-0.5, 0.5, len(medians))
+    lean = place / np.square(place).sum()      # the slope of a line is lean @ its values
+    value = lean @ medians
+    beside = medians - medians.mean() - value * place
+    rng = np.random.default_rng(0)
+    blocks = -(-len(medians) // _BLOCK)
+    starts = rng.integers(0, len(medians) - _BLOCK + 1, size=(_RESAMPLES, blocks))
+    rows = (starts[:, :, None] + np.arange(_BLOCK)).reshape(_RESAMPLES, -1)[:, :len(medians)]
+    low, high = np.quantile(value + beside[rows] @ lean, (0.025, 0.975))
+    return {name: round(float(number), 2)
+            for name, number in (('value', value), ('low', low), ('high', high))}
 
 
 def quantiles(values: list[float]) -> dict[str, float | None]:
@@ -118,12 +143,14 @@ def summarize(record: Record, samples: Samples, reached: list[bool], control_dt_
     memory = {name: memory_facts(samples.at_s, values)
               for name, values in samples.memory_mb.items()}
     lag = quantiles(record.camera_to_command_ms)
-    rise_ms = drift(samples.lag_s, record.camera_to_command_ms)
+    medians = pieces(samples.lag_s, record.camera_to_command_ms)
+    rise_ms = rise(medians)
     growths = [facts['growth'] for facts in memory.values()]
     return {
         'goals': len(reached), 'goals_reached': sum(reached),
         'control_period_ms': round(1e3 * control_dt_s, 1),
-        'camera_to_command_ms': lag, 'camera_to_command_drift_ms': rise_ms,
+        'camera_to_command_ms': lag, 'camera_to_command_rise_ms': rise_ms,
+        'camera_to_command_pieces_ms': medians.round(1).tolist(),
         'plan_ms': quantiles(record.plan_ms),
         'commands': len(record.command_times_s), 'deadline_misses': record.deadline_misses,
         'plans': len(record.plan_ms), 'plans_late': record.plans_late,
@@ -134,8 +161,8 @@ def summarize(record: Record, samples: Samples, reached: list[bool], control_dt_
         'limits': {
             'camera_to_command_p99_within_one_control_period':
                 lag['p99'] is not None and lag['p99'] <= 1e3 * control_dt_s,
-            f'camera_to_command_rose_by_less_than_{_DRIFT_MS:g}_ms':
-                rise_ms is not None and rise_ms < _DRIFT_MS,
+            f'camera_to_command_did_not_rise_by_{_RISE_MS:g}_ms':
+                rise_ms['low'] is not None and rise_ms['low'] < _RISE_MS,
             'no_deadline_missed': bool(record.command_times_s) and record.deadline_misses == 0,
             f'no_process_grew_by_{_GROWTH_MB:g}_mb':
                 None not in growths and all(growth < _GROWTH_MB for growth in growths)},
