@@ -157,7 +157,7 @@ def table(header: tuple, rows) -> str:
 
 def main(words: list[str] | None = None) -> None:
     """Measure, print three tables, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('bundle')
     parser.add_argument('--data', required=True)
