@@ -173,13 +173,13 @@ def test_nodes_that_are_missing_silent_or_complain_are_named():
     assert row(seen, 'nodes').level is Level.ERROR
 
 
-@pytest.mark.parametrize('late', ['sim_node', 'recorder_node', 'guard_node'])
+@pytest.mark.parametrize('late', ['sim_node', 'recorder_node', 'imagination_node', 'guard_node'])
 def test_a_system_is_healthy_only_when_all_that_is_there_was_heard(late):
     """So one screen, printed as soon as it is healthy, does not leave out who speaks last."""
-    nodes = NODES | {'recorder_node'}
+    nodes = NODES | {'recorder_node', 'imagination_node'}
     health = {name: Heard(Health(0, 'running'), NOW_S) for name in nodes - {late}}
     seen = well(began_s=NOW_S - 1, nodes=nodes, health=health)
-    assert row(seen, 'nodes').text == f'5 are well; {late} was not heard yet'
+    assert row(seen, 'nodes').text == f'6 are well; {late} was not heard yet'
     assert not judge(seen).healthy
     health[late] = Heard(Health(0, 'running'), NOW_S)
     assert judge(well(began_s=NOW_S - 1, nodes=nodes, health=health)).healthy

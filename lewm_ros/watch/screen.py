@@ -18,7 +18,7 @@ DIAGNOSTICS_SILENT_S = 3.0
 _ALWAYS = ('command_node', 'guard_node')
 _PLANNING = ('planner_node', 'goal_node')
 _OTHERS = ('teleop_node', 'explore_node')    # that drive in the planner's place
-_BESIDE = ('recorder_node', 'sim_node')    # that speak of themselves too, where they run
+_BESIDE = ('imagination_node', 'recorder_node', 'sim_node')    # speak of themselves, if they run
 _LONGEST = 400       # of a text; whatever a peer says ends somewhere [characters]
 _LABEL = 9           # width of the first column
 
