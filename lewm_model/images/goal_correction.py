@@ -73,6 +73,13 @@ class Correction:
         return '; '.join(filter(None, (self.said, self.doubt)))
 
 
+def check_correction(which: str) -> None:
+    """Refuse what is none of CORRECTIONS with a ConfigError."""
+    if which not in CORRECTIONS:
+        raise ConfigError(f'goal_correction must be one of {", ".join(CORRECTIONS)}, got '
+                          f'{which!r}')
+
+
 def correct_goal(goal: np.ndarray, live: np.ndarray, which: str, tiles: Sequence[Tile] = ()
                  ) -> Correction:
     """Correct a goal picture by what the camera shows now.
@@ -88,9 +95,7 @@ def correct_goal(goal: np.ndarray, live: np.ndarray, which: str, tiles: Sequence
     Raises:
         ConfigError: If `which` is none of CORRECTIONS.
     """
-    if which not in CORRECTIONS:
-        raise ConfigError(f'goal_correction must be one of {", ".join(CORRECTIONS)}, got '
-                          f'{which!r}')
+    check_correction(which)
     if which == 'off' or goal.shape != live.shape or np.array_equal(goal, live):
         return Correction(goal)
     if len(tiles) < 2:

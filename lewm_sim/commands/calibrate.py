@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import argparse
 
-from lewm_sim.commands._data import (
-    add_data_argument,
-    add_new_data_argument,
-    open_data_argument,
-)
+from lewm_sim.commands._measured import add_measured_arguments, keep, open_measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('bundle', help='folder or shipped name of the bundle')
-    add_data_argument(parser, '--data')
-    add_new_data_argument(parser)
+    add_measured_arguments(parser)
     parser.add_argument('--pictures', type=int, default=64,
                         help='training frames to keep, to compare views with (64)')
-    parser.add_argument('--seed', type=int, default=0, help='of the choice of frames (0)')
-    parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, add the result to the bundle and print it."""
-    from dataclasses import replace
-
     from lewm_model.analysis.calibration import measure_ordinary
-    from lewm_model.bundles.bundle import Bundle
-    from lewm_model.bundles.card import write_card
     from lewm_model.errors import ConfigError
-    from lewm_model.held_out import HeldOut
-    from lewm_model.resources import find_named
-    import torch
 
     if not 1 <= args.pictures <= 4096:
         raise ConfigError(f'--pictures must be in [1, 4096], got {args.pictures}')
-    torch.set_num_threads(args.threads)
-    folder = find_named('models', args.bundle)
-    bundle = Bundle.load(folder)
-    subject = HeldOut(bundle, open_data_argument(args), new_data=args.new_data)
+    folder, subject = open_measured(args)
     ordinary = measure_ordinary(subject, pictures=args.pictures, seed=args.seed)
-    commands = [*bundle.provenance.get('commands', []), args.command_line]
-    bundle = replace(bundle, ordinary=ordinary,
-                     provenance={**bundle.provenance, 'commands': commands})
-    bundle.save(folder)
-    write_card(bundle, folder)
+    keep(subject.bundle, folder, args.command_line, ordinary=ordinary)
     found = ordinary.config
     print(f'{found.frames} predictions in {found.episodes} held-out episodes, mean error '
           f'{found.mean_error:.4g}\n'

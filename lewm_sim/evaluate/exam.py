@@ -9,7 +9,7 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError
 from lewm_model.held_out import HeldOut, require_same_source
-from lewm_model.images.goal_correction import CORRECTIONS
+from lewm_model.images.goal_correction import check_correction
 from lewm_sim.evaluate.pairs import corrected, Pair, photographed, sample_pairs, varied
 from lewm_sim.evaluate.photograph import check_changes
 from lewm_sim.evaluate.protocols import protocol
@@ -47,9 +47,7 @@ class Settings:
         protocol(self.protocol)
         check_factors(self.vary)
         check_changes(self.photo)
-        if self.goal_correction not in CORRECTIONS:
-            raise ConfigError(f'goal_correction must be one of {", ".join(CORRECTIONS)}, got '
-                              f'{self.goal_correction!r}')
+        check_correction(self.goal_correction)
         if not self.goals or len(set(self.goals)) < len(self.goals):
             raise ConfigError(f'goals must be different ways to give them, got {self.goals}')
         for kind in self.goals:

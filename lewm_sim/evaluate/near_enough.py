@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lewm_model.errors import DatasetError
 from lewm_model.held_out import HeldOut
+from lewm_model.ingest.episode_writer import TRUTH
 from lewm_sim.tasks import Task, Tolerance
 import numpy as np
 
@@ -20,7 +21,6 @@ _FOUND = 0.95        # so many of them at most,
 _OUTSIDE = (1.0, 2.0)   # and of those just outside
 _FALSE = 0.05        # so many at most
 _FEWEST = 100        # pairs of either kind
-_TRUTH = 'truth'
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def measure_near_enough(subject: HeldOut, task: Task, tolerance: Tolerance, *,
         DatasetError: If the data has no truth, or too few frames near the tolerance.
     """
     data = subject.data
-    if _TRUTH not in data.columns:
-        raise DatasetError(f'{data.path} has no column {_TRUTH}, what is true in each frame; '
+    if TRUTH not in data.columns:
+        raise DatasetError(f'{data.path} has no column {TRUTH}, what is true in each frame; '
                            f'record it in simulation')
     rows = _draw(subject, task.facts.budget, pairs, np.random.default_rng(seed))
     frames, places = np.unique(rows, return_inverse=True)
     latents = subject.encode_rows(frames).cpu().numpy()[places.reshape(rows.shape)]
-    truth = np.asarray(data.columns[_TRUTH][frames])[places.reshape(rows.shape)]
+    truth = np.asarray(data.columns[TRUTH][frames])[places.reshape(rows.shape)]
     errors = [task.outcome(here, there).distance(tolerance) for here, there in truth]
     return near_enough(np.square(latents[:, 0] - latents[:, 1]).sum(axis=1), np.array(errors))
 
