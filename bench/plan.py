@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> Report:
 def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
            engines: dict[str, Engine], peer: Peer | None, rates: dict[str, float],
            bar: tqdm) -> Group:
-    steps = config.receding_horizon * subject.bundle.model_config.frameskip
+    steps = config.steps_per_plan(subject.bundle.model_config.frameskip)
     names = [*(PEERS if peer else ()), *engines]
     with ExitStack() as stack:
         variants = {name: rival_variant(

@@ -154,7 +154,7 @@ def _time(args: argparse.Namespace, subject: Subject, judged: list[Judged]
     with ExitStack() as stack:
         def variant(name: str, config: PlanConfig, **facts: Any) -> Variant:
             return rival_variant(Rival(name, args.model, threads=args.threads, config=config),
-                                 stack, **{STEPS: config.receding_horizon * skip}, **facts)
+                                 stack, **{STEPS: config.steps_per_plan(skip)}, **facts)
         variants = {}
         if importlib.util.find_spec('stable_worldmodel'):
             variants = {f'{name}, reference budget': variant(name, REFERENCE_BUDGET)

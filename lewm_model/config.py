@@ -189,6 +189,8 @@ class PlanConfig(Config):
     #                                  prior alone, or 'gcbc', behaviour cloning to the goal
     horizon: int = 5                 # T, blocks imagined
     receding_horizon: int = 5        # R, blocks executed before replanning, [1, horizon]
+    replan_steps: int | None = None  # control steps executed before replanning, at most a plan's,
+    #                                  where R blocks are too coarse; None: R blocks
     history: int = 1                 # L, frames in the context; the reference plans with 1
     num_candidates: int = 300        # S, sequences per iteration
     num_elites: int = 30             # kept for the refit, [2, num_candidates]
@@ -248,6 +250,8 @@ class PlanConfig(Config):
                    getattr(self, name))
         require(1 <= self.receding_horizon <= self.horizon, 'PlanConfig.receding_horizon',
                f'in [1, horizon={self.horizon}]', self.receding_horizon)
+        require(self.replan_steps is None or self.replan_steps >= 1, 'PlanConfig.replan_steps',
+               'at least 1', self.replan_steps)
         require(2 <= self.num_elites <= self.num_candidates, 'PlanConfig.num_elites',
                f'in [2, num_candidates={self.num_candidates}]', self.num_elites)
         require(self.sample_std > 0, 'PlanConfig.sample_std', 'positive', self.sample_std)
@@ -273,6 +277,18 @@ class PlanConfig(Config):
         require(self.cost in ('last', 'all'), 'PlanConfig.cost', "'last' or 'all'", self.cost)
         require(self.budget_ms is None or self.budget_ms > 0, 'PlanConfig.budget_ms',
                'positive', self.budget_ms)
+
+    def steps_per_plan(self, frameskip: int) -> int:
+        """Return the control steps executed before replanning, for blocks of `frameskip` steps.
+
+        Raises:
+            ConfigError: If a plan has fewer.
+        """
+        most = self.horizon * frameskip
+        steps = self.replan_steps or self.receding_horizon * frameskip
+        require(steps <= most, 'PlanConfig.replan_steps', f'at most {most} control steps, which '
+                f'horizon={self.horizon} blocks of {frameskip} are', steps)
+        return steps
 
     @property
     def networks(self) -> frozenset[str]:

@@ -1,5 +1,7 @@
 """Settings refuse nonsense when they are built."""
 
+import dataclasses
+
 from lewm_model.config import DataConfig, load_yaml, ModelConfig, PlanConfig, TrainConfig
 from lewm_model.errors import ConfigError
 import pytest
@@ -14,8 +16,19 @@ def test_defaults_are_the_papers():
     assert (train.learning_rate, train.sigreg_weight, train.batch_size) == (5e-5, 0.09, 128)
 
 
+def test_a_plan_is_executed_by_blocks_or_by_control_steps():
+    """R blocks of K steps, unless a number of steps is asked for."""
+    blocks = PlanConfig(horizon=5, receding_horizon=2)
+    assert blocks.steps_per_plan(5) == 10
+    assert dataclasses.replace(blocks, replan_steps=1).steps_per_plan(5) == 1
+    assert dataclasses.replace(blocks, replan_steps=25).steps_per_plan(5) == 25
+
+
 @pytest.mark.parametrize(('build', 'message'), [
     (lambda: PlanConfig(horizon=5, receding_horizon=6), r'in \[1, horizon=5\], got 6'),
+    (lambda: PlanConfig(replan_steps=0), r'replan_steps must be at least 1, got 0'),
+    (lambda: PlanConfig(horizon=2, receding_horizon=1, replan_steps=11).steps_per_plan(5),
+     r'replan_steps must be at most 10 control steps, which horizon=2 blocks of 5 are, got 11'),
     (lambda: PlanConfig(num_elites=1), r'num_elites must be in \[2, num_candidates=300\], got 1'),
     (lambda: PlanConfig(noise='pink'),
      "noise must be one of independent, held, coloured, knots, got 'pink'"),

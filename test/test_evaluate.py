@@ -1,5 +1,6 @@
 """Pairs, trials and their rules: who sees what when, and what counts as success."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from lewm_model.assemble import make_policy
@@ -235,17 +236,18 @@ def observed_by_policy(bundle, task, world, pair, budget):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize('history', [1, 3])
-def test_one_plan_at_a_time_is_what_a_policy_does_that_sees_every_frame(history):
+@pytest.mark.parametrize(('history', 'replan_steps'), [(1, None), (3, None), (1, 2), (3, 1)])
+def test_one_plan_at_a_time_is_what_a_policy_does_that_sees_every_frame(history, replan_steps):
     """The same outcomes to the last bit, without drawing and encoding what nobody looks at."""
     task = load_task('reacher')
     world, *others = task.make_worlds(3)
     pairs = [pair_of(world, seed) for seed in (1, 2)]
-    bundle = tiny_bundle(plan_config=PLAN.__class__(**{**PLAN.to_dict(), 'history': history}))
+    bundle = tiny_bundle(plan_config=replace(PLAN, history=history, replan_steps=replan_steps))
     expected = [task.outcome(truth, pairs[0].goal)
                 for truth in observed_by_policy(bundle, task, world, pairs[0], 20)]
     alone, = run_fleet(Fleet(make_policy(bundle)), task, [world], pairs[:1], 20)
     assert alone.outcomes[1:] == expected
+    assert len(alone.plan_seconds) == 20 // (replan_steps or 5)
     together = run_fleet(Fleet(make_policy(bundle)), task, others, pairs, 20)
     assert [(one.episode, one.row, len(one.outcomes)) for one in together] == [(0, 1, 21),
                                                                                (0, 2, 21)]

@@ -110,8 +110,18 @@ def test_zero_parameters_are_what_the_bundle_recommends(tmp_path):
     given = loop_settings(settings, prepared)
     assert (given.goal_tolerance, given.replan_steps, given.budget_ms) == (
         1.0, PLAN.receding_horizon * 5, 4.0)
+    assert loop_settings(replace(settings, replan_steps=2), prepared).replan_steps == 2
     assert loop_settings(replace(settings, budget_ms=0.0), prepared).budget_ms == 9.0
     assert loop_settings(replace(settings, goal_tolerance=3.0), prepared).goal_tolerance == 3.0
+
+
+def test_a_bundle_may_plan_every_few_control_steps(tmp_path):
+    """Blocks that a person asks for by parameter count instead."""
+    tiny_bundle(plan_config=replace(PLAN, replan_steps=2)).save(tmp_path / 'tiny')
+    settings = PlannerParameters(bundle=str(tmp_path / 'tiny'))
+    assert loop_settings(settings, prepare(settings)).replan_steps == 2
+    blocks = replace(settings, receding_horizon=3)
+    assert loop_settings(blocks, prepare(blocks)).replan_steps == 15
 
 
 def test_how_old_a_frame_may_be_follows_from_the_control_step(tmp_path):

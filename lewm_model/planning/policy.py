@@ -48,6 +48,7 @@ class Policy:
         plan_config: Planner settings; the bundle's recommendation when None.
 
     Attributes:
+        steps_per_plan: Control steps executed before replanning.
         aim: The goal, and how far it is.
         backend: What runs the model, in one line.
         on_progress: Called during a search, whenever the model has answered; not if a whole
@@ -63,6 +64,7 @@ class Policy:
                               f'{sizes.history} frames the model was trained with')
         self.bundle = bundle
         self.config = config
+        self.steps_per_plan = config.steps_per_plan(sizes.frameskip)
         self.epoch = 0
         self.last_plan: Plan | None = None
         self._engine = engine
@@ -283,11 +285,6 @@ class Policy:
         other = copy.copy(self)
         other._history, other.aim = self._history.copy(), self.aim.copy()
         return other
-
-    @property
-    def steps_per_plan(self) -> int:
-        """Control steps executed before replanning, R*K."""
-        return self.config.receding_horizon * self.bundle.model_config.frameskip
 
     def _make_solver(self) -> Solver:
         return make_solver(self.config, self.bundle,

@@ -148,6 +148,8 @@ def recommended(bundle: Bundle, settings: PlannerParameters) -> PlanConfig:
 def plan_config(bundle: Bundle, settings: PlannerParameters) -> PlanConfig:
     """Return the recommended planner settings with what the parameters override."""
     given = {name: getattr(settings, name) for name in _OVERRIDES if getattr(settings, name)}
+    if 'receding_horizon' in given:      # what was asked for, not the finer one of the bundle
+        given['replan_steps'] = None
     return replace(recommended(bundle, settings), **given)
 
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in ('horizon', 'history', 'cost')
              if getattr(args, name) is not None}
     if 'horizon' in given:   # what is executed of a plan does not matter here
-        given['receding_horizon'] = 1
+        given |= {'receding_horizon': 1, 'replan_steps': None}
     config = replace(bundle.plan_config, **given)
     if args.backend == 'tensorrt':
         if args.out or args.frame_size:
