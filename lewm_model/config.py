@@ -119,6 +119,10 @@ class TrainConfig(Config):
     #                                  latents around them; 0: none, as LeWM and PLDM
     decoder_weight: float = 0.0      # of an auxiliary decoder that paints the frames from their
     #                                  latents; 0: none, as the paper; try 1 where a probe is lost
+    state_weight: float = 0.0        # of an auxiliary linear readout of the robot's own measured
+    #                                  states, velocities apart; 0: none, as the paper
+    rollout_weight: float = 0.0      # of the error of predictions that go on from predictions, 2
+    rollout_steps: int = 3           # to so many blocks ahead; 0: none, as the paper
     validation_split: float = 0.1    # share held out
     split: str = 'episodes'          # hold out 'episodes', by hash of their id; 'starts', all
     #                                  episodes that begin alike together; or 'clips', at random
@@ -153,6 +157,8 @@ class TrainConfig(Config):
                      'checkpoint_every', 'keep_checkpoints'):
             require(getattr(self, name) >= 1, f'TrainConfig.{name}', 'at least 1',
                    getattr(self, name))
+        require(self.rollout_steps >= 2, 'TrainConfig.rollout_steps', 'at least 2',
+               self.rollout_steps)
         require(self.steps is None or self.steps >= 1, 'TrainConfig.steps', 'at least 1',
                self.steps)
         require(self.sigreg_knots >= 2, 'TrainConfig.sigreg_knots', 'at least 2',
@@ -165,7 +171,8 @@ class TrainConfig(Config):
                    getattr(self, name))
         require(self.loss in LOSSES, 'TrainConfig.loss', f'one of {", ".join(LOSSES)}', self.loss)
         for name in ('weight_decay', 'sigreg_weight', 'pldm_std', 'pldm_cov', 'pldm_std_time',
-                     'pldm_alignment', 'inverse_weight', 'decoder_weight', 'norm_batches',
+                     'pldm_alignment', 'inverse_weight', 'decoder_weight', 'state_weight',
+                     'rollout_weight', 'norm_batches',
                      'unhealthy_checks', 'grace_steps', 'collapse_std', 'collapse_sigreg',
                      'blind_action_effect'):
             require(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
@@ -177,6 +184,10 @@ class TrainConfig(Config):
                "'episodes', 'starts' or 'clips'", self.split)
         require(self.precision in ('bf16', 'fp32', 'auto'), 'TrainConfig.precision',
                "'bf16', 'fp32' or 'auto'", self.precision)
+
+    def clip_frames(self, history: int) -> int:
+        """Return the frames in a training clip of a model that sees `history` of them."""
+        return history + (self.rollout_steps if self.rollout_weight else 1)
 
 
 @dataclass(frozen=True)

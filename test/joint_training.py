@@ -26,8 +26,10 @@ def run(folder: Path, group: Group, *, steps=1, dropout=0.0, terminate_at=None, 
         **changes):
     """Train; return the result, the gradients at the last step and the number of checks."""
     config = dataclasses.replace(TINY, steps=steps, validate_every=1, grad_clip=1e9, **changes)
-    rows = Rows()
-    clips = Clips(rows, ActionNormalizer.fit(rows.action), num_frames=4, frameskip=5)
+    rows = Rows(length=29)
+    clips = Clips(rows, ActionNormalizer.fit(rows.action), frameskip=5,
+                  num_frames=config.clip_frames(SIZES.history))
+    states = torch.randn(len(rows.pixels), 2, generator=torch.Generator().manual_seed(0))
     gradients, seen = {}, []
 
     def check(model):
@@ -45,7 +47,7 @@ def run(folder: Path, group: Group, *, steps=1, dropout=0.0, terminate_at=None, 
                         processes=group.size)
     result = train(dataclasses.replace(SIZES, dropout=dropout), config, loader,
                    run_folder=folder / 'run', transform=FrameTransform(64), check=check,
-                   report=report, group=group)
+                   report=report, group=group, states=states)
     return result, gradients, len(seen)
 
 

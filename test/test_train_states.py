@@ -62,6 +62,21 @@ def test_a_robot_with_more_actions_than_states_is_trained_and_probed_by_state(
     assert 'no probe during training for y (never moves)' in caplog.text
 
 
+def test_the_state_term_reads_what_the_robot_measured(path, tmp_path):
+    """The run says so, and so do card and provenance; y, which never moved, is not asked for."""
+    recipe = replace(RECIPE, train=replace(RECIPE.train, state_weight=0.1, rollout_weight=0.5,
+                                           rollout_steps=2))
+    logged = []
+    made = train_bundle(EpisodeFile.open(path), recipe, run_folder=tmp_path / 'run',
+                        bundle_folder=tmp_path / 'bundle', commands=[],
+                        report=lambda progress: logged.append(progress.terms))
+    assert {'states', 'rollout'} == set(logged[-1])
+    said = {name: made.provenance[name] for name in
+            ('state_weight', 'rollout_weight', 'rollout_steps')}
+    assert said == {'state_weight': 0.1, 'rollout_weight': 0.5, 'rollout_steps': 2}
+    assert '| state weight | 0.1 |' in (tmp_path / 'bundle' / 'README.md').read_text()
+
+
 def test_what_only_a_simulator_knows_is_probed_during_training(path, tmp_path):
     """Columns of `truth` come after the states; what is in both counts once."""
     with h5py.File(path, 'a') as file:

@@ -66,6 +66,11 @@ def measured_truth(data: EpisodeFile) -> tuple[tuple[Quantity, ...], np.ndarray]
     return said, _fitting(data, TRUTH, said, [data.columns['truth']])
 
 
+def own_states(data: EpisodeFile) -> tuple[Measured, ...]:
+    """Return what the robot measured of itself; a real robot has no more than this."""
+    return tuple(_apart(*measured_states(data)))
+
+
 def measured(data: EpisodeFile) -> tuple[Measured, ...]:
     """Return everything that was measured: states, their velocities, then the truth.
 

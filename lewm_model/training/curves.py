@@ -9,7 +9,8 @@ from lewm_model.figure import new_figure
 from lewm_model.training.loop import Progress
 
 _OWN_CURVES = {'step', 'prediction', 'sigreg', 'grad_norm'}
-_TITLES = {'pictures': 'unpainted share of pictures', 'inverse': 'inverse dynamics'}
+_TITLES = {'pictures': 'unpainted share of pictures', 'inverse': 'inverse dynamics',
+           'states': 'states not read', 'rollout': 'open-loop prediction'}
 
 
 def plot_curves(progress: Progress, path: Path) -> Path:

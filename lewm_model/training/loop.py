@@ -34,6 +34,8 @@ from lewm_model.training.inverse_term import InverseTerm
 from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.picture_term import PictureTerm
 from lewm_model.training.regularizer import Regularizer, require_fitting
+from lewm_model.training.rollout_term import open_loop_error
+from lewm_model.training.state_term import StateTerm
 from lewm_model.training.stop import StopRequest, watch_for_stop
 import numpy as np
 import torch
@@ -49,7 +51,8 @@ class Progress:
     prediction: float = math.nan   # training loss parts of the last step
     sigreg: float = math.nan
     terms: dict[str, float] = field(default_factory=dict)   # other parts, without weights: of
-    #                                another `loss`, `pictures` and `inverse` of auxiliary heads
+    #                                another `loss`, `pictures`, `inverse` and `states` of
+    #                                auxiliary heads, `rollout`
     grad_norm: float = math.nan
     learning_rate: float = 0.0
     clips_per_s: float = 0.0
@@ -86,7 +89,7 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
           check: Callable[[WorldModel], Health],
           report: Callable[[Progress], None] = lambda progress: None,
           device: str = 'cpu', group: Group | None = None,
-          source: dict[str, str] | None = None,
+          source: dict[str, str] | None = None, states: torch.Tensor | None = None,
           weights: dict[str, torch.Tensor] | None = None) -> TrainingResult:
     """Train a model, or go on where `run_folder` says an earlier call stopped.
 
@@ -96,7 +99,8 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
     Args:
         model_config: Sizes.
         config: The run.
-        clips: Training clips, L+1 frames each; with several processes, the part of this one.
+        clips: Training clips of `config.clip_frames` each; with several processes, the part of
+            this one.
         run_folder: Checkpoints go to its `checkpoints/`.
         transform: uint8 frames -> encoder input.
         check: Measures health on held-out clips.
@@ -104,6 +108,7 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
         device: Where to train.
         group: The processes that train together; None: this one alone.
         source: Digests of data and robot; a run goes on with the same ones only.
+        states: What `state_weight` asks for, see `state_term.state_targets`; None: without.
         weights: That a new run begins with; None: random ones.
 
     Raises:
@@ -114,7 +119,7 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
     group = group or Group()
     with watch_for_stop() as stop:
         run = _Run(model_config, config, clips, run_folder / 'checkpoints', transform, device,
-                   group, stop, source or {})
+                   group, stop, source or {}, states)
         if weights is not None:
             run.model.load_state_dict(weights)
         run.restore()
@@ -160,7 +165,7 @@ class _Run:
 
     def __init__(self, model_config: ModelConfig, config: TrainConfig, clips: ClipLoader,
                  checkpoints: Path, transform: FrameTransform, device: str, group: Group,
-                 stop: StopRequest, source: dict[str, str]) -> None:
+                 stop: StopRequest, source: dict[str, str], states: torch.Tensor | None) -> None:
         if config.compile and group.size > 1:
             raise TrainingError('compile does not work with several processes: set compile to '
                                 'false, or train with one process')
@@ -178,11 +183,14 @@ class _Run:
         self._checkpoints, self._device = checkpoints, device
         self._optimizer = make_optimizer(self.model, config)
         self._regularizer = Regularizer(config, group, device)
-        self._heads: dict[str, PictureTerm | InverseTerm] = {}
+        self._heads: dict[str, PictureTerm | InverseTerm | StateTerm] = {}
         if config.decoder_weight:
             self._heads['pictures'] = PictureTerm(model_config.latent_dim, config, device, group)
         if config.inverse_weight:
             self._heads['inverse'] = InverseTerm(model_config, config, device, group)
+        if config.state_weight:
+            self._heads['states'] = StateTerm(model_config.latent_dim, states, config, device,
+                                              group)
         self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
         self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
                                         enabled=use_bf16(config.precision, device))
@@ -205,14 +213,14 @@ class _Run:
         progress.learning_rate = _learning_rate(config, progress.step, progress.steps)
         for parameters in self._optimizer.param_groups:
             parameters['lr'] = progress.learning_rate
-        batch = next(self._clips)
-        blocks = batch.actions.to(self._device)                               # (B, L+1, K*A)
+        batch, history = next(self._clips), self.model.config.history
+        blocks = batch.actions.to(self._device)                               # (B, L+n, K*A)
         with self._autocast:
-            latents = (self._frozen(batch) if self._frozen else              # (B, L+1, D)
+            latents = (self._frozen(batch) if self._frozen else              # (B, L+n, D)
                        self._encode(self._transform(batch.frames.to(self._device))))
-            predicted = self.model.predict(latents[:, :-1], blocks[:, :-1])   # (B, L, D)
+            predicted = self.model.predict(latents[:, :history], blocks[:, :history])  # (B, L, D)
         latents = latents.float()
-        prediction = (predicted.float() - latents[:, 1:]).square().mean()
+        prediction = (predicted.float() - latents[:, 1:history + 1]).square().mean()
         regularized = self._regularizer(latents)
         loss, terms = prediction + regularized.loss, dict(regularized.terms)
         with self._autocast:
@@ -222,6 +230,12 @@ class _Run:
             if 'inverse' in self._heads:
                 terms['inverse'] = self._heads['inverse'].loss(latents, blocks)
                 loss = loss + config.inverse_weight * terms['inverse']
+            if 'states' in self._heads:
+                terms['states'] = self._heads['states'].loss(latents, batch.rows)
+                loss = loss + config.state_weight * terms['states']
+            if config.rollout_weight:
+                terms['rollout'] = open_loop_error(self.model, latents, blocks, predicted[:, -1:])
+                loss = loss + config.rollout_weight * terms['rollout']
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         group.average_gradients(self.model)
@@ -259,9 +273,10 @@ class _Run:
         chosen = np.sort(np.random.default_rng(config.seed).choice(len(clips), count,
                                                                    replace=False))
         parts = np.split(chosen, range(config.batch_size, count, config.batch_size))
+        frames = self.model.config.history + 1
         measure_batch_norms(self.model, (
-            (self._transform(batch.frames.to(self._device)), batch.actions.to(self._device))
-            for batch in map(clips.batch, parts)))
+            (self._transform(batch.frames[:, :frames].to(self._device)),
+             batch.actions[:, :frames].to(self._device)) for batch in map(clips.batch, parts)))
         self._norms_of_step = step
 
     def save_is_due(self) -> bool:

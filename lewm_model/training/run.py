@@ -27,6 +27,7 @@ from lewm_model.training.divide import divide_episodes, list_trained
 from lewm_model.training.health import check_health, Health, Readouts
 from lewm_model.training.loop import Progress, train, TrainingResult
 from lewm_model.training.regularizer import loss_weights
+from lewm_model.training.state_term import state_targets
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch
@@ -91,7 +92,8 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
                      data.path, data.pixels.shape[1], *2 * (model_config.image_size,))
     normalizer = ActionNormalizer.fit(data.action)   # over all rows, before the split
     _warn_of_small_batches(recipe.train, model_config)
-    window = {'num_frames': model_config.history + 1, 'frameskip': model_config.frameskip}
+    window = {'num_frames': recipe.train.clip_frames(model_config.history),
+              'frameskip': model_config.frameskip}
     fingerprint = Fingerprint.of(data)
     kept, held_out = divide_episodes(data, fingerprint, recipe.train)
     if begin_with:
@@ -107,8 +109,10 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
         ClipLoader(training, recipe.train.batch_size, recipe.train.seed, rank=group.rank,
                    processes=group.size),
         run_folder=run_folder, transform=transform,
-        check=_health_check(data, training, validation, transform, recipe.train, device),
+        check=_health_check(data, training, validation, transform, model_config.history,
+                            recipe.train, device),
         report=report, device=device, group=group, source=fingerprint.identity(),
+        states=state_targets(data, kept) if recipe.train.state_weight else None,
         weights=begin_with.model.state_dict() if begin_with else None)
     return TrainedOn(result, normalizer, transform, len(training), len(held_out),
                      _support(data, kept),
@@ -231,8 +235,9 @@ def _support(data: EpisodeFile, kept: Sequence[int]) -> dict[str, list[float]]:
 
 def _objective(config: TrainConfig) -> dict[str, Any]:
     """Name the loss where it is not LeWM's own, and every weight that was not 0."""
-    heads = {name: getattr(config, name) for name in ('inverse_weight', 'decoder_weight')
-             if getattr(config, name)}
+    names = ('inverse_weight', 'decoder_weight', 'state_weight', 'rollout_weight',
+             *(['rollout_steps'] if config.rollout_weight else ()))
+    heads = {name: getattr(config, name) for name in names if getattr(config, name)}
     if config.loss == 'lewm':
         return {'sigreg_weight': config.sigreg_weight, **heads}
     weights = ', '.join(f'{name} {weight:g}' for name, weight in loss_weights(config).items())
@@ -258,7 +263,8 @@ def _probe_targets(data: EpisodeFile, *sides: np.ndarray) -> list[dict[str, torc
 
 
 def _health_check(data: EpisodeFile, training: Clips, clips: Clips, transform: FrameTransform,
-                  config: TrainConfig, device: str) -> Callable[[LeWorldModel], Health]:
+                  history: int, config: TrainConfig, device: str
+                  ) -> Callable[[LeWorldModel], Health]:
     """Prepare the same held-out clips for every check, and what probes are fitted on."""
     rng = np.random.default_rng(config.seed)
     chosen = np.sort(rng.choice(len(clips), size=min(HEALTH_CLIPS, len(clips)), replace=False))
@@ -274,8 +280,9 @@ def _health_check(data: EpisodeFile, training: Clips, clips: Clips, transform: F
 
     def check(model: LeWorldModel) -> Health:
         generator = torch.Generator(device).manual_seed(config.seed)
-        return check_health(model, transform(batch.frames.to(device)),
-                            batch.actions.to(device), transform(pairs.to(device)),
+        return check_health(model, transform(batch.frames[:, :history + 1].to(device)),
+                            batch.actions[:, :history + 1].to(device),
+                            transform(pairs.to(device)),
                             Readouts(transform(frames.to(device)), fit, held_out), sigreg,
                             config.batch_size, generator)
     return check

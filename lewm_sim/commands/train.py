@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lewm_model.training.run import Recipe
     from torch.utils.tensorboard import SummaryWriter
 
-_TERMS = {'pictures': 'unpainted'}     # names on the screen, where others say more
+_TERMS = {'pictures': 'unpainted', 'rollout': 'open loop'}     # names on the screen, where others say more
 SEARCH_STEPS = 1000   # of each short run; the order of the weights is visible by then
 
 
@@ -42,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'keeps parts of the scene that are lost without (0: none)')
     parser.add_argument('--inverse-weight', type=float, help='of an auxiliary network that tells '
                         'the actions from the latents around them (0: none)')
+    parser.add_argument('--state-weight', type=float, help="of an auxiliary linear readout of the "
+                        "robot's measured states from latents (0: none)")
+    parser.add_argument('--rollout-weight', type=float, help='of the error of predictions that go '
+                        'on from predictions, `rollout_steps` of the recipe ahead (0: none)')
     parser.add_argument('--begin-with', metavar='BUNDLE', help='begin with the weights of a '
                         'bundle that was trained on the same data, to add a term of the loss, say')
     parser.add_argument('--seed', type=int, help="seed, instead of the recipe's")
@@ -73,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
                               steps=args.steps, batch_size=args.batch_size, seed=args.seed,
                               loss=args.loss, sigreg_weight=args.sigreg_weight,
                               inverse_weight=args.inverse_weight,
-                              decoder_weight=args.decoder_weight)
+                              decoder_weight=args.decoder_weight,
+                              state_weight=args.state_weight,
+                              rollout_weight=args.rollout_weight)
     run_folder = args.run or Path('runs') / args.out.name
     with joined_processes(args.device) as (group, device):
         if args.search_lambda:
