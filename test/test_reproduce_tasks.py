@@ -102,8 +102,12 @@ def test_all_stages_are_made_in_their_order_and_never_again(start):
 def test_every_command_is_one_of_lewm_and_takes_what_was_made_before(start):
     """It parses; data sets, bundles, recipes and planner settings are there when they are used."""
     made = set()
-    copied = {str(start.work / 'push_t' / name): str(start.work / 'push_t' / 'push_t-pico')
-              for name in ('policies', 'expert_policies')}
+    copied = {str(start.work / task / name): str(start.work / task / model)
+              for task, model, name in (
+                  ('push_t', 'push_t-pico', 'policies'),
+                  ('push_t', 'push_t-pico', 'expert_policies'),
+                  ('two_room', 'two_room-nano', 'far_model'),
+                  ('reacher', 'reacher-nano', 'far_model'))}
     for args in lewm(start()):
         if args.command == 'collect':
             CollectConfig(task=args.task, steps=args.steps, seed=args.seed, policy=args.policy)
@@ -130,6 +134,17 @@ def test_what_is_said_of_other_settings_is_in_their_files(start):
     pico = Recipe.from_yaml(ROOT / 'config' / 'train' / 'pico.yaml')
     assert pico.model['latent_dim'] == 64
     assert recipe.model == {**pico.model, 'latent_dim': 32}
+
+
+def test_goals_that_are_far_have_twice_as_many_steps(start):
+    """Six distances of the published table; the second planner differs by its way-points alone."""
+    done = start('two_room', 'far')
+    asked = [args for args in lewm(done) if getattr(args, 'goal_offset', None)]
+    assert [(args.goal_offset, args.budget) for args in asked] == [
+        (steps, 2 * steps) for steps in (25, 40, 55, 70, 85, 100)]
+    name, path = asked[0].plan
+    plain = PlanConfig.from_yaml(ROOT / 'config' / 'plan' / f'{name}.yaml').to_dict()
+    assert PlanConfig.from_yaml(path).to_dict() == {**plain, 'way_points': 3} != plain
 
 
 def meaning(args: Namespace):

@@ -32,12 +32,15 @@ readonly ROWS=(
   'reacher train record the model, recipe nano'
   'reacher networks train prior, readout, decoder, what is ordinary, goals'
   'reacher evaluate networks 100 held-out pairs, search around the prior'
+  'reacher far networks goals 25 to 100 steps away, over way-points and without'
   'two_room record - 445 episodes to train from, 200 others to judge by'
   'two_room train record the model, recipe pico with a decoder beside it'
   'two_room networks train prior, readout, decoder, what is ordinary, goals'
   'two_room evaluate networks 200 pairs, held-out and strict; goals 50 steps away'
   'two_room search networks strict pairs by search alone, with either cost'
   'two_room look networks under other light, colours and cameras'
+  'two_room far networks goals 25 to 100 steps away, over way-points and without'
+  'two_room seeds record two more trainings of the same recipe, with other seeds'
   'two_room tried record two other trainings, and how they do'
   'two_room live networks ten goals through ROS in real time'
   'push_t record - 538 episodes to train from'
@@ -99,6 +102,32 @@ judge() {
     --out "$folder/results/$1.json"
 }
 
+# far BUNDLE PLANNER WORDS...: goals 25 to 100 steps away, twice as many steps allowed, in episodes
+# of 160 steps that are collected with WORDS; a copy of the bundle learns how far places are.
+far() {
+  record bags_far "${@:3}" --episodes 150 --steps 160 --seed 3
+  ingest far "$folder/bags_far"
+  rm -rf "$folder/bags_far"
+  beside "$1" far_model
+  add far_model reach
+  sed '1i # The same over way-points.\nway_points: 3' "config/plan/$2.yaml" \
+    > "$folder/$2_way_points.yaml"
+  local offset
+  for offset in 25 40 55 70 85 100; do
+    judge "far_$offset" far_model far --new-data --part all --episodes 100 --protocol strict \
+      --goal-offset "$offset" --budget $((2 * offset)) --plan "$2" \
+      --plan "$folder/$2_way_points.yaml"
+  done
+}
+
+# beside BUNDLE COPY: the model under another name, for networks that it does not ship with.
+beside() {
+  [ ! -e "$folder/$2" ] || return 0
+  rm -rf "$folder/$2.new"
+  cp -r "$folder/$1" "$folder/$2.new"
+  mv "$folder/$2.new" "$folder/$2"
+}
+
 # live BUNDLE: fewer than 9 of 10 goals are a result as well.
 live() {
   local summary=$folder/live/summary.json
@@ -127,12 +156,13 @@ reacher_evaluate() {
     --episodes 100 --save --recommend
   judge held_out reacher-nano data --part all --backend torch-tuned:fp32 --episodes 100 --save
 }
+reacher_far() { far reacher-nano prior; }
 
+readonly DRIVERS=expert:0.2,noisy_expert:0.3,explorer:0.4,random:0.1
 two_room_record() {
-  local mixture=expert:0.2,noisy_expert:0.3,explorer:0.4,random:0.1
-  record bags --policy "$mixture" --episodes 445 --steps 80 --seed 0
+  record bags --policy "$DRIVERS" --episodes 445 --steps 80 --seed 0
   ingest data "$folder/bags"
-  record bags --policy "$mixture" --episodes 700 --steps 80 --seed 0   # the same and 255 more
+  record bags --policy "$DRIVERS" --episodes 700 --steps 80 --seed 0   # the same and 255 more
   lewm ingest "$folder"/bags/episode_000[56]* --robot lewm_sim/tasks/two_room/robot.yaml \
     --out "$folder/new.h5" --workers "$WORKERS"
   rm -rf "$folder/bags"
@@ -164,6 +194,17 @@ two_room_look() {
   for change in light=0.3 colours=0.1 camera=0.02; do
     judge "look_${change%=*}" two_room-nano new --new-data --episodes 100 --plan prior \
       --protocol strict --vary "$change"
+  done
+}
+two_room_far() { far two_room-nano prior --policy "$DRIVERS"; }
+two_room_seeds() {
+  local seed
+  for seed in 1 2; do
+    train "seed_$seed" --config pico --decoder-weight 1 --steps 2000 --threads 1 --seed "$seed"
+    add "seed_$seed" prior
+    judge "seed_$seed" "seed_$seed" new --new-data --part all --episodes 200 --plan prior
+    judge "seed_${seed}_strict" "seed_$seed" new --new-data --part all --episodes 200 \
+      --plan prior --protocol strict
   done
 }
 two_room_tried() {
@@ -211,7 +252,7 @@ push_t_evaluate() {
   judge strict push_t-pico data --part all --episodes 32 --protocol strict
 }
 push_t_policies() {
-  beside policies
+  beside push_t-pico policies
   add policies prior gcbc
   local rules
   for rules in strict held-out; do
@@ -226,7 +267,7 @@ push_t_expert() {
   record bags_expert --policy expert:0.4,noisy_expert:0.6 --episodes 700 --steps 80 --seed 2
   ingest expert "$folder/bags_expert"
   rm -rf "$folder/bags_new" "$folder/bags_expert"
-  beside expert_policies
+  beside push_t-pico expert_policies
   lewm train-policy "$folder/expert_policies" --kind prior --data "$folder/expert.h5" --new-data
   lewm train-policy "$folder/expert_policies" --kind gcbc --data "$folder/expert.h5"
   local rules
@@ -237,14 +278,6 @@ push_t_expert() {
       --protocol $rules --plan gcbc --plan prior --plan cem_prior \
       --against "$folder/results/new_$rules.json"
   done
-}
-
-# beside COPY: the model under another name, for networks that it does not ship with.
-beside() {
-  [ ! -e "$folder/$1" ] || return 0
-  rm -rf "$folder/$1.new"
-  cp -r "$folder/push_t-pico" "$folder/$1.new"
-  mv "$folder/$1.new" "$folder/$1"
 }
 push_t_live() { live push_t-pico; }
 
