@@ -19,8 +19,8 @@ _PAUSE = 8                     # the end of each goal stays this long, to be see
 _SIZE = (1280, 720)            # width, height [px]
 _PAPER, _INK, _GREY, _LINE = (250, 250, 248), (34, 36, 40), (120, 124, 130), (220, 221, 218)
 _BLUE, _GREEN, _RED = (31, 97, 191), (22, 140, 75), (200, 40, 45)
-_VIEW = 300                    # width and height of the two views
-_CAMERA_AT, _GOAL_AT = (40, 96), (360, 96)
+VIEW = 300                    # width and height of the two views
+CAMERA_AT, GOAL_AT = (40, 96), (360, 96)
 _DREAM = (690, 96, 550, 310)   # left, top, width, height of what the planner imagines
 _NUMBERS_AT = (40, 440)        # three numbers in a row below the views
 _COST = (110, 575, 620, 680)   # left, top, right, bottom of the curves
@@ -68,9 +68,9 @@ def film(results: list[GoalResult], frames: list[Frame], tolerance: Tolerance
         picture = background.copy()
         result = results[frame.goal]
         done = result.reached and index > last[frame.goal] - FPS // 4
-        picture.paste(_enlarged(frame.rgb, _VIEW), _CAMERA_AT)
+        picture.paste(_enlarged(frame.rgb, VIEW), CAMERA_AT)
         draw = ImageDraw.Draw(picture)
-        _frame_around(draw, _CAMERA_AT, _GREEN if done else _LINE)
+        _frame_around(draw, CAMERA_AT, _GREEN if done else _LINE)
         _numbers(draw, frame, tolerance, done)
         seconds = (frame.stamp_ns - frames[0].stamp_ns) / 1e9
         draw.text((1240, 60), f'{seconds:.1f} s', _GREY, _font(22), anchor='rs')
@@ -179,11 +179,11 @@ def _background(results: list[GoalResult], goal: int) -> Image.Image:
               _font(22), anchor='ls')
     rgb = results[goal].goal_rgb
     size = f'{rgb.shape[1]} x {rgb.shape[0]} px'
-    below = _CAMERA_AT[1] + _VIEW + 8
-    draw.text((_CAMERA_AT[0], below), f'camera ({size}, all the planner sees)', _GREY, _font(15))
-    draw.text((_GOAL_AT[0], below), 'goal picture', _GREY, _font(15))
-    picture.paste(_enlarged(rgb, _VIEW), _GOAL_AT)
-    _frame_around(draw, _GOAL_AT, _LINE)
+    below = CAMERA_AT[1] + VIEW + 8
+    draw.text((CAMERA_AT[0], below), f'camera ({size}, all the planner sees)', _GREY, _font(15))
+    draw.text((GOAL_AT[0], below), 'goal picture', _GREY, _font(15))
+    picture.paste(_enlarged(rgb, VIEW), GOAL_AT)
+    _frame_around(draw, GOAL_AT, _LINE)
     for box, name in ((_COST, 'latent\ndistance\n(log)'), (_SURPRISE, 'surprise\n(red: limit)')):
         left, top, right, bottom = box
         draw.line((left, bottom, right, bottom), _LINE, 2)
@@ -220,8 +220,8 @@ def _dream(picture: Image.Image, draw: ImageDraw.ImageDraw, jpeg: bytes) -> None
 def _frame_around(draw: ImageDraw.ImageDraw, at: tuple[int, int],
                   colour: tuple[int, int, int]) -> None:
     width = 2 if colour == _LINE else 6
-    draw.rectangle((at[0] - width, at[1] - width, at[0] + _VIEW + width - 1,
-                    at[1] + _VIEW + width - 1), outline=colour, width=width)
+    draw.rectangle((at[0] - width, at[1] - width, at[0] + VIEW + width - 1,
+                    at[1] + VIEW + width - 1), outline=colour, width=width)
 
 
 def _enlarged(rgb: np.ndarray, side: int) -> Image.Image:
