@@ -50,3 +50,35 @@ def test_a_button_that_comes_back_releases_itself():
     stop.look(set())
     stop.hear('red', False)
     assert not stop.pressed
+
+
+def test_a_press_counts_though_the_clock_of_its_button_was_set_back():
+    """Its stamp is an hour before what the button said last; its release then counts, too."""
+    stop = EStop()
+    stop.hear('red', False, sent_ns=4000)
+    stop.hear('red', True, sent_ns=400)
+    assert stop.pressed
+    stop.hear('red', False, sent_ns=500)
+    assert not stop.pressed
+
+
+def test_a_release_from_before_the_press_does_not_end_it():
+    """Set back between press and release: nobody can tell, so it is pressed and released again."""
+    stop = EStop()
+    stop.hear('red', True, sent_ns=4000)
+    stop.hear('red', False, sent_ns=500)
+    assert stop.pressed
+    stop.hear('red', True, sent_ns=600)
+    stop.hear('red', False, sent_ns=700)
+    assert not stop.pressed
+
+
+def test_a_press_that_one_reader_lost_ends_with_the_release_that_the_other_brings():
+    """The first hears only the release; the second both, in their order."""
+    stop = EStop()
+    stop.hear('red', False, sent_ns=20)
+    stop.hear('red', True, sent_ns=10)
+    stop.hear('red', False, sent_ns=20)
+    assert not stop.pressed
+    stop.hear('red', True, sent_ns=10)      # the third reader comes late with what was heard
+    assert not stop.pressed

@@ -6,7 +6,10 @@ only. A pressed button whose publisher vanishes stays pressed until people clear
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Hashable
+
+_REMEMBERED = 30   # stamps of a button: ten messages may wait in each of three readers
 
 
 class EStop:
@@ -14,7 +17,7 @@ class EStop:
 
     def __init__(self) -> None:
         self._pressed: set[Hashable] = set()
-        self._newest_ns: dict[Hashable, int] = {}
+        self._heard_ns: dict[Hashable, deque[int]] = {}   # stamps; the last is the one in force
         self._vanished: set[Hashable] = set()
 
     @property
@@ -29,19 +32,22 @@ class EStop:
             button: Identity of its publisher.
             pressed: Or released.
             sent_ns: When it was sent, by its own clock; several readers hear one message, and an
-                older one that comes later changes nothing. 0: not known.
+                older one that comes later changes nothing. But a press that was not heard before
+                counts: the clock may have been set back. 0: not known.
         """
-        if sent_ns < self._newest_ns.get(button, 0):
+        heard = self._heard_ns.setdefault(button, deque(maxlen=_REMEMBERED))
+        is_older = bool(heard) and sent_ns < heard[-1]
+        if is_older and (not pressed or sent_ns in heard):
             return
-        self._newest_ns[button] = sent_ns
+        heard.append(sent_ns)
         self._vanished.discard(button)
         (self._pressed.add if pressed else self._pressed.discard)(button)
 
     def look(self, alive: Collection[Hashable]) -> None:
         """Take which publishers are on the topic now."""
         self._vanished = {one for one in self._pressed if one not in alive}
-        self._newest_ns = {one: at for one, at in self._newest_ns.items()
-                           if one in alive or one in self._pressed}
+        self._heard_ns = {one: heard for one, heard in self._heard_ns.items()
+                          if one in alive or one in self._pressed}
 
     def clear_vanished(self) -> str:
         """Release the buttons that are gone; return why that is not enough, or nothing."""
