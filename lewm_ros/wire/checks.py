@@ -1,4 +1,4 @@
-"""Checks of message fields: every enum, stamp, size and array goes through here.
+"""Checks of message fields: every enum, size and array goes through here, stamps through `stamps`.
 
 What arrives on a topic was made by somebody else. A field that cannot be what it should be raises
 a `MessageError`, which nodes report and survive.
@@ -15,6 +15,7 @@ import numpy as np
 
 MAX_TEXT = 200        # of names and identifiers that peers choose [characters]
 MAX_NAMES = 1000      # of joints or quantities in one message
+MAX_REASON = 2000     # of what is for people only; longer texts are cut [characters]
 
 EnumT = TypeVar('EnumT', bound=IntEnum)
 
@@ -53,6 +54,13 @@ def finite(values: Sequence[float], shape: tuple[int, ...], field: str,
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise MessageError(f'{field} must be finite, got {array[index]} at {list(index)}')
     return array
+
+
+def at_most(values: Sequence[float], most: int, field: str) -> tuple[float, ...]:
+    """Return numbers that need not be finite; raises MessageError for more than `most`."""
+    if len(values) > most:
+        raise MessageError(f'{field} must be at most {most} numbers, got {len(values)}')
+    return tuple(values)
 
 
 def within(value: float, low: float, high: float, field: str) -> float:

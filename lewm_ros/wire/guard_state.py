@@ -54,4 +54,4 @@ def msg_to_guard_report(message: GuardState) -> GuardReport:
     """Return the guard's report of its message; raises MessageError for what cannot be."""
     return GuardReport(stamp_ns=header_stamp_ns(message),
                        phase=checks.enum(GuardPhase, message.phase, 'phase'),
-                       stops=message.stops, reason=message.reason)
+                       stops=message.stops, reason=message.reason[:checks.MAX_REASON])

@@ -26,8 +26,9 @@ def reason_to_msg(reason: Reason) -> interfaces.Reason:
 
 
 def msg_to_reason(message: interfaces.Reason) -> Reason:
-    """Return the reason of a message; raises MessageError for a code that does not exist."""
-    return Reason(checks.enum(Code, message.code, 'reason.code'), message.text)
+    """Return the reason of a message, a long text cut; raises MessageError for an unknown code."""
+    return Reason(checks.enum(Code, message.code, 'reason.code'),
+                  message.text[:checks.MAX_REASON])
 
 
 def plan_report_to_msg(report: PlanReport) -> interfaces.PlanStatus:
@@ -43,15 +44,18 @@ def msg_to_plan_report(message: interfaces.PlanStatus) -> PlanReport:
     """Return the planner's report of its status message.
 
     Raises:
-        MessageError: If it has no session, or a state, code, stamp or scale that cannot be.
+        MessageError: If it has no session, or a state, code, stamp, scale, goal id or number of
+            errors that cannot be.
     """
     if message.session == 0:
         raise checks.MessageError('plan_status has session 0; a planner draws a random one')
     checks.within(message.speed_scale, 0.0, 1.0, 'speed_scale')
+    checks.text(message.goal_id, 'goal_id')
     return PlanReport(
         stamp_ns=header_stamp_ns(message), frame_stamp_ns=stamp_to_ns(message.frame_stamp),
         state=checks.enum(PlanState, message.state, 'state'),
-        reason=msg_to_reason(message.reason), goal_errors=tuple(message.goal_errors),
+        reason=msg_to_reason(message.reason),
+        goal_errors=checks.at_most(message.goal_errors, checks.MAX_NAMES, 'goal_errors'),
         **_values(message, _PLAN_FIELDS))
 
 
@@ -67,8 +71,9 @@ def msg_to_controller_report(message: interfaces.ControllerState) -> ControllerR
     """Return the command side's report of its status message.
 
     Raises:
-        MessageError: If a state, code or stamp cannot be.
+        MessageError: If a state, code, stamp or scale cannot be.
     """
+    checks.within(message.speed_scale, 0.0, 1.0, 'speed_scale')
     return ControllerReport(
         stamp_ns=header_stamp_ns(message), sequence=message.chunk_seq,
         state=checks.enum(CommandState, message.state, 'state'),
