@@ -8,6 +8,7 @@ from lewm_model.types import Observation
 from lewm_ros.planner.fit import fit_bundle
 from lewm_ros.planner.parameters import check_change, PlannerParameters
 from lewm_ros.planner.setup import (
+    check_stuck_limit,
     fallback,
     free_memory,
     loop_settings,
@@ -160,6 +161,21 @@ def test_a_prepared_policy_is_warm_and_has_no_memory_of_the_warm_up(tmp_path):
     assert prepared.policy.goal_distance is None
     assert prepared.max_committed_steps == 10
     assert prepared.robot.robot == 'sim_reacher'
+
+
+def test_a_limit_below_what_a_plan_takes_is_refused():
+    """Every plan would be withdrawn; 0 is no limit of its own."""
+    for limit_s in (0.0, 0.1, 9.0):
+        check_stuck_limit(limit_s, 0.1)
+    with pytest.raises(ConfigError, match='stuck_limit_s is 0.09 s, but .* took 0.100 s: every'):
+        check_stuck_limit(0.09, 0.1)
+
+
+def test_a_planner_that_cannot_keep_its_limit_is_not_configured(tmp_path):
+    """The time is the one measured at configuration: no plan takes a microsecond."""
+    tiny_bundle().save(tmp_path / 'tiny')
+    with pytest.raises(ConfigError, match='stuck_limit_s is 1e-06 s'):
+        prepare(PlannerParameters(bundle=str(tmp_path / 'tiny'), stuck_limit_s=1e-6))
 
 
 def test_planner_settings_can_be_named():

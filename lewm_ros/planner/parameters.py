@@ -72,7 +72,7 @@ class PlannerParameters:
     stuck_limit_s: float = parameter(
         0.0, 'a frame that takes longer means a stuck planner: plans are withdrawn; 0.0: four '
         'times the usual latency, at most one plan to the next, at least 0.25 s; and four times '
-        'the usual time for one answer of the model, at least 0.2 s [s]',
+        'the usual time for one answer of the model, at least 0.15 s [s]',
         low=0.0, high=60.0)
     engine_retries: int = parameter(
         3, 'frames on which an engine that failed is tried again before it is given up',

@@ -13,6 +13,7 @@ from lewm_model import resources
 from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
+from lewm_model.errors import ConfigError
 from lewm_model.ordinary import Ordinary
 from lewm_model.planning.policy import Policy
 from lewm_model.robot import RobotDescription
@@ -77,9 +78,11 @@ def prepare(settings: PlannerParameters) -> Prepared:
                          'views are not compared; run `lewm calibrate`']
     sight = Sight(robot, bundle.frame_px, bundle.view, decoder_named(settings.image_decoder))
     policy = make_policy(bundle, plan_config(bundle, settings), backend=settings.backend)
+    first_latency_s = warm_up(policy)
+    check_stuck_limit(settings.stuck_limit_s, first_latency_s)
     return Prepared(policy=policy, robot=robot, sight=sight,
                     recommended=recommended(bundle, settings),
-                    first_latency_s=warm_up(policy), notes=tuple(notes), of_robot=of_robot)
+                    first_latency_s=first_latency_s, notes=tuple(notes), of_robot=of_robot)
 
 
 def fallback(settings: PlannerParameters, policy: Policy
@@ -168,6 +171,14 @@ def warm_up(policy: Policy) -> float:
         seconds.append(time.perf_counter() - started_s)
     policy.reset()
     return float(np.median(seconds[1:]))
+
+
+def check_stuck_limit(limit_s: float, latency_s: float) -> None:
+    """Refuse a limit (0: none was set) below what an answer takes here [s]; raises ConfigError."""
+    if 0 < limit_s < latency_s:
+        raise ConfigError(f'parameter stuck_limit_s is {limit_s} s, but a frame and a plan took '
+                          f'{latency_s:.3f} s: every plan would be withdrawn, and the robot never '
+                          f'move; set a few times that, or 0.0 for a limit that follows it')
 
 
 def free_memory() -> None:
