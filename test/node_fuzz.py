@@ -24,7 +24,7 @@ from system_specs import start
 # What every kind of reader matches; the sender of a latched topic reaches volatile readers, too.
 _OFFER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE,
                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# rclpy's own services and topics; nobody can attack what a node only offers to itself
+# Attacked by a test of its own: where the simulator runs, it is the simulator's.
 _CLOCK = '/clock'
 _ENDING = (5, 6, 7, 8)   # transitions that end a node for good, as they should
 _SPARED = ('/get_type_description',)   # answered in C, costs seconds each

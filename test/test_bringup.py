@@ -230,3 +230,31 @@ def test_two_simulated_robots_have_a_clock_each(tmp_path):
         graph.wait_for(lambda: all(each and each[-1][1].reason.code == Code.E_STOP
                                    for each in states.values()), 'all three in e-stop')
         assert [graph.interrupt(robot) for robot in robots] == [130, 130, 130]
+
+
+@pytest.mark.slow
+def test_two_robots_may_share_the_clock_of_one_simulator(tmp_path):
+    """It is on /clock; both follow it in namespaces of their own, and nobody makes another."""
+    with Graph() as graph:
+        clock = graph.collect(Clock, '/clock', qos.SENSOR)
+        states = {name: graph.collect(ControllerState, f'/{name}/controller_state', qos.RECORD)
+                  for name in 'ab'}
+        processes = [bringup_in(graph, tmp_path / 'world', '--sim', '--source', 'none')]
+        processes += [bringup_in(graph, tmp_path / name, '--namespace', name, '--robot',
+                                 'sim_reacher', '--source', 'teleop', '--use-sim-time')
+                      for name in 'ab']    # without torch: three systems
+        graph.wait_until_active(*(f'/{name}/command_node' for name in 'ab'))
+
+        def apart_s(name: str) -> float:
+            return abs(stamp_to_ns(states[name][-1][1].header.stamp)
+                       - stamp_to_ns(clock[-1][1].clock)) / 1e9
+
+        # its time began when it was started; that of the machine, in 1970
+        graph.wait_for(lambda: clock and all(
+            states[name] and apart_s(name) < 5.0 for name in 'ab'), 'one time for both')
+        assert stamp_to_ns(clock[-1][1].clock) < 3600e9
+        seconds = [stamp_to_ns(message.clock) for _, message in clock]
+        assert seconds == sorted(seconds)
+        assert [graph.node.count_publishers(topic) for topic in (
+            '/clock', '/a/clock', '/b/clock')] == [1, 0, 0]
+        assert [graph.interrupt(process) for process in processes] == [130, 130, 130]

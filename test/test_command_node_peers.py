@@ -44,21 +44,36 @@ def test_motion_is_not_enabled_beside_another_publisher_of_commands(graph, tmp_p
     graph.wait_for(lambda: enable(graph).success, 'enabling')
 
 
+@pytest.mark.parametrize('comes_back', [False, True])
 def test_a_robot_whose_controller_goes_away_is_stopped_and_has_to_be_enabled_again(
-        graph, tmp_path):
-    """The controller's subscription vanishes in motion: DISABLED, with the reason."""
+        graph, tmp_path, comes_back):
+    """Its subscription vanishes in motion, or another one takes its place: DISABLED, and why.
+
+    Where nobody listens any more, diagnostics say so and enabling is refused.
+    """
     robot = Robot(graph, tmp_path)
-    [(topic, _)] = robot.interface.outputs
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
+    [(topic, kind)] = robot.interface.outputs
     planner = graph.spawn('fake_planner', '0.5')
     graph.wait_for(lambda: enable(graph).success, 'enabling')
     graph.wait_for(lambda: robot.state is CommandState.TRACKING, 'motion')
     for subscription in list(graph.node.subscriptions):   # the rig listens as a controller would
         if subscription.topic_name.endswith(topic):
             graph.node.destroy_subscription(subscription)
+    if comes_back:
+        graph.node.create_subscription(kind, topic, lambda message: None, qos.RECORD)
     graph.wait_for(lambda: robot.state is CommandState.DISABLED, 'the stop')
-    assert robot.states[-1][1].reason.code == Code.NO_LISTENER
+    reason = robot.states[-1][1].reason
+    assert reason.code == Code.NO_LISTENER
+    assert 'when the motion began and is gone or was started again' in reason.text
     assert planner.poll() is None
-    graph.wait_for(lambda: 'nobody listens' in enable(graph).message, 'the refusal')
+    since = len(diagnostics)
+    graph.wait_for(lambda: enable(graph).success == comes_back, 'the answer to enable')
+    if not comes_back:
+        assert 'nobody listens' in enable(graph).message
+        graph.wait_for(lambda: any(
+            'nobody listens' in one.message and one.level == DiagnosticStatus.ERROR
+            for _, array in diagnostics[since:] for one in array.status), 'the word')
 
 
 @pytest.mark.parametrize('profile', [qos_profile_sensor_data, qos.LATEST, qos.LATCHED])

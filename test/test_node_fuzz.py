@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
 
+from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from graph_rights import assert_allowed  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
@@ -23,6 +24,7 @@ from message_fuzz import has_numbers_only  # noqa: E402
 from node_fuzz import Attack  # noqa: E402
 from rcl_interfaces.srv import ListParameters  # noqa: E402
 from ros_helpers import Graph, ROOT  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from system_specs import every_spec  # noqa: E402
 from wire_samples import samples_of  # noqa: E402
@@ -155,6 +157,35 @@ def test_nothing_that_is_sent_moves_the_robot(robot, tmp_path):
 def test_nothing_that_is_sent_ends_a_node(group, tmp_path):
     """Random and damaged messages and requests: every node lives, says why, and goes on."""
     attack_group(group, tmp_path, rounds=3, seed=1)
+
+
+def test_nothing_that_a_clock_says_ends_a_node_or_moves_the_robot(tmp_path):
+    """Times before 1970, beyond the range of a stamp, back and forth, to who follows /clock."""
+    specs = [spec for name, spec in every_spec(tmp_path).items()
+             if name in (*COMMANDERS, 'goal_node', 'recorder_node')]
+    assert all(spec.parameters['use_sim_time'] for spec in specs)
+    with Graph() as graph:
+        commands = [graph.collect(kind, topic, qos.SENSOR) for topic, kind in RobotInterface(
+            RobotDescription.from_yaml('sim_reacher')).outputs]
+        made = Attack(graph, tuple(specs), tmp_path, seed=4)
+        made.start()
+        clock = graph.node.create_publisher(Clock, '/clock', qos.SENSOR)
+        graph.wait_for(lambda: clock.get_subscription_count() >= len(specs), 'the readers')
+
+        def told() -> bool:
+            return all('Seconds value must not be negative' in made.log(spec.executable).read_text(
+                errors='replace') for spec in specs)
+
+        for _ in range(200):
+            clock.publish(made.fuzz.random_message(Clock))
+            graph.spin(0.01)
+            made.check_alive()
+        graph.send_until(lambda: clock.publish(Clock(clock=Time(sec=-5))), told, 'the reason')
+        for spec in specs:
+            assert graph.call(ListParameters, f'{spec.path}/list_parameters',
+                              ListParameters.Request()).result.names
+        made.check_alive()
+        assert not any(commands)
 
 
 @pytest.mark.slow
