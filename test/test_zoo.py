@@ -144,6 +144,14 @@ def test_the_table_shows_every_robot_that_walked_and_every_failed_row(tmp_path):
     assert 'The load average was 1 to 1 ' in page
 
 
+def test_the_page_says_what_a_person_had_to_set():
+    """Keys of the robot file, and parameters of the nodes: a late camera needs one of each."""
+    page = report.text([Row('wireless_base', 'inspect', 'keys that a person sets', 'max_rate', '',
+                            True)])
+    assert ('| `wireless_base` | max_rate | planner_node: obs_max_age_s 0.6; '
+            'command_node: obs_max_age_s 0.6 |') in page
+
+
 @pytest.mark.ros
 def test_an_interrupted_step_is_taken_again_and_a_failed_one_ends_the_walk(tmp_path):
     """Half a step's rows are none; after an error the later steps say why they were not taken."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lewm_ros.trials import report
 from lewm_ros.trials.zoo.results.rows import LIVE, LOAD, PAUSE, Row, STEPS
+from lewm_ros.trials.zoo.robots.description import ZooRobot
 from lewm_ros.trials.zoo.robots.table import ROBOTS
 
 _COMMAND = 'make zoo'
@@ -80,11 +81,23 @@ def text(rows: Sequence[Row]) -> str:
                   '|---|---|---|---|---|']
         lines += [f'| `{row.robot}` | {row.step} | {row.check} | {_short(row.value)} '
                   f'| {row.allowed} |' for row in failed]
-    lines += ['', '## What a person had to write into the file of `lewm inspect --robot-out`', '',
-              '| robot | keys |', '|---|---|']
-    lines += [f'| `{row.robot}` | {_short(row.value)} |' for row in rows
-              if row.check == 'keys that a person sets']
-    return '\n'.join(lines) + '\n'
+    return '\n'.join([*lines, *_by_people(rows, walked)]) + '\n'
+
+
+def _by_people(rows: Sequence[Row], walked: Sequence[ZooRobot]) -> list[str]:
+    """Return the table of what a person had to say about each robot."""
+    keys = {row.robot: _short(row.value) for row in rows if row.check == 'keys that a person sets'}
+    lines = ['', '## What a person had to write', '',
+             'Keys of the file of `lewm inspect --robot-out`, and parameters of the nodes. One '
+             'iteration of the', 'search keeps a model of so few training steps from standing '
+             'still; it says nothing about the robot.', '',
+             '| robot | keys | parameters |', '|---|---|---|']
+    for robot in walked:
+        given = [f'{node}: {name} {value:g}' for node, values in robot.parameters.items()
+                 for name, value in values.items()]
+        lines.append(f'| `{robot.name}` | {keys.get(robot.name, "-")} '
+                     f'| {"; ".join(given) or "-"} |')
+    return lines
 
 
 def _cell(rows: Sequence[Row], step: str, checks: Sequence[str], shown: str) -> str:
