@@ -130,13 +130,7 @@ def test_installed_share_has_what_ships():
                          ids=['plain', 'symlink', 'merged'])
 def test_colcon_builds_in_every_mode(tmp_path, options):
     """Messages, nodes and resources come out of each kind of build, seen from both places."""
-    colcon = Path(sys.executable).with_name('colcon')
-    command = [colcon if colcon.exists() else 'colcon', '--log-base', tmp_path / 'log', 'build',
-               '--base-paths', ROOT, '--build-base', tmp_path / 'build',
-               '--install-base', tmp_path / 'install', *options, '--cmake-args',
-               f'-DPython3_EXECUTABLE={sys.executable}', '-DPython3_FIND_VIRTUALENV=ONLY']
-    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
-    assert built.returncode == 0, built.stdout + built.stderr
+    _colcon_build(tmp_path, *options)
     code = ('import lewm_ros.msg, lewm_ros.command.command_node, lewm_model, os;'
             'import lewm_model.resources as r;'
             'print(os.path.abspath(lewm_ros.msg.__file__)); lewm_ros.msg.PlanStatus();'
@@ -154,6 +148,21 @@ def test_colcon_builds_in_every_mode(tmp_path, options):
             assert model.startswith(str(tmp_path))
             if options != ('--symlink-install',):  # links lead back to the checkout
                 assert robot.startswith(str(tmp_path))
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_colcon_test_runs_the_tests_of_the_package(tmp_path):
+    """One of them, by PYTEST_ADDOPTS: it ran, and where none is chosen the test fails."""
+    _colcon_build(tmp_path)
+    results = tmp_path / 'build/lewm_ros/test_results/lewm_ros/pytest.xunit.xml'
+    for chosen, passes in (('test_one_version', True), ('test_that_is_not_there', False)):
+        done = _colcon('test', tmp_path, '--return-code-on-test-failure',
+                       PYTEST_ADDOPTS=f'-k {chosen} -p no:randomly')
+        assert (done.returncode == 0) == passes, done.stdout + done.stderr
+        ran = [case.get('name') for case in ElementTree.parse(results).iter('testcase')]
+        assert (ran == [chosen]) == passes
 
 
 @pytest.fixture(scope='module')
@@ -227,6 +236,22 @@ def test_source_distribution_is_complete(checkout, tmp_path):
     shipped = {f'lewm_model/share/{path.relative_to(checkout)}' for folder in ('models', 'config')
                for path in (checkout / folder).rglob('*') if path.is_file()}
     assert shipped <= files[0]
+
+
+def _colcon_build(folder: Path, *options: str) -> None:
+    built = _colcon('build', folder, *options, '--cmake-args',
+                    f'-DPython3_EXECUTABLE={sys.executable}', '-DPython3_FIND_VIRTUALENV=ONLY')
+    assert built.returncode == 0, built.stdout + built.stderr
+
+
+def _colcon(verb: str, folder: Path, *options: str, **environment: str
+            ) -> subprocess.CompletedProcess:
+    colcon = Path(sys.executable).with_name('colcon')
+    return subprocess.run(
+        [colcon if colcon.exists() else 'colcon', '--log-base', folder / 'log', verb,
+         '--base-paths', ROOT, '--build-base', folder / 'build', '--install-base',
+         folder / 'install', *options], cwd=folder, capture_output=True, text=True, timeout=280,
+        env={**os.environ, **environment})
 
 
 def _install_prefix() -> str:
