@@ -13,7 +13,7 @@ from lewm_ros.wire.reasons import Code, Reason, ReasonedError
 from lewm_ros.wire.reports import CommandState, ControllerReport
 import numpy as np
 
-_HEARD_S = 1.0   # controller_state comes every 0.1 s; after this long its node counts as gone
+_HEARD_S = 1.0   # 20 periods of controller_state: after this long its node counts as gone
 _EXECUTES = (CommandState.TRACKING, CommandState.HOLD)
 _WILL_NOT_MOVE = (CommandState.DISABLED, CommandState.FAULT)
 _LEAST_AGE_S, _STEPS = 0.2, 2.5   # measured positions count for so many control steps, at least
