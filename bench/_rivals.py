@@ -1,4 +1,4 @@
-"""What plans and encodes in the planning benchmarks: each rival in a process of its own.
+"""What plans, imagines and encodes in the planning benchmarks: each rival in its own process.
 
 Engines of several libraries in one process share cores with each other's waiting threads, and do
 not suffer alike from it. A rival here rests, asleep, while the others have their turns.
@@ -6,13 +6,15 @@ not suffer alike from it. A rival here rests, asleep, while the others have thei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lewm_model.config import PlanConfig
 from lewm_model.engines.choose import make_engine
+from lewm_model.planning.protocols import Engine
 import torch
 
 from bench._own_process import OwnProcess, Turns
@@ -32,6 +34,8 @@ class Rival:
     device: str = 'cpu'
     threads: int = 1
     config: PlanConfig | None = None     # of a plan; None: it encodes
+    imagines: bool = False    # instead of a whole plan one rollout of all its candidates, from
+    #                           `config.history` frames
 
     @property
     def is_peer(self) -> bool:
@@ -68,6 +72,10 @@ def _ours(rival: Rival, subject: Subject) -> Callable[[], object]:
     engine = make_engine(rival.name, subject.bundle, rival.config)
     if rival.config is None:
         return lambda: engine.encode(subject.frame)
+    if rival.imagines:
+        samples = subject.candidates(rival.config.num_candidates, rival.config.horizon)
+        return lambda: engine.rollout(   # encodes the frames of its context, as the peer
+            subject.context(engine, rival.config.history), samples)
     solver = subject.solver(engine, rival.config)
 
     def plan() -> object:
@@ -76,11 +84,18 @@ def _ours(rival: Rival, subject: Subject) -> Callable[[], object]:
 
 
 def _peer(rival: Rival, subject: Subject) -> Callable[[], object]:
-    peer = Peer(subject.bundle, subject.frame, subject.goal_frame)
+    peer, config = Peer(subject.bundle, subject.frame, subject.goal_frame), rival.config
+    work = peer.encode
+    if config is not None and rival.imagines:
+        samples = subject.candidates(config.num_candidates, config.horizon)
+        past = samples.new_zeros(1, config.history - 1, samples.shape[-1])
+        work = partial(peer.rollout, past, samples)
+    elif config is not None:
+        work = partial(peer.plan, config)
 
     def call() -> object:
         with peer_precision(rival.name, rival.device):
-            return peer.encode() if rival.config is None else peer.plan(rival.config)
+            return work()
     return call
 
 
@@ -89,3 +104,10 @@ def peer_precision(name: str, device: str) -> AbstractContextManager[object]:
     if name != PEER_BF16:
         return nullcontext()
     return torch.autocast(torch.device(device).type, torch.bfloat16)
+
+
+def dtype_of(name: str, engines: Mapping[str, Engine]) -> str:
+    """Return the precision of a rival's products; `engines` has ours by name."""
+    if name in engines:
+        return engines[name].precision
+    return 'bf16' if name == PEER_BF16 else 'fp32'

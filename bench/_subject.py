@@ -53,12 +53,15 @@ class Subject:
                 _log.warning('backend %s is left out: %s', name, error)
         return engines
 
+    def context(self, engine: Engine, history: int = 1) -> Context:
+        """Encode `history` equal frames, one after the other, with nothing done between them."""
+        latents = torch.stack([engine.encode(self.frame) for _ in range(history)])
+        past = latents.new_zeros(1, history - 1, self.bundle.model_config.block_dim)
+        return Context(latents[None], past, tuple(range(history)))
+
     def situation(self, engine: Engine, history: int = 1) -> tuple[Context, Goal]:
-        """Encode a context of `history` equal frames, nothing done between them, and the goal."""
-        latent = engine.encode(self.frame)
-        past = latent.new_zeros(1, history - 1, self.bundle.model_config.block_dim)
-        return (Context(latent.expand(1, history, -1), past, tuple(range(history))),
-                Goal(latent=engine.encode(self.goal_frame)))
+        """Encode a context and the goal."""
+        return self.context(engine, history), Goal(latent=engine.encode(self.goal_frame))
 
     def solver(self, engine: Engine, config: PlanConfig) -> Solver:
         """Build a solver with a generator of its own, seeded by `config`."""

@@ -110,7 +110,7 @@ def _compare_sizes(data: EpisodeFile, args: argparse.Namespace,
                 next(loader)
         variants[f'{factor} x: {len(clips)} clips'] = Variant(
             epoch, units=len(clips) // args.batch_size * args.batch_size)
-    measured = side_by_side(variants, rounds=max(3, args.rounds // 3), warmup=1,
+    measured = side_by_side(variants, rounds=max(1, args.rounds // 2), warmup=1,
                             on_round=on_round, clock=time.process_time)
     seconds = [item.median_s for item in measured.values()]
     return Group(f'One epoch, {data.pixels.shape[1]} px, order drawn and every clip gathered, '

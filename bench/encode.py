@@ -11,7 +11,7 @@ import torch
 
 from bench._limit import count_flops, limit_note, product_rates
 from bench._peer import NAME
-from bench._rivals import PEER_BF16, Rival, rival_variant
+from bench._rivals import dtype_of, PEER_BF16, Rival, rival_variant
 from bench._subject import PAPER, Subject
 from bench.report import Group, Report
 from bench.side_by_side import side_by_side
@@ -43,6 +43,7 @@ def _encode(args: argparse.Namespace, name: str, rates: dict[str, float]) -> Gro
     with ExitStack() as stack:
         variants = {each: rival_variant(
             Rival(each, name, args.device, args.threads), stack, threads=args.threads,
+            dtype=dtype_of(each, engines),
             **({'engine': engines[each].describe()} if each in engines else {}))
             for each in (*peers, *engines)}
         measured = side_by_side(variants, rounds=args.rounds, warmup=10)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import os
 import resource
 import statistics
-import time
 from typing import Any
 
 from lewm_model.assemble import make_policy
@@ -22,9 +21,10 @@ from lewm_sim.evaluate.trials import Trial
 from lewm_sim.tasks import load_task, Task
 from lewm_sim.world import World
 import torch
+from tqdm import tqdm
 
 from bench.report import Group, Report
-from bench.side_by_side import Measured
+from bench.side_by_side import side_by_side, Variant
 
 _PLANNER = 'planner'
 
@@ -33,11 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--model', default='reacher-nano')
     parser.add_argument('--data', required=True, help='data set (HDF5) the bundle was made from')
-    parser.add_argument('--pairs', type=int, default=64, help='held-out pairs (%(default)s)')
+    parser.add_argument('--pairs', type=int, default=32, help='held-out pairs (%(default)s)')
     parser.add_argument('--batch', type=int, default=32, help='pairs per search (%(default)s)')
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1)
-    parser.add_argument('--rounds', type=int, default=3, help='measured turns (%(default)s)')
-    parser.add_argument('--backend', default='torch')
+    parser.add_argument('--rounds', type=int, default=7, help='measured turns (%(default)s)')
+    parser.add_argument('--warmup', type=int, default=1, help='turns before (%(default)s)')
+    parser.add_argument('--backend', default='torch:fp32', help='engine (%(default)s)')
 
 
 def run(args: argparse.Namespace) -> Report:
@@ -62,20 +63,25 @@ def run(args: argparse.Namespace) -> Report:
         f'batch {args.batch}': batched(args.batch, 1),
         f'batch {min(args.batch, half)}, {args.workers} processes': batched(
             min(args.batch, half), args.workers)}
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    processor: dict[str, list[float]] = {name: [] for name in variants}
     found: dict[str, list[Trial]] = {}
-    for number in range(args.rounds):
-        for name in list(variants)[::-1 if number % 2 else 1]:
-            started, busy = time.perf_counter(), _processor_seconds()
+    processor: dict[str, list[float]] = {name: [] for name in variants}
+
+    def counted(name: str) -> Callable[[], None]:
+        def call() -> None:
+            busy = _processor_seconds()
             found[name] = variants[name]()
-            seconds[name].append(time.perf_counter() - started)
             processor[name].append(_processor_seconds() - busy)
+        return call
+
+    with tqdm(total=args.rounds + args.warmup, unit='round') as bar:
+        measured = side_by_side(
+            {name: Variant(counted(name), units=args.pairs) for name in variants},
+            rounds=args.rounds, warmup=args.warmup, on_round=lambda *_: bar.update())
     world.close()
-    measured = tuple(Measured(name, tuple(seconds[name]), units=args.pairs) for name in variants)
+    spent = {name: values[args.warmup:] for name, values in processor.items()}
     return Report('evaluate', (Group(
         f'{args.model}, {args.pairs} held-out pairs, one planner seed, {args.backend}, one thread '
-        f'a process', measured, 'pair', {**_notes(task, found), **_busy(processor)}),))
+        f'a process', tuple(measured.values()), 'pair', {**_notes(task, found), **_busy(spent)}),))
 
 
 def _notes(task: Task, found: dict[str, list[Trial]]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='stored frames, square [px] (default: %(default)s)')
     parser.add_argument('--joint-rate', type=int, default=100,
                         help='joint states [Hz] (default: %(default)s)')
-    parser.add_argument('--rounds', type=int, default=5, help='default: %(default)s')
+    parser.add_argument('--rounds', type=int, default=7, help='default: %(default)s')
     parser.add_argument('--long', type=int, default=10,
                         help='memory: a bag this many times longer (default: %(default)s)')
 

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from bench._limit import count_flops, limit_note, product_rates
 from bench._peer import NAME, Peer
-from bench._rivals import PEER_BF16, peer_precision, Rival, rival_variant
-from bench._subject import finished, PAPER, Subject
+from bench._rivals import dtype_of, PEER_BF16, peer_precision, Rival, rival_variant
+from bench._subject import PAPER, Subject
 from bench.report import Group, Report, STEPS
-from bench.side_by_side import ratio, side_by_side, Variant
+from bench.side_by_side import ratio, side_by_side
 
 PEERS = (NAME, PEER_BF16)
 
@@ -46,21 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Report:
-    """Measure whole plans with history 1, and one iteration with history 3."""
+    """Measure whole plans with history 1, and one iteration with the longest history."""
     torch.set_num_threads(args.threads)
     subject = Subject.load(args.model, args.device)
     config = PlanConfig(num_candidates=args.candidates, num_elites=args.elites,
                         iterations=args.iterations, horizon=args.horizon,
                         receding_horizon=args.horizon)
-    engines = subject.engines(args.backends, replace(   # history of the longest context here
-        config, history=min(3, subject.bundle.model_config.history)))
+    longest = replace(config, history=min(3, subject.bundle.model_config.history))
+    engines = subject.engines(args.backends, longest)
     peer = None
     if not args.no_peer and importlib.util.find_spec('stable_worldmodel'):
         peer = Peer(subject.bundle, subject.frame, subject.goal_frame)
     rates = product_rates(args.device)
     with tqdm(total=2 * (args.rounds + args.warmup), unit='round') as bar:
         groups = [_plans(args, subject, config, engines, peer, rates, bar),
-                  _iterations(args, subject, config, engines, peer, bar)]
+                  _iterations(args, longest, engines, peer, bar)]
     return Report('plan', tuple(groups))
 
 
@@ -72,7 +72,7 @@ def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
     with ExitStack() as stack:
         variants = {name: rival_variant(
             Rival(name, args.model, args.device, args.threads, config), stack, **{STEPS: steps},
-            threads=args.threads, dtype=_dtype(name, engines),
+            threads=args.threads, dtype=dtype_of(name, engines),
             **({'engine': engines[name].describe()} if name in engines else {}))
             for name in names}
         measured = side_by_side(variants, rounds=args.rounds, warmup=args.warmup,
@@ -80,7 +80,7 @@ def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
     notes = _cost_errors(subject, config, engines, peer, args.device)
     if peer:
         for name in engines:
-            rival = PEER_BF16 if _dtype(name, engines) == 'bf16' else NAME
+            rival = PEER_BF16 if dtype_of(name, engines) == 'bf16' else NAME
             middle, low, high = ratio(measured[rival], measured[name])
             notes[f'{name} at equal dtype, times {rival}'] = f'{middle:.2f} ({low:.2f}-{high:.2f})'
     fastest = min(measured.values(), key=lambda item: item.median_s)
@@ -100,39 +100,19 @@ def _plans(args: argparse.Namespace, subject: Subject, config: PlanConfig,
                  tuple(measured.values()), 'plan', notes)
 
 
-def _dtype(name: str, engines: dict[str, Engine]) -> str:
-    if name in engines:
-        return engines[name].precision
-    return 'bf16' if name == PEER_BF16 else 'fp32'
-
-
-def _iterations(args: argparse.Namespace, subject: Subject, config: PlanConfig,
-                engines: dict[str, Engine], peer: Peer | None, bar: tqdm) -> Group:
-    """Measure a rollout of all candidates, since the peer's solver knows history 1 only.
-
-    In one process: rollouts are short, and the order of turns changes every round.
-    """
-    samples = subject.candidates(config.num_candidates, config.horizon)
-    variants = {}
-    history = min(3, subject.bundle.model_config.history)
-    past = samples.new_zeros(1, history - 1, subject.bundle.model_config.block_dim)
-    for name in PEERS if peer else ():
-        def peer_imagine(name: str = name) -> None:
-            with peer_precision(name, args.device):
-                peer.rollout(past, samples)
-        variants[name] = Variant(finished(peer_imagine, args.device))
-    for name, engine in engines.items():
-        context, _ = subject.situation(engine, history)
-
-        def imagine(engine: Engine = engine, context=context) -> None:
-            engine.rollout(context, samples)
-        variants[name] = Variant(finished(imagine, args.device),
-                                 facts={'threads': args.threads})
-    measured = side_by_side(variants, rounds=4 * args.rounds, warmup=args.warmup,
-                            on_round=lambda done, _: bar.update(done % 4 == 0))
-    return Group(f'{Path(args.model).name}: one iteration ({config.num_candidates} candidates x '
-                 f'{config.horizon} blocks), history {history}', tuple(measured.values()),
-                 'iteration')
+def _iterations(args: argparse.Namespace, config: PlanConfig, engines: dict[str, Engine],
+                peer: Peer | None, bar: tqdm) -> Group:
+    """Measure a rollout of all candidates from a full history: the peer's solver knows 1 only."""
+    with ExitStack() as stack:
+        variants = {name: rival_variant(
+            Rival(name, args.model, args.device, args.threads, config, imagines=True), stack,
+            threads=args.threads, dtype=dtype_of(name, engines))
+            for name in (*(PEERS if peer else ()), *engines)}
+        measured = side_by_side(variants, rounds=4 * args.rounds, warmup=args.warmup,
+                                on_round=lambda done, _: bar.update(done % 4 == 0))
+    return Group(f'{Path(args.model).name}: one iteration, the {config.history} frames of its '
+                 f'history encoded, {config.num_candidates} candidates x {config.horizon} blocks, '
+                 f'{args.threads} threads, a process each', tuple(measured.values()), 'iteration')
 
 
 def _cost_errors(subject: Subject, config: PlanConfig, engines: dict[str, Engine],

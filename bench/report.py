@@ -31,14 +31,15 @@ class Group:
     def text(self) -> str:
         """Lay out as a table."""
         base = self.measured[0]
-        width = max(len(item.name) for item in self.measured)
+        names = [_with_dtype(item) for item in self.measured]
+        width = max(map(len, names))
         steps = [item.facts.get(STEPS) for item in self.measured]
         lines = [self.title, f'  {"":{width}}  median ms     p10     p99 {self.unit + "/s":>14}'
                              f'   times {base.name} (p10-p90)'
                              + '   ms/executed step   times' * all(steps)]
-        for item in self.measured:
+        for name, item in zip(names, self.measured, strict=True):
             middle, low, high = ratio(base, item)
-            lines.append(f'  {item.name:{width}} {1e3 * item.median_s:10.2f} '
+            lines.append(f'  {name:{width}} {1e3 * item.median_s:10.2f} '
                          f'{1e3 * item.quantile_s(.1):7.2f} {1e3 * item.quantile_s(.99):7.2f} '
                          f'{item.units_per_s:14.1f}   {middle:.2f} ({low:.2f}-{high:.2f})')
             if all(steps):
@@ -95,7 +96,7 @@ class Report:
             gridspec_kw={'height_ratios': [len(group.measured) + 1 for group in self.groups]})
         for axes, group in zip(panels[:, 0], self.groups, strict=True):
             base = group.measured[0]
-            names = [item.name for item in group.measured]
+            names = list(map(_with_dtype, group.measured))
             values = [item.units_per_s for item in group.measured]
             bars = axes.barh(names, values, color=['tab:gray'] + ['tab:blue'] * (len(names) - 1))
             axes.bar_label(bars, [f' {value:.3g}  ({ratio(base, item)[0]:.3g} x)' for value, item
@@ -126,3 +127,9 @@ def _processor() -> str:
         return platform.processor()
     return next((line.partition(':')[2].strip() for line in lines
                  if line.startswith('model name')), platform.processor())
+
+
+def _with_dtype(item: Measured) -> str:
+    """Name a variant with the precision of its products, unless its name says it."""
+    dtype = item.facts.get('dtype', '')
+    return item.name if dtype in item.name else f'{item.name} ({dtype})'

@@ -1,4 +1,4 @@
-"""One plan at equal success: the smallest budget of each planner that does as well."""
+"""One plan and what it reaches: the smallest budget of each planner that is not clearly worse."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import logging
 from typing import Any
 
 from lewm_model import resources
-from lewm_model.assemble import make_policy
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.engines.choose import make_engine
 from lewm_model.engines.registry import AUTO, REFERENCE
 from lewm_model.errors import EngineError
 from lewm_model.held_out import HeldOut
 from lewm_model.planning.fleet import Fleet
+from lewm_model.planning.policy import Policy
 from lewm_sim.evaluate.pairs import sample_pairs
 from lewm_sim.evaluate.scores import RULES, score, successes
 from lewm_sim.evaluate.statistics import compare
@@ -27,7 +28,7 @@ import torch
 from tqdm import tqdm
 
 from bench._peer import NAME
-from bench._rivals import PEER_BF16, Rival, rival_variant
+from bench._rivals import dtype_of, PEER_BF16, Rival, rival_variant
 from bench._subject import Subject
 from bench.report import Group, Report, STEPS
 from bench.side_by_side import Measured, side_by_side, Variant
@@ -46,9 +47,10 @@ class Judged:
 
     name: str
     config: PlanConfig
-    backend: str
+    backend: str                       # with its precision
     trials: tuple[Trial, ...]
     tolerances: tuple[Tolerance, ...]
+    dtype: str                         # of the products
 
     def not_clearly_worse(self, other: Judged) -> bool:
         """Whether no paired comparison with the other, on the same pairs, is significant."""
@@ -95,7 +97,7 @@ def run(args: argparse.Namespace) -> Report:
         fastest = min(good, key=lambda item: (measured[item.name].median_s
                                               / measured[item.name].facts[STEPS]))
         notes['fastest per executed step that is not clearly worse'] = fastest.name
-    return Report('success', (Group(f'{args.model}: one plan at equal success, backend '
+    return Report('success', (Group(f'{args.model}: one plan and what it reaches, backend '
                                     f'{args.backend}, {args.threads} threads',
                                     tuple(measured.values()), 'plan', notes),))
 
@@ -131,18 +133,19 @@ def _judge(args: argparse.Namespace, subject: Subject,
         for name, (config, backend) in planners.items():
             bar.set_postfix_str(name)
             try:
-                fleet = Fleet(make_policy(subject.bundle, config, backend=backend))
+                engine = make_engine(backend, subject.bundle, config)
             except EngineError as error:
                 _LOG.warning('%s is left out: %s', name, error)
                 bar.update(len(pairs))
                 continue
+            fleet = Fleet(Policy(subject.bundle, engine, config))
             trials: list[Trial] = []
             for first in range(0, len(pairs), _TOGETHER):
                 part = pairs[first:first + _TOGETHER]
                 trials += run_fleet(fleet, task, worlds, part, task.facts.budget)
                 bar.update(len(part))
-            judged.append(Judged(name, config, backend, tuple(trials),
-                                 task.facts.all_tolerances()))
+            judged.append(Judged(name, config, f'{engine.name}:{engine.precision}', tuple(trials),
+                                 task.facts.all_tolerances(), engine.precision))
     worlds[0].close()
     return judged
 
@@ -157,8 +160,10 @@ def _time(args: argparse.Namespace, subject: Subject, judged: list[Judged]
                                  stack, **{STEPS: config.steps_per_plan(skip)}, **facts)
         variants = {}
         if importlib.util.find_spec('stable_worldmodel'):
-            variants = {f'{name}, reference budget': variant(name, REFERENCE_BUDGET)
+            variants = {f'{name}, reference budget': variant(name, REFERENCE_BUDGET,
+                                                             dtype=dtype_of(name, {}))
                         for name in (NAME, PEER_BF16)}
         for item in judged:
-            variants[item.name] = variant(item.backend, item.config, **item.facts())
+            variants[item.name] = variant(item.backend, item.config, dtype=item.dtype,
+                                          **item.facts())
         return side_by_side(variants, rounds=args.rounds, warmup=2)

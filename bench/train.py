@@ -87,7 +87,8 @@ def _measure(args: argparse.Namespace, data: EpisodeFile, name: str,
         use = GpuUse()
         stack.enter_context(use.watching())
         variants = {label: _variant(label, loop, loops, use, args.steps,
-                                    recipe.train.batch_size) for label, loop in loops.items()}
+                                    recipe.train.batch_size, _dtype(label, args.device))
+                    for label, loop in loops.items()}
         measured = side_by_side(variants, rounds=args.rounds, warmup=1, on_round=on_round)
         for loop in loops.values():
             loop.rest()
@@ -138,7 +139,7 @@ def _loops(subject: Subject, stack: ExitStack) -> dict[str, OwnProcess]:
 
 
 def _variant(name: str, loop: OwnProcess, loops: dict[str, OwnProcess], use: GpuUse, steps: int,
-             batch_size: int) -> Variant:
+             batch_size: int, dtype: str) -> Variant:
     from bench.side_by_side import Variant
 
     def prepare() -> None:
@@ -149,7 +150,8 @@ def _variant(name: str, loop: OwnProcess, loops: dict[str, OwnProcess], use: Gpu
     def call() -> None:
         with use.during(name):
             loop.run(steps)
-    return Variant(call, units=steps * batch_size, prepare=prepare)
+    return Variant(call, units=steps * batch_size, prepare=prepare,
+                   facts={'dtype': dtype})
 
 
 def _part(data: EpisodeFile, episodes: int, image_size: int, path: Path) -> EpisodeFile:
@@ -183,6 +185,12 @@ def _use_notes(use: GpuUse, variants: dict[str, Variant]) -> dict[str, str]:
         return {}
     return {'GPU busy': '; '.join(f'{name} {share:.0f} %' for name, share in shares.items()
                                   if share is not None)}
+
+
+def _dtype(name: str, device: str) -> str:
+    """Return the precision of a loop's products: ours takes bf16 where that pays."""
+    asked = next((one for one in ('bf16', 'fp32') if name.endswith(one)), '')
+    return asked or ('bf16' if name.startswith('ours') and _bf16_pays(device) else 'fp32')
 
 
 def _bf16_pays(device: str) -> bool:

@@ -1,5 +1,7 @@
 """Benchmarks compare fairly: measured in turns, ratios paired by round."""
 
+import argparse
+from importlib import import_module
 import json
 from pathlib import Path
 
@@ -102,7 +104,7 @@ def test_a_planner_is_worse_only_if_chance_is_no_explanation():
     def judged(solved):
         return Judged('one', PlanConfig(), 'torch', tuple(
             Trial(pair, 0, [Outcome({'x': 1.0}), Outcome({'x': 0.0 if pair < solved else 1.0})],
-                  []) for pair in range(40)), (Tolerance('own', {'x': 0.1}, {'x': 'm'}),))
+                  []) for pair in range(40)), (Tolerance('own', {'x': 0.1}, {'x': 'm'}),), 'fp32')
 
     assert judged(38).not_clearly_worse(judged(40)) and judged(40).not_clearly_worse(judged(38))
     assert not judged(28).not_clearly_worse(judged(40))
@@ -131,13 +133,61 @@ def test_the_reference_is_also_measured_in_bf16():
 
 
 def test_rivals_plan_in_processes_of_their_own(tmp_path, capsys):
-    """The smallest plan, for real: per plan and per executed step, dtype and engine named."""
+    """The smallest plan, for real: per plan and per executed step, dtype and engine named.
+
+    One iteration from the longest history is measured so, too, with its frames encoded.
+    """
     assert main(['bench', 'plan', '--model', 'reacher-nano', '--candidates', '8', '--elites', '4',
                  '--iterations', '1', '--rounds', '1', '--warmup', '1', '--threads', '1',
                  '--no-peer', '--backends', 'torch', 'torch-tuned:fp32',
                  '--out', str(tmp_path)]) == 0
-    plans = json.loads((tmp_path / 'plan.json').read_text())['groups'][0]
+    plans, iterations = json.loads((tmp_path / 'plan.json').read_text())['groups']
     assert [(item['name'], item['facts']['dtype'], item['facts'][STEPS], len(item['seconds']))
             for item in plans['measured']] == [('torch', 'fp32', 25, 1),
                                                ('torch-tuned:fp32', 'fp32', 25, 1)]
-    assert 'ms/executed step' in capsys.readouterr().out
+    assert [(item['name'], item['facts']['dtype'], len(item['seconds']))
+            for item in iterations['measured']] == [('torch', 'fp32', 4),
+                                                    ('torch-tuned:fp32', 'fp32', 4)]
+    assert '3 frames of its history encoded' in iterations['title']
+    assert plans['title'].endswith('a process each') and iterations['title'].endswith('each')
+    said = capsys.readouterr().out
+    assert 'ms/executed step' in said and '  torch (fp32) ' in said
+
+
+def test_a_rival_encodes_every_frame_of_its_history():
+    """As the reference does within its rollout; equal frames are no reason to encode one."""
+    from lewm_model.engines.torch.eager import TorchEngine
+
+    from bench._subject import Subject
+
+    class Counting(TorchEngine):
+        """Notes what it encodes."""
+
+        def encode(self, rgb):
+            """Encode."""
+            seen.append(rgb)
+            return super().encode(rgb)
+
+    seen, subject = [], Subject.load('reacher-nano')
+    context = subject.context(Counting(subject.bundle), 3)
+    assert len(seen) == 3 and context.latents.shape == (1, 3, 64)
+    assert context.past_blocks.shape == (1, 2, 10)
+
+
+@pytest.mark.parametrize('kind', kinds())
+def test_a_benchmark_takes_seven_rounds_unless_told_otherwise(kind):
+    """So that its quantiles are no interpolation of three numbers."""
+    parser = argparse.ArgumentParser()
+    import_module(f'bench.{kind}').add_arguments(parser)
+    assert parser.get_default('rounds') >= 7
+
+
+def test_loops_of_training_name_their_dtype(monkeypatch):
+    """Ours takes bf16 where it pays; what a name asks for holds."""
+    from bench import train
+
+    for pays, ours in ((True, 'bf16'), (False, 'fp32')):
+        monkeypatch.setattr(train, '_bf16_pays', lambda device, pays=pays: pays)
+        assert [train._dtype(name, 'cpu') for name in (
+            'ours', 'ours, compiled', 'ours, fp32', 'plain loop, 2 workers',
+            'plain loop, 2 workers, bf16')] == [ours, ours, 'fp32', 'fp32', 'bf16']

@@ -10,6 +10,7 @@ from lewm_model.bundles.released import load_released, write_released
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import BundleError, ConfigError, DatasetError
 from lewm_model.training.divide import list_trained
+from lewm_sim.cli import main
 from lewm_sim.evaluate import evaluate, Settings
 from lewm_sim.evaluate.against import compare_with
 from lewm_sim.evaluate.choose import BEFORE, choose
@@ -219,3 +220,14 @@ def test_goal_pictures_and_trials_are_of_the_same_changed_world(data):
 def truth_at(world, state):
     world.reset(state)
     return world.truth()
+
+
+def test_the_benchmark_judges_the_same_pairs_in_every_way(bundle, data, tmp_path):
+    """`lewm bench evaluate`: one plan at a time is what a policy does that sees every frame."""
+    folder = bundle.save(tmp_path / 'model')
+    assert main(['bench', 'evaluate', '--model', str(folder), '--data', str(data.path), '--pairs',
+                 '2', '--batch', '2', '--workers', '1', '--rounds', '2', '--warmup', '1', '--out',
+                 str(tmp_path)]) == 0
+    group, = json.loads((tmp_path / 'evaluate.json').read_text())['groups']
+    assert [len(item['seconds']) for item in group['measured']] == [2] * 4
+    assert group['notes']['in turn'].endswith('2 trials equal to the last bit, 2 verdicts equal')
