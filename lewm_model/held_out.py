@@ -66,29 +66,8 @@ class HeldOut:
         self.kept, self.held_out = _divide(bundle, data, new_data)
 
     def part(self, name: str) -> np.ndarray:
-        """Return some of the held-out episodes: 'choose' and 'report' are disjoint halves.
-
-        What was chosen by its success on some episodes must be reported on others. Which half an
-        episode is in depends on its content alone.
-
-        Raises:
-            ConfigError: If there is no such part.
-            DatasetError: If there are too few held-out episodes to divide.
-        """
-        if name not in PARTS:
-            raise ConfigError(f'part must be one of {", ".join(PARTS)}, got {name!r}')
-        if name == 'all':
-            return self.held_out
-        if len(self.held_out) < 2:
-            raise DatasetError(f'{self.data.path}: {len(self.held_out)} held-out episode cannot '
-                               f'be divided into one part to choose by and one to report; '
-                               f'record more episodes')
-        marks = [int(episode_digest(self.data, number)[-8:], 16) for number in self.held_out]
-        order = np.argsort(marks, kind='stable')
-        first = np.array([mark % 2 == 0 for mark in marks])
-        if first.all() or not first.any():     # a small set still has both
-            first[order[0]] = not first[order[0]]
-        return self.held_out[first if name == 'choose' else ~first]
+        """Return some of the held-out episodes, see `part_of`."""
+        return part_of(self.data, self.held_out, name)
 
     @torch.inference_mode()
     def encode(self, frames: np.ndarray, model: LeWorldModel | None = None,
@@ -151,6 +130,31 @@ class HeldOut:
         """Frames at model-step spacing in the longest held-out episode."""
         skip = self.bundle.model_config.frameskip
         return int((self.data.ep_len[self.held_out].max() - 1) // skip + 1)
+
+
+def part_of(data: EpisodeFile, held_out: np.ndarray, name: str) -> np.ndarray:
+    """Return some of the held-out episodes: 'choose' and 'report' are disjoint halves.
+
+    What was chosen by its success on some episodes must be reported on others. Which half an
+    episode is in depends on its content alone.
+
+    Raises:
+        ConfigError: If there is no such part.
+        DatasetError: If there are too few held-out episodes to divide.
+    """
+    if name not in PARTS:
+        raise ConfigError(f'part must be one of {", ".join(PARTS)}, got {name!r}')
+    if name == 'all':
+        return held_out
+    if len(held_out) < 2:
+        raise DatasetError(f'{data.path}: {len(held_out)} held-out episode cannot be divided into '
+                           f'one part to choose by and one to report; record more episodes')
+    marks = [int(episode_digest(data, number)[-8:], 16) for number in held_out]
+    order = np.argsort(marks, kind='stable')
+    first = np.array([mark % 2 == 0 for mark in marks])
+    if first.all() or not first.any():     # a small set still has both
+        first[order[0]] = not first[order[0]]
+    return held_out[first if name == 'choose' else ~first]
 
 
 def require_same_source(bundle: Bundle, data: EpisodeFile) -> None:

@@ -1,13 +1,19 @@
 """The one check between a bundle and the data that it is judged on."""
 
+from dataclasses import asdict, replace
+import importlib.util
+import sys
+
 from episode_sets import episode, write_set
+from import_rules import ROOT
+from lewm_model import Bundle
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import BundleError, ConfigError, DatasetError, TrainingError
 from lewm_model.held_out import HeldOut
 from lewm_model.images.view import CameraView, View
 from lewm_model.training.divide import divide_episodes, list_trained
 from lewm_model.training.policies import train_policy
-from lewm_model.training.run import Recipe, train_bundle, TrainConfig
+from lewm_model.training.run import measure_health, Recipe, train_bundle, TrainConfig
 from lewm_sim.evaluate import evaluate
 from lewm_sim.goals import write_goals
 from nano import PLAN, SIZES, tiny_bundle
@@ -173,3 +179,21 @@ def test_a_prior_knows_the_data_it_was_made_with(data):
         Fingerprint.of(data).identity())
 
 
+def test_a_finished_model_is_looked_at_again_as_training_did(data, tmp_path, monkeypatch):
+    """The same numbers from the same clips; the tool records them, whatever stood there."""
+    bundle = train(data, tmp_path, 'm')
+    wanted = bundle.metrics['training']
+    found = asdict(measure_health(bundle, data, tiny_recipe().train))
+    assert found.pop('probes') == pytest.approx(wanted['probes'], abs=1e-3)
+    assert found == pytest.approx({key: value for key, value in wanted.items() if key != 'probes'},
+                                  rel=1e-3, nan_ok=True)
+    replace(bundle, metrics={'training': {**wanted, 'prediction': 7.0}}).save(tmp_path / 'm')
+    spec = importlib.util.spec_from_file_location('remake', ROOT / 'tools' / 'remake_health.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(sys, 'argv', ['remake_health.py', str(tmp_path / 'm'), '--data',
+                                      str(data.path), '--config', 'nano'])
+    tool.main()
+    again = Bundle.load(tmp_path / 'm')
+    assert again.metrics['training']['prediction'] == pytest.approx(wanted['prediction'], rel=1e-3)
+    assert again.model_id == bundle.model_id

@@ -5,8 +5,11 @@ import json
 import math
 
 from lewm_model.config import PlanConfig, TrainConfig
+from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import TrainingError
+from lewm_model.held_out import part_of
 from lewm_model.training import lambda_search
+from lewm_model.training.divide import divide_episodes
 from lewm_model.training.lambda_search import (
     bisect,
     PICTURE,
@@ -141,3 +144,21 @@ def test_a_real_search_trains_writes_its_table_and_goes_on(tmp_path, monkeypatch
     other.action = other.action + 1
     with pytest.raises(TrainingError, match='other data or settings'):
         search_lambda(other, recipe(), **options)
+
+
+def test_what_is_reported_on_has_no_say_in_the_choice(tmp_path, monkeypatch):
+    """Frames of the half that results come from may be black: every run ends as it did."""
+    monkeypatch.setattr(lambda_search, 'WORST_PROBE', -math.inf)
+    monkeypatch.setattr(lambda_search, 'sigreg_limit', lambda batch: math.inf)
+    settings, tables = recipe(validation_split=0.5), []
+    for name in ('as they are', 'black'):
+        data = Data()
+        _, held_out = divide_episodes(data, Fingerprint.of(data), settings.train)
+        report = part_of(data, held_out, 'report')
+        assert 0 < len(report) < len(held_out)
+        for first in data.ep_offset[report] if name == 'black' else ():
+            data.pixels[first + 1:first + 15] = 0     # none of the frames that tell its half
+        search_lambda(data, settings, run_folder=tmp_path / name, report=lambda progress: None)
+        tables.append([{key: value for key, value in row.items() if key != 'seconds'} for row in
+                       json.loads((tmp_path / name / TABLE).read_text())['trials']])
+    assert tables[0] == tables[1]

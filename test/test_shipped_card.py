@@ -1,10 +1,14 @@
 """Card, README and docs of the shipped model say the same; `tools/remake_card.sh` measures it."""
 
+import os
 from pathlib import Path
 import re
+import shlex
+import subprocess
 
 from lewm_model import Bundle
 from lewm_model.bundles.card import CARD_FILE, render_card
+from lewm_sim.cli import build_parser
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -63,3 +67,21 @@ def test_the_docs_quote_the_card(bundle):
     assert float(found[2]) <= min(health['probes'].values()) < float(found[2]) + 0.01
     assert (int(found[3]), int(found[4])) == (solved(bundle, 'planner', 0.05, 'reached'),
                                               bundle.metrics['evaluation']['pairs'])
+
+
+def test_one_command_measures_all_of_it_again(tmp_path):
+    """Health, success and what it knows; each command parses and records what it finds."""
+    (tmp_path / 'python').write_text(
+        '#!/usr/bin/env bash\n{ printf \'%q \' "$@"; echo; } >> "$CALLS"\n')
+    (tmp_path / 'python').chmod(0o755)
+    calls = tmp_path / 'calls'
+    subprocess.run([ROOT / 'tools' / 'remake_card.sh'], check=True, timeout=60, env={
+        **os.environ, 'PYTHON': str(tmp_path / 'python'), 'CALLS': str(calls)})
+    lines = [shlex.split(line) for line in calls.read_text().splitlines()]
+    ours = [build_parser(words[2]).parse_args(words[2:]) for words in lines
+            if words[:2] == ['-m', 'lewm_sim.cli']]
+    assert [(args.command, args.bundle) for args in ours if getattr(args, 'save', False)] == [
+        ('evaluate', 'reacher-nano'), ('analyse', 'reacher-nano')]
+    assert ours[-1].out == Path('docs/results/reacher-nano')
+    assert ['tools/remake_health.py', 'reacher-nano'] in [words[:2] for words in lines]
+    assert lines[-1][-1] == 'test/test_shipped_card.py'

@@ -6,12 +6,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 model=reacher-nano data=data/reacher.h5
 PYTHON=${PYTHON:-.venv/bin/python}
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 lewm() { "$PYTHON" -m lewm_sim.cli "$@"; }
 # The data of the card: the same seed gives the same episodes.
 if [ ! -f "$data" ]; then
   lewm collect --task reacher --episodes 2000 --steps 60 --seed 0 --workers 2 --out bags/reacher
   lewm ingest bags/reacher --robot sim_reacher --out "$data" --workers 2
 fi
+"$PYTHON" tools/remake_health.py "$model" --data "$data" --config nano
 lewm evaluate "$model" --data "$data" --episodes 100 --backend torch-tuned:fp32 --save
-lewm analyse "$model" --data "$data" --save
+lewm analyse "$model" --data "$data" --out docs/results/reacher-nano --save
 "$PYTHON" -m pytest -q test/test_shipped_card.py

@@ -5,7 +5,8 @@ held-out SIGReg ends above `sigreg_limit` was regularised too little, so larger 
 otherwise smaller ones, because the prediction gets better as the weight falls. Bisection of the
 logarithm ends at `RESOLUTION` decades: ceil(log2(3 / 0.25)) = 4 runs. Of the runs that passed,
 which also takes a worst probe of at least `WORST_PROBE`, the one with the smallest prediction
-error relative to "nothing moves" wins.
+error relative to "nothing moves" wins. Runs are judged on the half of the held-out episodes that
+things are chosen by (`held_out.part_of`), so that what is reported on the other had no say.
 
 LeWorldModel's authors say "bisection" and leave the rule open; this one is ours.
 """
@@ -31,6 +32,7 @@ from lewm_model.training.run import Recipe, train_on
 LOWEST, HIGHEST = 1e-3, 1.0
 RESOLUTION = 0.25     # decades, a factor of 1.8; the paper's plateau spans a factor of 20
 WORST_PROBE = 0.5     # a factor that is read out less well was lost
+JUDGED = 'choose'     # part of the held-out episodes
 TABLE, PICTURE = 'lambda_search.json', 'lambda_search.png'
 
 
@@ -115,7 +117,7 @@ def search_lambda(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
     """
     limit = sigreg_limit(recipe.train.batch_size)
     path = run_folder / TABLE
-    settings = {'data': Fingerprint.of(data).identity(), 'model': recipe.model,
+    settings = {'data': Fingerprint.of(data).identity(), 'judged': JUDGED, 'model': recipe.model,
                 'train': {**recipe.train.to_dict(), 'sigreg_weight': None}}
 
     def run(weight: float) -> Trial:
@@ -124,7 +126,7 @@ def search_lambda(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
         config = replace(recipe.train, sigreg_weight=weight, unhealthy_checks=0,
                          validate_every=10 ** 9)
         result = train_on(data, replace(recipe, train=config), run_folder=folder, report=report,
-                          device=device).result
+                          device=device, watched=JUDGED).result
         health = result.progress.checks[-1]
         shutil.rmtree(folder)   # only the numbers are wanted
         return Trial(weight, health['prediction'] / health['copy_error'], health['sigreg'],

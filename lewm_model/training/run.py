@@ -19,6 +19,7 @@ from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.data.measured_states import measured, probe_targets
 from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.frozen_encoder import FRAME_MEAN, FRAME_STD
+from lewm_model.held_out import HeldOut, part_of
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.sigreg import SigReg
 from lewm_model.training.curves import plot_curves
@@ -77,10 +78,12 @@ class TrainedOn:
 
 def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
              report: Callable[[Progress], None], device: str = 'cpu',
-             group: Group | None = None, begin_with: Bundle | None = None) -> TrainedOn:
+             group: Group | None = None, begin_with: Bundle | None = None,
+             watched: str = 'all') -> TrainedOn:
     """Train on what is not held out, watched on what is; `TrainConfig.split` says of which kind.
 
-    Arguments and errors are those of `train_bundle`.
+    Arguments and errors are those of `train_bundle`; `watched` is the part of the held-out
+    episodes that checks look at, if there is more than one, see `held_out.part_of`.
     """
     group = group or Group()
     model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
@@ -103,7 +106,8 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
                                             recipe.train.validation_split, recipe.train.seed)
     else:
         training = Clips(data, normalizer, kept, **window)
-        validation = Clips(data, normalizer, held_out, **window)
+        seen = part_of(data, held_out, watched) if len(held_out) > 1 else held_out
+        validation = Clips(data, normalizer, seen, **window)
     result = train(
         model_config, recipe.train,
         ClipLoader(training, recipe.train.batch_size, recipe.train.seed, rank=group.rank,
@@ -188,6 +192,26 @@ def train_bundle(data: EpisodeFile, recipe: Recipe, *, run_folder: Path, bundle_
     plot_curves(result.progress, bundle_folder / CURVES_FILE)
     write_card(bundle, bundle_folder)
     return bundle
+
+
+def measure_health(bundle: Bundle, data: EpisodeFile, config: TrainConfig) -> Health:
+    """Look at a finished model as training did at its end, with the measures of this version.
+
+    Args:
+        bundle: The model.
+        data: What it was trained from.
+        config: What it was trained with: batch size, seed and SIGReg decide what is compared.
+
+    Raises:
+        LewmError: As `HeldOut`.
+    """
+    subject, sizes = HeldOut(bundle, data), bundle.model_config
+    training, held_out = (
+        Clips(data, bundle.action_normalizer, episodes, num_frames=sizes.history + 1,
+              frameskip=sizes.frameskip) for episodes in (subject.kept, subject.held_out))
+    device = str(next(bundle.model.parameters()).device)
+    return _health_check(data, training, held_out, bundle.frame_transform, config,
+                         device)(bundle.model)
 
 
 def _transform(sizes: ModelConfig) -> FrameTransform:
