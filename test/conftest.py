@@ -9,6 +9,7 @@ import fcntl
 import importlib.util
 import os
 from pathlib import Path
+import random
 import re
 import shutil
 import tempfile
@@ -79,6 +80,12 @@ def _claim_domain() -> tuple[str, TextIO]:
     raise pytest.UsageError('nine test runs are under way on this machine; wait for one to end')
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer another order of the tests."""
+    parser.addoption('--shuffle', metavar='SEED', default='',
+                     help='take files, and the tests of each file, in an order drawn from SEED')
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to skip silently what this run is there to test; keep to a private domain."""
     for name in sorted(REQUIRED):
@@ -126,8 +133,9 @@ def pytest_report_header() -> str:
     return f'left out here: {"; ".join(missing) or "nothing"}'
 
 
+@pytest.hookimpl(tryfirst=True)     # pytest then puts together what shares a dear fixture
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the other half out; skip what this machine cannot run, with the reason."""
+    """Leave the other half out; shuffle; skip what this machine cannot run, with the reason."""
     if HALF:
         chosen, other = [], []
         for item in items:
@@ -135,7 +143,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             (chosen if mine else other).append(item)
         config.hook.pytest_deselected(items=other)
         items[:] = chosen
+    if seed := config.getoption('shuffle'):
+        _shuffle(items, seed)
     for item in items:
         for name, (able, fix) in ABILITIES.items():
             if not able and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=fix))
+
+
+def _shuffle(items: list[pytest.Item], seed: str) -> None:
+    """Change the order of files, and of tests in their file; the same for the same seed."""
+    drawn = random.Random(seed)
+    files = sorted({item.path for item in items})
+    drawn.shuffle(files)
+    drawn.shuffle(items)
+    items.sort(key=lambda item: files.index(item.path))

@@ -127,3 +127,23 @@ def test_ctrl_c_lets_both_halves_end_and_shows_everything_once(tmp_path):
     assert [out.count(f'begun {half}') for half in ('ros', 'plain')] == [1, 1]
     assert out.splitlines()[-1] == (
         '[tests] with ROS 1 passed in 0.10s; without ROS 1 passed in 0.10s')
+
+
+def collected(*options):
+    """Return the tests of two files in the order in which pytest would run them."""
+    environment = {name: value for name, value in os.environ.items() if name != 'LEWM_HALF'}
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '--collect-only', '-q', '-p', 'no:cacheprovider',
+         *options, 'test/test_quantities.py', 'test/test_config.py'], cwd=ROOT, env=environment,
+        capture_output=True, text=True, timeout=200, check=True)
+    return [line for line in done.stdout.splitlines() if '::' in line]
+
+
+def test_a_seed_draws_another_order_of_files_and_of_their_tests():
+    """All tests, once each, file by file; the same seed gives the same order."""
+    usual, drawn, again, other = (collected(*options) for options in (
+        (), ('--shuffle', '1'), ('--shuffle', '1'), ('--shuffle', '2')))
+    assert sorted(drawn) == sorted(other) == sorted(usual) and len(usual) > 10
+    assert drawn == again and len({tuple(usual), tuple(drawn), tuple(other)}) == 3
+    files = [line.partition('::')[0] for line in drawn]
+    assert sum(one != after for one, after in zip(files, files[1:], strict=False)) == 1
