@@ -100,3 +100,14 @@ def test_the_parameter_tables_are_those_of_the_code():
     spec.loader.exec_module(module)
     assert (ROOT / 'docs' / 'parameters.md').read_text(encoding='utf-8') == module.render(), (
         'run: python tools/parameter_docs.py')
+
+
+def test_what_tests_wait_for_is_on_the_page():
+    """Whatever a test skips itself without: docs/testing.md says how it is run."""
+    text = '\n'.join(path.read_text(encoding='utf-8') for path in (ROOT / 'test').glob('*.py'))
+    waited = {name.partition('.')[0] for name in re.findall(r"importorskip\('([\w.]+)'", text)}
+    always = set(re.findall(r'"(\w+)[>=\[]', (ROOT / 'pyproject.toml').read_text().partition(
+        '[project.optional-dependencies]')[0]))
+    page = (ROOT / 'docs' / 'testing.md').read_text(encoding='utf-8')
+    missing = {name for name in waited - always - {'lewm_ros'} if f'`{name}`' not in page}
+    assert len(waited) > 10 and not missing
