@@ -125,7 +125,7 @@ def test_success_is_the_cubes_place_alone(task):
 
 def test_the_expert_brings_the_cube_to_its_place(task, world):
     """In at least 9 of 10 fixed starts within 90 steps, to 0.02 m, whatever the noise."""
-    brought = {'expert': 0, 'noisy-expert': 0}
+    brought = {'expert': 0, 'noisy_expert': 0}
     for name in brought:
         for seed in range(10):
             rng = np.random.default_rng([7, seed])
@@ -140,7 +140,7 @@ def test_the_expert_brings_the_cube_to_its_place(task, world):
                     place = world.truth()[5:8]
                     brought[name] += np.linalg.norm(place - [*target, 0.02]) < 0.02
                     break
-    assert brought['expert'] >= 9 and brought['noisy-expert'] >= 8, brought
+    assert brought['expert'] >= 9 and brought['noisy_expert'] >= 8, brought
 
 
 def test_the_cube_is_seen_from_every_start(task):

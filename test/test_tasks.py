@@ -31,6 +31,7 @@ def test_every_policy_keeps_the_world_finite_and_the_robot_in_its_limits(task, w
     """Ten seconds from a random start: finite, within limits, and something moves."""
     steps = round(10 / task.control_dt_s)
     for policy in task.policies:
+        assert policy.isidentifier(), 'tasks call their policies alike: noisy_expert'
         world.start(np.random.default_rng(1))
         act, truth = task.policy(policy, np.random.default_rng(0)), world.truth()
         for _ in range(steps):

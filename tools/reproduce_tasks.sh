@@ -282,7 +282,7 @@ push_t_expert() {
 push_t_live() { live push_t-pico; }
 
 cube_record() {
-  record bags_expert --policy noisy-expert --episodes 280 --steps 80 --seed 1
+  record bags_expert --policy noisy_expert --episodes 280 --steps 80 --seed 1
   record bags_play --policy exploratory --episodes 120 --steps 80 --seed 2
   ingest expert "$folder/bags_expert"
   ingest play "$folder/bags_play"

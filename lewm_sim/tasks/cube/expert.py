@@ -38,7 +38,7 @@ def policies(robot: RobotDescription, places: np.ndarray) -> dict[str, MakePolic
 
     return {'random': lambda rng: smooth(robot, rng, time_constant_s=0.5, share=0.6),
             'expert': expert,
-            'noisy-expert': lambda rng: noisy(expert(rng), robot, rng),
+            'noisy_expert': lambda rng: noisy(expert(rng), robot, rng),
             'exploratory': lambda rng: Explorer(robot, places, rng)}
 
 
