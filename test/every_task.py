@@ -1,5 +1,6 @@
 """Fixtures for what every task must do: `task, world = every_task.task, every_task.world`."""
 
+import os
 from pathlib import Path
 
 from lewm_sim.tasks import load_task, task_names
@@ -14,7 +15,8 @@ SIZE = 64     # of pictures [px]
 def task(request):
     """Every shipped task, and two of a user's own folder, one of them without MuJoCo."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('LEWM_TASKS', str(OWN_TASKS))
+        places = [str(OWN_TASKS), os.environ.get('LEWM_TASKS', '')]   # a user's own, too
+        patch.setenv('LEWM_TASKS', os.pathsep.join(places))
         yield skip_where_missing(load_task(request.param))
 
 

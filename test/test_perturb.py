@@ -8,6 +8,7 @@ from lewm_sim.tasks import load_task
 import numpy as np
 import pytest
 
+mujoco = pytest.importorskip('mujoco')
 pytestmark = pytest.mark.sim
 MIDDLE = 2
 
@@ -65,8 +66,8 @@ def test_the_tip_is_where_geometry_puts_it():
                                [[0.24, 0], [0, 0.24], [0.12, 0.12], [-0.24, 0]], atol=1e-9)
 
 
-def test_a_scene_without_colours_is_handled(tmp_path, monkeypatch):
-    """No material on what moves: a clear error."""
+def test_what_has_no_material_changes_its_own_colour(tmp_path, monkeypatch):
+    """Grey links become orange for as long as the event lasts; where nothing moves it is said."""
     shipped = load_task('reacher')
     text = (shipped.folder / 'scene.xml').read_text()
     for name in ('upper', 'lower', 'tip'):
@@ -75,5 +76,16 @@ def test_a_scene_without_colours_is_handled(tmp_path, monkeypatch):
     shutil.copytree(shipped.folder, folder)
     (folder / 'scene.xml').write_text(text)
     monkeypatch.setenv('LEWM_TASKS', str(tmp_path))
-    with pytest.raises(SimulationError, match="no moving geom of task 'bare' has a material"):
-        perturbed_trajectories(load_task('bare'), 64, count=1, blocks=2, frameskip=5, seed=0)
+    task = load_task('bare')
+    world = task.make_world(64)
+    grey = world.render().astype(int)
+    undo = task.impossible()['colour'].happen(world, world.state())
+    changed = np.abs(world.render() - grey).max(axis=-1) > 8
+    assert 0.005 < changed.mean() < 0.2      # one link
+    undo()
+    np.testing.assert_array_equal(world.render(), grey)
+    world.close()
+    world.model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
+    with pytest.raises(SimulationError, match="nothing in the scene of task 'bare' moves"):
+        task.impossible()['colour'].happen(world, None)

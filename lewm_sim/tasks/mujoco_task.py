@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mujoco import MjData, MjModel
 
 SCENE_FILE = 'scene.xml'
+_LAST_SHOWN_GROUP = 2     # of geoms: MuJoCo does not draw those above unless asked
+_ORANGE = (1.0, 0.6, 0.2)
 
 
 class MujocoTask(Task):
@@ -123,17 +125,24 @@ class MujocoTask(Task):
         return poses_of(world.model, self.links(world), world.data.qpos)
 
     def _paint(self, world: MujocoWorld) -> Callable[[], None]:
-        """Turn the hue of the first material that moves by a third; return the way back."""
+        """Give what moves first another colour, its material's if it has one; return the way back.
+
+        A hue is turned by a third, grey becomes orange.
+        """
         model = world.model
-        painted = next((model.geom_matid[geom] for geom in range(model.ngeom)
-                        if model.body_weldid[model.geom_bodyid[geom]] != 0
-                        and model.geom_matid[geom] >= 0), None)
-        if painted is None:
-            raise SimulationError(f'no moving geom of task {self.name!r} has a material, so none '
-                                  f'can change its colour; give one in {SCENE_FILE}')
-        before = model.mat_rgba[painted].copy()
-        model.mat_rgba[painted] = before[[1, 2, 0, 3]]
+        moving = [geom for geom in range(model.ngeom)
+                  if model.body_weldid[model.geom_bodyid[geom]] != 0]
+        if not moving:
+            raise SimulationError(f'nothing in the scene of task {self.name!r} moves, so nothing '
+                                  f'can change its colour; write `impossible` in its task.py')
+        with_material = [geom for geom in moving if model.geom_matid[geom] >= 0]
+        shown = [geom for geom in moving if model.geom_group[geom] <= _LAST_SHOWN_GROUP]
+        geom = (with_material or shown or moving)[0]
+        material = model.geom_matid[geom]
+        colours, place = (model.mat_rgba, material) if material >= 0 else (model.geom_rgba, geom)
+        before = colours[place].copy()
+        colours[place, :3] = before[[1, 2, 0]] if np.ptp(before[:3]) > 0.1 else _ORANGE
 
         def undo() -> None:
-            model.mat_rgba[painted] = before
+            colours[place] = before
         return undo
