@@ -81,22 +81,6 @@ def test_the_tests_of_all_tasks_take_the_one_of_the_page(walk):
     assert int(re.search(r'(\d+) passed', done.stdout)[1]) >= 8
 
 
-@pytest.mark.ros
-def test_the_demo_of_the_page_runs(walk):
-    """The live system finds task, bundle and goals by their names."""
-    pytest.importorskip('rclpy')
-    from ros_helpers import free_domain
-
-    python, *words = lines_with('lewm_ros.trials.demo')[0].split()
-    assert python == 'python'
-    done = run(walk, [*words, '--time-limit', '2', '--out', 'result'], walk,
-               ROS_DOMAIN_ID=str(free_domain()))
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    summary = json.loads((walk / 'result' / 'summary.json').read_text(encoding='utf-8'))
-    assert (summary['task'], summary['episodes']) == ('slider', 2)
-    assert summary['units'] == {'x': 'm', 'y': 'm'} and summary['commands'] > 0
-
-
 def rows_of(title):
     """Return the first code word of each row of a section's table."""
     section = PAGE.partition(f'## {title}\n')[2].partition('\n## ')[0]
