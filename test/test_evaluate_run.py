@@ -51,6 +51,18 @@ def where(results, policy='planner'):
     return {(trial['episode'], trial['row']) for trial in results['trials'][policy]}
 
 
+def test_pairs_start_with_the_recorded_velocities(data):
+    """Also of files that have only positions and velocities of the scene, as public ones do."""
+    task = load_task('reacher')
+    world = task.make_world(data.pixels.shape[1])
+    pair, = sample_pairs(data, [0], task, world, count=1, goal_offset=10, seed=3)
+    world.reset(pair.start)
+    recorded = data.columns['qvel'][data.ep_offset[0] + pair.row]
+    assert 'sim_state' not in data.columns and np.abs(recorded).min() > 0.01
+    np.testing.assert_allclose(world.sensed().velocities, recorded, rtol=1e-6)
+    world.close()
+
+
 def test_every_number_stands_beside_its_floors_with_both_spreads(bundle, data):
     """Planner and three floors, each tolerance; pairs from episodes that training never saw."""
     done = []
@@ -65,6 +77,7 @@ def test_every_number_stands_beside_its_floors_with_both_spreads(bundle, data):
     assert len(where(results)) == 6 == len(where(results, 'still'))
     assert not {name for name, _ in where(results)} & {f'e{number}' for number in KEPT}
     assert done[0] == (0, 42) and done[-1] == (42, 42)       # 6 pairs x 2 seeds x 3 + 6 still
+    assert Settings().seeds == 3
     text = '\n'.join(evaluation_table(results))
     assert 'floor: uniform random' in text and 'floor: stands still' in text and ' ± ' in text
     assert 'the half that nothing is chosen by' in text and '2 planner seeds' in text
