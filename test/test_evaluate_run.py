@@ -244,3 +244,27 @@ def test_the_benchmark_judges_the_same_pairs_in_every_way(bundle, data, tmp_path
     group, = json.loads((tmp_path / 'evaluate.json').read_text())['groups']
     assert [len(item['seconds']) for item in group['measured']] == [2] * 4
     assert group['notes']['in turn'].endswith('2 trials equal to the last bit, 2 verdicts equal')
+
+
+def test_the_fastest_planner_is_found_on_other_pairs_than_those_shown(bundle, data, tmp_path,
+                                                                      monkeypatch):
+    """`lewm bench success`: two halves of the held-out episodes, floors beside every planner."""
+    from bench import success
+
+    asked, judge = [], success._judge
+    monkeypatch.setattr(success, '_judge', lambda *words: asked.append(words[-1]) or judge(*words))
+    monkeypatch.setattr(success, 'REFERENCE_BUDGET', replace(PLAN, receding_horizon=2))
+    monkeypatch.setattr(success, '_planners', lambda bundle: {'short': PLAN})
+    assert main(['bench', 'success', '--model', str(bundle.save(tmp_path / 'model')), '--data',
+                 str(data.path), '--episodes', '2', '--rounds', '1', '--backend', 'torch',
+                 '--out', str(tmp_path)]) == 0
+    choose, report = ({pair.episode for pair in pairs} for pairs in asked)
+    assert not choose & report and not (choose | report) & set(KEPT)
+    group, = json.loads((tmp_path / 'success.json').read_text())['groups']
+    ours = [one for one in group['measured'] if 'stable-worldmodel' not in one['name']]
+    assert [(one['name'], one['facts']['dtype'], one['facts']['executed_steps']) for one in ours
+            ] == [('reference budget, torch', 'fp32', 10),
+                  ('reference budget, torch, replanned every block', 'fp32', 5),
+                  ('short', 'fp32', 5)]
+    assert {'floor: uniform', 'floor: still', 'floor: exploration'} <= set(group['notes'])
+    assert 'fastest per executed step of those not clearly worse on other pairs' in group['notes']
