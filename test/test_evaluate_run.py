@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 import json
+import re
 
 from engine_models import with_prior
 from episode_sets import episode, write_set
@@ -156,6 +157,8 @@ def test_two_models_are_compared_by_their_files(bundle, data, tmp_path):
     assert reached['pairs'] == final['pairs'] == 6 and 'another' in reached['first']
     with pytest.raises(ConfigError, match='made under other rules .budget 10 there, 11 here'):
         compare_with({**results, 'budget': 11}, path)
+    with pytest.raises(ConfigError, match=re.escape("vary {} there, {'light': 0.3} here; seed")):
+        compare_with({**results, 'vary': {'light': 0.3}}, path)
     apart = evaluate(other, data, None, replace(FAST, part='choose'))
     with pytest.raises(ConfigError, match='has no pair in common'):
         compare_with(apart, path)

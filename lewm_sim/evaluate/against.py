@@ -14,7 +14,14 @@ from lewm_sim.tasks import load_task, Outcome, Tolerance
 import numpy as np
 
 _Pairs = dict[tuple[str, int], list[dict[str, Any]]]     # trials, by episode and row
-_MUST_AGREE = ('task', 'protocol', 'goal_offset', 'budget')
+
+
+def _rules(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two evaluations must have in common for their trials to be of one exam."""
+    look = {name: results.get(name, {}) for name in ('vary', 'photo')}
+    return {**{name: results[name] for name in ('task', 'protocol', 'goal_offset', 'budget')},
+            **look, 'goal_correction': results.get('goal_correction', {}).get('which', 'off'),
+            'seed of looks': results['seed'] if any(look.values()) else '-'}
 
 
 def compare_with(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -26,12 +33,12 @@ def compare_with(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]
     try:
         earlier = json.loads(path.read_text(encoding='utf-8'))
         trials = earlier['trials']
-        rules = {name: earlier[name] for name in _MUST_AGREE}
+        there, here = _rules(earlier), _rules(results)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path} is no result of lewm evaluate --out ({error}); evaluate the '
                           f'other model again with this version') from error
-    different = [f'{name} {rules[name]} there, {results[name]} here' for name in _MUST_AGREE
-                 if rules[name] != results[name]]
+    different = [f'{name} {there[name]} there, {here[name]} here' for name in here
+                 if there[name] != here[name]]
     if different:
         raise ConfigError(f'{path} was made under other rules ({"; ".join(different)}); evaluate '
                           f'both in the same way')
