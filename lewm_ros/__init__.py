@@ -8,7 +8,8 @@ from typing import Any
 # which live in the installed package of the same name: let both be one package.
 __path__ = extend_path(__path__, __name__)
 
-_HOMES = {'Commander': 'commander.commander', 'CommanderError': 'commander.link'}
+_HOMES = {'Code': 'wire.reasons', 'Commander': 'commander.commander',
+          'CommanderError': 'commander.link'}
 __all__ = list(_HOMES)
 
 

@@ -31,6 +31,13 @@ _TURN_S = 0.02    # between two looks at what no message tells
 _DEEP = 500       # messages that wait for a test that is busy, or gets no time
 
 
+def code_name(answer: Any) -> str:
+    """Return what the code of an answer is called in the definition of its service."""
+    kind = type(answer)
+    name, = (name for name in dir(kind) if name.isupper() and getattr(kind, name) == answer.code)
+    return name
+
+
 def free_domain() -> int:
     """Return a domain that is not in use, and that no run of the tests claims; see conftest."""
     while (domain := bringup.free_domain()) < _OWN_DOMAINS:
@@ -188,7 +195,10 @@ class Graph:
         self.node.destroy_client(client)
 
     def call(self, kind: type, name: str, request: Any, timeout_s: float = 60.0) -> Any:
-        """Call a service and return the response; silence is followed by a second request."""
+        """Call a service and return the response; silence is followed by a second request.
+
+        One of ours succeeds, or says why not: a text, and a code that it lists.
+        """
         client = self.client(kind, name, timeout_s)
         self.wait_for(client.service_is_ready, f'service {name}', timeout_s)
         answers = [client.call_async(request)]
@@ -199,7 +209,11 @@ class Graph:
                 answers.append(client.call_async(request))
             return next((answer for answer in answers if answer.done()), None)
 
-        return self.wait_for(answered, f'an answer of {name}', timeout_s).result()
+        answer = self.wait_for(answered, f'an answer of {name}', timeout_s).result()
+        if hasattr(answer, 'code'):
+            assert answer.success == (code_name(answer) == 'OK'), answer
+            assert answer.success or answer.message, answer
+        return answer
 
     def transition(self, node: str, *names: str) -> None:
         """Take a lifecycle node through transitions, each of which must succeed."""

@@ -15,6 +15,7 @@ from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
 import numpy as np  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from ros_helpers import code_name  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
@@ -62,5 +63,21 @@ def test_without_a_camera_the_answer_says_so(graph, tmp_path):
     """The topic on which nothing is published, not only that time is up."""
     graph.spawn('lewm_ros.goals.goal_node')
     answer = graph.call(CaptureGoal, '/goal_node/capture_goal', CaptureGoal.Request(timeout_s=2.0))
-    assert not answer.success
+    assert code_name(answer) == 'NO_FRAME'
     assert 'nothing is published on /image' in answer.message
+
+
+def test_a_frame_that_cannot_be_read_is_no_goal(graph):
+    """The answer says so, not that there is none."""
+    camera = graph.node.create_publisher(Image, 'image', 1)
+
+    def film():
+        frame = rgb_to_image(PICTURES[0], graph.node.get_clock().now().nanoseconds)
+        frame.encoding = 'smell'
+        camera.publish(frame)
+
+    graph.node.create_timer(0.05, film)
+    graph.spawn('lewm_ros.goals.goal_node')
+    answer = graph.call(CaptureGoal, '/goal_node/capture_goal',
+                        CaptureGoal.Request(timeout_s=10.0))
+    assert code_name(answer) == 'FRAME_UNREADABLE' and 'smell' in answer.message

@@ -22,11 +22,14 @@ from lewm_ros.goals.giving.clicks import ClickGoals, clicks_of, yaw_of  # noqa: 
 from lewm_ros.msg import Goal, GoalSpec  # noqa: E402
 from lewm_ros.srv import ListGoals, SelectGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire.checks import MessageError  # noqa: E402
 from lewm_ros.wire.goal_specs import GoalWish, point_to_wish, pose_to_wish  # noqa: E402
 from lewm_ros.wire.goals import msg_to_goal  # noqa: E402
 from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
+from lewm_ros.wire.reasons import Code, ReasonedError  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 from lewm_ros.wire.stamps import header  # noqa: E402
+from ros_helpers import code_name  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from test_live_robots import file_of  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
@@ -73,7 +76,7 @@ def test_a_pose_becomes_values_without_a_picture():
                     weights=(2.0,))
     found = answer(source, wish)
     assert (found.names, found.values, found.weights) == (('y',), (0.0,), (2.0,))
-    with pytest.raises(ConfigError, match='names must be among what the click says, x, y, got z'):
+    with pytest.raises(MessageError, match='names must be among what the click says, x, y, got z'):
         answer(source, GoalWish(GoalSource.POSE, frame_id='odom', position=np.zeros(3),
                                 names=('z',)))
 
@@ -87,10 +90,12 @@ def test_a_pose_becomes_the_nearest_entry_of_the_bank(folder):
     assert bank.bank.named(entry)['shoulder'][0] == pytest.approx(3.0)
     assert found.distance == pytest.approx(0.1, abs=1e-6)
     np.testing.assert_array_equal(found.rgb, bank.picture(entry))
-    with pytest.raises(ConfigError, match='clicks.near of the robot file is 0.5 m'):
+    with pytest.raises(ReasonedError, match='clicks.near of the robot file is 0.5 m') as refusal:
         answer(source, pose_to_wish(pose(0.0, 0.9)))
-    with pytest.raises(ConfigError, match='this goal node has none'):
+    assert refusal.value.reason.code is Code.NO_SUCH_GOAL
+    with pytest.raises(ReasonedError, match='this goal node has none') as refusal:
         answer(ClickGoals(CLICKS, None), pose_to_wish(pose(0, 0)))
+    assert refusal.value.reason.code is Code.NOT_SET_UP
 
 
 def test_a_pixel_becomes_a_rendered_picture():
@@ -199,7 +204,8 @@ def test_a_bank_is_listed_shown_and_clicked(graph, tmp_path, folder):
         'within': [-4, 4, -1, 1]})
     listed = graph.call(ListGoals, '/goal_node/list_goals', ListGoals.Request())
     bank = OpenBank(folder, ROBOT)
-    assert listed.names == [one.name for one in bank.bank.entries] and not listed.message
+    assert listed.names == [one.name for one in bank.bank.entries]
+    assert listed.success and not listed.message
     assert 'shoulder' in listed.texts[0]
     shown = graph.collect(Image, 'goal_node/gallery', qos.LATCHED)
     markers = graph.collect(MarkerArray, 'goal_node/gallery_markers', qos.LATCHED)
@@ -226,7 +232,7 @@ def test_a_bank_is_listed_shown_and_clicked(graph, tmp_path, folder):
           lambda: goals[-1][1].goal_id == listed.names[5], 'the entry near the pose')
     unknown = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
         source=GoalSpec.BANK, uri='goal_999')))
-    assert not unknown.success and "no entry 'goal_999'" in unknown.message
+    assert code_name(unknown) == 'NO_SUCH_GOAL' and "no entry 'goal_999'" in unknown.message
 
 
 def test_a_bank_that_cannot_be_used_is_told_and_the_node_goes_on(graph, tmp_path):
@@ -239,6 +245,7 @@ def test_a_bank_that_cannot_be_used_is_told_and_the_node_goes_on(graph, tmp_path
                                in array.status[0].message for _, array in diagnostics), 'why')
     listed = graph.call(ListGoals, '/goal_node/list_goals', ListGoals.Request())
     assert listed.names == [] and 'goal_002.png' in listed.message
+    assert code_name(listed) == 'NOT_SET_UP'
     assert graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
         source=GoalSpec.QUANTITIES, names=['wrist'], values=[0.5]))).success
     graph.wait_for(lambda: goals, 'another goal')
@@ -252,10 +259,11 @@ def test_a_way_chosen_by_the_parameter_wins(graph, tmp_path):
     graph.spawn('lewm_ros.goals.goal_node', parameters={'robot': robot, 'clicks': 'render'})
     refused = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
         source=GoalSpec.POSE, pose=pose(1.0, 0.5))))
-    assert not refused.success and "nobody answers 'sim_node/render'" in refused.message
+    assert code_name(refused) == 'NO_ANSWER'
+    assert "nobody answers 'sim_node/render'" in refused.message
     refused = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
         source=GoalSpec.PIXEL, u=0.5, v=0.5)))
-    assert not refused.success and 'write clicks.pixels' in refused.message
+    assert code_name(refused) == 'NOT_SET_UP' and 'write clicks.pixels' in refused.message
     refused = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
         source=GoalSpec.BANK, uri='goal_000')))
-    assert not refused.success and 'parameter goal_bank' in refused.message
+    assert code_name(refused) == 'NOT_SET_UP' and 'parameter goal_bank' in refused.message

@@ -18,7 +18,7 @@ from geometry_msgs.msg import PoseStamped  # noqa: E402
 from going_rig import Going, spec  # noqa: E402
 from import_rules import loaded_by  # noqa: E402
 from lewm_model.errors import ConfigError, ImageError, LewmError  # noqa: E402
-from lewm_ros import Commander, CommanderError  # noqa: E402
+from lewm_ros import Code, Commander, CommanderError  # noqa: E402
 from lewm_ros.commander import specs  # noqa: E402
 from lewm_ros.msg import GoalSpec  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
@@ -166,8 +166,9 @@ def test_going_somewhere_and_back(graph, tmp_path):
         assert robot.result(timeout_s=60), robot.result()
         assert robot.result().goals_reached == 2 and robot.done()
         assert robot.cancel() is not None    # it is over: the result is told again
-        with pytest.raises(CommanderError, match='no ReachGoal is under way'):
+        with pytest.raises(CommanderError, match='no ReachGoal is under way') as refusal:
             robot.add(spec(30))
+        assert refusal.value.code is Code.NOTHING_UNDER_WAY
 
         going.distance = 1.0
         robot.reach([spec(40), RED])
@@ -234,8 +235,9 @@ def test_the_rest_of_the_buttons(graph, tmp_path):
         rgb_to_image(RED, graph.node.get_clock().now().nanoseconds)))
     going = Going(graph, tmp_path)
     with spun(graph), Commander(domain_id=graph.domain, timeout_s=20.0) as robot:
-        with pytest.raises(CommanderError, match='command_node/enable: the e-stop is pressed'):
+        with pytest.raises(CommanderError, match='enable: the e-stop is pressed') as refusal:
             robot.enable()
+        assert refusal.value.code is None      # std_srvs have none
         robot.disable()
         begun_s = time.monotonic()
         robot.stop()
@@ -246,8 +248,9 @@ def test_the_rest_of_the_buttons(graph, tmp_path):
         until(lambda: going.in_force() == 'here', 'the goal')
         robot.clear()
         until(lambda: going.in_force() == '', 'no goal')
-        with pytest.raises(CommanderError, match='list_goals: .*goal_bank'):
+        with pytest.raises(CommanderError, match='list_goals: .*goal_bank') as refusal:
             robot.entries()
+        assert refusal.value.code is Code.NOT_SET_UP
         assert robot.record('tidy', metadata={'who': 'me'}) == '/bags/7'
         assert robot.stop_recording(success=False, note='fell') == '/bags/7'
     told = dict(asked)
@@ -260,5 +263,7 @@ def test_without_a_system_the_error_says_where_it_was_looked_for(monkeypatch):
     domain = free_domain()
     with Commander('left', domain_id=domain, timeout_s=0.3) as robot:
         for call in (robot.enable, lambda: robot.reach({'x': 1.0})):
-            with pytest.raises(CommanderError, match=f'nobody offers .* \\(/left\\).*{domain}'):
+            with pytest.raises(CommanderError, match=f'nobody offers .* \\(/left\\).*{domain}'
+                               ) as refusal:
                 call()
+            assert refusal.value.code is Code.NO_ANSWER

@@ -4,8 +4,9 @@ import os
 import struct
 
 import cv2
-from lewm_model.errors import ImageError
+from lewm_model.errors import ImageError, LewmError
 from lewm_ros.goals.giving.files import MAX_BYTES, read_allowed, read_picture
+from lewm_ros.wire.reasons import Code, ReasonedError
 import numpy as np
 import pytest
 
@@ -40,21 +41,23 @@ def test_names_that_leave_the_folder_are_refused(root):
     (root / 'away').symlink_to(secret.parent)
     for uri in ('../goals2/secret.png', str(secret), 'link.png', 'away/secret.png',
                 f'file://{secret}', 'file://' + str(root) + '/%2e%2e/goals2/secret.png'):
-        with pytest.raises(ImageError, match='is outside goal_root'):
+        with pytest.raises(ReasonedError, match='is outside goal_root') as refusal:
             read_allowed(uri, str(root))
+        assert refusal.value.reason.code is Code.NO_SUCH_GOAL
 
 
 def test_without_a_root_nothing_is_read(root):
     """Off by default, and the message says how to turn it on."""
-    with pytest.raises(ImageError, match='goal_root set to the folder'):
+    with pytest.raises(ReasonedError, match='goal_root set to the folder') as refusal:
         read_allowed(str(root / 'a b.png'), '')
+    assert refusal.value.reason.code is Code.NOT_SET_UP
 
 
 @pytest.mark.parametrize('uri', [
     '', 'missing.png', 'http://host/a.png', 'file://host/a.png', 'a\0b.png', 'file://[', '~'])
 def test_names_that_are_nothing_are_refused(root, uri):
     """Missing files, other machines and broken names are a reason, never a crash."""
-    with pytest.raises(ImageError, match='goal file'):
+    with pytest.raises(LewmError, match='goal file'):
         read_allowed(uri, str(root))
 
 

@@ -20,6 +20,7 @@ from lewm_ros.wire.goals import msg_to_goal, picture_hash  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402
+from ros_helpers import code_name  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from test_live_robots import file_of  # noqa: E402
@@ -82,6 +83,7 @@ def test_a_goal_has_its_tolerance_and_can_be_cleared(graph):
     for wrong in (-1.0, math.nan, math.inf):
         answer = set_goal(graph, source=1, image=picture, tolerance=wrong)
         assert not answer.success and 'tolerance must be in' in answer.message
+        assert code_name(answer) == 'BAD_ARGUMENT'
     assert graph.call(Trigger, '/goal_node/clear_goal', Trigger.Request()).success
     graph.wait_for(lambda: len(goals) == 2, 'both messages')
     first, second = (msg_to_goal(message) for _, message in goals)
@@ -99,9 +101,15 @@ def test_a_picture_of_another_shape_is_refused_at_once(graph, tmp_path):
         answer = set_goal(graph, source=1, image=rgb_to_image(
             np.zeros((height, width, 3), np.uint8), 0))
         assert answer.success, answer.message
-    answer = set_goal(graph, source=1, image=rgb_to_image(np.zeros((36, 64, 3), np.uint8), 0))
-    assert not answer.success
-    assert '64x36' in answer.message and '640x480' in answer.message
+    wide = np.zeros((36, 64, 3), np.uint8)
+    camera = graph.node.create_publisher(Image, 'image', qos.IMAGE)
+    graph.node.create_timer(0.05, lambda: camera.publish(
+        rgb_to_image(wide, graph.node.get_clock().now().nanoseconds)))
+    for answer in (set_goal(graph, source=1, image=rgb_to_image(wide, 0)),
+                   graph.call(CaptureGoal, '/goal_node/capture_goal',
+                              CaptureGoal.Request(timeout_s=5.0))):
+        assert code_name(answer) == 'GOAL_REFUSED'
+        assert '64x36' in answer.message and '640x480' in answer.message
 
 
 def test_colours_that_the_camera_does_not_name_are_those_of_the_robot_file(graph, tmp_path):
@@ -130,17 +138,21 @@ def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, 
     short = rgb_to_image(RED, 0)
     short.height = 100
 
-    for fields, reason in (
-            ({'uri': '../outside.png'}, 'outside goal_root'),
-            ({'uri': 'bad.png'}, 'neither JPEG nor PNG'),
-            ({'uri': ''}, 'goal file'),
-            ({'source': 1}, 'encoding'),
-            ({'source': 1, 'image': short}, 'cut short'),
-            ({'source': 7, 'image': good}, 'source must be'),
-            ({'source': 1, 'image': good, 'goal_id': 'x' * 300}, 'at most 200 printable'),
-            ({'source': 1, 'image': good, 'task': 'a\nb'}, 'at most 200 printable')):
+    for fields, code, reason in (
+            ({'uri': '../outside.png'}, 'NO_SUCH_GOAL', 'outside goal_root'),
+            ({'uri': 'none.png'}, 'NO_SUCH_GOAL', 'cannot be found'),
+            ({'uri': 'bad.png'}, 'GOAL_REFUSED', 'neither JPEG nor PNG'),
+            ({'uri': ''}, 'GOAL_REFUSED', 'goal file'),
+            ({'source': 1}, 'GOAL_REFUSED', 'encoding'),
+            ({'source': 1, 'image': short}, 'GOAL_REFUSED', 'cut short'),
+            ({'source': 2}, 'NO_FRAME', 'no frame newer than the call'),
+            ({'source': 7, 'image': good}, 'BAD_ARGUMENT', 'source must be'),
+            ({'source': 1, 'image': good, 'goal_id': 'x' * 300}, 'BAD_ARGUMENT',
+             'at most 200 printable'),
+            ({'source': 1, 'image': good, 'task': 'a\nb'}, 'BAD_ARGUMENT',
+             'at most 200 printable')):
         answer = set_goal(graph, **fields)
-        assert not answer.success
+        assert not answer.success and code_name(answer) == code
         assert reason in answer.message
     graph.spin(0.2)
     assert goals == []
@@ -182,6 +194,9 @@ def test_capture_takes_the_first_frame_newer_than_the_call(graph):
     assert stamp_ns in fresh and stamp_ns > begin_ns
     graph.wait_for(lambda: goals, 'the published goal')
     assert goals[0][1] == answer.goal
+    refused = graph.call(CaptureGoal, '/goal_node/capture_goal',
+                         CaptureGoal.Request(tolerance=-1.0, timeout_s=5.0))
+    assert code_name(refused) == 'BAD_ARGUMENT'
 
 
 @timed
@@ -201,7 +216,7 @@ def test_capture_without_fresh_frames_times_out_while_the_node_keeps_answering(g
     took_s = time.monotonic() - begin
     assert took_s > 1.9
     in_time(took_s, 4.0, 'the timeout of 2 s')
-    assert not future.result().success
+    assert not future.result().success and code_name(future.result()) == 'NO_FRAME'
     assert 'no frame newer than the call' in future.result().message
     print('CPU seconds while waiting 2 s:', round(cpu_s(process.pid) - before_s, 2))
     in_time(cpu_s(process.pid) - before_s, 1.0, 'the work while it waits')   # it does not spin
@@ -216,7 +231,12 @@ def test_select_goal_answers_and_sets_nothing(graph):
     assert answer.success and answer.distance == 0.0, answer.message
     refused = graph.call(SelectGoal, '/goal_node/select_goal', SelectGoal.Request(
         spec=GoalSpec(source=GoalSpec.PIXEL, u=0.5)))
-    assert not refused.success and 'PIXEL need a goal bank' in refused.message
+    assert code_name(refused) == 'NOT_SET_UP' and 'PIXEL need a goal bank' in refused.message
+    for fields, code in (({'source': 9}, 'BAD_ARGUMENT'), ({'uri': 'a.png'}, 'NOT_SET_UP'),
+                         ({'source': 1}, 'GOAL_REFUSED')):
+        refused = graph.call(SelectGoal, '/goal_node/select_goal', SelectGoal.Request(
+            spec=GoalSpec(**fields)))
+        assert code_name(refused) == code
     graph.spin(0.3)
     assert not goals
     assert graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(

@@ -3,7 +3,7 @@
 import asyncio
 import math
 
-from lewm_model.errors import ImageError, LewmError
+from lewm_model.errors import LewmError
 import numpy as np
 import pytest
 
@@ -16,6 +16,7 @@ from lewm_ros.goals.giving.shape import GoalShape  # noqa: E402
 from lewm_ros.msg import GoalSpec  # noqa: E402
 from lewm_ros.wire.goals import msg_to_goal  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
+from lewm_ros.wire.reasons import Code, ReasonedError  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 
 RED = np.zeros((6, 7, 3), np.uint8) + np.array([250, 10, 20], np.uint8)
@@ -92,8 +93,9 @@ def test_sources_that_nobody_answers_say_what_is_missing():
     """Until a bank or a robot file is there."""
     for source in (GoalSpec.BANK, GoalSpec.POSE, GoalSpec.PIXEL):
         spec = GoalSpec(source=source)
-        with pytest.raises(ImageError, match=r'need a goal bank .* it takes FILE, MESSAGE'):
+        with pytest.raises(ReasonedError, match=r'need a goal bank .* it takes FILE, MESS') as it:
             resolve(spec)
+        assert it.value.reason.code is Code.NOT_SET_UP
 
 
 def test_a_source_plugs_in():

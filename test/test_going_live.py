@@ -158,7 +158,7 @@ def test_a_dry_run_tells_the_cost_and_moves_nothing(live):
         assert 0.0 < result.final_cost < 1.1 * result.start_cost
         print(result)
         robot.reach(height=1.0, dry_run=True)
-        assert robot.result(timeout_s=60).ending is Ending.UNKNOWN
+        assert robot.result(timeout_s=60).ending is Ending.GOAL_REFUSED
         assert len(live.goals) == published and live.speed < REST_RAD_S
         robot.reach(height=1.0)
         result = robot.result(timeout_s=60)

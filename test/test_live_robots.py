@@ -24,6 +24,7 @@ from lewm_ros.wire.reports import CommandState  # noqa: E402
 from lewm_ros.wire.stamps import stamp_to_ns  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 import numpy as np  # noqa: E402
+from ros_helpers import code_name  # noqa: E402
 from sensor_msgs.msg import CompressedImage, JointState  # noqa: E402
 from timed import in_time, timed, undisturbed  # noqa: E402
 import yaml  # noqa: E402
@@ -63,7 +64,7 @@ def record(graph, tmp_path, robot: str, seconds: float, rig: Robot | None = None
 
     def begun() -> bool:   # refused until all topics are found, and once it records
         answer = graph.call(StartEpisode, '/recorder_node/start_episode', StartEpisode.Request())
-        return answer.success or 'is being recorded' in answer.message
+        return code_name(answer) in ('OK', 'BUSY')
 
     graph.client(StopEpisode, '/recorder_node/stop_episode')    # which takes a while
     graph.wait_for(begun, 'the start of an episode')

@@ -8,12 +8,15 @@ pytestmark = pytest.mark.ros
 from lewm_model.errors import ConfigError  # noqa: E402
 from lewm_ros.node.guard import Guard  # noqa: E402
 from lewm_ros.node.managed import ManagedNode  # noqa: E402
+from lewm_ros.srv import SetGoal  # noqa: E402
+from lewm_ros.wire.checks import MessageError  # noqa: E402
+from lewm_ros.wire.reasons import Code, ReasonedError  # noqa: E402
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn as Result  # noqa: E402
 from rclpy.logging import get_logger  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from ros_helpers import free_domain  # noqa: E402
+from ros_helpers import code_name, free_domain  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
@@ -215,6 +218,19 @@ def test_a_service_that_fails_answers_with_the_reason():
 
     response = Guard(Log()).server(answer, 'service ask')(None, Trigger.Response())
     assert (response.success, response.message) == (False, 'service ask: no file')
+
+
+@pytest.mark.parametrize(('error', 'code'), [
+    (ValueError('a bug'), 'INTERNAL'), (ConfigError('no file'), 'INTERNAL'),
+    (MessageError('a field'), 'BAD_ARGUMENT'),
+    (ReasonedError(Code.BUSY, 'later'), 'BUSY')])
+def test_a_service_that_fails_answers_with_the_code_of_its_error(error, code):
+    """A field of the request that cannot be is the caller's fault, anything unforeseen ours."""
+    def answer(request, response):
+        raise error
+
+    response = Guard(Log()).server(answer, 'service ask')(None, SetGoal.Response())
+    assert not response.success and code_name(response) == code
 
 
 def test_warnings_and_errors_of_one_guard_do_not_end_the_node():

@@ -13,6 +13,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_ros.goals.giving.bank import OpenBank  # noqa: E402
+from lewm_ros.wire.reasons import ReasonedError  # noqa: E402
 
 ROBOT = RobotDescription.from_yaml('sim_reacher')
 
@@ -54,10 +55,10 @@ def test_pictures_of_a_bank_are_not_trusted(folder, tmp_path):
     assert bank.picture(first).shape == (64, 64, 3)
     (folder / first.file).rename(tmp_path / 'elsewhere.png')
     (folder / first.file).symlink_to(tmp_path / 'elsewhere.png')
-    with pytest.raises(ImageError, match='outside goal_root'):
+    with pytest.raises(ReasonedError, match='outside goal_root'):
         bank.picture(first)
     (folder / second.file).unlink()
-    with pytest.raises(ImageError, match='cannot be found'):
+    with pytest.raises(ReasonedError, match='cannot be found'):
         bank.picture(second)
     write_image(folder / third.file, np.zeros((65, 64, 3), np.uint8))
     with pytest.raises(ImageError, match='64x65 px, bank.yaml says 64 px'):

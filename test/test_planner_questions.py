@@ -17,15 +17,13 @@ from nano import tiny_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 from planner_rig import FOLLOWED, Rig, STEP_NS  # noqa: E402
 from readout_bundles import bundle_that_reads  # noqa: E402
+from ros_helpers import code_name  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from test_planner_faults import FaultyRig  # noqa: E402
 from timed import timed, undisturbed  # noqa: E402
 
 GREY = np.full((64, 64, 3), 77, np.uint8)
 ROWS_NS = 15 * STEP_NS
-# what a planner answers that drives, and has little time
-BUSY = ('the planner is busy', 'the planner had no time for it in 5 s',
-        'the plan that the robot follows came to its end')
 SERVICES = {PlanOnce: '/planner_node/plan_once', EncodeImage: '/planner_node/encode_image'}
 
 
@@ -44,7 +42,7 @@ class Desk:
         else:
             self.rig.graph.wait_for(future.done, f'an answer of {kind.__name__}')
         answer = future.result()
-        undisturbed(not answer.message.startswith(BUSY), answer.message)
+        undisturbed(code_name(answer) != 'BUSY', answer.message)   # it drives, with little time
         return answer
 
 
@@ -68,6 +66,11 @@ def assert_nothing_stopped(rig: Rig, since: int) -> None:
     undisturbed(longest_ns < ROWS_NS, f'{longest_ns / 1e9:.2f} s between two plans')
 
 
+def refused(answer, code: str, words: str) -> bool:
+    """Tell whether an answer is a refusal of this kind."""
+    return not answer.success and code_name(answer) == code and words in answer.message
+
+
 @timed
 def test_a_plan_of_now_while_driving(graph, tmp_path):
     """A chunk that nobody follows, to the goal in force or another one; nothing is disturbed."""
@@ -75,7 +78,7 @@ def test_a_plan_of_now_while_driving(graph, tmp_path):
     rig = drive(graph, tmp_path, bundle=str(tmp_path / 'reads'))
     desk, since = Desk(rig), len(rig.status)
     first = desk.ask(PlanOnce)
-    assert (first.success, first.message) == (True, '')
+    assert (first.success, code_name(first), first.message) == (True, 'OK', '')
     chunk = first.chunk
     assert (chunk.session, chunk.horizon, chunk.action_dim) == (0, 15, 2)
     assert header_stamp_ns(chunk) in rig.stamps
@@ -90,6 +93,7 @@ def test_a_plan_of_now_while_driving(graph, tmp_path):
     unknown = desk.ask(PlanOnce, goal=probe_goal_to_msg(['elbow'], [0.1], stamp_ns=0,
                                                         goal_id='p'))
     assert not unknown.success and "cannot read 'elbow'" in unknown.message
+    assert code_name(unknown) == 'GOAL_REFUSED'
     rig.film(0.5)
     assert_nothing_stopped(rig, since)
     assert {status.goal_id for _, status in rig.status[since:]} == {'far'}
@@ -129,6 +133,7 @@ def test_pictures_that_cannot_be_read_are_refused_with_words(graph, tmp_path, im
     for kind in SERVICES:
         answer = desk.ask(kind, image=image)
         assert not answer.success and words in answer.message
+        assert code_name(answer) == 'FRAME_UNREADABLE'
     assert_nothing_stopped(rig, since)
 
 
@@ -137,20 +142,22 @@ def test_without_goal_frame_or_activation_the_answer_says_so(graph, tmp_path):
     """At once, or as soon as the thread has looked; nobody is left waiting."""
     rig = Rig(graph, tmp_path)
     desk = Desk(rig)
-    assert 'no goal is in force' in desk.ask(PlanOnce, film=False).message
-    assert 'no camera frame has been looked at' in desk.ask(EncodeImage, film=False).message
+    assert refused(desk.ask(PlanOnce, film=False), 'NO_GOAL', 'no goal is in force')
+    assert refused(desk.ask(EncodeImage, film=False), 'NO_FRAME',
+                   'no camera frame has been looked at')
     assert desk.ask(EncodeImage, film=False, image=rgb_to_image(GREY, 0)).success
     goal = picture_goal_to_msg(GREY, stamp_ns=0)
-    assert 'no camera frame' in desk.ask(PlanOnce, film=False, goal=goal).message
+    assert refused(desk.ask(PlanOnce, film=False, goal=goal), 'NO_FRAME', 'no camera frame')
     assert desk.ask(PlanOnce, film=False, goal=goal, image=rgb_to_image(GREY, 0)).success
     graph.wait_for(lambda: desk.ask(EncodeImage).success, 'a frame that was looked at')
-    graph.wait_for(lambda: 'the camera frame is' in desk.ask(EncodeImage, film=False).message,
-                   'a frame that is too old')
+    graph.wait_for(lambda: refused(desk.ask(EncodeImage, film=False), 'FRAME_STALE',
+                                   'the camera frame is'), 'a frame that is too old')
     graph.transition('planner_node', 'deactivate')
-    assert desk.ask(PlanOnce, film=False).message == (
-        'the planner is inactive; activate it first')
+    assert refused(desk.ask(PlanOnce, film=False), 'INACTIVE',
+                   'the planner is inactive; activate it first')
     graph.transition('planner_node', 'cleanup')
-    assert 'unconfigured; activate it first' in desk.ask(EncodeImage, film=False).message
+    assert refused(desk.ask(EncodeImage, film=False), 'INACTIVE',
+                   'unconfigured; activate it first')
 
 
 @timed
@@ -171,8 +178,8 @@ def test_a_stranger_who_asks_fifty_times_a_second_stops_nothing(graph, tmp_path)
     rig.film_until(lambda: all(future.done() for future in futures), 'all answers')
     answers = [future.result() for future in futures]
     undisturbed(len(futures) > 150, f'{len(futures)} questions')
-    refusals = {answer.message for answer in answers if not answer.success}
-    undisturbed(all(refusal.startswith(BUSY) for refusal in refusals), refusals)
+    refusals = {(code_name(answer), answer.message) for answer in answers if not answer.success}
+    undisturbed({code for code, _ in refusals} <= {'BUSY'}, refusals)
     undisturbed(sum(answer.success for answer in answers) >= 5, 'fewer than 5 answers')
     assert_nothing_stopped(rig, since)
     assert {chunk.session for _, chunk in rig.chunks} == {rig.last.session}
@@ -186,7 +193,7 @@ def test_who_waits_while_the_thread_hangs_is_told(graph, tmp_path, monkeypatch):
     desk = Desk(rig)
     rig.fault('hang')
     answer = desk.ask(PlanOnce, image=rgb_to_image(GREY, 0))
-    assert not answer.success and 'the planner has' in answer.message
+    assert refused(answer, 'PLANNER_STUCK', 'the planner has')
     rig.film_until(lambda: rig.last.reason.code == Code.PLANNER_STUCK, 'PLANNER_STUCK')
     rig.fault('')
     rig.film_planning()

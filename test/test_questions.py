@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model.errors import EngineFailure  # noqa: E402
+from lewm_model.errors import EngineFailure, NotFinite, PlanningError  # noqa: E402
 from lewm_model.images.view import CameraView, View  # noqa: E402
 from lewm_model.robot import RobotDescription  # noqa: E402
 from lewm_ros.planner.answers import Answers  # noqa: E402
@@ -19,6 +19,7 @@ from lewm_ros.wire.robot_interface import RobotInterface  # noqa: E402
 from lewm_ros.wire.sight import Sight  # noqa: E402
 import numpy as np  # noqa: E402
 from plan_rig import ARM, PICTURE, Rig, ROWS, STEP_NS  # noqa: E402
+from ros_helpers import code_name  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 POSITIONS = 'joint_trajectory_arm'
@@ -38,16 +39,16 @@ class Desk(Rig):
             max_age_s=lambda: 0.25, now_ns=lambda: self.now_ns,
             say=lambda *what: self.said.append(what), steady_s=lambda: self.now_ns / 1e9)
 
-    def ask(self, kind=PlanOnce, **fields) -> str:
+    def ask(self, kind=PlanOnce, **fields) -> Reason:
         """Leave a question; return why it is refused."""
         return self.questions.ask(kind, kind.Request(**fields), self.told.append)
 
     def answer(self, kind=PlanOnce, **fields):
         """Ask, and let the thread answer at once."""
-        assert self.ask(kind, **fields) == ''
+        assert not self.ask(kind, **fields)
         assert self.answers.ready()
         self.answers.work()
-        self.questions.hand_over('')
+        self.questions.hand_over(Reason())
         return self.told.pop()
 
     def state(self) -> tuple:
@@ -68,13 +69,15 @@ def desk() -> Desk:
 def test_questions_beyond_a_few_are_refused_until_one_was_answered():
     """A stranger who asks without end costs the memory of a few pictures."""
     desk = Desk()
-    assert [desk.ask() for _ in range(MOST)] == [''] * MOST
-    assert 'the planner is busy: 4 questions are waiting' in desk.ask()
+    assert not any(desk.ask() for _ in range(MOST))
+    refusal = desk.ask()
+    assert refusal.code is Code.BUSY
+    assert 'the planner is busy: 4 questions are waiting' in refusal.text
     desk.answers.work()
-    assert 'busy' in desk.ask()
-    desk.questions.hand_over('')
+    assert desk.ask().code is Code.BUSY
+    desk.questions.hand_over(Reason())
     assert len(desk.told) == 1
-    assert desk.ask() == ''
+    assert not desk.ask()
 
 
 def test_who_waits_too_long_is_told_what_the_planner_does():
@@ -84,12 +87,13 @@ def test_who_waits_too_long_is_told_what_the_planner_does():
     desk.ask()
     desk.questions.first().begun = True
     desk.now_ns = round(PATIENCE_S * 1e9)
-    desk.questions.hand_over('', desk.answers.why_not)
+    desk.questions.hand_over(Reason(), desk.answers.why_not)
     assert desk.told == []
     desk.now_ns += 1
-    desk.questions.hand_over('', desk.answers.why_not)
+    desk.questions.hand_over(Reason(), desk.answers.why_not)
     told, = desk.told
     assert 'no time for it in 5 s: a plan takes 0.10 s, and those that the robot' in told.message
+    assert code_name(told) == 'BUSY'
 
 
 def test_trouble_answers_everybody_once_and_ends_a_search(desk):
@@ -97,7 +101,7 @@ def test_trouble_answers_everybody_once_and_ends_a_search(desk):
     during = []
 
     def search() -> None:
-        desk.questions.hand_over('it hangs')
+        desk.questions.hand_over(Reason(Code.PLANNER_STUCK, 'it hangs'))
         desk.policy.on_progress()
         during.append('not reached')
 
@@ -105,8 +109,9 @@ def test_trouble_answers_everybody_once_and_ends_a_search(desk):
     desk.ask()
     desk.ask(EncodeImage)
     desk.answers.work()
-    desk.questions.hand_over('')
-    assert [(answer.success, answer.message) for answer in desk.told] == [(False, 'it hangs')] * 2
+    desk.questions.hand_over(Reason())
+    assert [(answer.success, code_name(answer), answer.message) for answer in desk.told] == [
+        (False, 'PLANNER_STUCK', 'it hangs')] * 2
     assert during == [] and desk.questions.first() is None
 
 
@@ -115,7 +120,7 @@ def test_a_plan_of_now_changes_nothing(desk):
     desk.frames(2, 2)
     before = desk.state()
     answer = desk.answer()
-    assert answer.success and answer.message == ''
+    assert answer.success and (code_name(answer), answer.message) == ('OK', '')
     chunk = answer.chunk
     assert (chunk.session, chunk.epoch, chunk.seq, chunk.committed_steps) == (0, 0, 0, 0)
     assert chunk.names == list(ARM.joint_names)
@@ -144,8 +149,13 @@ def test_a_goal_that_is_sent_along_is_used_for_this_answer_only(desk):
         type(desk.policy).plan = plan
     assert seen == ['cup', 'mug', 'cup']
     assert 'no goal is in force, and the request has none' in refused.message
+    assert code_name(refused) == 'NO_GOAL'
     goal.sha256[0] ^= 1
-    assert 'do not match their SHA-256' in desk.answer(goal=goal).message
+    refused = desk.answer(goal=goal)
+    assert 'do not match their SHA-256' in refused.message
+    assert code_name(refused) == 'GOAL_REFUSED'
+    goal.goal_id = 'x' * 300
+    assert code_name(desk.answer(goal=goal)) == 'BAD_ARGUMENT'
 
 
 def test_a_picture_that_is_sent_along_stands_for_the_frame():
@@ -154,23 +164,28 @@ def test_a_picture_that_is_sent_along_stands_for_the_frame():
     desk.now_ns = 7 * STEP_NS
     refused = desk.answer()
     assert 'no camera frame has been looked at yet' in refused.message
+    assert code_name(refused) == 'NO_FRAME'
     answer = desk.answer(image=rgb_to_image(PICTURE, 0))
     assert answer.success
     assert answer.chunk.header.stamp.nanosec == 7 * STEP_NS
     assert desk.policy.seen == []
 
 
-@pytest.mark.parametrize(('image', 'words'), [
-    (Image(width=4, height=4, encoding='rgb8', step=12), 'the picture cannot be read'),
-    (Image(width=4, height=4, encoding='smell'), 'smell'),
-    (Image(width=2 ** 31, height=2 ** 31, encoding='rgb8', step=3), 'the picture cannot be read'),
-    (rgb_to_image(np.zeros((4, 40, 3), np.uint8), 0), 'the picture does not fit')])
+@pytest.mark.parametrize(('image', 'words', 'code'), [
+    (Image(width=4, height=4, encoding='rgb8', step=12), 'the picture cannot be read',
+     'FRAME_UNREADABLE'),
+    (Image(width=4, height=4, encoding='smell'), 'smell', 'FRAME_UNREADABLE'),
+    (Image(width=2 ** 31, height=2 ** 31, encoding='rgb8', step=3), 'the picture cannot be read',
+     'FRAME_UNREADABLE'),
+    (rgb_to_image(np.zeros((4, 40, 3), np.uint8), 0), 'the picture does not fit',
+     'FRAME_MISFIT')])
 @pytest.mark.parametrize('kind', [PlanOnce, EncodeImage])
-def test_a_picture_that_cannot_be_is_refused_with_words(desk, kind, image, words):
+def test_a_picture_that_cannot_be_is_refused_with_words(desk, kind, image, words, code):
     """Of another encoding or shape, or cut short."""
     desk.answers._sight = Sight(ARM, 4, View(4, (CameraView(4, 4),)))
     answer = desk.answer(kind, image=image)
     assert not answer.success and words in answer.message
+    assert code_name(answer) == code
     assert desk.said[-1][0] == 'question'
 
 
@@ -178,10 +193,15 @@ def test_an_old_or_troubled_frame_is_not_answered_from(desk):
     """The reason is that of the camera."""
     desk.now_ns += 3 * 10 ** 9
     for kind in (PlanOnce, EncodeImage):
-        assert 'the camera frame is 3.0' in desk.answer(kind).message
+        answer = desk.answer(kind)
+        assert 'the camera frame is 3.0' in answer.message and code_name(answer) == 'FRAME_STALE'
     desk.now_ns -= 3 * 10 ** 9
-    desk.session.see(Reason(Code.FRAME_FROZEN, 'the same picture'))
-    assert desk.answer().message == 'no usable camera frame: the same picture'
+    for code in (Code.FRAME_FROZEN, Code.FRAME_FUTURE, Code.FRAME_MISFIT, Code.FRAME_UNREADABLE):
+        desk.session.see(Reason(code, 'the same picture'))
+        for kind in (PlanOnce, EncodeImage):
+            answer = desk.answer(kind)
+            assert answer.message == 'no usable camera frame: the same picture'
+            assert code_name(answer) == code.name
     assert desk.answer(EncodeImage, image=rgb_to_image(PICTURE, 5)).success
 
 
@@ -196,13 +216,16 @@ def test_latents_of_pictures_and_of_the_newest_frame(desk):
     assert sent.latent.model_id == 'm'
 
 
-@pytest.mark.parametrize('problem', [EngineFailure('CUDA error'), KeyError('a bug')])
-def test_whatever_goes_wrong_is_the_answer_and_the_robot_drives_on(desk, problem):
+@pytest.mark.parametrize(('problem', 'code'), [
+    (EngineFailure('CUDA error'), 'ENGINE_FAILED'), (NotFinite('no number'), 'PLAN_INVALID'),
+    (PlanningError('no context'), 'PLANNER_FAILED'), (KeyError('a bug'), 'INTERNAL')])
+def test_whatever_goes_wrong_is_the_answer_and_the_robot_drives_on(desk, problem, code):
     """It is no failure of planning, and is not retried."""
     before = desk.state()
     desk.policy.problems['plan'] = problem
     answer = desk.answer()
     assert not answer.success and str(problem) in answer.message
+    assert code_name(answer) == code
     desk.policy.problems.clear()
     assert desk.state() == before and not desk.loop.broken
 
@@ -213,6 +236,7 @@ def test_an_arm_must_know_where_it_stands():
     desk.now_ns = STEP_NS
     answer = desk.answer(image=rgb_to_image(PICTURE, 0))
     assert not answer.success and 'it is not known where the robot stands' in answer.message
+    assert code_name(answer) == 'NO_ROBOT_STATE'
 
 
 def test_there_is_time_until_the_next_plan_is_due(desk):
@@ -258,6 +282,7 @@ def test_a_search_makes_way_before_the_plan_in_force_runs_out(desk):
     before = len(desk.published)
     answer = desk.answer()
     assert not answer.success and 'made way for the next one; ask again' in answer.message
+    assert code_name(answer) == 'BUSY'
     assert desk.now_ns == 19 * STEP_NS
     desk.policy.during_plan = lambda: None
     desk.frames(19, 19)
@@ -295,7 +320,7 @@ def test_questions_without_end_leave_the_robot_its_plans(solve, replan_steps):
         if not (came and asked) and desk.answers.ready():
             desk.answers.work()
             desk.now_ns += STEP_NS // 50
-            desk.questions.hand_over('')
+            desk.questions.hand_over(Reason())
             answered += desk.told.pop().success
             asked, waited = True, desk.now_ns // STEP_NS > newest
             continue

@@ -31,7 +31,7 @@ from lewm_ros.wire.reaching import (  # noqa: E402
     ReachResult,
     Target,
 )
-from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
+from lewm_ros.wire.reasons import Code, Reason, ReasonedError  # noqa: E402
 from lewm_ros.wire.reports import (  # noqa: E402
     CommandState,
     PlanReport,
@@ -105,7 +105,9 @@ def test_a_way_point_can_be_added_while_moving_but_not_after_the_end():
         assert world.reach.result is None
         world.run(0.1, state=PlanState.REACHED, goal_distance=0.01)
     assert world.reach.result.goals_reached == 3
-    assert 'just ended' in world.reach.add(Target('c'))
+    with pytest.raises(ReasonedError, match='just ended') as refusal:
+        world.reach.add(Target('c'))
+    assert refusal.value.reason.code is Code.NOTHING_UNDER_WAY
 
 
 def test_limits_of_each_quantity_decide_where_the_goal_has_them():

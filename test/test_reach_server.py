@@ -11,9 +11,12 @@ pytestmark = pytest.mark.ros
 from going_rig import ABORTED, CANCELED, Going, spec, SUCCEEDED  # noqa: E402
 from lewm_ros.msg import GoalSpec  # noqa: E402
 from lewm_ros.srv import CaptureGoal, PlanOnce, SetGoal  # noqa: E402
+from lewm_ros.wire.reach_msgs import MAX_GOALS  # noqa: E402
 from lewm_ros.wire.reaching import Ending  # noqa: E402
 from lewm_ros.wire.reasons import Code, Reason  # noqa: E402
+from lewm_ros.wire.refusals import refuse  # noqa: E402
 from lewm_ros.wire.reports import CommandState, ControllerReport  # noqa: E402
+from ros_helpers import code_name  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 
@@ -24,7 +27,9 @@ def call(graph, kind, name, **fields):
 def test_way_points_are_reached_one_after_the_other_and_can_be_added(graph, tmp_path):
     """Feedback counts them down, the topic goes from goal to goal, the last one stays."""
     going = Going(graph, tmp_path)
-    assert 'no ReachGoal is under way' in call(graph, SetGoal, 'add_goal', spec=spec(9)).message
+    alone = call(graph, SetGoal, 'add_goal', spec=spec(9))
+    assert code_name(alone) == 'NOTHING_UNDER_WAY'
+    assert 'no ReachGoal is under way' in alone.message
     sent = going.send(spec(10), spec(20))
     going.wait_in_force('grey 10')
     graph.wait_for(lambda: sent.feedback and sent.feedback[-1].moving, 'feedback')
@@ -32,7 +37,8 @@ def test_way_points_are_reached_one_after_the_other_and_can_be_added(graph, tmp_
     assert sent.feedback[-1].distance == 1.0
     answer = call(graph, SetGoal, 'add_goal', spec=spec(30))
     assert answer.success and answer.goal_id == 'grey 30', answer.message
-    assert not call(graph, SetGoal, 'add_goal', spec=GoalSpec(source=9)).success
+    wrong = call(graph, SetGoal, 'add_goal', spec=GoalSpec(source=9))
+    assert code_name(wrong) == 'BAD_ARGUMENT'
     graph.wait_for(lambda: sent.feedback[-1].goals_left == 3, 'the added goal')
     going.distance = 0.05
     status, result = sent.end()
@@ -42,6 +48,15 @@ def test_way_points_are_reached_one_after_the_other_and_can_be_added(graph, tmp_
     assert [message.goal_id for _, message in going.goals] == ['grey 10', 'grey 20', 'grey 30']
     graph.spin(0.3)
     assert going.in_force() == 'grey 30'
+
+
+def test_a_list_that_is_full_takes_no_other_goal(graph, tmp_path):
+    """It goes on as it is."""
+    going = Going(graph, tmp_path)
+    sent = going.send(*[spec(10)] * MAX_GOALS)
+    going.wait_in_force('grey 10')
+    assert code_name(call(graph, SetGoal, 'add_goal', spec=spec(20))) == 'BUSY'
+    assert not sent.ended
 
 
 def test_what_cannot_be_is_an_aborted_result_that_says_why_and_disturbs_nobody(graph, tmp_path):
@@ -132,7 +147,8 @@ def test_whoever_chooses_another_goal_takes_over_without_a_stop(graph, tmp_path)
     assert [message.goal_id for _, message in going.goals] == ['grey 10', 'grey 20', 'grey 30']
     third = going.send(spec(40))
     going.wait_in_force('grey 40')
-    assert not call(graph, CaptureGoal, 'capture_goal', timeout_s=0.2).success   # no camera
+    blind = call(graph, CaptureGoal, 'capture_goal', timeout_s=0.2)
+    assert code_name(blind) == 'NO_FRAME'
     assert not third.ended
     assert call(graph, Trigger, 'clear_goal').success
     status, result = third.end()
@@ -141,18 +157,17 @@ def test_whoever_chooses_another_goal_takes_over_without_a_stop(graph, tmp_path)
 
 
 def test_a_dry_run_asks_the_planner_and_moves_nothing(graph, tmp_path):
-    """Without its service that is said; with it the costs come back; a refusal is one."""
+    """Without its service that is said; with it the costs come back; a refusal by its code."""
     going = Going(graph, tmp_path)
     status, result = going.send(spec(10), dry_run=True).end()
     assert (status, result.ending) == (ABORTED, Ending.PLANNER_GONE)
     assert 'nobody offers planner_node/plan_once' in result.text
-    asked = []
+    asked, refusals = [], []
 
     def plan_once(request, response):
         asked.append(request)
         if request.goal.goal_id == 'grey 99':
-            response.message = 'the bundle does not read it'
-            return response
+            return refuse(response, Reason(refusals[-1], 'words of the planner'))
         response.success, response.start_cost, response.final_cost = True, 4.0, 1.5
         return response
 
@@ -166,9 +181,13 @@ def test_a_dry_run_asks_the_planner_and_moves_nothing(graph, tmp_path):
     assert result.ending is Ending.NONE, result
     assert (result.start_cost, result.final_cost, result.goals_reached) == (4.0, 1.5, 0)
     assert (asked[0].goal.goal_id, asked[0].image.width) == ('grey 10', 0)
-    status, result = going.send(spec(99), dry_run=True).end()
-    assert (status, result.ending) == (ABORTED, Ending.UNKNOWN)
-    assert result.text == 'the planner did not plan: the bundle does not read it'
+    for code, ending in ((Code.GOAL_REFUSED, Ending.GOAL_REFUSED), (Code.BUSY, Ending.UNKNOWN),
+                         (Code.FRAME_STALE, Ending.NO_OBSERVATION),
+                         (Code.INACTIVE, Ending.MODEL_ERROR)):
+        refusals.append(code)
+        status, result = going.send(spec(99), dry_run=True).end()
+        assert (status, result.ending) == (ABORTED, ending)
+        assert result.text == 'the planner did not plan: words of the planner'
     assert not going.goals
 
 

@@ -23,6 +23,7 @@ from lewm_ros.recording.episode import (
     next_index,
 )
 from lewm_ros.recording.mcap_writer import McapWriter
+from lewm_ros.wire.checks import MessageError
 import numpy as np
 import pytest
 import yaml
@@ -321,7 +322,7 @@ def test_metadata_is_checked():
     """Metadata is one JSON object of sensible size."""
     assert checked_metadata('{"a": [1]}') == {'a': [1]}
     for bad in ('[1]', '{', '"' + 'x' * 70_000 + '"'):
-        with pytest.raises(BagError, match='metadata_json'):
+        with pytest.raises(MessageError, match='metadata_json'):
             checked_metadata(bad)
 
 

@@ -23,7 +23,7 @@ from lewm_ros.srv import StartEpisode  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from recorder_rig import FAILURE, marks, numbers, PICTURE, Rig  # noqa: E402
-from ros_helpers import Graph, ROOT  # noqa: E402
+from ros_helpers import code_name, Graph, ROOT  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
 
@@ -123,17 +123,32 @@ def test_what_is_discarded_is_kept_out_of_sight(rig):
 
 def test_requests_at_the_wrong_time_are_refused(rig):
     """Stop without start, start twice, nonsense as outcome, metadata or task: all say why."""
-    assert 'no episode is being recorded' in rig.stop().message
-    assert 'metadata_json' in rig.start(metadata_json='[]').message
-    assert 'task must be' in rig.start(task='x' * 300).message
+    early = rig.stop()
+    assert code_name(early) == 'NOTHING_UNDER_WAY'
+    assert 'no episode is being recorded' in early.message
+    for fields, words in (({'metadata_json': '[]'}, 'metadata_json'),
+                          ({'task': 'x' * 300}, 'task must be')):
+        wrong = rig.start(**fields)
+        assert code_name(wrong) == 'BAD_ARGUMENT' and words in wrong.message
     assert not rig.root.exists()
     started = rig.start()
     again = rig.start()
-    assert not again.success
+    assert code_name(again) == 'BUSY'
     assert f'{started.episode_id} is being recorded' in again.message
-    assert 'outcome must be' in rig.stop(outcome=9).message
+    wrong = rig.stop(outcome=9)
+    assert code_name(wrong) == 'BAD_ARGUMENT' and 'outcome must be' in wrong.message
     rig.publish(1)
     assert rig.stop(outcome=FAILURE).success
+
+
+def test_what_cannot_be_moved_out_of_sight_is_told(rig):
+    """No success, and where the bag is: complete, and marked as discarded."""
+    started = rig.start()
+    (rig.root / DISCARDED_FOLDER).write_text('in the way')
+    stopped = rig.stop(discard=True)
+    assert code_name(stopped) == 'DISK_FAILED' and 'cannot be moved' in stopped.message
+    assert stopped.bag_uri == started.bag_uri
+    assert marks(stopped.bag_uri)[-1].phase == EpisodeInfo.DISCARDED
 
 
 def test_words_on_a_topic_do_the_same(rig):
@@ -153,7 +168,7 @@ def test_without_a_camera_nothing_is_recorded(tmp_path):
         graph.spawn('lewm_ros.recording.recorder_node',
                     parameters={'root': str(tmp_path / 'root')})
         answer = graph.call(StartEpisode, '/recorder_node/start_episode', StartEpisode.Request())
-        assert not answer.success
+        assert code_name(answer) == 'NO_PUBLISHER'
         assert 'nobody publishes image, joint_states, executed_command' in answer.message
         assert not (tmp_path / 'root').exists()
 
@@ -164,7 +179,7 @@ def test_a_root_that_cannot_be_written_is_told(tmp_path):
     with Graph() as graph:
         rig = Rig(graph, tmp_path / 'root')
         answer = rig.start()
-        assert not answer.success
+        assert code_name(answer) == 'DISK_FAILED'
         assert str(tmp_path / 'root') in answer.message
         (tmp_path / 'root').unlink()
         assert rig.start().success
@@ -178,7 +193,7 @@ def test_a_root_that_cannot_be_read_is_told(tmp_path):
         rig = Rig(graph, tmp_path / ('x' * 300))
         for _ in range(2):
             answer = rig.start()
-            assert not answer.success
+            assert code_name(answer) == 'DISK_FAILED'
             assert 'cannot be read: File name too long' in answer.message
         assert rig.process.poll() is None
 
@@ -204,7 +219,7 @@ def test_a_full_disk_ends_the_episode_as_a_failure(tmp_path):
             graph.wait_for(failed, 'the end of the episode')
             assert 'No space left' in json.loads(rig.info[-1][1].metadata_json)['note']
             stopped = rig.stop()
-            assert not stopped.success
+            assert code_name(stopped) == 'NOTHING_UNDER_WAY'
             assert f'{started.episode_id} ended as a failure' in stopped.message
             assert 'No space left' in stopped.message
             assert numbers(Path(started.bag_uri), '/joint_states')[:5] == [1, 2, 3, 4, 5]

@@ -10,6 +10,7 @@ from lewm_ros.recording.bag_thread import WriterSettings
 from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 from lewm_ros.recording.episode import next_index, Received
 from lewm_ros.recording.session import FAILURE, Session, SessionSettings, SUCCESS
+from lewm_ros.wire.reasons import Code, ReasonedError
 import pytest
 from test_recorder import message, NUMBERS, QOS, recorded
 
@@ -145,8 +146,9 @@ def test_a_disk_that_refuses_ends_the_episode_as_a_failure(tmp_path, monkeypatch
     assert rig.marks == [1, FAILURE]
     found = recorded(end.path)
     assert found == list(range(1, len(found) + 1)) and found
-    with pytest.raises(BagError, match=f'{first.name} ended as a failure: No space left'):
+    with pytest.raises(ReasonedError, match=f'{first.name} ended as a failure: No space') as it:
         rig.session.stop(SUCCESS)
+    assert it.value.reason.code is Code.NOTHING_UNDER_WAY
     assert BagWriter.write is write
     second = rig.session.start('', '', {})
     rig.send()
@@ -170,8 +172,9 @@ def test_a_disk_that_hangs_is_given_up_in_time(tmp_path, hung):
     rig.session.watch()
     assert 'has not closed' in future.value.problem and '5 s' in future.value.problem
     assert rig.session.last_error == future.value.problem
-    with pytest.raises(BagError, match=f'does not answer since {first.name}'):
+    with pytest.raises(ReasonedError, match=f'does not answer since {first.name}') as it:
         rig.session.start('', '', {})
+    assert it.value.reason.code is Code.DISK_FAILED
     go.set()
     hangs.clear()
     first.thread.join()

@@ -10,7 +10,8 @@ from typing import Any
 
 from lewm_model.errors import LewmError
 from lewm_ros.node.executor import SurvivingExecutor
-from lewm_ros.wire.giving import refusal_of
+from lewm_ros.wire.reasons import Code
+from lewm_ros.wire.refusals import code_of, refusal_of
 import rclpy
 from rclpy.client import Client
 from rclpy.node import Node
@@ -23,7 +24,16 @@ _NUMBERS = itertools.count(1)
 
 
 class CommanderError(LewmError):
-    """The system did not do what it was asked for; the message says why, and what to do."""
+    """The system did not do what it was asked for; the message says why, and what to do.
+
+    Attributes:
+        code: What the service answered, such as Code.NO_FRAME, or NO_ANSWER; None: nothing that
+            has a code, as the std_srvs of the command node.
+    """
+
+    def __init__(self, text: str, code: Code | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Link:
@@ -91,10 +101,10 @@ class Link:
             for future in futures:
                 client.remove_pending_request(future)
             raise CommanderError(f'{name} did not answer within {timeout_s:g} s; does its node '
-                                 f'hang?')
+                                 f'hang?', Code.NO_ANSWER)
         answer = next(future for future in futures if future.done()).result()
         if refusal := refusal_of(answer):
-            raise CommanderError(f'{name}: {refusal}')
+            raise CommanderError(f'{name}: {refusal}', code_of(answer))
         return answer
 
     def find(self, name: str, look: Callable[[float], bool], timeout_s: float, *,
@@ -114,7 +124,7 @@ class Link:
             raise CommanderError(
                 f'nobody offers {name} after {timeout_s:g} s; is the system running, in this '
                 f'namespace ({self.node.get_namespace()}) and ROS_DOMAIN_ID '
-                f'({self._context.get_domain_id()}), and its node active?')
+                f'({self._context.get_domain_id()}), and its node active?', Code.NO_ANSWER)
         if settle and name not in self._known:
             self._known.add(name)
             threading.Event().wait(_SETTLE_S)

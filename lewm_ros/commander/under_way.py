@@ -11,6 +11,7 @@ from lewm_ros.action import ReachGoal
 from lewm_ros.commander.link import CommanderError, Link
 from lewm_ros.wire.reach_msgs import msg_to_progress, msg_to_result
 from lewm_ros.wire.reaching import Ending, ReachProgress, ReachResult
+from lewm_ros.wire.reasons import Code
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 
@@ -52,7 +53,7 @@ class UnderWay:
             accepted = ReachGoal.Impl.SendGoalService.Response(accepted=True)
             ClientGoalHandle(client, goal_uuid, accepted).cancel_goal_async()
             raise CommanderError(f'{name} did not answer within {timeout_s:g} s; does the goal '
-                                 f'node hang?')
+                                 f'node hang?', Code.NO_ANSWER)
         made._handle = future.result()
         if not made._handle.accepted:
             raise CommanderError(f'{name} took nothing; see the log of the goal node')

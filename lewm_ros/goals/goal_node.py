@@ -8,7 +8,7 @@ import sys
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from lewm_model.clicks import WAYS
-from lewm_model.errors import LewmError
+from lewm_model.errors import ImageError, LewmError
 from lewm_model.images.tiles import goal_sheet
 from lewm_model.robot import RobotDescription
 from lewm_ros.goals.giving.bank_desk import BankDesk
@@ -30,6 +30,8 @@ from lewm_ros.wire import qos
 from lewm_ros.wire.decoders import decoder_named, DECODERS
 from lewm_ros.wire.goal_specs import GoalWish
 from lewm_ros.wire.goals import no_goal_to_msg
+from lewm_ros.wire.reasons import Code, ReasonedError
+from lewm_ros.wire.refusals import refuse
 from lewm_ros.wire.reports import GoalSource
 from lewm_ros.wire.stamps import header_stamp_ns
 import numpy as np
@@ -214,7 +216,11 @@ class GoalNode(PlainNode):
     async def _look(self, timeout_s: float = TIMEOUT_S) -> tuple[np.ndarray, int]:
         """Return what the cameras see next, side by side, and when [ns]."""
         frames = await self._capture.next_frames(timeout_s)
-        pictures = [self._decode(frame, None, self._robot.assume_encoding) for frame in frames]
+        try:
+            pictures = [self._decode(frame, None, self._robot.assume_encoding)
+                        for frame in frames]
+        except ImageError as error:
+            raise ReasonedError(Code.FRAME_UNREADABLE, str(error)) from error
         return goal_sheet(pictures), header_stamp_ns(frames[0])
 
     def _clear(self) -> None:
@@ -237,8 +243,7 @@ class GoalNode(PlainNode):
 
     def _refuse(self, response, error: LewmError):
         self.guard.note('goal refused', error)
-        response.success, response.message = False, str(error)
-        return response
+        return refuse(response, error, otherwise=Code.GOAL_REFUSED)
 
 
 def main(args: list[str] | None = None) -> int:

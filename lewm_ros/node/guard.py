@@ -15,6 +15,8 @@ import traceback
 from typing import Any
 
 from lewm_model.errors import LewmError
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.refusals import reason_to_refuse, refuse
 
 _SHOWN_S = 5.0    # a fault stays in diagnostics this long after its last occurrence
 _LOG_EVERY_S = 1.0
@@ -98,11 +100,9 @@ class Guard:
                ) -> Callable[[Any, Any], Any]:
         """Wrap the callback of a service; a fault is answered with its reason and no success."""
         def refusal(response: Any, error: Exception) -> Any:
-            reason = self._caught(source, error)
+            code = reason_to_refuse(error, Code.INTERNAL).code
             fresh = type(response)()   # half an answer is worse than none
-            if hasattr(fresh, 'message'):
-                fresh.message = reason
-            return fresh
+            return refuse(fresh, Reason(code, self._caught(source, error)))
 
         if inspect.iscoroutinefunction(callback):
             @functools.wraps(callback)

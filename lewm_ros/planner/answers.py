@@ -12,9 +12,11 @@ import time
 import traceback
 from typing import Any
 
-from lewm_model.errors import Interrupted, LewmError
+from lewm_model.errors import EngineFailure, Interrupted, LewmError
 from lewm_model.planning.policy import Policy
 from lewm_model.types import Observation
+from lewm_ros.msg import Goal
+from lewm_ros.planner.loop.failures import code_of
 from lewm_ros.planner.loop.goal_given import give
 from lewm_ros.planner.loop.plan_loop import PlanLoop
 from lewm_ros.planner.loop.robot_side import RobotSide
@@ -22,6 +24,7 @@ from lewm_ros.planner.loop.schedule import check_age
 from lewm_ros.planner.loop.session import Session
 from lewm_ros.planner.questions import Question, Questions
 from lewm_ros.srv import EncodeImage, PlanOnce
+from lewm_ros.wire.checks import MessageError
 from lewm_ros.wire.goals import msg_to_goal
 from lewm_ros.wire.questions import (
     encoded,
@@ -30,7 +33,8 @@ from lewm_ros.wire.questions import (
     picture_of,
     planned,
 )
-from lewm_ros.wire.reasons import Code, ReasonedError
+from lewm_ros.wire.reasons import Code, Reason, ReasonedError
+from lewm_ros.wire.refusals import reason_to_refuse, refuse
 from lewm_ros.wire.reports import GoalKind
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.sight import Sight
@@ -86,9 +90,10 @@ class Answers:
         try:
             answer = self._kinds[question.kind](question.request)
         except LewmError as error:
-            answer = self._refusal(question, str(error))
+            answer = self._refusal(question, _why(error))
         except Exception as error:   # a bug here is no reason for the robot to stop
-            answer = self._refusal(question, f'{type(error).__name__}: {error}')
+            answer = self._refusal(question, Reason(
+                Code.INTERNAL, f'{type(error).__name__}: {error}'))
             self._say('question', ''.join(traceback.format_exception(error)), 'error')
         self._questions.answer(question, answer)
 
@@ -110,16 +115,8 @@ class Answers:
     def _plan(self, request: PlanOnce.Request) -> PlanOnce.Response:
         started_s, policy, image = time.perf_counter(), self._loop.policy.aside(), picture_of(
             request)
-        goal, seen, beside = msg_to_goal(request.goal), '', self._loop.goal_sight
         rgb = None if image is None else self._sight.picture(image)
-        if goal.kind is not GoalKind.NONE:
-            if goal.rgb is not None:
-                goal, seen = beside.alike(replace(goal, rgb=self._sight.goal(goal.rgb)),
-                                          beside.newest if rgb is None else rgb)
-            give(policy, goal)
-        elif policy.goal is None:
-            raise ReasonedError(Code.NO_GOAL, 'no goal is in force, and the request has none; '
-                                              'set one with goal_node, or send one')
+        seen = self._give(policy, request.goal, rgb)
         if image is None:
             self._check_newest(policy)
         else:
@@ -136,6 +133,25 @@ class Answers:
             interface=self._interface.code, start_cost=plan.start_cost, final_cost=plan.cost,
             plan_time_s=time.perf_counter() - started_s, model_id=policy.bundle.model_id,
             note='; '.join(filter(None, (seen, getattr(policy.goal.target, 'note', '')))))
+
+    def _give(self, policy: Policy, message: Goal, rgb: np.ndarray | None) -> str:
+        """Make the goal of a request the policy's; say what was corrected in its picture."""
+        beside, seen = self._loop.goal_sight, ''
+        try:
+            goal = msg_to_goal(message)
+            if goal.rgb is not None:
+                goal, seen = beside.alike(replace(goal, rgb=self._sight.goal(goal.rgb)),
+                                          beside.newest if rgb is None else rgb)
+            if goal.kind is not GoalKind.NONE:
+                give(policy, goal)
+        except (EngineFailure, Interrupted, MessageError):
+            raise
+        except LewmError as error:
+            raise ReasonedError(Code.GOAL_REFUSED, str(error)) from error
+        if policy.goal is None:
+            raise ReasonedError(Code.NO_GOAL, 'no goal is in force, and the request has none; '
+                                              'set one with goal_node, or send one')
+        return seen
 
     def _encode(self, request: EncodeImage.Request) -> EncodeImage.Response:
         policy, image = self._loop.policy, picture_of(request)
@@ -160,6 +176,15 @@ class Answers:
         check_age(policy.newest_stamp_ns, self._now_ns(), max_future_s=float('inf'),
                   max_age_s=self._max_age_s() + 2 * self._loop.latency.quantile_s(0.95))
 
-    def _refusal(self, question: Question, why: str) -> Any:
+    def _refusal(self, question: Question, why: Reason) -> Any:
         self._say('question', f'a question is not answered: {why}')
-        return question.kind.Response(success=False, message=why)
+        return refuse(question.kind.Response(), why)
+
+
+def _why(error: LewmError) -> Reason:
+    """Return why a question is not answered."""
+    if isinstance(error, Interrupted):
+        return Reason(Code.BUSY, str(error))
+    if isinstance(error, EngineFailure):
+        return Reason(code_of(error), str(error))
+    return reason_to_refuse(error, Code.PLANNER_FAILED)

@@ -55,6 +55,7 @@ from lewm_ros.wire.decoders import same_pictures
 from lewm_ros.wire.motion import chunk_to_msg
 from lewm_ros.wire.pictures import rgb_to_image
 from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.refusals import refuse
 from lewm_ros.wire.reports import PlanReport, PlanState
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.status import diagnostics_to_msg, plan_report_to_msg
@@ -151,7 +152,7 @@ class PlannerNode(ManagedNode):
             return
         last = worker.close()
         self._worker = None
-        self._questions.hand_over(last.reason.text)
+        self._questions.hand_over(last.reason)
         self._publish_status(last)
         self._diagnostics_pub.publish(diagnostics_to_msg(
             self._now_ns(), f'{self.get_name()}: planner', summary=last.reason.text, values={},
@@ -242,12 +243,13 @@ class PlannerNode(ManagedNode):
 
     async def _ask(self, kind: type, request: Any) -> Any:
         if self._worker is None:
-            return kind.Response(message=f'the planner is {self.state_label}; activate it first')
+            return refuse(kind.Response(), Reason(
+                Code.INACTIVE, f'the planner is {self.state_label}; activate it first'))
         future = Future(executor=self.executor)
         refusal = self._questions.ask(kind, request, future.set_result)
         if refusal:
             self.guard.say('question', f'a question is not answered: {refusal}')
-            return kind.Response(message=refusal)
+            return refuse(kind.Response(), refusal)
         self._worker.wake()
         return await future
 
@@ -272,7 +274,7 @@ class PlannerNode(ManagedNode):
     def _look_at_thread(self) -> None:
         if self._worker.became_stuck():    # the next frame may be a camera period away
             self._publish_status(self._worker.report())
-        self._questions.hand_over(self._worker.trouble().text, self._answers.why_not)
+        self._questions.hand_over(self._worker.trouble(), self._answers.why_not)
 
     def _publish_status(self, report: PlanReport) -> None:
         self._status_pub.publish(plan_report_to_msg(

@@ -11,6 +11,9 @@ import threading
 import time
 from typing import Any
 
+from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.refusals import refuse
+
 MOST = 4             # questions that wait; their pictures take memory, and nobody waits long
 PATIENCE_S = 5.0     # for the thread to have time for one
 
@@ -48,14 +51,14 @@ class Questions:
         self._lock = threading.Lock()
         self._asked: list[Question] = []
 
-    def ask(self, kind: type, request: Any, tell: Callable[[Any], None]) -> str:
-        """Take a question; return why it is refused, or nothing."""
+    def ask(self, kind: type, request: Any, tell: Callable[[Any], None]) -> Reason:
+        """Take a question; return why it is refused, false: it is not."""
         with self._lock:
             if len(self._asked) >= MOST:
-                return (f'the planner is busy: {MOST} questions are waiting for an answer '
-                        f'already; ask again later')
+                return Reason(Code.BUSY, f'the planner is busy: {MOST} questions are waiting for '
+                                         f'an answer already; ask again later')
             self._asked.append(Question(kind, request, tell, self._steady_s()))
-        return ''
+        return Reason()
 
     def first(self) -> Question | None:
         """Return the oldest question that nobody has begun to answer."""
@@ -69,11 +72,11 @@ class Questions:
             if question.answer is None:
                 question.answer = answer
 
-    def hand_over(self, trouble: str, why_not: Callable[[], str] = str) -> None:
+    def hand_over(self, trouble: Reason, why_not: Callable[[], str] = str) -> None:
         """Tell the answers that are there; refuse what cannot be answered any more.
 
         Args:
-            trouble: Why the thread will answer nothing; '' if it will.
+            trouble: Why the thread will answer nothing; false if it will.
             why_not: Why it has no time, for who waited in vain.
         """
         late_s = self._steady_s() - PATIENCE_S
@@ -81,12 +84,12 @@ class Questions:
             if trouble:
                 self._refuse(question, trouble)
             elif not question.begun and question.asked_s < late_s:
-                self._refuse(question, f'the planner had no time for it in {PATIENCE_S:g} s: '
-                                       f'{why_not()}')
+                self._refuse(question, Reason(Code.BUSY, (
+                    f'the planner had no time for it in {PATIENCE_S:g} s: {why_not()}')))
             if question.answer is not None:
                 with self._lock:
                     self._asked.remove(question)
                 question.tell(question.answer)
 
-    def _refuse(self, question: Question, why: str) -> None:
-        self.answer(question, question.kind.Response(success=False, message=why))
+    def _refuse(self, question: Question, why: Reason) -> None:
+        self.answer(question, refuse(question.kind.Response(), why))

@@ -15,6 +15,7 @@ from typing import Any
 from lewm_model.errors import BagError
 from lewm_ros.recording.bag_thread import BagThread
 from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
+from lewm_ros.wire.checks import MessageError
 
 DISCARDED_FOLDER = '.discarded'   # `lewm ingest` does not look into folders with a dot
 _NAME = re.compile(r'episode_\d{8}T\d{6}_(\d{6})')
@@ -61,15 +62,15 @@ def episode_name(index: int, now: datetime | None = None) -> str:
 
 
 def checked_metadata(text: str) -> dict:
-    """Return the JSON object in `text`, empty for an empty text; raises BagError."""
+    """Return the JSON object in `text`, empty for an empty text; raises MessageError."""
     if len(text) > _MAX_JSON:
-        raise BagError(f'metadata_json may have {_MAX_JSON} characters, got {len(text)}')
+        raise MessageError(f'metadata_json may have {_MAX_JSON} characters, got {len(text)}')
     try:
         values = json.loads(text) if text else {}
     except ValueError as error:
-        raise BagError(f'metadata_json is not JSON: {error}') from error
+        raise MessageError(f'metadata_json is not JSON: {error}') from error
     if not isinstance(values, dict):
-        raise BagError(f'metadata_json must be a JSON object, got {type(values).__name__}')
+        raise MessageError(f'metadata_json must be a JSON object, got {type(values).__name__}')
     return values
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from lewm_model.errors import BagError, LewmError
+from lewm_model.errors import LewmError
 from lewm_model.robot import RobotDescription
 from lewm_ros.msg import EpisodeInfo, Goal
 from lewm_ros.node.parameters import NodeParameters
@@ -33,7 +33,10 @@ from lewm_ros.recording.topics import (
 )
 from lewm_ros.srv import StartEpisode, StopEpisode
 from lewm_ros.wire import qos
+from lewm_ros.wire.checks import MessageError
 from lewm_ros.wire.episodes import episode_mark_to_msg
+from lewm_ros.wire.reasons import Code, Reason, ReasonedError
+from lewm_ros.wire.refusals import refuse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.task import Future
@@ -101,8 +104,9 @@ class RecorderNode(PlainNode):
         self._reception.discover()
         missing = self._reception.missing(self._required)
         if missing and self._settings.require_topics:
-            raise BagError(f'nobody publishes {", ".join(missing)}, which {self._robot.robot!r} '
-                           f'needs for training; start that, or set require_topics to false')
+            raise ReasonedError(Code.NO_PUBLISHER, (
+                f'nobody publishes {", ".join(missing)}, which {self._robot.robot!r} needs for '
+                f'training; start that, or set require_topics to false'))
         latched = list(self._reception.latched())
         episode = self._session.start(task or self._settings.task, goal_id or self._goal_id(),
                                       metadata, latched)
@@ -153,7 +157,10 @@ class RecorderNode(PlainNode):
             return self._refuse('stop', error, response)
         end: Conclusion = await concluded
         counts = end.episode.metadata['recorder']
-        response.success, response.message = not end.problem, end.problem or self._doubts(counts)
+        if end.problem:
+            refuse(response, Reason(Code.DISK_FAILED, end.problem))
+        else:
+            response.success, response.message = True, self._doubts(counts)
         response.episode_id, response.bag_uri = end.episode.name, str(end.path)
         response.messages = end.report.messages
         response.messages_lost = self._reception.lost + end.report.dropped
@@ -188,12 +195,12 @@ class RecorderNode(PlainNode):
         elif command in ('success', 'failure'):
             self._session.stop(getattr(StopEpisode.Request, command.upper()))
         else:
-            raise BagError('record_command is one of start, success, failure, discard')
+            raise MessageError('record_command is one of start, success, failure, discard')
 
     def _refuse(self, what: str, error: LewmError, response=None):
         self.guard.note(f'{what[:80]!r} refused', error)
         if response is not None:
-            response.success, response.message = False, str(error)
+            refuse(response, error)
         return response
 
     # Health ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from lewm_ros.recording.episode import (
     Received,
 )
 from lewm_ros.wire import checks
+from lewm_ros.wire.reasons import Code, ReasonedError
 
 RECORDING, SUCCESS, FAILURE, DISCARDED = 1, 3, 4, 5   # as in EpisodeInfo; a test holds them equal
 _OUTCOMES = {SUCCESS: 'SUCCESS', FAILURE: 'FAILURE'}
@@ -100,20 +101,24 @@ class Session:
         """Begin an episode with its mark and the `latched` messages.
 
         Raises:
-            BagError: The message says why it cannot begin.
+            ReasonedError: BUSY, or DISK_FAILED: the folder of recordings cannot be used.
             MessageError: A text does not belong into a mark.
         """
         if self.recording is not None:
-            raise BagError(f'{self.recording.name} is being recorded; stop or discard it first')
+            raise ReasonedError(Code.BUSY, f'{self.recording.name} is being recorded; stop or '
+                                           f'discard it first')
         if self._given_up:
-            raise BagError(f'the disk under {str(self._root)!r} does not answer since '
-                           f'{min(item.name for item in self._given_up)} was to be closed; '
-                           f'check it')
+            raise ReasonedError(Code.DISK_FAILED, (
+                f'the disk under {str(self._root)!r} does not answer since '
+                f'{min(item.name for item in self._given_up)} was to be closed; check it'))
         task, goal_id = checks.text(task, 'task'), checks.text(goal_id, 'goal_id')
         self._finish()   # the one before
-        if self._index < 0:
-            self._index = next_index(self._root)
-        episode = self._new_episode(task, goal_id, metadata)
+        try:
+            if self._index < 0:
+                self._index = next_index(self._root)
+            episode = self._new_episode(task, goal_id, metadata)
+        except BagError as error:
+            raise ReasonedError(Code.DISK_FAILED, str(error)) from error
         self._index += 1
         self.last_error = self._ended_early = ''
         self._show(RECORDING, episode)
@@ -145,14 +150,15 @@ class Session:
         """End the episode; the result of the returned future is its `Conclusion`.
 
         Raises:
-            BagError: If none is being recorded, or the outcome is none.
-            MessageError: The note does not belong into a mark.
+            ReasonedError: NOTHING_UNDER_WAY, if none is being recorded.
+            MessageError: The outcome is none, or the note does not belong into a mark.
         """
         episode = self.recording
         if episode is None:
-            raise BagError('no episode is being recorded' + self._ended_early)
+            raise ReasonedError(Code.NOTHING_UNDER_WAY,
+                                'no episode is being recorded' + self._ended_early)
         if outcome not in _OUTCOMES and not discard:
-            raise BagError(f'outcome must be one of {_OUTCOMES}, got {outcome}')
+            raise checks.MessageError(f'outcome must be one of {_OUTCOMES}, got {outcome}')
         episode.metadata['note'] = checks.text(note, 'note')
         self._stop(episode, outcome, discard)
         return episode.concluded

@@ -28,6 +28,8 @@ from lewm_ros.srv import RenderScene, ResetSim
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import joints_to_msg
 from lewm_ros.wire.pictures import camera_info_to_msg, rgb_to_image
+from lewm_ros.wire.reasons import Code
+from lewm_ros.wire.refusals import refuse
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header, ns_to_stamp
 from lewm_ros.wire.status import diagnostics_to_msg
@@ -113,9 +115,9 @@ class SimNode(Node):
         self._command = self._rest()   # joints of several topics, put together
         for output, (topic, kind) in enumerate(self._interface.outputs):
             self.create_subscription(kind, topic, partial(self._on_command, output), qos.LATEST)
-        self.create_service(ResetSim, '~/reset', self._on_reset)
-        self.create_service(RenderScene, '~/render', self.guard.server(
-            self._on_render, 'service ~/render'))
+        for kind, name, callback in ((ResetSim, '~/reset', self._on_reset),
+                                     (RenderScene, '~/render', self._on_render)):
+            self.create_service(kind, name, self.guard.server(callback, f'service {name}'))
         self._scene = SceneDescription(self, self.task, self._world)
         self.get_logger().info(f'simulating {self.task.name!r} at {settings.real_time_factor:g} '
                                f'x real time, camera {settings.image_size} px')
@@ -217,15 +219,14 @@ class SimNode(Node):
                          for name in robot.joint_names])
 
     def _on_reset(self, request: ResetSim.Request, response: ResetSim.Response):
-        try:
-            if len(request.state):
+        if len(request.state):
+            try:
                 self._world.reset(np.array(request.state))
-            else:
-                self._world.start(np.random.default_rng(request.seed))
-        except LewmError as error:
-            self.guard.note('reset refused', error)
-            response.success, response.message = False, str(error)
-            return response
+            except LewmError as error:
+                self.guard.note('reset refused', error)
+                return refuse(response, error, otherwise=Code.BAD_ARGUMENT)
+        else:
+            self._world.start(np.random.default_rng(request.seed))
         self._drive.clear()
         self._command = self._rest()
         self._reset_pub.publish(header(self.stamp_ns))
@@ -236,16 +237,14 @@ class SimNode(Node):
         response.sim_time = ns_to_stamp(self.stamp_ns)
         return response
 
-
     def _on_render(self, request: RenderScene.Request, response: RenderScene.Response):
         """Show another world of the same scene: this one does not notice."""
         try:
             self._posed.reset(self.task.state_with(self._world, request_to_wanted(request)))
-            response.image = rgb_to_image(self._posed.render(), self.stamp_ns, CAMERA_FRAME)
         except LewmError as error:
             self.guard.note('picture refused', error)
-            response.message = str(error)
-            return response
+            return refuse(response, error, otherwise=Code.BAD_ARGUMENT)
+        response.image = rgb_to_image(self._posed.render(), self.stamp_ns, CAMERA_FRAME)
         response.success = True
         return response
 

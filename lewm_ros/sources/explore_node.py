@@ -26,6 +26,8 @@ from lewm_ros.node.run_node import run_node
 from lewm_ros.sources.chunk_source import ChunkSource
 from lewm_ros.srv import ResetSim, StartEpisode, StopEpisode
 from lewm_ros.wire import qos
+from lewm_ros.wire.reasons import Code
+from lewm_ros.wire.refusals import code_of
 from lewm_ros.wire.robot_interface import RobotInterface
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
 from lewm_sim.tasks import load_task
@@ -54,6 +56,14 @@ class ExploreParameters:
                            low=0, high=1_000_000, read_only=True)
     seed: int = parameter(0, 'episode i is drawn from (seed, i)', low=0, high=2**31 - 1,
                           read_only=True)
+
+
+class _Refused(SimulationError):
+    """A service did not do what it was asked for."""
+
+    def __init__(self, text: str, code: Code | None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class ExploreNode(PlainNode):
@@ -158,8 +168,9 @@ class ExploreNode(PlainNode):
             try:
                 await self._call('start', request)
                 return
-            except SimulationError:
-                if not remaining:
+            except SimulationError as error:
+                final = isinstance(error, _Refused) and error.code is not Code.NO_PUBLISHER
+                if final or not remaining:
                     raise
             await self._pause(_SETTLE_S)
 
@@ -195,7 +206,7 @@ class ExploreNode(PlainNode):
         answer = await self._within(_ANSWER_S, self._services_used[name].call_async(request),
                                     f'the answer to {name}')
         if not answer.success:
-            raise SimulationError(f'{name} was refused: {answer.message}')
+            raise _Refused(f'{name} was refused: {answer.message}', code_of(answer))
         return answer
 
     async def _frame(self, stamp_ns: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import math
-from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from lewm_ros.msg import GoalSpec
@@ -126,13 +125,6 @@ def stop_request(*, success: bool, discard: bool, note: str) -> StopEpisode.Requ
     """Ask that the recording ends."""
     outcome = StopEpisode.Request.SUCCESS if success else StopEpisode.Request.FAILURE
     return StopEpisode.Request(outcome=outcome, discard=discard, note=note)
-
-
-def refusal_of(answer: Any) -> str:
-    """Return why a service did not do what was asked; '': it did."""
-    if getattr(answer, 'success', not answer.message):   # a list has only its message
-        return ''
-    return answer.message or 'no reason was given'
 
 
 def list_request() -> ListGoals.Request:

@@ -10,6 +10,7 @@ from lewm_ros.msg import Goal, GoalSpec
 from lewm_ros.srv import PlanOnce
 from lewm_ros.wire import checks
 from lewm_ros.wire.reaching import Ending, ReachOrder, ReachProgress, ReachResult, Target
+from lewm_ros.wire.refusals import refusal_of
 from lewm_ros.wire.status import msg_to_reason, reason_to_msg
 
 MAX_GOALS = 100          # in one list
@@ -106,5 +107,4 @@ def plan_once_request(goal: Goal) -> PlanOnce.Request:
 
 def msg_to_planned(answer: PlanOnce.Response) -> tuple[str, float, float]:
     """Return why there is no plan ('': there is one), and its costs before and after."""
-    refusal = '' if answer.success else (answer.message or 'the planner gave no reason')
-    return refusal, answer.start_cost, answer.final_cost
+    return refusal_of(answer), answer.start_cost, answer.final_cost

@@ -15,6 +15,14 @@ class Code(IntEnum):
     """See the comments in `msg/Reason.msg`."""
 
     OK = 0
+    BAD_ARGUMENT = 1
+    NOT_SET_UP = 2
+    BUSY = 3
+    NOTHING_UNDER_WAY = 4
+    NO_ANSWER = 5
+    NO_SUCH_GOAL = 10
+    NO_PUBLISHER = 20
+    DISK_FAILED = 21
     NO_FRAME = 100
     FRAME_STALE = 101
     FRAME_FUTURE = 102

@@ -35,8 +35,8 @@ class OpenBank:
         """Read the picture of an entry, uint8 (H, W, 3).
 
         Raises:
-            ImageError: If it is not there, leads out of the folder, or has another size than
-                the bank says.
+            ReasonedError: NO_SUCH_GOAL, if it is not there, or leads out of the folder.
+            ImageError: If it cannot be read, or has another size than the bank says.
         """
         rgb = read_allowed(entry.file, str(self._folder))
         view = self.bank.view

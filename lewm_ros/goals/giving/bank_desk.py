@@ -21,6 +21,8 @@ from lewm_ros.wire import qos
 from lewm_ros.wire.gallery import Place, places_to_markers
 from lewm_ros.wire.goal_specs import GoalWish, pixel_of
 from lewm_ros.wire.pictures import rgb_to_image
+from lewm_ros.wire.reasons import Code, Reason, ReasonedError
+from lewm_ros.wire.refusals import refuse
 from lewm_ros.wire.reports import GoalSource
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
@@ -74,11 +76,15 @@ class BankDesk:
         """Return the entry that a wish names.
 
         Raises:
-            LewmError: If there is none, or its picture cannot be used.
+            ReasonedError: NOT_SET_UP: there is no bank, or NO_SUCH_GOAL.
+            ImageError: If its picture cannot be used.
         """
         if self.bank is None:
-            raise ConfigError(self.problem or NO_BANK)
-        entry = self.bank.bank.entry(wish.uri)
+            raise ReasonedError(Code.NOT_SET_UP, self.problem or NO_BANK)
+        try:
+            entry = self.bank.bank.entry(wish.uri)
+        except ConfigError as error:
+            raise ReasonedError(Code.NO_SUCH_GOAL, str(error)) from error
         return Found(self.bank.picture(entry), goal_id=entry.name,
                      text=self.bank.bank.text(entry))
 
@@ -93,9 +99,8 @@ class BankDesk:
 
     def _on_list_goals(self, request: ListGoals.Request, response: ListGoals.Response):
         if self.bank is None:
-            response.message = self.problem or NO_BANK
-            return response
-        bank = self.bank.bank
+            return refuse(response, Reason(Code.NOT_SET_UP, self.problem or NO_BANK))
+        bank, response.success = self.bank.bank, True
         response.names = [one.name for one in bank.entries]
         response.texts = [bank.text(one) for one in bank.entries]
         return response

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lewm_model.errors import ImageError
 from lewm_model.robot import RobotDescription
 from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.entities import Entities
 from lewm_ros.node.plain import PlainNode
 from lewm_ros.node.readers import SILENT_S
+from lewm_ros.wire.reasons import Code, ReasonedError
 from lewm_ros.wire.stamps import header_stamp_ns
 from rclpy.task import Future
 
@@ -38,7 +38,7 @@ class Capture:
         """Wait for frames captured after this call; callbacks go on meanwhile.
 
         Raises:
-            ImageError: If none has come in time; says what is missing.
+            ReasonedError: NO_FRAME, if none has come in time; says what is missing.
         """
         node = self._node
         future = Future(executor=node.executor)
@@ -57,9 +57,10 @@ class Capture:
             self._entities.withdraw()
             self._cameras = None
         if frames is None:
-            raise ImageError(f'no frame newer than the call came within {timeout_s:g} s; ' + (
-                silence or f'those on {self._robot.image_topic!r} are older, do the clocks '
-                           f'agree?'))
+            why = silence or (f'those on {self._robot.image_topic!r} are older, do the clocks '
+                              f'agree?')
+            raise ReasonedError(Code.NO_FRAME, (
+                f'no frame newer than the call came within {timeout_s:g} s; {why}'))
         return frames
 
     def _on_frames(self, frames: tuple[Frame, ...]) -> None:

@@ -15,7 +15,9 @@ from lewm_model.clicks import Clicks
 from lewm_model.errors import ConfigError
 from lewm_ros.goals.giving.bank import OpenBank
 from lewm_ros.goals.giving.resolve import Found
+from lewm_ros.wire.checks import MessageError
 from lewm_ros.wire.goal_specs import GoalWish
+from lewm_ros.wire.reasons import Code, ReasonedError
 import numpy as np
 
 Render = Callable[[Mapping[str, float]], Awaitable[np.ndarray]]
@@ -64,7 +66,11 @@ class ClickGoals:
         Raises:
             LewmError: It does not show the plane, is outside, or the way has no such goal.
         """
-        return await self._goal(wish, self._clicks.wanted(*self._clicks.on_plane(*wish.point)))
+        try:
+            at = self._clicks.on_plane(*wish.point)
+        except ConfigError as error:   # the robot file says nothing of pixels
+            raise ReasonedError(Code.NOT_SET_UP, str(error)) from error
+        return await self._goal(wish, self._clicks.wanted(*at))
 
     async def _goal(self, wish: GoalWish, wanted: dict[str, float]) -> Found:
         if self._clicks.become == 'bank':
@@ -74,8 +80,8 @@ class ClickGoals:
             return Found(await self._render(wanted), text=f'rendered with {said}')
         counted = wish.names or tuple(wanted)
         if not set(counted) <= set(wanted):
-            raise ConfigError(f'names must be among what the click says, {", ".join(wanted)}, '
-                              f'got {", ".join(wish.names)}')
+            raise MessageError(f'names must be among what the click says, {", ".join(wanted)}, '
+                               f'got {", ".join(wish.names)}')
         return Found(names=counted, values=tuple(wanted[name] for name in counted),
                      weights=wish.weights, text=said,
                      tolerances=wish.tolerances or self._tolerances(wish, counted))
@@ -85,15 +91,16 @@ class ClickGoals:
 
     def _entry(self, wanted: dict[str, float]) -> Found:
         if self._bank is None:
-            raise ConfigError('clicks become entries of a goal bank, and this goal node has none; '
-                              'set its parameter goal_bank, or clicks to another way')
+            raise ReasonedError(Code.NOT_SET_UP, (
+                'clicks become entries of a goal bank, and this goal node has none; set its '
+                'parameter goal_bank, or clicks to another way'))
         entry, errors = self._bank.nearest(wanted)
         apart = math.hypot(errors[self._clicks.x], errors[self._clicks.y])
         said = f'{entry.name}, {apart:.3f} m away: {self._bank.bank.text(entry)}'
         if 0 < self._clicks.near < apart:
-            raise ConfigError(f'the nearest entry of the goal bank is {said}; clicks.near of the '
-                              f'robot file is {self._clicks.near:g} m, so record more goals '
-                              f'there, or raise it')
+            raise ReasonedError(Code.NO_SUCH_GOAL, (
+                f'the nearest entry of the goal bank is {said}; clicks.near of the robot file is '
+                f'{self._clicks.near:g} m, so record more goals there, or raise it'))
         return Found(self._bank.picture(entry), goal_id=entry.name, distance=apart, text=said)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from lewm_model.errors import ImageError
 from lewm_model.images import decode
+from lewm_ros.wire.reasons import Code, ReasonedError
 import numpy as np
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
@@ -28,19 +29,22 @@ def read_allowed(uri: str, root: str) -> np.ndarray:
         root: The only folder that may be read; empty refuses everything.
 
     Raises:
-        ImageError: The name leaves the folder, or there is no readable picture.
+        ReasonedError: NOT_SET_UP, or NO_SUCH_GOAL: no such file is in the folder.
+        ImageError: It is no picture that can be read.
     """
     if not root:
-        raise ImageError('goals from files are off; start the goal node with the parameter '
-                         'goal_root set to the folder of your goal pictures')
+        raise ReasonedError(Code.NOT_SET_UP, (
+            'goals from files are off; start the goal node with the parameter goal_root set to '
+            'the folder of your goal pictures'))
     try:
         folder = Path(root).expanduser().resolve(strict=True)
         path = (folder / _local_path(uri)).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise ImageError(f'goal file {uri!r} cannot be found below goal_root {root!r}: '
-                         f'{error}') from error
+        raise ReasonedError(Code.NO_SUCH_GOAL, (
+            f'goal file {uri!r} cannot be found below goal_root {root!r}: {error}')) from error
     if not path.is_relative_to(folder):
-        raise ImageError(f'goal file {uri!r} is outside goal_root {root!r}')
+        raise ReasonedError(Code.NO_SUCH_GOAL,
+                            f'goal file {uri!r} is outside goal_root {root!r}')
     return read_picture(path)
 
 

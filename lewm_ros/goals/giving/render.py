@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lewm_model.errors import ImageError
 from lewm_ros.node.plain import PlainNode
 from lewm_ros.srv import RenderScene
 from lewm_ros.wire.pictures import image_to_rgb
+from lewm_ros.wire.reasons import Code, ReasonedError
+from lewm_ros.wire.refusals import code_of
 import numpy as np
 from rclpy.task import Future
 
@@ -31,11 +32,14 @@ class Renderer:
         """Return the picture in which quantities have these values, uint8 (H, W, 3).
 
         Raises:
-            ImageError: If there is no simulator, it does not answer, or there is no such scene.
+            ReasonedError: NO_ANSWER of the simulator, GOAL_REFUSED: there is no such scene, or
+                INTERNAL: it has a fault.
+            ImageError: If its picture cannot be read.
         """
         if not self._client.service_is_ready():
-            raise ImageError(f'clicks become rendered pictures, and nobody answers {SERVICE!r}; '
-                             f'that needs the simulation, choose another way for clicks')
+            raise ReasonedError(Code.NO_ANSWER, (
+                f'clicks become rendered pictures, and nobody answers {SERVICE!r}; that needs the '
+                f'simulation, choose another way for clicks'))
         done = Future(executor=self._node.executor)
         call = self._client.call_async(RenderScene.Request(
             names=list(wanted), values=[float(value) for value in wanted.values()]))
@@ -46,7 +50,10 @@ class Renderer:
         self._node.destroy_timer(timer)
         if answer is None:
             self._client.remove_pending_request(call)
-            raise ImageError(f'{SERVICE!r} did not answer within {_TIMEOUT_S:g} s')
+            raise ReasonedError(Code.NO_ANSWER,
+                                f'{SERVICE!r} did not answer within {_TIMEOUT_S:g} s')
         if not answer.success:
-            raise ImageError(f'the scene was not rendered: {answer.message[:300]}')
+            impossible = code_of(answer) is Code.BAD_ARGUMENT
+            raise ReasonedError(Code.GOAL_REFUSED if impossible else Code.INTERNAL,
+                                f'the scene was not rendered: {answer.message[:300]}')
         return image_to_rgb(answer.image)

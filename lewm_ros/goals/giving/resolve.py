@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import hashlib
 import inspect
 
-from lewm_model.errors import ImageError, LewmError
+from lewm_model.errors import LewmError
 from lewm_ros.goals.giving.files import read_allowed
 from lewm_ros.goals.giving.shape import GoalShape
 from lewm_ros.msg import Goal, GoalSpec
 from lewm_ros.wire.goal_specs import GoalWish, msg_to_wish
 from lewm_ros.wire.goals import picture_goal_to_msg, probe_goal_to_msg
+from lewm_ros.wire.reasons import Code, ReasonedError
 from lewm_ros.wire.reports import GoalSource
 import numpy as np
 
@@ -92,9 +93,9 @@ class Resolver:
         source = self._sources.get(wish.source)
         if source is None:
             ready = ', '.join(kind.name for kind in sorted(self._sources))
-            raise ImageError(f'goals of source {wish.source.name} need a goal bank or a robot '
-                             f'file that says what they stand for, and this goal node has '
-                             f'neither; it takes {ready}')
+            raise ReasonedError(Code.NOT_SET_UP, (
+                f'goals of source {wish.source.name} need a goal bank or a robot file that says '
+                f'what they stand for, and this goal node has neither; it takes {ready}'))
         found = source(wish)
         if inspect.isawaitable(found):
             found = await found

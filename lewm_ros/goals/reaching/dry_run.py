@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 import time
 
+from lewm_ros.goals.reaching import signs
 from lewm_ros.msg import Goal
 from lewm_ros.node.plain import PlainNode
 from lewm_ros.node.waiting import pause
 from lewm_ros.srv import PlanOnce
 from lewm_ros.wire.reach_msgs import msg_to_planned, plan_once_request
 from lewm_ros.wire.reaching import Ending, ReachResult
+from lewm_ros.wire.refusals import code_of
 
 SERVICE = 'planner_node/plan_once'
 _FIND_S = 2.0       # for a planner that was started just now
@@ -60,6 +62,7 @@ class DryRun:
                                                      f'{_ANSWER_S:g} s')))
             await pause(self._node, _LOOK_S)
         refusal, start_cost, final_cost = msg_to_planned(answer.result())
-        if refusal:   # of the goal, or for want of time or pictures: only its words say which
-            return ended(Ending.UNKNOWN, f'the planner did not plan: {refusal}')
+        if refusal:
+            return ended(signs.plan_refused(code_of(answer.result())),
+                         f'the planner did not plan: {refusal}')
         return ended(Ending.NONE, start_cost=start_cost, final_cost=final_cost)

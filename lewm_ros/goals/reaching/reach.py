@@ -19,7 +19,7 @@ from lewm_ros.goals.reaching.at_rest import AtRest, Heard, UNHEARD_S
 from lewm_ros.goals.reaching.leg import Leg
 from lewm_ros.goals.reaching.plans import Plans
 from lewm_ros.wire.reaching import Ending, ReachOrder, ReachProgress, ReachResult, Target
-from lewm_ros.wire.reasons import Code, Reason
+from lewm_ros.wire.reasons import Code, Reason, ReasonedError
 from lewm_ros.wire.reports import ControllerReport, PlanReport, PlanState
 
 _SETTLE_S = 0.3        # what is heard earlier may have been said before motion was enabled
@@ -121,12 +121,16 @@ class Reach:
         self.wanted = None
         self._conclude(Ending.INACTIVE, text)
 
-    def add(self, target: Target) -> str:
-        """Go to one more goal after the others; return why not, or an empty string."""
+    def add(self, target: Target) -> None:
+        """Go to one more goal after the others.
+
+        Raises:
+            ReasonedError: NOTHING_UNDER_WAY, if it has just ended.
+        """
         if self.result is not None or self._end is not None:
-            return 'going to goals has just ended; send a new ReachGoal'
+            raise ReasonedError(Code.NOTHING_UNDER_WAY,
+                                'going to goals has just ended; send a new ReachGoal')
         self._targets.append(target)
-        return ''
 
     # What is judged ----------------------------------------------------------------------------
 

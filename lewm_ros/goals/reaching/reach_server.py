@@ -27,6 +27,8 @@ from lewm_ros.wire.reach_msgs import (
     target_of,
 )
 from lewm_ros.wire.reaching import Ending, ReachOrder, ReachResult
+from lewm_ros.wire.reasons import Code, ReasonedError
+from lewm_ros.wire.refusals import refuse
 from lewm_ros.wire.status import msg_to_controller_report, msg_to_plan_report
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
@@ -201,24 +203,23 @@ class ReachServer:
     async def _on_add(self, request: SetGoal.Request, response: SetGoal.Response):
         try:
             found = await self._resolver.resolve(request.spec)
+            self._add(found)
         except LewmError as error:
             self._node.guard.note('goal refused', error)
-            response.message = str(error)
-            return response
-        response.message = self._add(found)
-        response.success, response.goal_id = not response.message, found.goal.goal_id
+            return refuse(response, error, otherwise=Code.GOAL_REFUSED)
+        response.success, response.goal_id = True, found.goal.goal_id
         return response
 
-    def _add(self, found: Resolved) -> str:
+    def _add(self, found: Resolved) -> None:
         pursued = self._pursued
         if pursued is None:
-            return 'no ReachGoal is under way to which a goal could be added; send one'
+            raise ReasonedError(Code.NOTHING_UNDER_WAY, (
+                'no ReachGoal is under way to which a goal could be added; send one'))
         if len(pursued.goals) >= MAX_GOALS:
-            return f'the list has {MAX_GOALS} goals already; more must wait for its end'
-        refusal = pursued.reach.add(target_of(found.goal))
-        if not refusal:
-            pursued.goals.append(found)
-        return refusal
+            raise ReasonedError(Code.BUSY, f'the list has {MAX_GOALS} goals already; more must '
+                                           f'wait for its end')
+        pursued.reach.add(target_of(found.goal))
+        pursued.goals.append(found)
 
     def _now(self) -> tuple[int, float]:
         return (self._node.get_clock().now().nanoseconds,

@@ -12,7 +12,8 @@ from lewm_ros.wire.reports import CommandState, ControllerReport, PlanReport, Pl
 WITH_PLAN = (PlanState.PLANNING, PlanState.REACHED, PlanState.STALLED)
 FOLLOWING = (CommandState.TRACKING, CommandState.HOLD)
 _COMING_TO_REST = (*FOLLOWING, CommandState.RAMP_DOWN)
-_MODEL = (Code.ENGINE_FAILED, Code.PLAN_INVALID, Code.PLANNER_STUCK, Code.PLANNER_FAILED)
+_MODEL = (Code.ENGINE_FAILED, Code.PLAN_INVALID, Code.PLANNER_STUCK, Code.PLANNER_FAILED,
+          Code.INACTIVE)
 _PICTURES = (Code.NO_FRAME, Code.FRAME_STALE, Code.FRAME_FUTURE, Code.FRAME_UNREADABLE,
              Code.FRAME_MISFIT, Code.FRAME_FROZEN, Code.NO_ROBOT_STATE, Code.RESET,
              Code.VIEW_UNFAMILIAR)
@@ -49,7 +50,17 @@ def planner_trouble(report: PlanReport) -> Ending | None:
     """Return how it ends if the planner goes on saying this; None: all is well."""
     if has_plan(report) or report.state is PlanState.NO_GOAL:
         return None
-    code = report.reason.code
+    return _without_plan(report.reason.code)
+
+
+def plan_refused(code: Code | None) -> Ending:
+    """Return how a dry run ends for which there is no plan; None: the planner gave no code."""
+    if code in (Code.GOAL_REFUSED, Code.BAD_ARGUMENT):
+        return Ending.GOAL_REFUSED
+    return _without_plan(code)
+
+
+def _without_plan(code: Code | None) -> Ending:
     if code in _PICTURES:
         return Ending.NO_OBSERVATION
     return Ending.MODEL_ERROR if code in _MODEL else Ending.UNKNOWN

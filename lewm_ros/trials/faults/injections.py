@@ -22,6 +22,8 @@ from lewm_ros.startup.processes import Child, stop
 from lewm_ros.trials.faults.system.foreigner import Foreigner
 from lewm_ros.trials.faults.system.nice import Nice
 from lewm_ros.trials.faults.system.rig import RECORDER, Rig
+from lewm_ros.wire.reasons import Code
+from lewm_ros.wire.refusals import code_of
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
@@ -189,8 +191,9 @@ def disk_full(rig: Rig) -> Undo:
     rig.start_recorder()
     pid, name = rig.pid(RECORDER), rig.names[RECORDER]
     deadline_s = time.monotonic() + _START_S
-    while not (answer := rig.call(StartEpisode, f'{name}/start_episode', StartEpisode.Request(),
-                                  _START_S)).success and time.monotonic() < deadline_s:
+    while (code_of(answer := rig.call(StartEpisode, f'{name}/start_episode',
+                                      StartEpisode.Request(), _START_S)) is Code.NO_PUBLISHER
+           and time.monotonic() < deadline_s):
         rig.spin(0.2)      # it has not found all topics yet
     rig.spin(0.3)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (_FULL_BYTES, resource.RLIM_INFINITY))
@@ -204,7 +207,7 @@ def disk_full(rig: Rig) -> Undo:
         rig.call(StopEpisode, f'{name}/stop_episode', StopEpisode.Request(
             outcome=StopEpisode.Request.FAILURE))
         rig.stop_recorder()
-        if not (answer.success and again.success):
+        if not (code_of(answer) in (Code.OK, Code.BUSY) and again.success):
             raise RuntimeError(f'the recorder does not record: {answer.message} {again.message}')
     return undo
 

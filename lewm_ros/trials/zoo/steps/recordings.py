@@ -14,6 +14,8 @@ from lewm_ros.trials.zoo.robots.robot_file import shipped_file
 from lewm_ros.trials.zoo.steps.ears import Ears, TrialError
 from lewm_ros.trials.zoo.steps.offline import Folders
 from lewm_ros.trials.zoo.steps.processes import driven, Nodes, Processes
+from lewm_ros.wire.reasons import Code
+from lewm_ros.wire.refusals import code_of
 
 _STARTED_S = 20.0
 _RECORDED = 0.95       # of the frames that the camera sent
@@ -91,8 +93,8 @@ def _episode(robot: ZooRobot, folders: Folders, processes: Processes, ears: Ears
                   'the stock recorder')
     begun = ears.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
     deadline_s = time.monotonic() + _STARTED_S
-    while not begun.success and 'is being recorded' not in begun.message:
-        if time.monotonic() > deadline_s:
+    while code_of(begun) not in (Code.OK, Code.BUSY):   # busy: it records, an answer got lost
+        if code_of(begun) is not Code.NO_PUBLISHER or time.monotonic() > deadline_s:
             raise TrialError(f'our recorder does not start: {begun.message}')
         ears.spin(0.5)
         begun = ears.call(StartEpisode, 'recorder_node/start_episode', StartEpisode.Request())
