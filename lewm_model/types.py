@@ -75,8 +75,8 @@ class Plan:
     elite_std: float        # mean spread of the last elites, normalised units
     solve_time_s: float
     iterations: int
-    considered: Tensor | None = None   # (N, T, K*A), other candidates of the last iteration, the
-    #                                    best first; the next search may overwrite them
+    considered: Tensor | None = None   # (N, T, K*A), some of what was tried, of every iteration,
+    #                                    the last one last; the next search may overwrite them
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Imagined:
     seen: np.ndarray       # (D,) of the frame
     goal: np.ndarray       # (D,) of the goal's picture; (0,): it has none
     plan: np.ndarray       # (T, D), one after each block
-    costs: np.ndarray      # (N,) of some candidates of the last iteration, best first
+    costs: np.ndarray      # (N,) of some candidates of the search, best first
     fan: np.ndarray        # (N, T, D) what these would lead to
 
 

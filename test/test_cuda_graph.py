@@ -151,6 +151,7 @@ def test_a_time_budget_is_kept(monkeypatch):
     _, captured = both(budget_ms=4.0, iterations=30)
     plan = captured.solve(context(), GOAL)
     assert 1 <= plan.iterations < 6
+    assert len(plan.considered) == plan.iterations      # one of each, none of an earlier solve
     assert captured.solve(context(), GOAL).iterations == plan.iterations
     monkeypatch.undo()
     usual, captured = both(budget_ms=1e9)

@@ -103,6 +103,13 @@ def test_every_display_gets_what_it_asks_for(display):
     assert not misfits(topic, DISPLAYS[plain(display)], read(PAGE.read_text()))
 
 
+def test_what_is_drawn_on_the_ground_is_seen_through_the_robot():
+    """The description has floors and bodies that would cover plans and goals, from above too."""
+    robot, = (one for one in RVIZ['Displays'] if plain(one) == 'RobotModel')
+    path, = (one for one in RVIZ['Displays'] if plain(one) == 'Path')
+    assert 0 < robot['Alpha'] < 1 and path['Offset']['Z'] > 0
+
+
 @pytest.mark.parametrize('tool', [one for one in RVIZ['Tools'] if TOOLS[plain(one)]],
                          ids=lambda one: plain(one))
 def test_every_click_is_heard(tool):

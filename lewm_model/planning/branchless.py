@@ -57,9 +57,9 @@ class BranchlessSearch:
         self._stays = torch.zeros(staying, dtype=torch.bool, device=zeros.device)
         self.blocks = zeros.clone()             # (T, K*A), the answer
         self.numbers = zeros.new_zeros(4)       # its cost; start cost; spread; fewest finite
-        # Of the newest step (E, T, K*A). Where the step is captured as a graph, keeping this
-        # reference keeps the memory from being used again in it, so every replay fills it anew.
-        self.elites = zeros[None]
+        # What people are shown of the newest steps, the newest last.
+        self._tried = candidates.shown(zeros.expand(
+            config.iterations, config.num_candidates, *candidates.shape)).flatten(0, 1)
 
     def load(self, context: Context, goal: Goal, initial_mean: Tensor | None,
              committed: Tensor | None) -> None:
@@ -96,6 +96,8 @@ class BranchlessSearch:
         places = samples[1:1 + len(self._stay)]   # the mean comes first, then what stays
         places.copy_(torch.where(self._stays[:, None, None], self._stay, places))
         samples = self._constrain(samples)
+        shown = self._candidates.shown(samples)
+        self._tried.copy_(torch.cat([self._tried[len(shown):], shown]))
         costs = self._costs(samples)                                       # (S,)
         self._start_cost.copy_(torch.where(self._is_first, costs[0], self._start_cost))
         self._is_first.fill_(False)
@@ -105,7 +107,7 @@ class BranchlessSearch:
             torch.minimum(self._fewest_finite, finite.sum())))
         costs, order = torch.where(finite, costs, torch.inf).topk(config.num_elites,
                                                                   largest=False)
-        self.elites = elites = samples[order]                              # (E, T, K*A)
+        elites = samples[order]                                            # (E, T, K*A)
         better = costs[0] < self._best_cost
         self._best.copy_(torch.where(better, elites[0], self._best))
         self._best_cost.copy_(torch.where(better, costs[0], self._best_cost))
@@ -129,6 +131,11 @@ class BranchlessSearch:
         self.blocks.copy_(answer[0])
         self.numbers.copy_(torch.stack([cost, self._start_cost, self._std.mean(),
                                         self._fewest_finite.to(cost)]))
+
+    def considered(self, steps: int) -> Tensor:
+        """Return what people are shown of the newest steps, (N, T, K*A), the newest last."""
+        few = len(self._tried) // self._config.iterations
+        return self._tried[len(self._tried) - few * steps:]
 
     def _constrain(self, blocks: Tensor) -> Tensor:
         """Keep (N, T, K*A) in bounds and put what is committed in front."""

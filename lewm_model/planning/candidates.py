@@ -1,4 +1,4 @@
-"""Candidate block sequences: how noise is shaped, and what no candidate may leave.
+"""Candidate block sequences: how noise is shaped, what none may leave, which people are shown.
 
 All shapes have unit variance per value, so that `sample_std` means the same for each of them.
 """
@@ -11,6 +11,8 @@ from lewm_model.config import PlanConfig
 from lewm_model.errors import PlanningError
 import torch
 from torch import Tensor
+
+TRIED = 16      # candidates of a whole search that are kept to be shown to people, at least
 
 
 class Candidates:
@@ -30,6 +32,7 @@ class Candidates:
     def __init__(self, config: PlanConfig, *, action_dim: int, block_dim: int,
                  generator: torch.Generator, bounds: tuple[Tensor, Tensor] | None = None) -> None:
         self._config, self._generator = config, generator
+        self._few = min(-(-TRIED // config.iterations), config.num_candidates)
         self._action_dim, self._steps_per_block = action_dim, block_dim // action_dim
         self.shape = (config.horizon, block_dim)
         self._bounds = None
@@ -62,6 +65,13 @@ class Candidates:
                 if rows is not None and len(rows):
                     blocks[robot].flatten(1)[:, :rows.numel()] = rows.flatten()
         return blocks
+
+    def shown(self, samples: Tensor) -> Tensor:
+        """Copy the few candidates of an iteration that people are shown, (..., n, T, K*A).
+
+        They are those drawn last: first come the mean, and what stayed or was recalled.
+        """
+        return samples[..., -self._few:, :, :].clone()
 
     @property
     def _num_steps(self) -> int:

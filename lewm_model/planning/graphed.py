@@ -75,7 +75,7 @@ class GraphedSolver:
         return Plan(blocks=blocks, cost=cost, start_cost=start_cost if iterations else cost,
                     elite_std=elite_std, solve_time_s=time.perf_counter() - started,
                     iterations=iterations,
-                    considered=captured.search.elites if iterations else None)
+                    considered=captured.search.considered(iterations) if iterations else None)
 
     def solve_batch(self, contexts: Sequence[Context], goals: Sequence[Goal], **options) -> list:
         """Plan for several robots at once, not captured; see `SamplingSolver.solve_batch`."""

@@ -25,13 +25,15 @@ def imagine(model: WorldModel, objective: Objective, context: Context, goal: Goa
         context: What the plan was made from.
         goal: What the plan was made for; a way-point, perhaps.
         plan: With its `considered`, if its solver had others.
-        most: How many of these, at most.
+        most: How many of these, at most; evenly, so that none of its iterations is left out.
         sequence: Of the plan's chunk.
         wanted: The goal that was given. Its latent is a picture's unless quantities count.
     """
     blocks = plan.blocks[None]
     if plan.considered is not None:
-        blocks = torch.cat([blocks, plan.considered[:most]])
+        count = len(plan.considered)
+        places = torch.linspace(0, count - 1, min(most, count)).round().long()
+        blocks = torch.cat([blocks, plan.considered[places]])
     latents = model.rollout(context.latents, context.past_blocks, blocks)    # (1+N, T, D)
     costs = objective(latents, goal)[1:]
     order = costs.argsort()       # as scored here: an engine may round the last digits otherwise

@@ -87,7 +87,7 @@ class SamplingSolver:
         best, best_costs = means.clone(), torch.full_like(means[:, 0, 0], torch.inf)
         start_costs = [float('nan')] * len(contexts)
         stay = self._recalled(contexts, goals, means)                   # (n, T, K*A) each
-        considered: list[Tensor | None] = [None] * len(contexts)
+        tried: list[Tensor] = []                                        # (B, n, T, K*A) each
         iterations = 0
         while iterations < config.iterations and self._has_time(started, iterations):
             samples = self._candidates.noise(len(contexts)) * stds[:, None] + means[:, None]
@@ -95,12 +95,13 @@ class SamplingSolver:
             for robot in robots:
                 samples[robot, 1:1 + len(stay[robot])] = stay[robot]
             samples = self._candidates.constrain(samples, committed)    # (B, S, T, K*A)
+            tried.append(self._candidates.shown(samples))
             costs = self._costs(joined, goals, samples)                 # B times (S,)
             for robot in robots:
                 if iterations == 0:
                     start_costs[robot] = costs[robot][0].item()
                 order = self._cheapest(costs[robot])
-                elites = considered[robot] = samples[robot][order]      # (E, T, K*A)
+                elites = samples[robot][order]                          # (E, T, K*A)
                 if costs[robot][order[0]] < best_costs[robot]:
                     best[robot], best_costs[robot] = elites[0], costs[robot][order[0]]
                 stay[robot] = self._staying(elites, best[robot])
@@ -110,6 +111,7 @@ class SamplingSolver:
             iterations += 1
         answers = self._candidates.constrain(means[:, None], committed)
         final = self._costs(join_contexts(contexts, 1), goals, answers)
+        considered = torch.cat(tried, dim=1) if tried else [None] * len(contexts)
         plans = []
         for robot in robots:
             blocks, cost = answers[robot, 0], final[robot][0].item()

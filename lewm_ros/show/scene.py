@@ -13,6 +13,8 @@ import numpy as np
 
 _PLAN, _GOAL, _INK = (0.12, 0.38, 0.75, 1.0), (0.09, 0.55, 0.29, 0.8), (0.13, 0.14, 0.16, 1.0)
 _THIN = 0.006        # of a line, as a share of the extent
+_OVER, _UNDER = 0.012, 0.006   # heights of plan and candidates over the ground where no height is
+#                                read, likewise: at 0 they lie in the floor of a robot description
 
 
 def plan_shapes(poses: Mapping[Thing, np.ndarray], goals: Mapping[Thing, np.ndarray],
@@ -27,13 +29,14 @@ def plan_shapes(poses: Mapping[Thing, np.ndarray], goals: Mapping[Thing, np.ndar
     """
     found: dict[str, list[Shape]] = {}
     for thing, way in poses.items():
-        points = way[:, :3]
+        points = _raised(thing, way[:, :3], _OVER * extent)
         found[f'{thing.name}: plan'] = [
             Line(points, _PLAN, _THIN * extent), Dots(points[1:], _PLAN, 3 * _THIN * extent),
             Label(points[-1] + [0.0, 0.0, 6 * _THIN * extent],
                   f'{thing.name} +{(len(way) - 1) * block_s:.2f} s', _INK, 8 * _THIN * extent)]
     for thing, pose in goals.items():
-        found[f'{thing.name}: goal'] = [Dots(pose[None, :3], _GOAL, 8 * _THIN * extent)]
+        found[f'{thing.name}: goal'] = [Dots(
+            _raised(thing, pose[None, :3], _OVER * extent), _GOAL, 8 * _THIN * extent)]
     return found
 
 
@@ -48,16 +51,22 @@ def fan_shapes(fans: Mapping[Thing, np.ndarray], costs: np.ndarray, extent: floa
     """
     colours = cost_colours(costs)
     # the best last: viewers draw in order, and it should not be hidden
-    return {thing.name: [Line(way[:, :3], colour, 0.5 * _THIN * extent)
+    return {thing.name: [Line(_raised(thing, way[:, :3], _UNDER * extent), colour,
+                              0.7 * _THIN * extent)
                          for way, colour in reversed(list(zip(fan, colours, strict=True)))]
             for thing, fan in fans.items()}
+
+
+def _raised(thing: Thing, points: np.ndarray, height: float) -> np.ndarray:
+    """Return points (N, 3) so much higher [m], unless the height of the thing is read."""
+    return points if len(thing.axes) == 3 else points + [0.0, 0.0, height]
 
 
 def cost_colours(costs: np.ndarray) -> list[Colour]:
     """Return a colour for each cost, (N,): green for the least, yellow, red for the most."""
     spread = float(np.ptp(costs)) if len(costs) else 0.0
     shares = (costs - costs.min()) / spread if spread > 0 else np.zeros(len(costs))
-    return [(min(1.0, 0.15 + 1.7 * share), min(0.75, 1.5 * (1 - share)), 0.1, 0.6)
+    return [(min(1.0, 0.15 + 1.7 * share), min(0.75, 1.5 * (1 - share)), 0.1, 0.8)
             for share in shares.tolist()]
 
 
