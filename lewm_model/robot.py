@@ -160,6 +160,11 @@ class RobotDescription:
         return len(self.joint_names)
 
     @property
+    def drawn_frame(self) -> str:
+        """The frame_id of what people are shown in space: that of clicks, else world."""
+        return self.clicks.frame if self.clicks else 'world'
+
+    @property
     def state_names(self) -> tuple[str, ...]:
         """P names, the order of the measured state; they may differ from `joint_names`."""
         return (ODOMETRY_NAMES if self.state_type == ODOMETRY

@@ -4,6 +4,7 @@ from pathlib import Path
 from lewm_model.errors import ConfigError
 from lewm_ros.startup.options import default_text, SystemOptions
 from lewm_ros.startup.system import NodeSpec, supervisor, system
+from lewm_sim.tasks import load_task
 import pytest
 
 
@@ -66,6 +67,16 @@ def test_imagination_and_rviz_come_on_request():
     assert 'imagination_node' not in own and own['rviz2'].arguments == ('-d', 'my.rviz')
     with pytest.raises(ConfigError, match='imagination shows what the planner imagines'):
         SystemOptions(source='teleop', imagination=True)
+
+
+def test_rviz_shows_our_displays_in_the_frame_of_the_robot_file(tmp_path):
+    """Paths are in the frame of clicks; the display file that ships is of no robot."""
+    shipped = Path(load_task('two_room').robot_file)
+    robot = tmp_path / 'robot.yaml'
+    robot.write_text(shipped.read_text().replace('frame: world', 'frame: odom'))
+    for given, frame in ((shipped, 'world'), (robot, 'odom'), ('diff_drive', 'world')):
+        nodes = by_name(SystemOptions(robot=str(given), bundle='reacher-nano', rviz=True))
+        assert nodes['rviz2'].arguments[2:] == ('-f', frame)
 
 
 def test_exploring_takes_the_planners_place_and_comes_to_an_end():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model import resources
+from lewm_model.robot import RobotDescription
 from lewm_ros.startup.options import SystemOptions
 from lewm_sim.tasks import load_task
 import yaml
@@ -156,9 +157,8 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
         nodes.append(node('show/imagination_node', {**common, 'robot': robot, 'bundle': bundle},
                           reads_camera=True))
     if options.rviz:
-        shown = options.rviz_config or resources.find_named('config/rviz', 'plan', '.rviz')
-        nodes.append(node('/rviz2', common, package='rviz2', arguments=('-d', str(shown)),
-                          reads_camera=True))
+        nodes.append(node('/rviz2', common, package='rviz2', arguments=_rviz_arguments(
+            options, robot), reads_camera=True))
     if options.record:
         nodes.append(node('recording/recorder_node', {
             **common, 'robot': robot, 'task': options.task if options.sim else '',
@@ -170,6 +170,14 @@ def system(options: SystemOptions, chosen: Collection[str] = ()) -> tuple[NodeSp
                 options.image_size or load_task(options.task).facts.image_sizes[0]),
             'real_time_factor': options.real_time_factor}, essential=True))
     return tuple(nodes)
+
+
+def _rviz_arguments(options: SystemOptions, robot: str) -> tuple[str, ...]:
+    """Return which displays RViz has; ours are of any robot, so its frame comes with them."""
+    if options.rviz_config:
+        return ('-d', options.rviz_config)
+    ours = resources.find_named('config/rviz', 'plan', '.rviz')
+    return ('-d', str(ours), '-f', RobotDescription.from_yaml(robot).drawn_frame)
 
 
 def supervisor(options: SystemOptions, nodes: Sequence[NodeSpec]) -> NodeSpec | None:
