@@ -68,7 +68,7 @@ def test_the_summary_counts_and_measures(tmp_path):
     record = Record(plan_ms=[10.0] * 19 + [110.0], camera_to_command_ms=[150.0, 250.0],
                     command_times_s=[0.0, 0.05, 0.10, 5.0, 5.05], real_time_factors=[1.0],
                     plans_late=2, deadline_misses=1, commands_clipped=3, commands_slewed=4,
-                    model_id='abc')
+                    surprise_alarms=5, model_id='abc')
     summary = report.summarize([result(True), result(False)], record, {'task': 'reacher'})
     assert (summary['episodes'], summary['successes'], summary['success_rate']) == (2, 1, 0.5)
     assert summary['plan_ms'] == {'p50': 10.0, 'p95': 15.0}
@@ -76,6 +76,7 @@ def test_the_summary_counts_and_measures(tmp_path):
     assert summary['control_rate_hz'] == 20.0  # the pause of 4.9 s was no tracking
     assert summary['limits_hit'] == {'clipped': 3, 'slewed': 4}
     assert (summary['plans_late'], summary['deadline_misses']) == (2, 1)
+    assert summary['surprise_alarms'] == 5
     assert summary['goals'][0]['final_errors'] == {'shoulder': 0.05, 'wrist': 0.02}
     assert summary['versions']['numpy'] == np.__version__
     assert set(report.DEFINITIONS) - {'success'} <= set(summary)
@@ -100,7 +101,7 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
     frames = [Frame(stamp_ns=50_000_000 * k, rgb=picture(40 + 10 * k), goal=k // 5,
                     outcome=Outcome({'shoulder': 0.3, 'wrist': 0.2}),
                     goal_distance=1.0 / (k + 1), plan_ms=100.0, surprise=0.2 * k,
-                    surprise_limit=3.0, imagination=dream if k else b'')
+                    surprise_limit=3.0, alarm=k == 8, imagination=dream if k else b'')
               for k in range(10)]
     files = video.write([result(True), result(False)], Record(frames=frames), tmp_path,
                         TOLERANCE)
@@ -118,6 +119,8 @@ def test_the_film_plays_in_a_browser_and_shows_the_camera(tmp_path):
     assert dreamt[0] > 240 and abs(dreamt[1] - 200) <= 4
     red = shown[-1][..., 0].astype(int) - shown[-1][..., 1] > 50     # the limit of surprise
     assert red[575:680, 730:1240].any() and not red[575:680, :700].any()
+    filled = np.abs(shown[-1][575:680].astype(int) - (247, 205, 203)).max(axis=2) < 9    # alarm
+    assert filled[:, 1130:1180].mean() > 0.8 and filled[:, 740:1110].mean() < 0.05
 
 
 def test_a_film_without_surprise_has_an_empty_curve():

@@ -103,6 +103,12 @@ def test_the_curve_rises_with_surprise_and_forgets_a_past_that_steps_back():
         curve.add(SECOND, value, limit)
         return np.argwhere((curve.draw() == (31, 97, 191)).all(axis=2))[:, 0].min()
     assert top_of_curve(8.0, 10.0) < top_of_curve(2.0, 10.0)
+
+    def red_title(alarm):
+        curve = SurpriseCurve()
+        curve.add(0, 9.0, 3.0, alarm)
+        return bool((curve.draw()[:23] == (200, 40, 45)).all(axis=2).any())
+    assert red_title(True) and not red_title(False)      # one frame above the limit is none
     empty = SurpriseCurve()
     empty.add(0, float('nan'), float('nan'))
     assert empty.draw().shape == (160, 480, 3)
@@ -120,6 +126,17 @@ def test_the_best_candidate_is_green_and_drawn_last():
     thing = Thing('block', (0, 1), ('x', 'y'))
     lines = fan_shapes({thing: np.zeros((3, 2, 4))}, np.array([1.0, 2.0, 3.0]), 1.0)['block']
     assert [line.colour for line in lines] == colours[::-1]
+
+
+def test_what_has_no_height_is_drawn_over_the_ground_the_plan_on_top():
+    """At 0 lies the floor of a robot description. A height that is read stays as it is."""
+    way = np.zeros((1, 3, 4))
+    for thing, heights in ((Thing('block', (0, 1), ('x', 'y')), (0.024, 0.012)),
+                           (Thing('cube', (0, 1, 2), ('x', 'y', 'z')), (0.0, 0.0))):
+        plan, goal = plan_shapes({thing: way[0]}, {thing: way[0, 0]}, 2.0, 0.25).values()
+        fan, = fan_shapes({thing: way}, np.zeros(1), 2.0)[thing.name]
+        assert [shape.points[0, 2] for shape in (plan[0], plan[1], goal[0], fan)] == (
+            pytest.approx([heights[0]] * 3 + [heights[1]]))
 
 
 def test_markers_and_path_say_where_and_when():

@@ -20,13 +20,16 @@ class SurpriseCurve:
 
     def __init__(self) -> None:
         self._points: deque[tuple[int, float]] = deque(maxlen=4000)
-        self._limit = math.nan
+        self._limit, self._alarm = math.nan, False
 
-    def add(self, stamp_ns: int, surprise: float, limit: float) -> None:
-        """Take one report of the planner; NaN: not known. Time that steps back begins anew."""
+    def add(self, stamp_ns: int, surprise: float, limit: float, alarm: bool = False) -> None:
+        """Take one report of the planner; NaN: not known. Time that steps back begins anew.
+
+        One frame above the limit is no alarm: the guard says when there is one.
+        """
         if self._points and stamp_ns < self._points[-1][0]:
             self._points.clear()
-        self._limit = limit
+        self._limit, self._alarm = limit, alarm
         if math.isfinite(surprise):
             self._points.append((stamp_ns, surprise))
 
@@ -47,8 +50,8 @@ class SurpriseCurve:
         for value in (0.0, top):
             _write(picture, f'{value:.3g}', 6, self._y(value, top) + 4, _GREY)
         said = f'{shown[-1][1]:.2f}' if shown else 'not known'
-        over = bool(shown) and limited and shown[-1][1] > self._limit
-        _write(picture, f'surprise {said}', _LEFT, _TOP - 8, _RED if over else _INK)
+        said += ', ALARM' if self._alarm else ''
+        _write(picture, f'surprise {said}', _LEFT, _TOP - 8, _RED if self._alarm else _INK)
         _write(picture, f'last {SPAN_S:g} s', _RIGHT - 66, _BOTTOM + 16, _GREY)
         if shown:
             points = np.array([[self._x(second), self._y(value, top)] for second, value in shown])

@@ -29,6 +29,7 @@ from lewm_ros.wire import qos
 from lewm_ros.wire.goals import msg_to_goal
 from lewm_ros.wire.imagined import msg_to_imagined, Shown
 from lewm_ros.wire.pictures import rgb_to_image
+from lewm_ros.wire.reasons import Code
 from lewm_ros.wire.reports import GoalRequest, PlanState
 from lewm_ros.wire.shapes import markers_to_msg, path_to_msg
 from lewm_ros.wire.sight import Sight
@@ -77,8 +78,7 @@ class ImaginationNode(PlainNode):
         self._mind = Mind(settings.bundle)
         for note in self._mind.notes:
             self.get_logger().warning(note)
-        clicks = getattr(self._robot, 'clicks', None)
-        self._frame = settings.frame or (clicks.frame if clicks else 'world')
+        self._frame = settings.frame or self._robot.drawn_frame
         self._path_of = self._chosen(settings.path_of)
         bundle = self._mind.bundle
         self._sight = Sight(self._robot, bundle.frame_px, bundle.view)
@@ -157,7 +157,8 @@ class ImaginationNode(PlainNode):
 
     def _on_status(self, message: PlanStatus) -> None:
         report = msg_to_plan_report(message)
-        self._curve.add(report.stamp_ns, report.surprise, report.surprise_limit)
+        self._curve.add(report.stamp_ns, report.surprise, report.surprise_limit,
+                        report.reason.code is Code.SURPRISED)
         now_s = time.monotonic()
         if (now_s - self._drawn_s >= 1 / self._given.values.rate_hz
                 and self._curve_pub.get_subscription_count()):

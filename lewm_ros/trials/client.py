@@ -24,6 +24,7 @@ from lewm_ros.startup.bringup import Bringup, own_node
 from lewm_ros.trials.record import Frame, Record
 from lewm_ros.wire import qos
 from lewm_ros.wire.pictures import image_to_rgb
+from lewm_ros.wire.reasons import Code
 from lewm_ros.wire.reports import CommandState, PlanReport, PlanState
 from lewm_ros.wire.stamps import header_stamp_ns, stamp_to_ns
 from lewm_ros.wire.status import msg_to_plan_report
@@ -138,7 +139,7 @@ class DemoClient:
         self.record.frames.append(Frame(
             self.truth_stamp_ns, rgb, goal, outcome, self.report.goal_distance,
             self.report.plan_ms, self.report.surprise, self.report.surprise_limit,
-            self._imagination))
+            self._surprised, self._imagination))
         self._pictures = {stamp_ns: picture for stamp_ns, picture in self._pictures.items()
                           if stamp_ns > self.truth_stamp_ns}
 
@@ -164,12 +165,18 @@ class DemoClient:
         self.truths.append((told.stamp_ns, told.values))
 
     def _on_status(self, message: PlanStatus) -> None:
-        self.report = msg_to_plan_report(message)
+        surprised, self.report = self._surprised, msg_to_plan_report(message)
+        self.record.surprise_alarms += self._surprised and not surprised
         self.record.plans_late = self.report.deadline_misses
         if self.report.state is not PlanState.FAULT:
             self.fault_since_s = None
         elif self.fault_since_s is None:
             self.fault_since_s = time.monotonic()
+
+    @property
+    def _surprised(self) -> bool:
+        """Whether the planner says that the surprise guard has raised its alarm."""
+        return self.report is not None and self.report.reason.code is Code.SURPRISED
 
     def _on_chunk(self, message: ActionChunk) -> None:
         self.record.plan_ms.append(1e3 * message.plan_time_s)

@@ -21,7 +21,8 @@ class Frame:
     goal_distance: float         # squared latent distance
     plan_ms: float
     surprise: float = float('nan')         # 1 is ordinary; NaN: not known
-    surprise_limit: float = float('nan')   # above it something is wrong
+    surprise_limit: float = float('nan')   # several in a row above it raise the alarm
+    alarm: bool = False                    # the guard has raised it
     imagination: bytes = b''               # JPEG of what the planner imagines; b'': not shown
 
 
@@ -38,6 +39,7 @@ class Record:
     deadline_misses: int = 0     # control steps without a command
     commands_clipped: int = 0
     commands_slewed: int = 0
+    surprise_alarms: int = 0     # raised by the guard
     model_id: str = ''
 
 

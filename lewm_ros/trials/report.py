@@ -24,6 +24,7 @@ DEFINITIONS = {
     'control_rate_hz': 'commands per second while tracking, steady clock',
     'plans_late': 'plans that came later than the control steps reserved for them',
     'deadline_misses': 'control steps that passed without a command while tracking',
+    'surprise_alarms': 'raised by the surprise guard; some frames above its limit are none',
 }
 
 
@@ -54,6 +55,7 @@ def live_facts(record: Record) -> dict[str, Any]:
         'plans_late': record.plans_late,
         'commands': len(record.command_times_s),
         'deadline_misses': record.deadline_misses,
+        'surprise_alarms': record.surprise_alarms,
         'limits_hit': {'clipped': record.commands_clipped, 'slewed': record.commands_slewed},
     }
 

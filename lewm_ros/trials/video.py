@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _PAUSE = 8                     # the end of each goal stays this long, to be see
 _SIZE = (1280, 720)            # width, height [px]
 _PAPER, _INK, _GREY, _LINE = (250, 250, 248), (34, 36, 40), (120, 124, 130), (220, 221, 218)
 _BLUE, _GREEN, _RED = (31, 97, 191), (22, 140, 75), (200, 40, 45)
+_ALARM = (247, 205, 203)
 VIEW = 300                    # width and height of the two views
 CAMERA_AT, GOAL_AT = (40, 96), (360, 96)
 _DREAM = (690, 96, 550, 310)   # left, top, width, height of what the planner imagines
@@ -57,7 +58,7 @@ def film(results: list[GoalResult], frames: list[Frame], tolerance: Tolerance
     goals = [frame.goal for frame in frames]
     distances = np.array([frame.goal_distance for frame in frames], float)
     curves = (_Curve(*_logarithms(distances), goals, _COST),
-              _Curve(*_surprise(frames), goals, _SURPRISE))
+              _Curve(*_surprise(frames), goals, _SURPRISE, [frame.alarm for frame in frames]))
     last = {frame.goal: index for index, frame in enumerate(frames)}
     background: Image.Image | None = None
     shown = None
@@ -120,20 +121,24 @@ class _Curve:
         limits: Likewise, of the line that should not be crossed.
         goals: Number of each frame's goal.
         box: Left, top, right, bottom [px].
+        alarms: Of which frames the background is coloured; (): of none.
     """
 
     def __init__(self, shares: np.ndarray, limits: np.ndarray, goals: list[int],
-                 box: tuple[int, int, int, int]) -> None:
+                 box: tuple[int, int, int, int], alarms: Sequence[bool] = ()) -> None:
         left, top, right, bottom = self._box = box
         self._x = np.linspace(left, right, len(goals)).round().astype(int)
         self._y, self._limits = (bottom - np.clip(values, 0, 1) * (bottom - top)
                                  for values in (shares, limits))
-        self._goals = goals
+        self._goals, self._alarms = goals, alarms or [False] * len(goals)
 
     def draw(self, picture: np.ndarray, index: int) -> np.ndarray:
         """Draw the curve up to frame `index` into a picture, uint8 (H, W, 3)."""
         _, top, _, bottom = self._box
         for k in range(1, index + 1):
+            if self._alarms[k]:
+                cv2.rectangle(picture, (self._x[k - 1] + 1, top), (self._x[k], bottom),
+                              _ALARM, -1)
             if self._goals[k] != self._goals[k - 1]:
                 cv2.line(picture, (self._x[k], top), (self._x[k], bottom), _LINE, 1)
         self._line(picture, self._limits, index, _RED, 2)
@@ -184,7 +189,8 @@ def _background(results: list[GoalResult], goal: int) -> Image.Image:
     draw.text((GOAL_AT[0], below), 'goal picture', _GREY, _font(15))
     picture.paste(_enlarged(rgb, VIEW), GOAL_AT)
     _frame_around(draw, GOAL_AT, _LINE)
-    for box, name in ((_COST, 'latent\ndistance\n(log)'), (_SURPRISE, 'surprise\n(red: limit)')):
+    for box, name in ((_COST, 'latent\ndistance\n(log)'),
+                      (_SURPRISE, 'surprise\n(red: limit,\nfilled: alarm)')):
         left, top, right, bottom = box
         draw.line((left, bottom, right, bottom), _LINE, 2)
         draw.text((left - 8, (top + bottom) / 2), name, _GREY, _font(13), anchor='rm',
