@@ -1,16 +1,19 @@
 """Draw what an operator sees, from the topics of a running simulated system, for docs/images.
 
     python tools/draw_operator.py push_t docs/images/operator_push_t.png
+    python tools/draw_operator.py two_room out/click.png --click 0.5 -0.4 --film out/click.mp4
 
-Starts the system with imagination, gives it a goal picture, reads the topics that
-config/rviz/plan.rviz shows, with the quality of service that it asks for, and lays one moment out
-on a sheet. Paths and markers are drawn over the camera's picture: `clicks.pixels` of the robot
-file says where on the plane its corners are. Needs the built package.
+Starts the system with imagination, gives it goal pictures, or a click as RViz publishes it, reads
+the topics that config/rviz/plan.rviz shows, with the quality of service that it asks for, and lays
+one moment out on a sheet, or all of them in a film. Paths and markers are drawn over the camera's
+picture: `clicks.pixels` of the robot file says where on the plane its corners are. Needs the built
+package.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 import sys
 import tempfile
@@ -18,6 +21,7 @@ import time
 from typing import Any
 
 import cv2
+from geometry_msgs.msg import PoseStamped
 from lewm_model import resources
 from lewm_model.clicks import Clicks
 from lewm_model.errors import ConfigError
@@ -29,6 +33,7 @@ from lewm_ros.startup.system import system
 from lewm_ros.trials.client import connected, DemoClient
 from lewm_ros.trials.demo import bundle_of
 from lewm_ros.trials.goal_set import GoalSet
+from lewm_ros.wire import giving, qos
 from lewm_ros.wire.pictures import image_to_rgb
 from lewm_sim.tasks import load_task
 from nav_msgs.msg import Path as PathMessage
@@ -41,8 +46,15 @@ import yaml
 
 _KINDS = {'Image': Image, 'MarkerArray': MarkerArray, 'Path': PathMessage}
 _SPACE, _SMALL, _GAP, _HEAD = 560, 240, 16, 26      # [px]
-_BEFORE_S = 4.0
-_PAPER, _INK = (250, 250, 248), (34, 36, 40)
+_BEFORE_S, _BETWEEN_S = 4.0, 4.0     # simulated, before the first goal and between two
+_SETTLE_S = 0.5        # simulated
+_LONGEST_S = 120.0     # for one goal, however slow the machine is
+_FILM_HZ = 10          # of simulated time
+_FIRST = {'Camera', 'Surprise'}
+_ALL = {'Goal', 'Imagination', 'Candidates', 'Plan and goal', 'Path'}
+_PAPER, _INK, _GREY = (250, 250, 248), (34, 36, 40), (120, 124, 130)
+_LEGEND = ('blue: where the plan leads, a dot for each block; green disk: where the goal wants it',
+           'thin: what else the search tried, from green (cheapest) over yellow to red')
 
 
 class Viewer:
@@ -71,6 +83,10 @@ class Viewer:
             _KINDS[display['Class'].rpartition('/')[2]], topic['Value'],
             lambda message: self.newest.update({name: message}), profile)
 
+    def lacks(self, names: set[str]) -> str:
+        """Say which of these displays have nothing to show yet."""
+        return ', '.join(sorted(names - set(self.newest)))
+
     def picture(self, name: str) -> np.ndarray:
         """Return the newest picture of a display, uint8 (H, W, 3)."""
         return image_to_rgb(self.newest[name])
@@ -97,10 +113,19 @@ def over_the_camera(rgb: np.ndarray, clicks: Clicks, arrays: list[MarkerArray]) 
             for point in fixed[:, 0].tolist():
                 cv2.circle(drawn, point, max(2, width // 2), colour, -1, cv2.LINE_AA)
         elif marker.type == Marker.TEXT_VIEW_FACING:
-            cv2.putText(drawn, marker.text, fixed[0, 0] + [8, -8], cv2.FONT_HERSHEY_SIMPLEX, 0.5,
-                        colour, 1, cv2.LINE_AA)
+            _label(drawn, marker.text, fixed[0, 0], colour)
         picture = cv2.addWeighted(drawn, marker.color.a, picture, 1 - marker.color.a, 0)
     return picture
+
+
+def _label(picture: np.ndarray, text: str, at: np.ndarray, colour: tuple[int, ...]) -> None:
+    """Write beside a point: to the right of it, or to the left where there is no room."""
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    x, y = at + [10, -10]
+    if x + width > _SPACE:
+        x = at[0] - 10 - width
+    cv2.putText(picture, text, (int(max(x, 0)), int(max(y, height))), cv2.FONT_HERSHEY_SIMPLEX,
+                0.5, colour, 1, cv2.LINE_AA)
 
 
 def sheet(viewer: Viewer, clicks: Clicks) -> np.ndarray:
@@ -110,15 +135,21 @@ def sheet(viewer: Viewer, clicks: Clicks) -> np.ndarray:
                                              viewer.newest['Plan and goal']])
     imagination, curve = viewer.picture('Imagination'), viewer.picture('Surprise')
     right = max(imagination.shape[1], 2 * _SMALL + _GAP + curve.shape[1] + _GAP)
-    height = _HEAD + max(_SPACE, _SMALL + _HEAD + imagination.shape[0] + _GAP) + _GAP
-    page = np.full((height, 3 * _GAP + _SPACE + right, 3), _PAPER, np.uint8)
+    height = _HEAD + max(_SPACE + 3 * _HEAD, _SMALL + _HEAD + imagination.shape[0] + _GAP) + _GAP
+    width = 3 * _GAP + _SPACE + right
+    page = np.full((height + height % 2, width + width % 2, 3), _PAPER, np.uint8)   # films: even
+
+    def write(text: str, left: int, base: int, size: float, colour: tuple[int, ...]) -> None:
+        cv2.putText(page, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1,
+                    cv2.LINE_AA)
 
     def put(picture: np.ndarray, left: int, top: int, title: str) -> None:
-        cv2.putText(page, title, (left, top - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1,
-                    cv2.LINE_AA)
+        write(title, left, top - 8, 0.5, _INK)
         page[top:top + picture.shape[0], left:left + picture.shape[1]] = picture
 
     put(space, _GAP, _HEAD, 'candidates, imagined_markers (over the camera)')
+    for line, text in enumerate(_LEGEND, 1):
+        write(text, _GAP, _HEAD + _SPACE + line * 20, 0.38, _GREY)
     left = 2 * _GAP + _SPACE
     for place, (name, title) in enumerate((('Camera', 'camera'), ('Goal', 'goal_picture'))):
         small = cv2.resize(viewer.picture(name), (_SMALL, _SMALL), interpolation=cv2.INTER_CUBIC)
@@ -128,33 +159,60 @@ def sheet(viewer: Viewer, clicks: Clicks) -> np.ndarray:
     return page
 
 
-def watch(client: DemoClient, viewer: Viewer, goal: Path, after_s: float) -> None:
-    """Look on for a while, give a goal, and wait until everything has been shown."""
-    deadline_s = time.monotonic() + 120.0
+class Film:
+    """Keeps the sheet of every tenth of a simulated second, as soon as there is all to show."""
 
-    def wait(seconds: float, wanted: set[str]) -> None:
-        started_ns = client.truth_stamp_ns
-        while client.truth_stamp_ns - started_ns < seconds * 1e9 or wanted - set(viewer.newest):
-            client.spin()
-            if time.monotonic() > deadline_s:
-                raise ConfigError(f'nothing was shown of '
-                                  f'{", ".join(sorted(wanted - set(viewer.newest)))} in 120 s')
+    def __init__(self, client: DemoClient, viewer: Viewer, clicks: Clicks) -> None:
+        self.sheets: list[np.ndarray] = []
+        self._client, self._viewer, self._clicks = client, viewer, clicks
+        self._next_ns = 0
 
-    wait(_BEFORE_S, {'Camera', 'Surprise'})    # the node that shows films from here on
-    client.set_goal(goal)
-    wait(after_s, {'Goal', 'Imagination', 'Candidates', 'Plan and goal', 'Path'})
+    def look(self) -> None:
+        """Keep a sheet if it is time; call it often."""
+        now_ns = self._client.truth_stamp_ns
+        if now_ns >= self._next_ns and not self._viewer.lacks(_FIRST | _ALL):
+            self._next_ns = now_ns + 10 ** 9 // _FILM_HZ
+            self.sheets.append(sheet(self._viewer, self._clicks))
+
+
+def wait(client: DemoClient, seconds: float, lacks: Callable[[], str] = str,
+         look: Callable[[], None] = lambda: None) -> None:
+    """Look on for simulated seconds, and until nothing lacks any more."""
+    deadline_s, started_ns = time.monotonic() + _LONGEST_S, client.truth_stamp_ns
+    while client.truth_stamp_ns - started_ns < seconds * 1e9 or lacks():
+        client.spin()
+        look()
+        if time.monotonic() > deadline_s:
+            raise ConfigError(f'waited {_LONGEST_S:g} s in vain for {lacks() or "time to pass"}')
+
+
+def click(client: DemoClient, clicks: Clicks, place: Sequence[float]) -> None:
+    """Publish a pose as RViz does when somebody uses 2D Goal Pose."""
+    publisher = client.node.create_publisher(PoseStamped, 'goal_pose', qos.LATEST)
+    wait(client, 0.0, lambda: '' if publisher.get_subscription_count() else 'goal_node')
+    wait(client, _SETTLE_S)    # a reader that has not found us yet would not hear it
+    publisher.publish(giving.pose(*place, frame=clicks.frame).pose)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
+    made.add_argument('task')
+    made.add_argument('out', type=Path, help='PNG file')
+    made.add_argument('--bundle', default='', help='name or folder (that of the task)')
+    made.add_argument('--goal', type=int, nargs='+', default=[1], metavar='N',
+                      help=f'numbers of goal pictures, one each {_BETWEEN_S:g} s (1)')
+    made.add_argument('--click', type=float, nargs=2, metavar=('X', 'Y'),
+                      help='a pose instead of the last of them [m]')
+    made.add_argument('--after', type=float, default=2.0,
+                      help='simulated seconds after the last goal was given (2)')
+    made.add_argument('--film', type=Path, help='MP4 file of these seconds')
+    return made
 
 
 def main() -> int:
     """Draw the sheet of one task."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
-    parser.add_argument('task')
-    parser.add_argument('out', type=Path, help='PNG file')
-    parser.add_argument('--bundle', default='', help='name or folder (that of the task)')
-    parser.add_argument('--goal', type=int, default=1, help='number of the goal picture (1)')
-    parser.add_argument('--after', type=float, default=2.0,
-                        help='simulated seconds after the goal was given (2)')
-    options = parser.parse_args()
+    options = parser().parse_args()
     task = load_task(options.task)
     bundle = bundle_of(task, options.bundle)
     clicks = RobotDescription.from_yaml(task.robot_file).clicks
@@ -162,15 +220,31 @@ def main() -> int:
         raise ConfigError(f'{task.robot_file} has no clicks.pixels: nobody knows where its '
                           f'camera shows the plane')
     goals = GoalSet.load(bundle / 'goals', task)
+    files = [goals.goals[number - 1].file for number in options.goal]
     isolate()
     nodes = system(SystemOptions(sim=True, task=task.name, bundle=str(bundle.resolve()),
                                  goal_root=str((bundle / 'goals').resolve()), imagination=True))
     with (tempfile.TemporaryDirectory() as folder, Bringup(nodes, Path(folder)) as running,
           connected(running, 'draw_operator', task, goals.start) as client):
         viewer = Viewer(client.node, resources.find_named('config/rviz', 'plan', '.rviz'))
-        watch(client, viewer, goals.goals[options.goal - 1].file, options.after)
+        film = Film(client, viewer, clicks)
+        # from here on the node that shows reads the camera
+        wait(client, _BEFORE_S, lambda: viewer.lacks(_FIRST))
+        for file in files[:-1]:
+            client.set_goal(file)
+            wait(client, _BETWEEN_S)
+        if options.click:
+            click(client, clicks, options.click)
+        else:
+            client.set_goal(files[-1])
+        wait(client, options.after, lambda: viewer.lacks(_ALL),
+             film.look if options.film else lambda: None)
         write_image(options.out, sheet(viewer, clicks))
     print(f'wrote {options.out}')
+    if options.film:
+        from lewm_ros.trials.video import write_film    # slow to import, and not always wanted
+        write_film(iter(film.sheets), options.film, _FILM_HZ)
+        print(f'wrote {options.film}, {len(film.sheets)} pictures')
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -40,14 +41,15 @@ def write(results: list[GoalResult], record: Record, folder: Path, tolerance: To
     return files
 
 
-def write_film(pictures: Iterator[np.ndarray], path: Path) -> None:
-    """Encode uint8 (H, W, 3) pictures as H.264, yuv420p, which browsers play."""
+def write_film(pictures: Iterator[np.ndarray], path: Path, fps: int = FPS) -> None:
+    """Encode uint8 (H, W, 3) pictures of one even size as H.264, yuv420p: browsers play it."""
+    first = next(pictures)
     with av.open(str(path), 'w', options={'movflags': 'faststart'}) as container:
-        stream = container.add_stream('libx264', rate=FPS,
+        stream = container.add_stream('libx264', rate=fps,
                                       options={'crf': '20', 'preset': 'veryfast'})
-        stream.width, stream.height = _SIZE
+        stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = 'yuv420p'
-        for picture in pictures:
+        for picture in chain([first], pictures):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
         container.mux(stream.encode(None))
 
