@@ -1,6 +1,8 @@
 """The imagination node as a process of its own, over real DDS; the test plays the planner."""
 
 from dataclasses import replace
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -12,17 +14,29 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lewm_model.decoder import Decoder, DecoderConfig  # noqa: E402
 from lewm_model.readout import Readout, ReadoutConfig  # noqa: E402
 from lewm_model.types import Imagined as Dream  # noqa: E402
-from lewm_ros.msg import Goal, Imagined, PlanStatus  # noqa: E402
+from lewm_ros.msg import (  # noqa: E402
+    ActionChunk,
+    ControllerState,
+    Goal,
+    GoalSpec,
+    Imagined,
+    PlanStatus,
+)
+from lewm_ros.srv import SetGoal  # noqa: E402
+from lewm_ros.startup.options import SystemOptions  # noqa: E402
+from lewm_ros.startup.system import system  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg, probe_goal_to_msg  # noqa: E402
 from lewm_ros.wire.imagined import imagined_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
-from lewm_ros.wire.reports import PlanReport, PlanState  # noqa: E402
+from lewm_ros.wire.reports import CommandState, PlanReport, PlanState  # noqa: E402
 from lewm_ros.wire.status import plan_report_to_msg  # noqa: E402
 from nano import SIZES, tiny_bundle  # noqa: E402
 from nav_msgs.msg import Path  # noqa: E402
 from readout_bundles import entry  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+from system_specs import start  # noqa: E402
+from timed import in_time, timed, undisturbed  # noqa: E402
 from visualization_msgs.msg import MarkerArray  # noqa: E402
 
 SECOND = 1_000_000_000
@@ -178,3 +192,26 @@ def test_settings_that_cannot_be_are_refused_at_the_start(graph, tmp_path, param
                           parameters=parameters)
     assert graph.wait_for_exit(process) == 2
     assert words in (tmp_path / 'log').read_text()
+
+
+@pytest.mark.sim
+@timed
+def test_an_imagination_that_hangs_or_dies_stops_nothing(graph, tmp_path):
+    """Stopped as by a debugger, then killed, while somebody looks: plans are made and followed."""
+    processes = start(graph, system(SystemOptions(sim=True, imagination=True)), tmp_path)
+    strips = graph.collect(Image, 'imagination', qos.IMAGE)
+    chunks = graph.collect(ActionChunk, 'action_chunk', qos.RECORD)
+    states = graph.collect(ControllerState, 'controller_state', qos.RECORD)
+    answer = graph.call(SetGoal, '/goal_node/set_goal', SetGoal.Request(spec=GoalSpec(
+        source=GoalSpec.QUANTITIES, names=['shoulder', 'wrist'], values=[1.5, -1.0])))
+    assert answer.success, answer.message
+    graph.wait_for(lambda: len(strips) > 2 and len(chunks) > 5, 'what the plans lead to')
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        begun_s = time.monotonic()
+        processes['imagination_node'].send_signal(number)
+        graph.spin(3.0)
+        plans_s = [at_s for at_s, _ in chunks if at_s > begun_s]
+        in_time(float(np.diff([begun_s, *plans_s, begun_s + 3.0]).max()), 1.0,
+                f'the next plan after {number.name}')
+        undisturbed({message.state for at_s, message in states if at_s > begun_s} <= {
+            CommandState.TRACKING, CommandState.HOLD}, f'the robot stopped after {number.name}')
