@@ -59,6 +59,15 @@ def test_every_link_leads_somewhere(page):
             assert (page.parent / target).exists(), f'{page.name}: {target}'
 
 
+def test_the_goal_of_the_readme_is_in_the_folder_that_its_system_reads():
+    """The goal node reads no other: launch and request stand in one block, and go together."""
+    lines = list(commands(ROOT / 'README.md'))
+    number, line = next((number, line) for number, line in enumerate(lines)
+                        if '/goal_node/set_goal' in line)
+    root = re.search(r' goal_root:=\$PWD/(\S+)', lines[number - 1])
+    assert root and (ROOT / root[1] / re.search(r'uri: ([\w.]+)', line)[1]).is_file()
+
+
 def launch_names(file: str) -> set[str]:
     """Return the arguments of a launch file, without launch: its `_NAMES`, or every option."""
     tree = ast.parse((ROOT / 'launch' / file).read_text(encoding='utf-8'))
