@@ -1,5 +1,7 @@
 """What every registered task must do, and how tasks are found."""
 
+import os
+
 import every_task
 from lewm_model.config import DataConfig
 from lewm_model.data.episodes import EpisodeFile
@@ -211,6 +213,20 @@ def test_tasks_outside_are_found_and_wrong_folders_are_named(tmp_path, monkeypat
     monkeypatch.setenv('LEWM_TASKS', str(tmp_path / 'nowhere'))
     with pytest.raises(ConfigError, match='LEWM_TASKS names .*nowhere, which is no folder'):
         task_names()
+
+
+def test_a_task_imports_what_lies_beside_it(tmp_path, monkeypatch):
+    """From its own folder and from beside that; two folders of task folders do not mix."""
+    code = ('from lewm_sim.tasks import Task\nfrom .own import OWN\nfrom ..shared import SHARED\n'
+            'class Mine(Task):\n    found = OWN, SHARED\n'
+            '    def make_world(self, image_size=64):\n        raise NotImplementedError\n')
+    for place in ('a', 'b'):
+        folder = made(tmp_path / place, f'mine_{place}', code=code)
+        (folder / 'shared.py').write_text(f'SHARED = {place!r}\n')
+        (folder / f'mine_{place}' / 'own.py').write_text(f'OWN = {place!r}\n')
+    monkeypatch.setenv('LEWM_TASKS', os.pathsep.join(str(tmp_path / place) for place in 'ab'))
+    for place in ('a', 'b'):
+        assert load_task(f'mine_{place}').found == (place, place)
 
 
 def test_an_unknown_policy_is_refused_before_anything_is_recorded():

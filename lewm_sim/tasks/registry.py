@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from importlib import import_module, util
+from importlib.machinery import ModuleSpec
 import os
 from pathlib import Path
 import sys
@@ -67,13 +69,12 @@ def _load(folder: Path) -> ModuleType:
     """Import the task.py of a folder, once."""
     if folder.parent == _SHIPPED:
         return import_module(f'lewm_sim.tasks.{folder.name}.task')
-    path, name = folder / CODE_FILE, f'lewm_tasks.{folder.name}'
-    loaded = sys.modules.get(name)
-    if loaded is not None and loaded.__file__ == str(path):
-        return loaded
+    path, name = folder / CODE_FILE, f'{_package(folder.parent)}.{folder.name}'
+    if name in sys.modules:
+        return sys.modules[name]
     if not path.is_file():
         raise ConfigError(f'{folder} has a {FACTS_FILE} but no {CODE_FILE}')
-    spec = util.spec_from_file_location(name, path)
+    spec = util.spec_from_file_location(name, path, submodule_search_locations=[str(folder)])
     module = util.module_from_spec(spec)
     sys.modules[name] = module    # before it runs: dataclasses look their module up
     try:
@@ -82,3 +83,17 @@ def _load(folder: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _package(place: Path) -> str:
+    """Return the name under which Python knows a folder of task folders.
+
+    So a task.py may import what lies beside it (`from .name`), or beside its folder
+    (`from ..name`).
+    """
+    name = f'lewm_tasks_{sha256(str(place).encode()).hexdigest()[:8]}'
+    if name not in sys.modules:
+        package = util.module_from_spec(ModuleSpec(name, None, is_package=True))
+        package.__path__ = [str(place)]
+        sys.modules[name] = package
+    return name
