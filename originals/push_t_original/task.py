@@ -1,18 +1,19 @@
-"""The original Push-T: the Gymnasium environment of stable-worldmodel as one of our tasks.
+"""The original Push-T: swm/PushT-v1 of stable-worldmodel as one of our tasks.
 
-Needs `pip install "lewm_ros[reference]"`; tried with stable-worldmodel 0.1.1. Nothing about the
-environment is changed: its physics (pymunk), colours, sizes and rule of success. The green target
-is not drawn (`with_target=False`), because the goal of an evaluation is a picture.
+Deviations besides those of `original.py`: the green target, which always lies at the same place
+and is no goal of an evaluation, is not drawn (`with_target=False`; published pictures have it); a
+state is set without the step of physics that the environment makes then; and who acts is ours,
+since the published data are DINO-WM's, of a noisy expert.
 """
 
 from __future__ import annotations
 
-import cv2
-from lewm_model.errors import MissingPackageError, SimulationError
 from lewm_model.quantities import Quantity
-from lewm_sim.tasks import smooth, Task
+from lewm_sim.tasks import smooth
 from lewm_sim.world import Sensed
 import numpy as np
+
+from ..original import OriginalTask, OriginalWorld
 
 _SIZE = 512                 # of the world [px]
 _PX_PER_STEP = 40.0         # that an action of 1 makes once the agent moves
@@ -20,67 +21,32 @@ _SPEEDS = (6.0, 26.0)       # of way-points [px/step]
 _NOISE = 0.1                # of each action
 
 
-class OriginalWorld:
-    """swm/PushT-v1 behind the verbs of `World`.
+class PushTWorld(OriginalWorld):
+    """A state is agent x, y, block x, y, block angle, agent velocity x, y."""
 
-    A state is agent x, y, block x, y, block angle, agent velocity x, y, as in the published files.
-    """
+    environment = 'stable_worldmodel.envs.pusht.env.PushT'
+    options = {'with_target': False}
 
-    camera_fovy_rad = 1.0
+    def begin(self, rng: np.random.Generator) -> None:
+        """Agent and block where the environment may put them."""
+        self.put(np.array([*rng.uniform(50, 450, 2), *rng.uniform(100, 400, 2),
+                           rng.uniform(-np.pi, np.pi), 0.0, 0.0]))
+        self.env.space.step(self.env.dt)       # apart, as after the environment's own reset
 
-    def __init__(self, task: PushTOriginal, image_size: int) -> None:
-        self.image_size, self.timestep_s, self.time_s = image_size, task.control_dt_s, 0.0
-        try:
-            from stable_worldmodel.envs.pusht.env import PushT
-        except ImportError as error:
-            raise MissingPackageError('stable-worldmodel', 'reference',
-                                      'running the original Push-T') from error
-        self._env = PushT(with_target=False)
-        self._env.reset(seed=0)
-        self.start(np.random.default_rng(0))
-
-    def start(self, rng: np.random.Generator) -> None:
-        """Agent and block where the environment may put them, see `World`."""
-        self.reset(np.array([*rng.uniform(50, 450, 2), *rng.uniform(100, 400, 2),
-                             rng.uniform(-np.pi, np.pi), 0.0, 0.0]))
-        self._env.space.step(self._env.dt)     # apart, as after the environment's own reset
-
-    def reset(self, state: np.ndarray) -> None:
-        """Go on from a state; unlike the environment's `_set_state` without a step of physics."""
-        state = np.asarray(state, dtype=np.float64)
-        if state.shape != (7,) or not np.isfinite(state).all():
-            raise SimulationError(f'a state is 7 finite numbers, got {state.tolist()}')
-        agent, block = self._env.agent, self._env.block
+    def put(self, state: np.ndarray) -> None:
+        """Everything but the impulses of contacts, from which the solver starts."""
+        agent, block = self.env.agent, self.env.block
         agent.position, agent.velocity = state[:2].tolist(), state[5:].tolist()
         block.angle = float(state[4])          # before the position, which depends on it
         block.position = state[2:4].tolist()
         block.velocity, block.angular_velocity = (0.0, 0.0), 0.0
         for body in (agent, block):
-            self._env.space.reindex_shapes_for_body(body)
-        self._action = np.zeros(2)
+            self.env.space.reindex_shapes_for_body(body)
 
     def state(self) -> np.ndarray:
         """Return the state, see above."""
-        agent, block = self._env.agent, self._env.block
+        agent, block = self.env.agent, self.env.block
         return np.array([*agent.position, *block.position, block.angle, *agent.velocity])
-
-    def apply(self, action: np.ndarray) -> None:
-        """Keep the action."""
-        action = np.asarray(action, dtype=np.float64)
-        if action.shape != (2,) or not np.isfinite(action).all():
-            raise SimulationError(f'an action is 2 finite numbers, got {action.tolist()}')
-        self._action = action
-
-    def advance(self, seconds: float) -> None:
-        """Make whole control steps."""
-        for _ in range(round(seconds / self.timestep_s)):
-            self._env.step(self._action)
-            self.time_s += self.timestep_s
-
-    def render(self) -> np.ndarray:
-        """Return the picture, averaged down from the environment's 224 px."""
-        return cv2.resize(self._env.render(), (self.image_size, self.image_size),
-                          interpolation=cv2.INTER_AREA)
 
     def sensed(self) -> Sensed:
         """Where the agent is and how fast it moves [px], [px/s]."""
@@ -92,23 +58,18 @@ class OriginalWorld:
         state = self.state()
         return np.array([*state[:4], (state[4] + np.pi) % (2 * np.pi) - np.pi])
 
-    def close(self) -> None:
-        """Nothing to free."""
 
-
-class PushTOriginal(Task):
+class PushTOriginal(OriginalTask):
     """The agent pushes the T where a picture shows it."""
 
+    world = PushTWorld
+    published = ('state',)
     quantities = (
         Quantity('agent x', 'position', 'px', 'agent'),
         Quantity('agent y', 'position', 'px', 'agent'),
         Quantity('block x', 'position', 'px', 'block'),
         Quantity('block y', 'position', 'px', 'block'),
         Quantity('block angle', 'angle', of='block'))
-
-    def make_world(self, image_size: int = 64) -> OriginalWorld:
-        """Return a world, see `Task`."""
-        return OriginalWorld(self, image_size)
 
     def errors(self, truth: np.ndarray, goal: np.ndarray) -> dict[str, float]:
         """As the environment counts: four differences together, the angle around the turn."""
