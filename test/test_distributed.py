@@ -44,7 +44,8 @@ def together(folder, size=2, **options):
     ({'state_weight': 1.0, 'rollout_weight': 1.0, 'rollout_steps': 2}, {'states', 'rollout'}),
     # Weights of the size of 1, as those of the other two: what is compared are absolute numbers.
     ({'loss': 'pldm', 'pldm_std': 0.4, 'pldm_cov': 0.3, 'inverse_weight': 1.0},
-     {'std', 'cov', 'std_time', 'alignment', 'inverse'})], ids=['lewm', 'pictures', 'states and rollout', 'pldm'])
+     {'std', 'cov', 'std_time', 'alignment', 'inverse'})],
+    ids=['lewm', 'pictures', 'states and rollout', 'pldm'])
 def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joint_batch(
         tmp_path, changes, terms):
     """Prediction, SIGReg, other terms, every gradient, BatchNorm's statistics, to 1e-5, fp32."""

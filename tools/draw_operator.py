@@ -242,7 +242,7 @@ def main() -> int:
         write_image(options.out, sheet(viewer, clicks))
     print(f'wrote {options.out}')
     if options.film:
-        from lewm_ros.trials.video import write_film    # slow to import, and not always wanted
+        from lewm_ros.trials.video import write_film  # slow to import, and not always wanted
         write_film(iter(film.sheets), options.film, _FILM_HZ)
         print(f'wrote {options.film}, {len(film.sheets)} pictures')
     return 0

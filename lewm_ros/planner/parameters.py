@@ -47,7 +47,8 @@ class PlannerParameters:
     budget_ms: float = parameter(0.0, 'stop iterating after this time; 0.0: as the bundle [ms]',
                                  low=0.0, high=10000.0)
     replan_steps: int = parameter(
-        0, 'control steps between two plans; 0: as the bundle, or receding_horizon blocks', low=0, high=1000)
+        0, 'control steps between two plans; 0: as the bundle, or receding_horizon blocks', low=0,
+        high=1000)
     goal_tolerance: float = parameter(
         0.0, 'squared latent distance that counts as reached, for pictures without their own; '
         '0.0: as the bundle', low=0.0, high=1e6)

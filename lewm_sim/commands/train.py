@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from lewm_model.training.run import Recipe
     from torch.utils.tensorboard import SummaryWriter
 
-_TERMS = {'pictures': 'unpainted', 'rollout': 'open loop'}     # names on the screen, where others say more
+# Names on the screen, where others say more.
+_TERMS = {'pictures': 'unpainted', 'rollout': 'open loop'}
 SEARCH_STEPS = 1000   # of each short run; the order of the weights is visible by then
 
 
