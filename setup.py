@@ -1,7 +1,7 @@
 """The pip side of the package: what pyproject.toml cannot say.
 
 The folders that a checkout keeps at its top (`action`, `config`, `models`, `msg`, `srv`) travel
-inside `lewm_model/share`, where `lewm_model.resources` finds them.
+inside `lewm_model/share`, where `lewm_model.base.resources` finds them.
 """
 
 from setuptools import find_packages, setup

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 from lewm_model.bags.interfaces import default_typestore
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 FRAME_RATE_HZ = 30

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import logging
 
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import ModelConfig, PlanConfig
 from lewm_model.engines.choose import make_engine
@@ -13,7 +14,6 @@ from lewm_model.errors import LewmError
 from lewm_model.planning.protocols import Engine, Solver
 from lewm_model.planning.registry import make_solver
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
-from lewm_model.resources import find_named
 from lewm_model.types import Context, Goal
 from lewm_model.world_model import LeWorldModel
 import numpy as np

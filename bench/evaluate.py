@@ -10,10 +10,10 @@ import statistics
 from typing import Any
 
 from lewm_model.assemble import make_policy
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.shards import open_data
 from lewm_model.held_out import HeldOut
-from lewm_model.resources import find_named
 from lewm_model.types import Observation
 from lewm_sim.evaluate.jobs import make_jobs, run_all, Setup
 from lewm_sim.evaluate.pairs import Pair, sample_pairs

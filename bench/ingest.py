@@ -32,7 +32,7 @@ from lewm_model.ingest.ingest import ingest
 from lewm_model.ingest.set_writer import SetWriter
 from lewm_model.recordings.streams import read_streams
 from lewm_model.recordings.synchronize import synchronize
-from lewm_model.robot import COMPRESSED_IMAGE
+from lewm_model.robots.robot import COMPRESSED_IMAGE
 import numpy as np
 
 from bench._camera_bag import (

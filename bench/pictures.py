@@ -6,7 +6,7 @@ import argparse
 import time
 
 import cv2
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.images.decode import (
     decode_compressed,
     resize_square,

@@ -11,8 +11,8 @@ import textwrap
 from typing import Any
 
 from lewm_model import __version__
+from lewm_model.base.figure import new_figure
 from lewm_model.errors import LewmError
-from lewm_model.figure import new_figure
 
 from bench.side_by_side import Measured, ratio
 

@@ -9,7 +9,7 @@ import importlib.util
 import logging
 from typing import Any
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile

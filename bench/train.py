@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> Report:
 
 def _measure(args: argparse.Namespace, data: EpisodeFile, name: str,
              on_round: Callable[[int, int], None]) -> Group:
+    from lewm_model.base.resources import find_named
     from lewm_model.config import ModelConfig
-    from lewm_model.resources import find_named
     from lewm_model.training.run import Recipe
     import torch
 

@@ -25,7 +25,7 @@ _HOMES = {
     'Policy': 'planning.policy',
     'Fleet': 'planning.fleet',
     'Quantity': 'quantities',
-    'RobotDescription': 'robot',
+    'RobotDescription': 'robots.robot',
     'Observation': 'types',
     'Context': 'types',
     'Goal': 'types',

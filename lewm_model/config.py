@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_model.settings import Config, load_described, load_yaml, require
+from lewm_model.base.settings import Config, load_described, load_yaml, require
 
 __all__ = ['Config', 'DataConfig', 'ENCODERS', 'LOSSES', 'ModelConfig', 'NOISES', 'PlanConfig',
            'SOLVERS', 'STARTS', 'TrainConfig', 'load_described', 'load_yaml', 'require']

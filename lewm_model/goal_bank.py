@@ -14,10 +14,10 @@ from pathlib import Path
 import re
 from typing import Any
 
+from lewm_model.base.yaml_text import read_yaml
 from lewm_model.errors import ConfigError
 from lewm_model.images.view import View
 from lewm_model.quantities import places, Quantity
-from lewm_model.yaml_text import read_yaml
 import numpy as np
 import yaml
 

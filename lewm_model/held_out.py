@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import logging
 
+from lewm_model.base.rates import same_rate
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import episode_digest, Fingerprint
 from lewm_model.errors import ConfigError, DatasetError
-from lewm_model.rates import same_rate
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 import torch

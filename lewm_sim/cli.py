@@ -19,8 +19,8 @@ import threading
 import traceback
 
 from lewm_model import __version__
+from lewm_model.base.idle_threads import let_idle_threads_sleep
 from lewm_model.errors import LewmError
-from lewm_model.idle_threads import let_idle_threads_sleep
 import lewm_sim.commands
 
 USAGE_ERROR = 2  # also for every LewmError: something a person can put right

@@ -14,9 +14,9 @@ from pathlib import Path
 import shutil
 
 from lewm_model.bags.interfaces import import_rosbags
+from lewm_model.base.workers import run_jobs
 from lewm_model.config import Config
 from lewm_model.errors import BagError, ConfigError, SimulationError
-from lewm_model.workers import run_jobs
 from lewm_sim.mixture import Mixture
 from lewm_sim.tasks import load_task
 import numpy as np

@@ -14,7 +14,7 @@ from lewm_model.quantities import places, Quantity
 from lewm_model.recordings.commands import EXECUTED_INTERFACES
 from lewm_model.recordings.streams import EPISODE_TOPIC, EPISODE_TYPE, EXECUTED_TYPE
 from lewm_model.recordings.truth import TRUTH_TOPIC, TRUTH_TYPE
-from lewm_model.robot import JOINT_STATE, ODOMETRY, RobotDescription
+from lewm_model.robots.robot import JOINT_STATE, ODOMETRY, RobotDescription
 from lewm_sim.world import World
 import numpy as np
 from rosbags.interfaces import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lewm_model.bags.interfaces import default_typestore
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 import subprocess
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.msg import (
     ActionChunk as ActionChunkMsg,

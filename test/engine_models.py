@@ -5,7 +5,7 @@ from dataclasses import replace
 from lewm_model import Bundle, LeWorldModel, ModelConfig
 from lewm_model.assemble import make_policy
 from lewm_model.config import PlanConfig
-from lewm_model.prior import PriorConfig
+from lewm_model.heads.prior import PriorConfig
 from lewm_model.types import Observation
 from nano import PLAN, SIZES, tiny_bundle
 import numpy as np

@@ -7,7 +7,7 @@ from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.make_goal_bank import make_goal_bank
 from lewm_model.images.view import CameraView, View
 from lewm_model.ingest.episode_writer import Episode, write_episodes
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 ROWS = 30

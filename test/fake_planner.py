@@ -8,7 +8,7 @@ import contextlib
 import signal
 import sys
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.msg import ActionChunk as ActionChunkMsg, PlanStatus
 from lewm_ros.wire import qos

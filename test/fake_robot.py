@@ -12,7 +12,7 @@ from functools import partial
 import sys
 
 from geometry_msgs.msg import Quaternion
-from lewm_model.robot import ODOMETRY, RobotDescription
+from lewm_model.robots.robot import ODOMETRY, RobotDescription
 from lewm_ros.wire import qos
 from lewm_ros.wire.motion import joints_to_msg
 from lewm_ros.wire.pictures import rgb_to_image

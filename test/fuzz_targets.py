@@ -13,9 +13,9 @@ from typing import Any
 from bag_factory import BagFactory, DT_NS, robot, START_NS
 import cv2
 from fuzz_mutations import damaged_bytes, damaged_yaml, disturb_folder, odd_fields
-from lewm_model import resources
 from lewm_model.bags.bag import Bag
 from lewm_model.bags.interfaces import default_typestore
+from lewm_model.base import resources
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.folder import SETTINGS_FILE
 from lewm_model.config import DataConfig, load_yaml, PlanConfig
@@ -24,7 +24,7 @@ from lewm_model.errors import BagError, LewmError
 from lewm_model.ingest.convert_bag import convert_bag
 from lewm_model.recordings.describe_bag import describe_bag
 from lewm_model.recordings.suggest_robot import suggest_robot
-from lewm_model.robot import ODOMETRY, RobotDescription, TWIST_STAMPED
+from lewm_model.robots.robot import ODOMETRY, RobotDescription, TWIST_STAMPED
 from lewm_model.training.run import Recipe
 from lewm_sim.tasks.facts import FACTS_FILE, TaskFacts
 from lewm_sim.tasks.registry import task_folders

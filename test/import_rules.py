@@ -152,14 +152,15 @@ def folder_graphs(graph: dict[str, set[str]]) -> dict[str, dict[str, set[str]]]:
 
 
 # The floors of lewm_model, from the ground up: a room may use those before it. What lies at the
-# root of the package is base and lies below the rooms but one, which it needs; three files there
-# have floors of their own.
-FLOORS = ('errors', 'images', '', 'bags', 'recordings', 'data', 'ingest', 'lerobot', 'bundles',
-          'planning', 'engines', 'held_out', 'assemble', 'training', 'analysis')
+# root of the package, the model itself and the types that travel, lies below all rooms but two,
+# which it needs; four files there have floors of their own.
+FLOORS = ('errors', 'base', 'images', '', 'robots', 'heads', 'bags', 'recordings', 'data',
+          'ingest', 'lerobot', 'bundles', 'planning', 'engines', 'held_out', 'assemble',
+          'training', 'analysis')
 
 
 def model_room(module: str) -> str:
-    """Return the room of a module of lewm_model; '' for the base."""
+    """Return the room of a module of lewm_model; '' for its root."""
     parts = module.split('.')[1:]
     return parts[0] if len(parts) > 1 or parts and parts[0] in FLOORS else ''
 

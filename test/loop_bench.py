@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.command.control_loop import ControlLoop
 from lewm_ros.command.parameters import CommandParameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from types import SimpleNamespace
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import ActionChunk, Observation
 from lewm_ros.planner.loop.latency import Latency
 from lewm_ros.planner.loop.plan_loop import LoopSettings, PlanLoop

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from lewm_model import Bundle
-from lewm_model.readable import Readable, ReadoutConfig
-from lewm_model.readout import Readout
+from lewm_model.heads.readable import Readable, ReadoutConfig
+from lewm_model.heads.readout import Readout
 from nano import SIZES, tiny_bundle
 import torch
 

@@ -6,7 +6,7 @@ Everything is a formula of the step, so that a test knows what must come out.
 from __future__ import annotations
 
 from bag_factory import BagFactory, DT_NS, robot, START_NS
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 ARM = tuple(f'joint_{number}' for number in range(1, 7))

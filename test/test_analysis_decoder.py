@@ -1,7 +1,7 @@
 """The decoder shows what a latent holds."""
 
 from lewm_model.analysis.decoder import train_decoder
-from lewm_model.decoder import PIXELS, small_pictures
+from lewm_model.heads.decoder import PIXELS, small_pictures
 import numpy as np
 import torch
 

@@ -10,7 +10,7 @@ from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import TrainingError
 from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.sigreg import SigReg
 from lewm_sim.cli import main
 from nano import SIZES, tiny_bundle

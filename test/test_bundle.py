@@ -16,7 +16,7 @@ from lewm_model import Bundle
 from lewm_model.bundles import weights as weight_files
 from lewm_model.bundles.folder import PRIOR_FILE, SETTINGS_FILE, WEIGHTS_FILE
 from lewm_model.errors import BundleError
-from lewm_model.prior import PriorConfig
+from lewm_model.heads.prior import PriorConfig
 from nano import tiny_bundle
 import numpy as np
 import pytest

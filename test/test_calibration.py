@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from episode_sets import SQUARE_ROWS as ROWS, square_set, SQUARES
 from lewm_model.analysis import calibration
 from lewm_model.analysis.calibration import measure_ordinary
+from lewm_model.base.quantile import quantile_with_interval
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
 from lewm_model.held_out import HeldOut
-from lewm_model.quantile import quantile_with_interval
 from lewm_sim import cli
 from nano import tiny_bundle
 import numpy as np

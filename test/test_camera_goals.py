@@ -8,8 +8,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model import resources  # noqa: E402
+from lewm_model.base.yaml_text import read_yaml  # noqa: E402
 from lewm_model.images.tiles import goal_sheet  # noqa: E402
-from lewm_model.yaml_text import read_yaml  # noqa: E402
 from lewm_ros.srv import CaptureGoal  # noqa: E402
 from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
 from lewm_ros.wire.stamps import header_stamp_ns  # noqa: E402

@@ -10,7 +10,7 @@ from lewm_model.errors import ConfigError, DatasetError
 from lewm_model.images.tiles import WHOLE
 from lewm_model.images.view import CameraView, View
 from lewm_model.ingest.ingest import ingest
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 
@@ -187,7 +187,7 @@ def test_a_single_camera_and_a_list_of_one_are_the_same(tmp_path):
 
 def test_frames_smaller_than_the_model_are_said_at_training(tmp_path, monkeypatch, caplog):
     """By both sizes and the fix; the bundle will know, so the live picture is made alike."""
-    from lewm_model import resources
+    from lewm_model.base import resources
     from lewm_model.training import run
 
     Cameras().arm(40).write(tmp_path / 'a')

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.sources.chunk_source import ChunkSource  # noqa: E402
 from lewm_ros.wire.motion import msg_to_chunk  # noqa: E402
 from lewm_ros.wire.reports import PlanState  # noqa: E402

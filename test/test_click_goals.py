@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 
 from episode_sets import arm_bank
-from lewm_model.clicks import Clicks
 from lewm_model.errors import ConfigError
 from lewm_model.images.decode import write_image
 from lewm_model.images.gallery import draw_gallery
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.clicks import Clicks
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 
 from bag_factory import robot
-from lewm_model.clicks import Clicks, parse_clicks
-from lewm_model.describe_robot import describe_robot
 from lewm_model.errors import ConfigError, ImageError
+from lewm_model.robots.clicks import Clicks, parse_clicks
+from lewm_model.robots.describe import describe_robot
 import numpy as np
 import pytest
 

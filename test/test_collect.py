@@ -12,7 +12,7 @@ from lewm_model.errors import BagError, ConfigError, SimulationError
 from lewm_model.ingest.ingest import ingest
 from lewm_model.recordings.describe_bag import describe_bag
 from lewm_model.recordings.streams import read_streams
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 

@@ -5,8 +5,8 @@ import importlib.util
 import json
 from pathlib import Path
 
+from lewm_model.base.resources import find_named
 from lewm_model.config import load_yaml, ModelConfig, TrainConfig
-from lewm_model.resources import find_named
 import pytest
 
 ROOT = Path(__file__).parents[1]

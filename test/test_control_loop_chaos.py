@@ -1,7 +1,7 @@
 """Whatever arrives in whatever order: no command breaks a limit, and every stop is in time."""
 
 from bag_factory import robot
-from lewm_model.robot import ODOMETRY, TWIST
+from lewm_model.robots.robot import ODOMETRY, TWIST
 from lewm_ros.limits.standstill import REMEMBERED_S
 from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import CommandState, PlanState

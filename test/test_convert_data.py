@@ -11,7 +11,7 @@ from lewm_model.data.repack import repack
 from lewm_model.data.rows import ChunkedRows
 from lewm_model.errors import DatasetError, MissingPackageError
 from lewm_model.images.decode import resize_square
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_sim.cli import main
 import numpy as np
 import pytest

@@ -5,10 +5,10 @@ import logging
 import time
 
 from engine_models import alive_bundle, PLAN_2
-from lewm_model import cuda_graph
 from lewm_model.assemble import make_policy
+from lewm_model.base import cuda_graph
+from lewm_model.base.cuda_graph import CapturedByShape, CapturedFunction
 from lewm_model.config import PlanConfig
-from lewm_model.cuda_graph import CapturedByShape, CapturedFunction
 from lewm_model.engines.choose import make_engine
 from lewm_model.engines.nvidia.cuda_graph_engine import CudaGraphEngine
 from lewm_model.engines.parity import check_parity

@@ -6,8 +6,8 @@ from episode_sets import episode, ROWS, write_set
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.card import render_card
 from lewm_model.data.fingerprint import Fingerprint
-from lewm_model.decoder import Decoder, DecoderConfig, PIXELS
 from lewm_model.errors import ConfigError
+from lewm_model.heads.decoder import Decoder, DecoderConfig, PIXELS
 from lewm_model.held_out import HeldOut
 from lewm_model.training.decoder import fit_decoder
 from lewm_model.training.divide import list_trained

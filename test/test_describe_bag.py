@@ -8,7 +8,7 @@ from lewm_model.recordings.describe_bag import describe_bag
 from lewm_model.recordings.streams import read_streams
 from lewm_model.recordings.suggest_robot import suggest_robot
 from lewm_model.recordings.synchronize import synchronize
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_sim.cli import main
 import numpy as np
 import pytest

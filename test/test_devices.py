@@ -1,8 +1,8 @@
 """Names of devices: what is refused, and with which advice."""
 
-from lewm_model import devices
+from lewm_model.base import devices
+from lewm_model.base.devices import check_device
 from lewm_model.bundles.bundle import Bundle
-from lewm_model.devices import check_device
 from lewm_model.engines.registry import check_possible
 from lewm_model.errors import ConfigError, EngineError
 from lewm_model.training.distributed import joined_processes

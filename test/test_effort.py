@@ -5,7 +5,7 @@ import dataclasses
 from lewm_model.bundles.evaluation_table import evaluation_table
 from lewm_model.config import PlanConfig
 from lewm_model.errors import ConfigError
-from lewm_model.goal_policy import GoalPolicyConfig
+from lewm_model.heads.goal_policy import GoalPolicyConfig
 from lewm_sim.evaluate.curve import curves, draw_curves
 from lewm_sim.evaluate.effort import at_budgets, count_effort, parse_budgets
 from nano import PLAN, SIZES, tiny_bundle

@@ -7,7 +7,7 @@ import sys
 import time
 
 from bag_factory import robot
-from lewm_model.robot import JOINT_TRAJECTORY
+from lewm_model.robots.robot import JOINT_TRAJECTORY
 import numpy as np
 import pytest
 

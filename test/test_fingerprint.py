@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from episode_sets import episode, ROWS, write_set
+from lewm_model.base.marks import MOST_MARKS, pack_marks, unpack_marks
 from lewm_model.config import TrainConfig
 from lewm_model.data.families import families
 from lewm_model.data.fingerprint import Fingerprint, robot_digest
 from lewm_model.errors import BundleError, DatasetError
-from lewm_model.marks import MOST_MARKS, pack_marks, unpack_marks
 from lewm_model.training.divide import divide_episodes, list_trained
 import numpy as np
 import pytest

@@ -6,9 +6,9 @@ from episode_sets import episode, write_set
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.data.measured_states import Measured, measured
 from lewm_model.errors import DatasetError
+from lewm_model.heads.readable import ReadoutConfig
 from lewm_model.held_out import HeldOut
 from lewm_model.quantities import Quantity
-from lewm_model.readable import ReadoutConfig
 from lewm_model.training.divide import list_trained
 from lewm_model.training.policies import fit, PolicyTrainConfig
 from lewm_model.training.readout import fit_readout, readable_of

@@ -9,7 +9,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from bag_factory import robot  # noqa: E402
-from lewm_model.robot import JOINT_TRAJECTORY  # noqa: E402
+from lewm_model.robots.robot import JOINT_TRAJECTORY  # noqa: E402
 from lewm_ros.planner.frozen import FrozenWatch, Motion  # noqa: E402
 from lewm_ros.wire.reasons import Code  # noqa: E402
 

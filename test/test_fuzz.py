@@ -21,9 +21,9 @@ import subprocess
 import sys
 
 from fuzz_mutations import TEXTS
+from lewm_model.base.yaml_text import MAX_BYTES, parse_yaml
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
-from lewm_model.yaml_text import MAX_BYTES, parse_yaml
 import pytest
 
 CASES = {'bags': 250, 'messages': 250, 'settings': 900, 'bundles': 120, 'datasets': 700}

@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
+from lewm_model.heads.readable import Readable
+from lewm_model.heads.readout import Readout
 from lewm_model.planning.gain import MotionGain, WINDOW_S
 from lewm_model.planning.surprise import Expectation
-from lewm_model.readable import Readable
-from lewm_model.readout import Readout
 import numpy as np
 import pytest
 import torch

@@ -9,7 +9,7 @@ from lewm_model.assemble import make_policy
 from lewm_model.bundles.networks import NETWORKS, TRAINED
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, PlanningError
-from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
+from lewm_model.heads.goal_policy import GoalPolicy, GoalPolicyConfig
 from lewm_model.planning.objectives import all_steps_distance
 from lewm_model.planning.reactive import ReactiveSolver
 from lewm_model.training.policies import fit_gcbc, judge, remember, train_policy

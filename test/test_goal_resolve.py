@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.goals.giving.resolve import Found, Resolver  # noqa: E402
 from lewm_ros.goals.giving.shape import GoalShape  # noqa: E402
 from lewm_ros.msg import GoalSpec  # noqa: E402

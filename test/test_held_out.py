@@ -170,7 +170,7 @@ def test_a_run_does_not_go_on_with_other_data(data, tmp_path):
 
 def test_a_prior_knows_the_data_it_was_made_with(data):
     """Its digests stand beside its errors."""
-    from lewm_model.prior import PriorConfig
+    from lewm_model.heads.prior import PriorConfig
     from lewm_model.training.policies import PolicyTrainConfig
     bundle = trained_on(data)
     _, measured = train_policy(bundle, data, 'prior', PriorConfig(hidden_dim=8, hidden_layers=1),

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from lewm_model.idle_threads import let_idle_threads_sleep
+from lewm_model.base.idle_threads import let_idle_threads_sleep
 import pytest
 
 VARIABLES = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME')
@@ -21,7 +21,7 @@ def run(code, **environment):
 @pytest.mark.parametrize('said, spins', [({}, '0'), ({'GOMP_SPINCOUNT': '77'}, '77')])
 def test_the_library_that_torch_loads_spins_no_round(said, spins):
     """Asked before torch is imported, GNU's OpenMP reports a spin count of 0, or what was said."""
-    _, reported = run('from lewm_model.idle_threads import let_idle_threads_sleep\n'
+    _, reported = run('from lewm_model.base.idle_threads import let_idle_threads_sleep\n'
                       'let_idle_threads_sleep()\nimport torch', OMP_DISPLAY_ENV='VERBOSE', **said)
     if 'GOMP_SPINCOUNT' not in reported:
         pytest.skip("this torch does not use GNU's OpenMP")

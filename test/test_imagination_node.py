@@ -11,8 +11,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from lewm_model.decoder import Decoder, DecoderConfig  # noqa: E402
-from lewm_model.readout import Readout, ReadoutConfig  # noqa: E402
+from lewm_model.heads.decoder import Decoder, DecoderConfig  # noqa: E402
+from lewm_model.heads.readout import Readout, ReadoutConfig  # noqa: E402
 from lewm_model.types import Imagined as Dream  # noqa: E402
 from lewm_ros.msg import (  # noqa: E402
     ActionChunk,

@@ -71,7 +71,7 @@ def test_rooms_of_lewm_model_stand_on_the_rooms_below():
     ('lewm_model.world_model', 'lewm_model.data.clips'),
     ('lewm_model.training.run', 'lewm_model.analysis.probes'),
     ('lewm_model.engines.torch.eager', 'lewm_model.held_out'),
-    ('lewm_model.images.decode', 'lewm_model.robot'),
+    ('lewm_model.images.decode', 'lewm_model.robots.robot'),
 ])
 def test_the_check_of_floors_can_fail(module, other):
     """A way up is seen, the same way down is none."""
@@ -145,7 +145,8 @@ def test_the_check_of_folders_can_fail():
     assert not folder_graphs({'a.b': {'a.b.one'}, 'a.b.one': {'a'}})
 
 
-@pytest.mark.parametrize('module', ['types', 'config', 'errors', 'images', 'resources'])
+@pytest.mark.parametrize('module', ['types', 'config', 'errors', 'images', 'base.resources',
+                                    'robots.robot'])
 def test_light_modules_of_lewm_model_stay_light(module):
     """The command node and the simulator can use these without paying for torch."""
     found = loaded_by(f'import lewm_model.{module}', HEAVY)

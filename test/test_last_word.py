@@ -2,7 +2,7 @@
 
 from bag_factory import robot
 from lewm_model.errors import ConfigError
-from lewm_model.robot import JOINT_TRAJECTORY
+from lewm_model.robots.robot import JOINT_TRAJECTORY
 from lewm_ros.guard.last_word import LastWord, TICK_S
 from lewm_ros.wire.reports import GuardPhase
 import numpy as np

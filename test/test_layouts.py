@@ -13,7 +13,7 @@ from lewm_model.data.robot_facts import require_robot, with_robot
 from lewm_model.data.shards import open_data
 from lewm_model.errors import DatasetError, MissingPackageError
 from lewm_model.preprocess import ActionNormalizer
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 from worker_jobs import elsewhere, row_of

@@ -20,7 +20,7 @@ from lewm_model.lerobot.convert import import_lerobot, LeRobotConfig  # noqa: E4
 from lewm_model.lerobot.episode import combine  # noqa: E402
 from lewm_model.lerobot.meta import LeRobotSet  # noqa: E402
 from lewm_model.lerobot.video import frames_at  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_sim.cli import main  # noqa: E402
 
 

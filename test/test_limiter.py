@@ -2,7 +2,7 @@
 from dataclasses import replace
 
 from lewm_model.errors import PlanningError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.limits.limiter import CommandLimiter
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_model.config import DataConfig  # noqa: E402
 from lewm_model.recordings.streams import read_streams  # noqa: E402
 from lewm_model.recordings.synchronize import synchronize  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.msg import ActionChunk, PlanStatus  # noqa: E402
 from lewm_ros.srv import StartEpisode, StopEpisode  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
@@ -36,7 +36,7 @@ STOP_S = 1.0    # 0.2 s timeout, 0.15 s ramp in steps of 0.1 s; the rest is this
 
 def file_of(name: str, folder, **changes) -> str:
     """Copy a shipped robot with changes, as people do; return the file."""
-    from lewm_model import resources
+    from lewm_model.base import resources
     values = yaml.safe_load(resources.find_named('config/robots', name, '.yaml').read_text())
     path = folder / f'{name}.yaml'
     path.write_text(yaml.safe_dump({**values, **changes}))

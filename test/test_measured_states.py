@@ -18,7 +18,7 @@ from lewm_model.data.measured_states import (
 from lewm_model.data.robot_facts import with_robot
 from lewm_model.errors import DatasetError
 from lewm_model.quantities import Quantity, to_json
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 

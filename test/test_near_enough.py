@@ -4,9 +4,9 @@ from dataclasses import replace
 import shutil
 from types import SimpleNamespace
 
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import DatasetError
-from lewm_model.resources import find_named
 from lewm_sim import cli
 from lewm_sim.evaluate.near_enough import measure_near_enough, near_enough
 from lewm_sim.tasks import load_task

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.sim]
 from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from graph_rights import assert_allowed  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.startup.options import SystemOptions  # noqa: E402
 from lewm_ros.startup.system import supervisor  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402

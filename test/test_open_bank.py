@@ -5,7 +5,7 @@ from pathlib import Path
 from episode_sets import arm_bank
 from lewm_model.errors import ConfigError, ImageError
 from lewm_model.images.decode import write_image
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 

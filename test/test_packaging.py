@@ -132,7 +132,7 @@ def test_colcon_builds_in_every_mode(tmp_path, options):
     """Messages, nodes and resources come out of each kind of build, seen from both places."""
     _colcon_build(tmp_path, *options)
     code = ('import lewm_ros.msg, lewm_ros.command.command_node, lewm_model, os;'
-            'import lewm_model.resources as r;'
+            'import lewm_model.base.resources as r;'
             'print(os.path.abspath(lewm_ros.msg.__file__)); lewm_ros.msg.PlanStatus();'
             'print(os.path.abspath(lewm_model.__file__));'
             'print(r.find("config/robots/sim_reacher.yaml"))')
@@ -198,7 +198,7 @@ def test_pip_install_gives_a_working_command(pip_environment, tmp_path):
 
 def test_pip_install_brings_the_shipped_files(pip_environment, tmp_path):
     """Robots, tasks, messages and models are found inside the installed package."""
-    code = ('from lewm_model import resources\n'
+    code = ('from lewm_model.base import resources\n'
             'for name in ("config/robots/sim_reacher.yaml", "config/robots/diff_drive.yaml",'
             ' "msg/PlanStatus.msg", "srv/SetGoal.srv"): print(resources.find(name))\n'
             'from lewm_sim.tasks import load_task\n'

@@ -1,9 +1,9 @@
 from dataclasses import replace
 import weakref
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.errors import BundleError, ConfigError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import Observation
 from lewm_ros.planner.fit import fit_bundle
 from lewm_ros.planner.parameters import check_change, PlannerParameters

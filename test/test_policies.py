@@ -7,7 +7,7 @@ import subprocess
 from xml.etree import ElementTree
 
 from lewm_model.errors import ConfigError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.startup.options import SystemOptions
 from lewm_ros.startup.policies import main, PEOPLE, policies, RIGHTS, Rights, to_xml
 from lewm_ros.startup.system import NODES

@@ -4,11 +4,11 @@ import dataclasses
 
 from episode_sets import episode, ROWS, write_set
 from lewm_model import Bundle
+from lewm_model.base.marks import MOST_MARKS
 from lewm_model.data.clips import split_episodes
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import BundleError, DatasetError
 from lewm_model.held_out import HeldOut
-from lewm_model.marks import MOST_MARKS
 from lewm_model.training import divide
 from lewm_model.training.divide import also_trained, divide_new, list_trained
 from lewm_model.training.policies import train_policy

@@ -2,7 +2,7 @@
 
 import every_task
 from lewm_model.errors import ConfigError, SimulationError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_sim.links import CAMERA_LINK, ROOT_LINK
 from lewm_sim.tasks import load_task, MujocoTask
 from lewm_sim.urdf import rpy_of, urdf_of

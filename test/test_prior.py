@@ -11,9 +11,9 @@ from lewm_model.bundles.folder import PRIOR_FILE, SETTINGS_FILE
 from lewm_model.bundles.networks import NETWORKS
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, DatasetError, PlanningError
+from lewm_model.heads.prior import PriorConfig
 from lewm_model.planning.objectives import all_steps_distance
 from lewm_model.planning.prior_solver import PriorSolver
-from lewm_model.prior import PriorConfig
 from lewm_model.training.hindsight import Hindsight
 from lewm_model.training.policies import fit_prior, judge, PolicyTrainConfig, train_policy
 from lewm_model.types import Context, Goal, Observation

@@ -7,7 +7,7 @@ pytestmark = pytest.mark.ros
 
 from lewm_model.errors import EngineFailure, NotFinite, PlanningError  # noqa: E402
 from lewm_model.images.view import CameraView, View  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.planner.answers import Answers  # noqa: E402
 from lewm_ros.planner.questions import MOST, PATIENCE_S, Questions  # noqa: E402
 from lewm_ros.srv import EncodeImage, PlanOnce  # noqa: E402

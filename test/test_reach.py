@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 from lewm_model.assemble import make_policy
+from lewm_model.heads.reach import Reach, ReachConfig
 from lewm_model.planning.route import Route
-from lewm_model.reach import Reach, ReachConfig
 from lewm_model.training.reach import fit_reach, Followed, spread
 from lewm_model.types import Observation
 from nano import tiny_bundle

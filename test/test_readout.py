@@ -12,13 +12,13 @@ from lewm_model import Bundle
 from lewm_model.assemble import make_policy
 from lewm_model.config import PlanConfig
 from lewm_model.errors import ConfigError
+from lewm_model.heads.readable import Readable, ReadoutConfig
+from lewm_model.heads.readout import Readout
 from lewm_model.planning.branchless import BranchlessSearch
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.gradient import GradientSolver
 from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.sampling import SamplingSolver
-from lewm_model.readable import Readable, ReadoutConfig
-from lewm_model.readout import Readout
 from lewm_model.types import Goal, Observation
 from nano import SIZES, tiny_bundle
 import numpy as np

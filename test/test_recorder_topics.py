@@ -12,7 +12,7 @@ pytestmark = pytest.mark.ros
 
 from lewm_model.bags.bag import Bag  # noqa: E402
 from lewm_model.bags.interfaces import import_rosbags  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.msg import ExecutedCommand  # noqa: E402
 from lewm_ros.recording.message_definitions import message_definition  # noqa: E402
 from lewm_ros.recording.topics import (  # noqa: E402

@@ -9,8 +9,8 @@ import shlex
 import shutil
 import subprocess
 
+from lewm_model.base.resources import find_named
 from lewm_model.config import PlanConfig
-from lewm_model.resources import find_named
 from lewm_model.training.run import Recipe
 from lewm_sim.cli import build_parser
 from lewm_sim.collect import CollectConfig

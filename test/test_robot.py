@@ -1,9 +1,9 @@
 import os
 
 from bag_factory import robot
+from lewm_model.base.rates import same_rate
 from lewm_model.errors import ConfigError
-from lewm_model.rates import same_rate
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 from worker_jobs import elsewhere, facts_of

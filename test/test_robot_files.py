@@ -3,9 +3,9 @@
 from dataclasses import fields
 
 from bag_factory import robot
-from lewm_model.describe_robot import describe_robot
 from lewm_model.errors import ConfigError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.describe import describe_robot
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 import pytest
 

@@ -8,7 +8,7 @@ from bag_factory import robot
 from lewm_model.bags.interfaces import default_typestore
 from lewm_model.recordings.commands import ActionReader
 from lewm_model.recordings.merge_commands import merge_commands
-from lewm_model.robot_commands import CommandTopic
+from lewm_model.robots.commands import CommandTopic
 import numpy as np
 import pytest
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.ros
 from geometry_msgs.msg import Twist, TwistStamped, Vector3  # noqa: E402
 from lewm_model import robot as robots  # noqa: E402
 from lewm_model.errors import ConfigError, ShapeError  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.msg import ActionChunk  # noqa: E402
 from lewm_ros.wire.motion import executed_to_msg, msg_to_executed  # noqa: E402
 from lewm_ros.wire.reports import ExecutedStep  # noqa: E402

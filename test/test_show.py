@@ -1,8 +1,8 @@
 """What people are shown, without ROS: things, strips, curves, what came true. Known answers."""
 
-from lewm_model.decoder import Decoder, DecoderConfig
 from lewm_model.errors import ConfigError
-from lewm_model.readable import Readable
+from lewm_model.heads.decoder import Decoder, DecoderConfig
+from lewm_model.heads.readable import Readable
 from lewm_model.types import Imagined
 import numpy as np
 import pytest
@@ -163,7 +163,7 @@ def mind(tmp_path):
     """What a bundle that reads (x, y) = (0.3, -0.2) from everything lets people see."""
     from dataclasses import replace
 
-    from lewm_model.readout import Readout, ReadoutConfig
+    from lewm_model.heads.readout import Readout, ReadoutConfig
     bundle = bundle_that_reads()
     readout = Readout(ReadoutConfig([entry('x'), entry('y')], hidden_dim=8, hidden_layers=1,
                                     places=3), SIZES.latent_dim)

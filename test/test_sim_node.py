@@ -185,7 +185,7 @@ def test_the_arm_behind_position_servos_goes_there_and_holds():
 
 def test_two_command_topics_and_no_camera_info_are_simulated(tmp_path):
     """Each joint by a topic of its own: the one that is commanded moves, the other stands."""
-    from lewm_model import resources
+    from lewm_model.base import resources
     values = yaml.safe_load(
         resources.find_named('config/robots', 'sim_reacher', '.yaml').read_text())
     del values['command_topic'], values['command_type']

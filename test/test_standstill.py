@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bag_factory import robot
 from lewm_model.errors import ConfigError
-from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, ODOMETRY, TWIST
+from lewm_model.robots.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, ODOMETRY, TWIST
 from lewm_ros.command.control_loop import ControlLoop
 from lewm_ros.command.parameters import CommandParameters
 from lewm_ros.limits.limiter import CommandLimiter

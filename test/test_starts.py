@@ -1,8 +1,8 @@
 """Where a search starts: a fused Gaussian over plans, and what the training set did."""
 
 from lewm_model.config import PlanConfig
-from lewm_model.memory import Memory, MemoryConfig
-from lewm_model.plan_prior import beta_nll, fuse, PlanPrior, PlanPriorConfig
+from lewm_model.heads.memory import Memory, MemoryConfig
+from lewm_model.heads.plan_prior import beta_nll, fuse, PlanPrior, PlanPriorConfig
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.objectives import last_step_distance
 from lewm_model.planning.sampling import SamplingSolver

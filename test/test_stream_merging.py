@@ -10,7 +10,7 @@ from lewm_model.recordings.merge_commands import merge_commands
 from lewm_model.recordings.streams import AHEAD, read_streams
 from lewm_model.recordings.suggest_robot import suggest_robot
 from lewm_model.recordings.synchronize import synchronize
-from lewm_model.robot import FLOAT_ARRAY, JOINT_COMMAND, JOINT_STATE, JOINT_TRAJECTORY
+from lewm_model.robots.robot import FLOAT_ARRAY, JOINT_COMMAND, JOINT_STATE, JOINT_TRAJECTORY
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer

@@ -11,7 +11,7 @@ from lewm_model.recordings.describe_bag import describe_bag
 from lewm_model.recordings.streams import read_streams
 from lewm_model.recordings.suggest_robot import suggest_robot
 from lewm_model.recordings.synchronize import synchronize
-from lewm_model.robot import (
+from lewm_model.robots.robot import (
     COMPRESSED_IMAGE,
     FLOAT_ARRAY,
     IMAGE,

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 from lewm_model.analysis.calibration import farthest_points
 from lewm_model.assemble import make_policy
+from lewm_model.base.quantile import quantile_with_interval
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import BundleError, ConfigError
 from lewm_model.ordinary import Ordinary, OrdinaryConfig, surprise_of, usual_errors
 from lewm_model.planning.history import History
 from lewm_model.planning.surprise import prediction_error
-from lewm_model.quantile import quantile_with_interval
 from lewm_model.types import Observation
 from nano import tiny_bundle
 import numpy as np

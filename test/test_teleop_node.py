@@ -8,7 +8,7 @@ pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from geometry_msgs.msg import Twist, Vector3  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.msg import ActionChunk, ControllerState, ExecutedCommand, PlanStatus  # noqa: E402
 from lewm_ros.wire import qos  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402

@@ -7,7 +7,7 @@ import sys
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.ingest.episode_writer import Episode, write_episodes
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.training import lambda_search
 from lewm_model.training.lambda_search import Trial
 from lewm_sim import cli

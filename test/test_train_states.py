@@ -9,7 +9,7 @@ from lewm_model.data.clips import split_episodes
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.ingest.episode_writer import Episode, write_episodes
 from lewm_model.quantities import Quantity, to_json
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.training.run import Recipe, train_bundle
 from nano import SIZES
 import numpy as np

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.errors import ConfigError
 from lewm_ros.startup.options import SystemOptions
 from lewm_ros.startup.system import system

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from lewm_model import Bundle
-from lewm_model.cameras import Camera
 from lewm_model.errors import BundleError, ConfigError, ImageError
 from lewm_model.images.decode import resize_square
 from lewm_model.images.tiles import (
@@ -16,6 +15,7 @@ from lewm_model.images.tiles import (
     WHOLE,
 )
 from lewm_model.images.view import CameraView, goal_square, View
+from lewm_model.robots.cameras import Camera
 from nano import tiny_bundle
 import numpy as np
 import pytest

@@ -6,8 +6,8 @@ import json
 from engine_models import alive_bundle
 from lewm_model.bundles.evaluation_table import evaluation_table
 from lewm_model.errors import ConfigError
-from lewm_model.readable import ReadoutConfig
-from lewm_model.readout import Readout
+from lewm_model.heads.readable import ReadoutConfig
+from lewm_model.heads.readout import Readout
 from lewm_sim.evaluate import evaluate, Settings
 from lewm_sim.evaluate.effort import count_effort
 from lewm_sim.evaluate.ways import find_names, Way

@@ -13,7 +13,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from lewm_model.errors import LewmError  # noqa: E402
-from lewm_model.robot import RobotDescription  # noqa: E402
+from lewm_model.robots.robot import RobotDescription  # noqa: E402
 import lewm_ros.wire  # noqa: E402
 from lewm_ros.wire.robot_interface import RobotInterface  # noqa: E402
 from message_fuzz import Fuzz  # noqa: E402

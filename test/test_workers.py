@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
+from lewm_model.base.workers import run_jobs
 from lewm_model.errors import BagError, DatasetError
-from lewm_model.workers import run_jobs
 import pytest
 from worker_jobs import die, fail, first_waits, square
 
@@ -66,7 +66,7 @@ def test_workers_do_not_outlive_a_killed_caller(tmp_path):
     """After kill -9 of the caller nothing goes on writing in the background."""
     code = ('import worker_jobs\n'
             'from lewm_model.errors import LewmError\n'
-            'from lewm_model.workers import run_jobs\n'
+            'from lewm_model.base.workers import run_jobs\n'
             'if __name__ == "__main__":\n'
             f'    jobs = [({str(tmp_path)!r}, number) for number in (0, 1)]\n'
             '    list(run_jobs(worker_jobs.announce_and_wait, jobs, 2, killed=LewmError()))\n')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.trials.zoo.results import report, rest
 from lewm_ros.trials.zoo.results.rows import LIVE, LOAD, PAUSE, Row, Rows, STEPS
 from lewm_ros.trials.zoo.robots.robot_file import differences, edit_file, shipped_file

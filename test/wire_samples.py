@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import ActionChunk, Imagined
 from lewm_ros import msg as interfaces
 from lewm_ros.action import ReachGoal

@@ -8,10 +8,10 @@ from pathlib import Path
 import signal
 from typing import Any
 
+from lewm_model.base.workers import run_jobs
 from lewm_model.data.rows import ChunkedRows
 from lewm_model.errors import BagError, DatasetError
-from lewm_model.robot import Clocks, RobotDescription
-from lewm_model.workers import run_jobs
+from lewm_model.robots.robot import Clocks, RobotDescription
 import numpy as np
 
 

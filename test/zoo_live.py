@@ -14,7 +14,7 @@ import sys
 
 from lewm_model.images.view import CameraView, View
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.world_model import LeWorldModel
 from lewm_ros.startup.bringup import handle_signals, isolate
 from lewm_ros.trials.zoo.results.rows import Rows

@@ -17,10 +17,10 @@ import shutil
 import subprocess
 import sys
 
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.evaluation_table import markdown_table
 from lewm_model.config import load_yaml
 from lewm_model.frozen_encoder import CHANNELS, token_count
-from lewm_model.resources import find_named
 from lewm_sim.evaluate.curve import draw_curves
 import yaml
 

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.figure import new_figure
 from lewm_model.errors import ConfigError
-from lewm_model.figure import new_figure
 from lewm_sim.evaluate.statistics import wilson_interval
 from lewm_sim.tasks import load_task, Outcome
 import numpy as np

@@ -22,11 +22,11 @@ from typing import Any
 
 import cv2
 from geometry_msgs.msg import PoseStamped
-from lewm_model import resources
-from lewm_model.clicks import Clicks
+from lewm_model.base import resources
 from lewm_model.errors import ConfigError
 from lewm_model.images.decode import write_image
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.clicks import Clicks
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.options import SystemOptions
 from lewm_ros.startup.system import system

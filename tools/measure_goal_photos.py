@@ -15,10 +15,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.figure import new_figure
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.shards import open_data
-from lewm_model.figure import new_figure
-from lewm_model.resources import find_named
 from lewm_sim.evaluate import evaluate, Settings
 
 POINTS = ('exposure=0.5,0.7,0.8,0.9,1.0,1.1,1.25,1.5,2.0', 'gamma=0.5,0.7,0.85,1.0,1.2,1.5,2.0',

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from lewm_model import Bundle
 from lewm_model.assemble import make_policy
+from lewm_model.base.resources import find_named
 from lewm_model.config import PlanConfig
 from lewm_model.data.shards import open_data
 from lewm_model.held_out import HeldOut
-from lewm_model.resources import find_named
 from lewm_model.types import Observation
 from lewm_sim.evaluate.exam import set_exam, Settings
 from lewm_sim.tasks.push_t.expert import PushExpert

@@ -9,9 +9,9 @@ import argparse
 from dataclasses import asdict, replace
 
 from lewm_model import Bundle
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.card import write_card
 from lewm_model.data.shards import open_data
-from lewm_model.resources import find_named
 from lewm_model.training.run import measure_health, Recipe
 
 

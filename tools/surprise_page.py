@@ -16,11 +16,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.figure import new_figure
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.bundle import Bundle
-from lewm_model.figure import new_figure
 from lewm_model.images.recoloured import recoloured, unexplained
 from lewm_model.planning.surprise import Expectation
-from lewm_model.resources import find_named
 from lewm_model.types import Observation
 from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.planner.setup import doubt_settings

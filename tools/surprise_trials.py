@@ -20,13 +20,13 @@ import sys
 import time
 
 from lewm_model.assemble import make_policy
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.config import PlanConfig
 from lewm_model.data.shards import open_data
 from lewm_model.held_out import HeldOut
 from lewm_model.planning.fleet import Fleet
-from lewm_model.resources import find_named
 from lewm_model.types import Goal
 from lewm_sim.look import Look
 from lewm_sim.tasks import load_task, Task

@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 from lewm_model import Bundle
 from lewm_model.assemble import make_policy
+from lewm_model.base.resources import find_named
 from lewm_model.config import PlanConfig
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.held_out import HeldOut
 from lewm_model.planning.fleet import Fleet
-from lewm_model.resources import find_named
 from lewm_sim.evaluate.pairs import sample_pairs
 from lewm_sim.evaluate.protocols import protocol
 from lewm_sim.evaluate.trials import run_fleet

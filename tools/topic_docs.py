@@ -14,8 +14,8 @@ import re
 import sys
 import tempfile
 
-from lewm_model.clicks import clicked_topic
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.clicks import clicked_topic
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.wire import qos
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy

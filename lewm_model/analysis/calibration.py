@@ -8,8 +8,10 @@ usual in which direction is learnt from the other episodes.
 
 from __future__ import annotations
 
+from lewm_model.base.farthest import farthest_from
+from lewm_model.base.quantile import quantile_with_interval
 from lewm_model.errors import DatasetError
-from lewm_model.farthest import farthest_from
+from lewm_model.heads.readout import Readout
 from lewm_model.held_out import HeldOut, Progress, silent
 from lewm_model.images.decode import resize_square
 from lewm_model.ordinary import (
@@ -20,8 +22,6 @@ from lewm_model.ordinary import (
     surprise_of,
     usual_errors,
 )
-from lewm_model.quantile import quantile_with_interval
-from lewm_model.readout import Readout
 import numpy as np
 import torch
 from torch import Tensor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lewm_model.decoder import Decoder, DecoderConfig
+from lewm_model.heads.decoder import Decoder, DecoderConfig
 from lewm_model.held_out import Progress, silent
 from lewm_model.training.decoder import BATCH_SIZE, LEARNING_RATE, paint
 from lewm_model.training.policies import fit, PolicyTrainConfig

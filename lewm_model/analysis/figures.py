@@ -8,8 +8,8 @@ from typing import Any
 
 from lewm_model.analysis.distances import DistanceCurve
 from lewm_model.analysis.horizon import HorizonErrors
+from lewm_model.base.figure import new_figure
 from lewm_model.data.measured_states import Measured
-from lewm_model.figure import new_figure
 import numpy as np
 from torch import Tensor
 

@@ -26,8 +26,8 @@ from lewm_model.analysis.surprise import (
     prediction_errors,
 )
 from lewm_model.data.measured_states import Measured, measured, measured_states, probe_targets
-from lewm_model.decoder import PIXELS, small_pictures
 from lewm_model.errors import DatasetError
+from lewm_model.heads.decoder import PIXELS, small_pictures
 from lewm_model.held_out import HeldOut, Progress
 from lewm_model.quantities import Quantity
 import numpy as np

@@ -13,8 +13,8 @@ import re
 from typing import Any
 
 from lewm_model.bags.storage import Note
+from lewm_model.base.yaml_text import parse_yaml
 from lewm_model.errors import BagError, ConfigError
-from lewm_model.yaml_text import parse_yaml
 
 METADATA = 'metadata.yaml'
 KNOWN_VERSION = 9

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TYPE_CHECKING
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.errors import MissingPackageError
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.devices import check_device
+from lewm_model.base.marks import unpack_marks
 from lewm_model.bundles.folder import (
     FORMAT_VERSION,
     read_model,
@@ -25,20 +27,18 @@ from lewm_model.bundles.folder import (
 from lewm_model.bundles.networks import NETWORKS
 from lewm_model.bundles.weights import weights_sha256
 from lewm_model.config import Config, ModelConfig, PlanConfig
-from lewm_model.decoder import Decoder
-from lewm_model.devices import check_device
 from lewm_model.errors import BundleError, ConfigError
-from lewm_model.goal_policy import GoalPolicy
+from lewm_model.heads.decoder import Decoder
+from lewm_model.heads.goal_policy import GoalPolicy
+from lewm_model.heads.memory import Memory
+from lewm_model.heads.plan_prior import PlanPrior
+from lewm_model.heads.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.heads.reach import Reach
+from lewm_model.heads.readout import Readout
 from lewm_model.images.view import View
-from lewm_model.marks import unpack_marks
-from lewm_model.memory import Memory
 from lewm_model.models import make_model, WorldModel
 from lewm_model.ordinary import Ordinary
-from lewm_model.plan_prior import PlanPrior
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
-from lewm_model.prior import InverseDynamicsPrior, PriorConfig
-from lewm_model.reach import Reach
-from lewm_model.readout import Readout
 import numpy as np
 import torch
 from torch import nn, Tensor

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lewm_model.config import Config, ModelConfig
-from lewm_model.decoder import Decoder, DecoderConfig
-from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
-from lewm_model.memory import Memory, MemoryConfig
+from lewm_model.heads.decoder import Decoder, DecoderConfig
+from lewm_model.heads.goal_policy import GoalPolicy, GoalPolicyConfig
+from lewm_model.heads.memory import Memory, MemoryConfig
+from lewm_model.heads.plan_prior import PlanPrior, PlanPriorConfig
+from lewm_model.heads.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.heads.reach import Reach, ReachConfig
+from lewm_model.heads.readable import ReadoutConfig
+from lewm_model.heads.readout import Readout
 from lewm_model.ordinary import Ordinary, OrdinaryConfig
-from lewm_model.plan_prior import PlanPrior, PlanPriorConfig
-from lewm_model.prior import InverseDynamicsPrior, PriorConfig
-from lewm_model.reach import Reach, ReachConfig
-from lewm_model.readable import ReadoutConfig
-from lewm_model.readout import Readout
 from torch import nn, Tensor
 
 Limits = tuple[Tensor, Tensor]     # smallest and largest action, (A,) normalised

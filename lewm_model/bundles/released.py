@@ -23,7 +23,7 @@ from lewm_model.config import PlanConfig
 from lewm_model.data.release_facts import neighbouring_frames, read_facts
 from lewm_model.errors import BundleError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.world_model import LeWorldModel
 import numpy as np
 from safetensors.torch import save as to_safetensors

@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.figure import new_figure
 from lewm_model.data.alignment import Alignment
 from lewm_model.data.data_checks import action_names
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import DatasetError
-from lewm_model.figure import new_figure
 import numpy as np
 
 _COLUMNS, _MAX_ACTIONS = 3, 24

@@ -14,8 +14,8 @@ import hashlib
 import json
 from typing import Any
 
+from lewm_model.base.marks import mark_of
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.marks import mark_of
 import numpy as np
 
 STAMPS = 'stamp_ns'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lewm_model.base.farthest import farthest_from
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.measured_states import (
     Measured,
@@ -15,7 +16,6 @@ from lewm_model.data.measured_states import (
 )
 from lewm_model.data.robot_facts import require_robot
 from lewm_model.errors import DatasetError
-from lewm_model.farthest import farthest_from
 from lewm_model.goal_bank import (
     BANK_FILE,
     BankEntry,

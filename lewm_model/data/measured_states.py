@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError, DatasetError
 from lewm_model.quantities import from_json, places, Quantity
-from lewm_model.robot import ODOMETRY_NAMES
-from lewm_model.state_kinds import base_quantities, joint_quantities
+from lewm_model.robots.robot import ODOMETRY_NAMES
+from lewm_model.robots.state_kinds import base_quantities, joint_quantities
 import numpy as np
 
 STATES, TRUTH = 'state_quantities', 'truth_quantities'

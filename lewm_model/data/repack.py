@@ -17,7 +17,7 @@ from lewm_model.data.robot_facts import with_robot
 from lewm_model.data.rows import import_blosc, import_h5py, require_filters, Rows
 from lewm_model.errors import DatasetError
 from lewm_model.images.decode import resize_square
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 STORAGES = ('mapped', 'compressed')

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lewm_model.base.rates import same_rate
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.measured_states import measured_states, STATES
 from lewm_model.errors import DatasetError
 from lewm_model.quantities import to_json
-from lewm_model.rates import same_rate
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 NEEDED = ('robot', 'control_dt_s', 'action_names', 'action_min', 'action_max')

@@ -8,12 +8,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.rates import same_rate
 from lewm_model.data.columns import INDEX_COLUMNS, LazyColumns
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.measured_states import measured_states, measured_truth, STATES, TRUTH
 from lewm_model.data.rows import ChunkedRows, JoinedRows, Rows
 from lewm_model.errors import DatasetError
-from lewm_model.rates import same_rate
 import numpy as np
 
 _log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from lewm_model.recordings.pictures import PictureReader
 from lewm_model.recordings.streams import read_streams, Streams
 from lewm_model.recordings.synchronize import synchronize, Synchronized
 from lewm_model.recordings.truth import TRUTH_TOPIC
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 REPORT = 'ingest_report'        # attributes of every file that ingest writes

@@ -10,7 +10,7 @@ from typing import Any
 from lewm_model.data.measured_states import STATES
 from lewm_model.ingest.set_writer import Columns, SetWriter
 from lewm_model.quantities import to_json
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 SIM_STATE, TRUTH = 'sim_state', 'truth'   # columns of simulated sets

@@ -16,6 +16,8 @@ from typing import Any
 
 from lewm_model.bags.bag import find_bags
 from lewm_model.bags.interfaces import import_rosbags
+from lewm_model.base.rates import same_rate
+from lewm_model.base.workers import run_conversions
 from lewm_model.config import DataConfig
 from lewm_model.data.episodes import import_h5py
 from lewm_model.data.measured_states import TRUTH as TRUTH_QUANTITIES
@@ -36,9 +38,7 @@ from lewm_model.ingest.report import acting_text, BagReport, IngestReport
 from lewm_model.ingest.scratch import Scratch, scratch_folder
 from lewm_model.ingest.set_writer import sync_folder
 from lewm_model.ingest.views import leave_out_other_views, view_of_set
-from lewm_model.rates import same_rate
-from lewm_model.robot import RobotDescription
-from lewm_model.workers import run_conversions
+from lewm_model.robots.robot import RobotDescription
 
 ACTING = 'acting'   # attribute: in how many episodes each data policy acted
 

@@ -14,7 +14,7 @@ from lewm_model.errors import DatasetError
 from lewm_model.images.tiles import WHOLE
 from lewm_model.ingest.convert_bag import read_attribute, REPORT, SETTINGS
 from lewm_model.ingest.report import BagReport
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 _log = logging.getLogger(__name__)

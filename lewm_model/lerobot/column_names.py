@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lewm_model.errors import DatasetError
 from lewm_model.lerobot.meta import Feature
 from lewm_model.quantities import Quantity
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 
 
 def action_order(action: Feature, robot: RobotDescription) -> tuple[int, ...]:

@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.rates import same_rate
+from lewm_model.base.workers import run_conversions
 from lewm_model.config import DataConfig, require
 from lewm_model.data.episodes import import_h5py
 from lewm_model.data.measured_states import STATES
@@ -27,9 +29,7 @@ from lewm_model.lerobot.files import import_parquet
 from lewm_model.lerobot.meta import Feature, LeRobotEpisode, LeRobotSet
 from lewm_model.lerobot.video import import_av
 from lewm_model.quantities import to_json
-from lewm_model.rates import same_rate
-from lewm_model.robot import RobotDescription
-from lewm_model.workers import run_conversions
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 _TASKS_SHOWN = 3

@@ -9,8 +9,8 @@ from dataclasses import replace
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import ConfigError
+from lewm_model.heads.readout import Readout
 from lewm_model.planning.registry import make_route
-from lewm_model.readout import Readout
 from lewm_model.types import Goal
 import numpy as np
 from torch import Tensor

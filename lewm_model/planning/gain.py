@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from lewm_model.heads.readable import Readable
+from lewm_model.heads.readout import Readout
 from lewm_model.planning.surprise import Expectation
-from lewm_model.readable import Readable
-from lewm_model.readout import Readout
 import numpy as np
 import torch
 

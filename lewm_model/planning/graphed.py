@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 import time
 
+from lewm_model.base.cuda_graph import CapturedFunction
 from lewm_model.config import PlanConfig
-from lewm_model.cuda_graph import CapturedFunction
 from lewm_model.errors import PlanningError, ShapeError
 from lewm_model.planning.branchless import BranchlessSearch
 from lewm_model.planning.candidates import Candidates

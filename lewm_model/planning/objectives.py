@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lewm_model.errors import ConfigError
+from lewm_model.heads.readout import Readout
 from lewm_model.planning.protocols import Objective
-from lewm_model.readout import Readout
 from lewm_model.types import Goal
 from torch import Tensor
 

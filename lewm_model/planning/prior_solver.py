@@ -7,9 +7,9 @@ from dataclasses import replace
 import time
 
 from lewm_model.errors import PlanningError
+from lewm_model.heads.prior import imagine, InverseDynamicsPrior
 from lewm_model.planning.contexts import join_contexts
 from lewm_model.planning.protocols import Dynamics, Objective
-from lewm_model.prior import imagine, InverseDynamicsPrior
 from lewm_model.types import Context, Goal, Plan
 import torch
 from torch import Tensor

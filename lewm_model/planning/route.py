@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lewm_model.reach import Reach
+from lewm_model.heads.reach import Reach
 import torch
 from torch import Tensor
 
@@ -10,7 +10,7 @@ _AS_GOOD = 0.5     # blocks more than the shortest way: then the way-point that 
 
 
 class Route:
-    """The shortest way to one goal over the places of a bank; see `lewm_model.reach`.
+    """The shortest way to one goal over the places of a bank; see `lewm_model.heads.reach`.
 
     Args:
         reach: Says how far places are from each other.

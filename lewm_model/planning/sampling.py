@@ -15,7 +15,7 @@ import time
 
 from lewm_model.config import PlanConfig
 from lewm_model.errors import PlanningError, ShapeError
-from lewm_model.memory import Memory
+from lewm_model.heads.memory import Memory
 from lewm_model.planning.candidates import Candidates
 from lewm_model.planning.contexts import join_contexts, solve_all
 from lewm_model.planning.protocols import Dynamics, Objective, Solver

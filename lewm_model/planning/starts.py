@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from lewm_model.errors import PlanningError
-from lewm_model.memory import Memory
-from lewm_model.plan_prior import fuse, PlanPrior
+from lewm_model.heads.memory import Memory
+from lewm_model.heads.plan_prior import fuse, PlanPrior
 from lewm_model.planning.protocols import Objective
 from lewm_model.types import Context, Goal, Plan
 import torch

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 AHEAD_NS = 100_000_000   # what clocks of two machines, or a /clock of 10 Hz, may differ by

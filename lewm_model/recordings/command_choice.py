@@ -11,7 +11,7 @@ from lewm_model.errors import BagError
 from lewm_model.recordings.commands import EXECUTED_TYPE
 from lewm_model.recordings.observed_commands import observe_commands, ObservedCommands
 from lewm_model.recordings.survey import Survey, TopicSurvey
-from lewm_model.robot import COMMAND_TYPES, JOINT_STATE
+from lewm_model.robots.robot import COMMAND_TYPES, JOINT_STATE
 
 ALL_TYPES = tuple(dict.fromkeys(kind for kinds in COMMAND_TYPES.values() for kind in kinds))
 COMMANDED = re.compile(r'command|cmd|target|desired|goal|reference|controller', re.IGNORECASE)

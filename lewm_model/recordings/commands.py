@@ -15,7 +15,7 @@ from typing import Any
 
 from lewm_model.errors import BagError, ShapeError
 from lewm_model.recordings.joints import named_values
-from lewm_model.robot import (
+from lewm_model.robots.robot import (
     CommandTopic,
     FLOAT_ARRAY,
     JOINT_COMMAND,

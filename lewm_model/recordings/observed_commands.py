@@ -18,7 +18,13 @@ from lewm_model.recordings.commands import (
 )
 from lewm_model.recordings.joints import named_values
 from lewm_model.recordings.survey import TopicSurvey
-from lewm_model.robot import FLOAT_ARRAY, JOINT_COMMAND, JOINT_TRAJECTORY, SPEEDS, TWIST_NAMES
+from lewm_model.robots.robot import (
+    FLOAT_ARRAY,
+    JOINT_COMMAND,
+    JOINT_TRAJECTORY,
+    SPEEDS,
+    TWIST_NAMES,
+)
 import numpy as np
 
 

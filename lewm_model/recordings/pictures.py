@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lewm_model.bags.bag import Bag
-from lewm_model.cameras import COMPRESSED_IMAGE
 from lewm_model.errors import ImageError
 from lewm_model.images.decode import decode_compressed, to_rgb
 from lewm_model.images.headers import read_header
 from lewm_model.images.tiles import join, Tile, tiles_of
 from lewm_model.images.view import CameraView, View
 from lewm_model.recordings.streams import messages, Streams
+from lewm_model.robots.cameras import COMPRESSED_IMAGE
 import numpy as np
 
 

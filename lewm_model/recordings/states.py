@@ -9,7 +9,7 @@ from lewm_model.bags.bag import Bag
 from lewm_model.errors import BagError
 from lewm_model.recordings.conflict import find_conflict
 from lewm_model.recordings.joints import JointReader
-from lewm_model.robot import ODOMETRY, RobotDescription
+from lewm_model.robots.robot import ODOMETRY, RobotDescription
 import numpy as np
 
 

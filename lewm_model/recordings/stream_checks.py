@@ -9,7 +9,7 @@ from lewm_model.errors import BagError
 from lewm_model.recordings.commands import ActionReader
 from lewm_model.recordings.states import StateReader
 from lewm_model.recordings.timeline import out_of_order
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 

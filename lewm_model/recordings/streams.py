@@ -38,7 +38,7 @@ from lewm_model.recordings.stream_checks import (
 )
 from lewm_model.recordings.timeline import clock_runs, zero_among_others
 from lewm_model.recordings.truth import Truth, TRUTH_TOPIC, TRUTH_TYPE, TruthReader
-from lewm_model.robot import (
+from lewm_model.robots.robot import (
     CommandTopic,
     HEADERLESS,
     IMAGE_TYPES,

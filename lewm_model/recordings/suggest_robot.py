@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 from lewm_model.bags.bag import Bag
-from lewm_model.cameras import Camera
 from lewm_model.errors import BagError
 from lewm_model.images.tiles import MAX_CAMERAS
 from lewm_model.recordings.command_choice import (
@@ -22,7 +21,8 @@ from lewm_model.recordings.commands import EXECUTED_TYPE
 from lewm_model.recordings.observed_commands import ObservedCommands, rounded
 from lewm_model.recordings.simulated_time import CLOCK_TOPIC, CLOCK_TYPE, OTHER_CLOCK_NS
 from lewm_model.recordings.survey import Survey, survey_bag, TopicSurvey
-from lewm_model.robot import (
+from lewm_model.robots.cameras import Camera
+from lewm_model.robots.robot import (
     COMMAND_TYPES,
     IMAGE,
     IMAGE_TYPES,

@@ -12,7 +12,7 @@ from lewm_model.errors import BagError, ImageError
 from lewm_model.images.headers import read_header
 from lewm_model.recordings.conflict import PublisherConflict
 from lewm_model.recordings.episode_marks import EPISODE_TOPIC, EPISODE_TYPE
-from lewm_model.robot import COMPRESSED_IMAGE, IMAGE_TYPES, JOINT_STATE
+from lewm_model.robots.robot import COMPRESSED_IMAGE, IMAGE_TYPES, JOINT_STATE
 import numpy as np
 
 GAP = 1.5   # periods; a longer pause between messages is a gap, as for ingest

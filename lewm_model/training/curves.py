@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from lewm_model.figure import new_figure
+from lewm_model.base.figure import new_figure
 from lewm_model.training.loop import Progress
 
 _OWN_CURVES = {'step', 'prediction', 'sigreg', 'grad_norm'}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lewm_model.decoder import Decoder, DecoderConfig, PIXELS, small_pictures
+from lewm_model.heads.decoder import Decoder, DecoderConfig, PIXELS, small_pictures
 from lewm_model.held_out import HeldOut
 from lewm_model.training.readout import NOISE
 import numpy as np

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
 
-from lewm_model.devices import check_device
+from lewm_model.base.devices import check_device
 from lewm_model.errors import ConfigError, TrainingError
 import torch
 from torch import distributed, nn, Tensor

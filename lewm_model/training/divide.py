@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import logging
 from typing import Any
 
+from lewm_model.base.marks import MOST_MARKS, pack_marks
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import TrainConfig
 from lewm_model.data.clips import split_episodes
@@ -14,7 +15,6 @@ from lewm_model.data.families import families
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import BundleError, DatasetError
 from lewm_model.held_out import HeldOut
-from lewm_model.marks import MOST_MARKS, pack_marks
 import numpy as np
 
 _log = logging.getLogger(__name__)

@@ -22,10 +22,10 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+from lewm_model.base.figure import new_figure
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import TrainingError
-from lewm_model.figure import new_figure
 from lewm_model.training.loop import Progress
 from lewm_model.training.run import Recipe, train_on
 

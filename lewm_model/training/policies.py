@@ -19,11 +19,11 @@ from lewm_model.config import Config, require
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import ConfigError, TrainingError
-from lewm_model.goal_policy import GoalPolicy, GoalPolicyConfig
+from lewm_model.heads.goal_policy import GoalPolicy, GoalPolicyConfig
+from lewm_model.heads.memory import Memory, MemoryConfig
+from lewm_model.heads.plan_prior import beta_nll, PlanPrior, PlanPriorConfig
+from lewm_model.heads.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.held_out import HeldOut
-from lewm_model.memory import Memory, MemoryConfig
-from lewm_model.plan_prior import beta_nll, PlanPrior, PlanPriorConfig
-from lewm_model.prior import InverseDynamicsPrior, PriorConfig
 from lewm_model.training import decoder
 from lewm_model.training.hindsight import Hindsight, HindsightBatch
 from lewm_model.training.reach import fit_reach

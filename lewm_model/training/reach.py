@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lewm_model.heads.reach import Reach, ReachConfig
 from lewm_model.held_out import HeldOut
-from lewm_model.reach import Reach, ReachConfig
 import numpy as np
 import torch
 from torch import nn, Tensor

@@ -8,9 +8,9 @@ from typing import Any
 
 from lewm_model.data.measured_states import Measured, measured, STILL
 from lewm_model.errors import DatasetError
+from lewm_model.heads.readable import Readable, ReadoutConfig
+from lewm_model.heads.readout import Readout
 from lewm_model.held_out import HeldOut
-from lewm_model.readable import Readable, ReadoutConfig
-from lewm_model.readout import Readout
 import numpy as np
 import torch
 from torch import nn, Tensor

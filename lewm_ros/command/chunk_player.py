@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lewm_model.base.rates import same_rate
 from lewm_model.errors import PlanningError, ShapeError
-from lewm_model.rates import same_rate
 from lewm_model.types import ActionChunk
 import numpy as np
 

@@ -14,7 +14,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from lewm_model.errors import LewmError
 from lewm_model.recordings.joints import JoinedJoints
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.command.control_loop import ControlLoop
 from lewm_ros.command.diagnosis import diagnose, numbers
 from lewm_ros.command.e_stop_reader import EStopReader, publisher_of

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 from lewm_model.errors import LewmError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import ActionChunk
 from lewm_ros.command.chunk_player import ChunkPlayer, ChunkRefused, Sample
 from lewm_ros.command.explanation import explain

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.command.sent import Sent
 from lewm_ros.limits.limiter import CommandLimiter, Limited
 from lewm_ros.limits.measured import MeasuredPositions

@@ -7,10 +7,10 @@ from pathlib import Path
 import sys
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from lewm_model.clicks import WAYS
 from lewm_model.errors import ImageError, LewmError
 from lewm_model.images.tiles import goal_sheet
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.clicks import WAYS
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.goals.giving.bank_desk import BankDesk
 from lewm_ros.goals.giving.capture import Capture, patience_s, TIMEOUT_S
 from lewm_ros.goals.giving.click_topics import ClickTopics

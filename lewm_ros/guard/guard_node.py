@@ -14,7 +14,7 @@ import sys
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import LewmError
 from lewm_model.recordings.joints import JoinedJoints
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.guard.last_word import LastWord, TICK_S
 from lewm_ros.limits.measured import usual_max_age_s
 from lewm_ros.msg import ControllerState, ExecutedCommand, GuardState

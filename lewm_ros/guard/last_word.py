@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.limits.limiter import CommandLimiter
 from lewm_ros.limits.standstill import standstill_of
 from lewm_ros.wire.reports import GuardPhase

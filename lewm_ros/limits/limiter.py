@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lewm_model.errors import PlanningError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 _PERIODS = (0.2, 2.0)  # measured time since the last command counts within these [steps]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 Bounds = tuple[np.ndarray, np.ndarray]

@@ -16,7 +16,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from lewm_model.errors import ConfigError
-from lewm_model.robot import JOINT_STATE, RobotDescription
+from lewm_model.robots.robot import JOINT_STATE, RobotDescription
 from lewm_ros.limits.measured import MeasuredPositions
 from lewm_ros.wire.reasons import Code, Reason
 import numpy as np

@@ -12,7 +12,7 @@ import math
 from xml.etree import ElementTree
 
 from lewm_model.errors import ConfigError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 MOST_CHARACTERS = 2_000_000   # large arms with all their collision shapes have half a million

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import time
 
 from lewm_model.errors import LewmError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.node.entities import Entities
 from lewm_ros.node.frame_joiner import FrameJoiner
 from lewm_ros.node.readers import SILENT_S

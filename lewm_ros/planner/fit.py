@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lewm_model.base.rates import same_rate
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import BundleError
-from lewm_model.rates import same_rate
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 

@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 from lewm_model.recordings.joints import JoinedJoints
-from lewm_model.robot import JOINT_STATE, RobotDescription
+from lewm_model.robots.robot import JOINT_STATE, RobotDescription
 from lewm_ros.wire.reasons import Code, Reason
 import numpy as np
 

@@ -9,14 +9,14 @@ import math
 from pathlib import Path
 import time
 
-from lewm_model import resources
 from lewm_model.assemble import make_policy
+from lewm_model.base import resources
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import ConfigError
 from lewm_model.ordinary import Ordinary
 from lewm_model.planning.policy import Policy
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import Observation
 from lewm_ros.planner.fit import fit_bundle
 from lewm_ros.planner.loop.loop_settings import LoopSettings

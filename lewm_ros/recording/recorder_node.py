@@ -11,7 +11,7 @@ import sys
 import time
 
 from lewm_model.errors import LewmError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.msg import EpisodeInfo, Goal
 from lewm_ros.node.parameters import NodeParameters
 from lewm_ros.node.plain import Health, PlainNode

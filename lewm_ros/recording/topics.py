@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lewm_model.errors import BagError, ConfigError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.recording.bag_writer import RecordedTopic
 from lewm_ros.recording.message_definitions import message_definition
 from lewm_ros.wire.qos import offered_qos

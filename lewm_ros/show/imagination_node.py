@@ -13,7 +13,7 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from lewm_model.errors import ConfigError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.msg import Goal, Imagined, PlanStatus
 from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.entities import Entities

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import ConfigError
 from lewm_ros.show.scene import extent_of

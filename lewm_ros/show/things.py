@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import re
 
-from lewm_model.readable import Readable
+from lewm_model.heads.readable import Readable
 import numpy as np
 
 _AXIS = re.compile(r'(?:.*[ _.])?([xyz])')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lewm_model.errors import ConfigError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 # Of the position loop [1/s]; inside it is the velocity servo of the simulated joints (20 ms).

@@ -14,7 +14,7 @@ import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import ConfigError, LewmError
-from lewm_model.robot import ODOMETRY, RobotDescription
+from lewm_model.robots.robot import ODOMETRY, RobotDescription
 from lewm_ros.msg import SimState
 from lewm_ros.node.executor import SurvivingExecutor
 from lewm_ros.node.guard import Guard

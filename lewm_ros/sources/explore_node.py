@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from lewm_model.errors import ConfigError, SimulationError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros import msg as interfaces
 from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.executor import SurvivingExecutor

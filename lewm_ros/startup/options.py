@@ -12,7 +12,7 @@ from lewm_model.errors import ConfigError
 from lewm_ros.startup.discovery import CHOICES as DISCOVERY
 
 SOURCES = ('planner', 'explore', 'teleop', 'none')
-CLICKS = ('', 'bank', 'render', 'quantities')    # see lewm_model.clicks
+CLICKS = ('', 'bank', 'render', 'quantities')    # see lewm_model.robots.clicks
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 _NAMESPACE = re.compile(r'(/?[A-Za-z_][A-Za-z0-9_]*)(/[A-Za-z_][A-Za-z0-9_]*)*')
 _REMAP = re.compile(r'([a-z0-9_]+:)?[^\s:=]+:=[^\s:=]+')

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 import sys
 from xml.etree import ElementTree
 
-from lewm_model import resources
-from lewm_model.clicks import clicked_topic
+from lewm_model.base import resources
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError, LewmError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.clicks import clicked_topic
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.startup.options import add_arguments, SystemOptions
 from lewm_ros.startup.system import NodeSpec, OWN_PACKAGE, supervisor, system
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lewm_model import resources
-from lewm_model.robot import RobotDescription
+from lewm_model.base import resources
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.startup.options import SystemOptions
 from lewm_sim.tasks import load_task
 import yaml

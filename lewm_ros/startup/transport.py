@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import os
 from pathlib import Path
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.errors import ConfigError
 from lewm_ros.startup.discovery import discovery_environment, VARIABLE as _RANGE
 from lewm_ros.startup.system import NodeSpec

@@ -19,10 +19,10 @@ from pathlib import Path
 import sys
 import time
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.errors import LewmError
 from lewm_model.images.decode import write_image
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.startup.bringup import Bringup, isolate, own_node
 from lewm_ros.startup.processes import Child, stop
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.msg import ActionChunk, ExecutedCommand, PlanStatus
 from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.wire.motion import joints_to_msg

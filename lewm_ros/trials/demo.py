@@ -13,7 +13,7 @@ from pathlib import Path
 import sys
 import time
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.errors import ConfigError
 from lewm_model.images.decode import read_image
 from lewm_ros.startup.bringup import Bringup, isolate

@@ -19,8 +19,8 @@ from pathlib import Path
 import sys
 import time
 
-from lewm_model import resources
-from lewm_model.figure import new_figure
+from lewm_model.base import resources
+from lewm_model.base.figure import new_figure
 from lewm_ros.planner.parameters import PlannerParameters
 from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions

@@ -6,7 +6,7 @@ import math
 
 from lewm_model.errors import ImageError
 from lewm_model.images import decode
-from lewm_model.robot import COMPRESSED_IMAGE
+from lewm_model.robots.robot import COMPRESSED_IMAGE
 from lewm_model.types import Observation
 from lewm_ros.wire.stamps import header, header_stamp_ns
 import numpy as np

@@ -14,11 +14,11 @@ from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Twist, TwistStamped
-from lewm_model import robot as robots
 from lewm_model.errors import ConfigError, ShapeError
 from lewm_model.recordings.commands import JOINT_FIELDS, twist_values
 from lewm_model.recordings.joints import named_values
-from lewm_model.robot import RobotDescription
+from lewm_model.robots import robot as robots
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.msg import ActionChunk
 from lewm_ros.wire.stamps import header
 import numpy as np

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lewm_model.errors import ImageError
 from lewm_model.images.tiles import join, tiles_of
 from lewm_model.images.view import CameraView, goal_square, View
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import Observation
 from lewm_ros.wire.decoders import decode, Decoder, picture_size
 from lewm_ros.wire.reasons import Code, ReasonedError

@@ -35,7 +35,7 @@ def open_data_argument(args: argparse.Namespace) -> EpisodeFile:
     """Open what was given, with the facts of `--robot` if the command has that option."""
     from lewm_model.data.robot_facts import with_robot
     from lewm_model.data.shards import open_data
-    from lewm_model.robot import RobotDescription
+    from lewm_model.robots.robot import RobotDescription
 
     data = open_data(args.data)
     robot = getattr(args, 'robot', None)

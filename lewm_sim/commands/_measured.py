@@ -28,9 +28,9 @@ def add_measured_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_measured(args: argparse.Namespace) -> tuple[Path, HeldOut]:
     """Return the folder of the bundle, and the bundle with its data."""
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.held_out import HeldOut
-    from lewm_model.resources import find_named
     import torch
 
     torch.set_num_threads(args.threads)

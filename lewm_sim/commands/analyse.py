@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
     )
     from lewm_model.analysis.run import analyse
     from lewm_model.analysis.sections import glance_rows
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.errors import ConfigError
     from lewm_model.held_out import HeldOut
-    from lewm_model.resources import find_named
     import torch
     from tqdm import tqdm
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 import sys
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.errors import ConfigError
 
 _NO_KINDS = ('report', 'side_by_side')

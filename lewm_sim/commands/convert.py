@@ -51,12 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert in the direction that the options name."""
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
     from lewm_model.bundles.released import load_released, write_released
     from lewm_model.config import PlanConfig
     from lewm_model.errors import ConfigError
-    from lewm_model.resources import find_named
 
     facts = {name: value for name in _FACTS if (value := getattr(args, name)) is not None}
     if args.plan:

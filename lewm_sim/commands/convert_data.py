@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert with a progress bar, compare, and say what it gained."""
     from lewm_model.data.repack import repack
-    from lewm_model.robot import RobotDescription
+    from lewm_model.robots.robot import RobotDescription
     from tqdm import tqdm
 
     started_s = time.monotonic()

@@ -91,11 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, write JSON."""
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
     from lewm_model.bundles.evaluation_table import evaluation_table
     from lewm_model.errors import ConfigError
-    from lewm_model.resources import find_named
     from lewm_sim.evaluate import evaluate, Settings
     from lewm_sim.evaluate.against import compare_with
     from lewm_sim.evaluate.choose import choose
@@ -162,9 +162,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _plans(names: list[str] | None) -> dict[str, PlanConfig]:
     """Read planner settings; each is called by what was asked for."""
+    from lewm_model.base.resources import find_named
     from lewm_model.config import PlanConfig
     from lewm_model.errors import ConfigError
-    from lewm_model.resources import find_named
 
     found = {Path(name).stem: PlanConfig.from_yaml(find_named('config/plan', name, '.yaml'))
              for name in names or []}

@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     """Export, check and describe."""
     from dataclasses import replace
 
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.errors import ConfigError
-    from lewm_model.resources import find_named
 
     bundle = Bundle.load(find_named('models', args.bundle))
     given = {name: getattr(args, name) for name in ('horizon', 'history', 'cost')

@@ -60,7 +60,7 @@ def _ingested(args: argparse.Namespace, scratch: Path) -> EpisodeFile:
     from lewm_model.data.episodes import EpisodeFile
     from lewm_model.errors import ConfigError
     from lewm_model.ingest.ingest import ingest
-    from lewm_model.robot import RobotDescription
+    from lewm_model.robots.robot import RobotDescription
 
     if not args.robot:
         raise ConfigError(f'--robot is needed for bags ({args.data[0]}): name the robot they were '

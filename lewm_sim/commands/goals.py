@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the pictures and their true poses."""
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
-    from lewm_model.resources import find_named
     from lewm_sim.goals import write_goals
 
     folder = find_named('models', args.bundle)

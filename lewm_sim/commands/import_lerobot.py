@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert with a progress bar, and say what became of every frame."""
     from lewm_model.lerobot.convert import import_lerobot, LeRobotConfig
-    from lewm_model.robot import RobotDescription
+    from lewm_model.robots.robot import RobotDescription
     from tqdm import tqdm
 
     config = LeRobotConfig(

@@ -10,7 +10,7 @@ import time
 from lewm_model.config import DataConfig, load_yaml
 from lewm_model.errors import ConfigError
 from lewm_model.ingest.ingest import ingest
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_sim.collect import CollectConfig, SETTINGS_FILE
 from lewm_sim.tasks import load_task
 from tqdm import tqdm

@@ -10,13 +10,13 @@ from lewm_model.data.data_picture import plot_data_set
 from lewm_model.data.describe_data import alignments, contact_sheet, describe_data_set
 from lewm_model.data.episode_video import write_episode_video
 from lewm_model.data.shards import open_data
-from lewm_model.describe_robot import describe_robot
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.images.decode import write_image
 from lewm_model.recordings.describe_bag import describe_survey
 from lewm_model.recordings.suggest_robot import suggest_from
 from lewm_model.recordings.survey import survey_bag
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.describe import describe_robot
+from lewm_model.robots.robot import RobotDescription
 
 _RECORDED = ('.mcap', '.db3', '.zstd', '.bag')
 

@@ -61,10 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train with a progress bar and TensorBoard; under torchrun, together."""
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.data.robot_facts import require_robot
     from lewm_model.errors import ConfigError
-    from lewm_model.resources import find_named
     from lewm_model.training.distributed import joined_processes
     from lewm_model.training.run import Recipe, train_bundle
     import torch

@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     """Train with a progress bar, write the bundle and its card."""
     from dataclasses import replace
 
+    from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
-    from lewm_model.resources import find_named
     from lewm_model.training.divide import also_trained, divide_new
     from lewm_model.training.policies import PolicyProgress, train_policy, usual_config
     import torch

@@ -7,8 +7,8 @@ from pathlib import Path
 import re
 from typing import Any
 
+from lewm_model.base.figure import new_figure
 from lewm_model.errors import ConfigError
-from lewm_model.figure import new_figure
 
 
 def curves(results: Mapping[str, Any], rule: str) -> dict[str, list[tuple[float, ...]]]:

@@ -13,11 +13,11 @@ from pathlib import Path
 import tempfile
 
 from lewm_model.assemble import make_policy
+from lewm_model.base.workers import run_jobs
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import SimulationError
 from lewm_model.planning.fleet import Fleet
-from lewm_model.workers import run_jobs
 from lewm_sim.evaluate.pairs import Pair
 from lewm_sim.evaluate.trials import FLOORS, run_fleet, run_floor, Trial
 from lewm_sim.evaluate.ways import Way

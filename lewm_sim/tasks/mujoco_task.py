@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TYPE_CHECKING
 
 from lewm_model.errors import ConfigError, SimulationError
-from lewm_model.robot import JOINT_STATE
+from lewm_model.robots.robot import JOINT_STATE
 from lewm_sim.links import Link
 from lewm_sim.posing import checked, solve
 from lewm_sim.tasks.task import Impossible, SIM_STATE, Task

@@ -15,7 +15,7 @@ from typing import Any
 
 from lewm_model.errors import ConfigError, DatasetError, SimulationError
 from lewm_model.quantities import places, Quantity
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_sim.links import Link
 from lewm_sim.look import Look
 from lewm_sim.tasks.facts import FACTS_FILE, TaskFacts, Tolerance

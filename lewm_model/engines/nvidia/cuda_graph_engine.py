@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lewm_model.base.cuda_graph import CapturedByShape
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
-from lewm_model.cuda_graph import CapturedByShape
 from lewm_model.engines.inputs import checked_context
 from lewm_model.engines.torch.tuned import TunedTorchEngine
 from lewm_model.errors import EngineError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lewm_model.base.idle_threads import idle_threads_spin
 from lewm_model.engines.onnx.onnx_engine import OnnxEngine, Run
 from lewm_model.errors import MissingPackageError
-from lewm_model.idle_threads import idle_threads_spin
 import numpy as np
 import torch
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lewm_model.errors import ConfigError, ImageError
 from lewm_model.goal_bank import BankEntry, GoalBank, read_bank
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.goals.giving.files import read_allowed
 import numpy as np
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from geometry_msgs.msg import Point
-from lewm_model.clicks import Clicks
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.images.gallery import draw_gallery
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.clicks import Clicks
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.goals.giving.bank import OpenBank
 from lewm_ros.goals.giving.resolve import Found
 from lewm_ros.node.plain import PlainNode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.node.camera_input import CameraInput, Frame
 from lewm_ros.node.entities import Entities
 from lewm_ros.node.plain import PlainNode

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from geometry_msgs.msg import Point, PointStamped, PoseStamped
-from lewm_model.clicks import clicked_topic
 from lewm_model.errors import ImageError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.clicks import clicked_topic
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.goals.giving.bank_desk import BankDesk, GALLERY_TOPIC
 from lewm_ros.node.plain import PlainNode
 from lewm_ros.wire import qos

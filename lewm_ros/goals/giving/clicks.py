@@ -1,8 +1,8 @@
 """A click becomes a goal in the way that the robot file, or a parameter, chooses.
 
-Poses, points and pixels say where on a plane something shall be (`lewm_model.clicks`). The goal
-is then the nearest entry of a goal bank, a rendered picture of the simulated scene, or the values
-themselves, without a picture.
+Poses, points and pixels say where on a plane something shall be (`lewm_model.robots.clicks`). The
+goal is then the nearest entry of a goal bank, a rendered picture of the simulated scene, or the
+values themselves, without a picture.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 import math
 
-from lewm_model.clicks import Clicks
 from lewm_model.errors import ConfigError
+from lewm_model.robots.clicks import Clicks
 from lewm_ros.goals.giving.bank import OpenBank
 from lewm_ros.goals.giving.resolve import Found
 from lewm_ros.wire.checks import MessageError

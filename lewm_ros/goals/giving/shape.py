@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.config import load_yaml
 from lewm_model.images.tiles import tiles_of
 from lewm_model.images.view import goal_square, View
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 import numpy as np
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lewm_model.recordings.joints import JoinedJoints
-from lewm_model.robot import JOINT_STATE, RobotDescription
+from lewm_model.robots.robot import JOINT_STATE, RobotDescription
 from lewm_ros.wire.reasons import Code, Reason, ReasonedError
 from lewm_ros.wire.reports import CommandState, ControllerReport
 import numpy as np

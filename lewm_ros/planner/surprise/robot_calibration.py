@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import math
 from pathlib import Path
 
+from lewm_model.base.quantile import quantile_with_interval
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.config import Config, require
 from lewm_model.errors import ConfigError, LewmError
 from lewm_model.ordinary import EPISODE_QUANTILE
-from lewm_model.quantile import quantile_with_interval
 import numpy as np
 import yaml
 

@@ -13,7 +13,7 @@ from lewm_sim.tasks import smooth
 import numpy as np
 
 if TYPE_CHECKING:
-    from lewm_model.robot import RobotDescription
+    from lewm_model.robots.robot import RobotDescription
     from lewm_sim.tasks.motions import Act, MakePolicy
 
 _ABOVE_M = 0.12          # over the cube or its target, before going down

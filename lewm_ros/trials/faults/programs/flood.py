@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.msg import ActionChunk, ExecutedCommand, Goal, PlanStatus
 from lewm_ros.node.interrupt import Interrupt, NO_HANDLERS
 from lewm_ros.wire import qos

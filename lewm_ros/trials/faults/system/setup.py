@@ -7,9 +7,9 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from lewm_model import resources
+from lewm_model.base import resources
 from lewm_model.config import load_yaml
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.startup.system import NodeSpec, system, SystemOptions
 import yaml
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lewm_model.errors import ConfigError
-from lewm_model.robot import FLOAT_ARRAY, TWIST
+from lewm_model.robots.robot import FLOAT_ARRAY, TWIST
 
 BODIES = ('joints', 'base', 'drone', 'mujoco')
 POSES = {'base': ('x', 'y', 'yaw'), 'drone': ('x', 'y', 'z', 'yaw')}   # others: the axes

@@ -8,8 +8,8 @@ from pathlib import Path
 import re
 from typing import Any
 
-from lewm_model import resources
-from lewm_model.robot import RobotDescription
+from lewm_model.base import resources
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.trials.zoo.robots.description import ZooRobot
 import numpy as np
 import yaml

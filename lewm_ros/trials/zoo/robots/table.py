@@ -7,7 +7,13 @@ half a second, forward controllers that repeat their last command for ever.
 from __future__ import annotations
 
 from lewm_model.errors import ConfigError
-from lewm_model.robot import FLOAT_ARRAY, JOINT_STATE, JOINT_TRAJECTORY, TWIST, TWIST_STAMPED
+from lewm_model.robots.robot import (
+    FLOAT_ARRAY,
+    JOINT_STATE,
+    JOINT_TRAJECTORY,
+    TWIST,
+    TWIST_STAMPED,
+)
 from lewm_ros.trials.zoo.robots.description import Body, Camera, CommandTopic, StateTopic, ZooRobot
 
 _ARM6 = ('shoulder_pan_joint', 'shoulder_lift_joint', 'elbow_joint', 'wrist_1_joint',

@@ -11,7 +11,7 @@ import time
 
 from lewm_model.data.shards import open_data
 from lewm_model.errors import LewmError
-from lewm_model.robot import RobotDescription
+from lewm_model.robots.robot import RobotDescription
 from lewm_ros.trials.zoo.results.rows import Rows
 from lewm_ros.trials.zoo.robots.description import ZooRobot
 from lewm_ros.trials.zoo.robots.robot_file import differences, edit_file, shipped_file

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from geometry_msgs.msg import Twist, TwistStamped
-from lewm_model import robot as kinds
+from lewm_model.robots import robot as kinds
 from lewm_ros.trials.zoo.robots.description import CommandTopic
 import numpy as np
 from sensor_msgs.msg import JointState

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, fields, MISSING
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lewm_model.base.yaml_text import read_yaml
 from lewm_model.errors import ConfigError
-from lewm_model.yaml_text import read_yaml
 
 ConfigT = TypeVar('ConfigT', bound='Config')
 DescribedT = TypeVar('DescribedT')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lewm_model.errors import ConfigError
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]     # lewm_model
 
 
 def roots() -> list[Path]:

@@ -11,7 +11,7 @@ from lewm_model.errors import ConfigError
 import numpy as np
 
 if TYPE_CHECKING:
-    from lewm_model.robot import RobotDescription
+    from lewm_model.robots.robot import RobotDescription
 
 
 def motion_limits(robot: RobotDescription) -> dict[str, np.ndarray]:

@@ -12,21 +12,20 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lewm_model import resources
-from lewm_model.cameras import (  # types with their own name: also for those who read robots
+from lewm_model.base import resources
+from lewm_model.config import load_described
+from lewm_model.errors import ConfigError
+from lewm_model.images.tiles import Crop, parse_crop, WHOLE
+from lewm_model.quantities import Quantity
+from lewm_model.robots.cameras import (  # names with `as`: also for those who read robots
     Camera,
     COMPRESSED_IMAGE as COMPRESSED_IMAGE,
     IMAGE as IMAGE,
     IMAGE_TYPES as IMAGE_TYPES,
     parse_cameras,
 )
-from lewm_model.clicks import Clicks, parse_clicks
-from lewm_model.config import load_described
-from lewm_model.errors import ConfigError
-from lewm_model.images.tiles import Crop, parse_crop, WHOLE
-from lewm_model.motion_limits import motion_limits
-from lewm_model.quantities import Quantity
-from lewm_model.robot_commands import (  # noqa: F401 - read from here by everybody
+from lewm_model.robots.clicks import Clicks, parse_clicks
+from lewm_model.robots.commands import (  # noqa: F401 - read from here by everybody
     BESIDE_TWIST,
     COMMAND_TYPES,
     CommandTopic,
@@ -42,7 +41,8 @@ from lewm_model.robot_commands import (  # noqa: F401 - read from here by everyb
     TWIST_NAMES,
     TWIST_STAMPED,
 )
-from lewm_model.state_kinds import base_quantities, joint_quantities, read_state_kinds
+from lewm_model.robots.motion_limits import motion_limits
+from lewm_model.robots.state_kinds import base_quantities, joint_quantities, read_state_kinds
 import numpy as np
 
 ODOMETRY = 'nav_msgs/msg/Odometry'

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lewm_model.block_network import mlp
 from lewm_model.errors import ConfigError
-from lewm_model.readable import Readable, ReadoutConfig
+from lewm_model.heads.block_network import mlp
+from lewm_model.heads.readable import Readable, ReadoutConfig
 from lewm_model.types import Target
 import numpy as np
 import torch

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_model.block_network import check_sizes
 from lewm_model.config import Config
+from lewm_model.heads.block_network import check_sizes
 import numpy as np
 import torch
 from torch import nn, Tensor

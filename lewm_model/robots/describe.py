@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lewm_model.clicks import Clicks
 from lewm_model.images.tiles import WHOLE
 from lewm_model.quantities import Quantity
-from lewm_model.robot import (
+from lewm_model.robots.clicks import Clicks
+from lewm_model.robots.robot import (
     FLOAT_ARRAY,
     JOINT_TRAJECTORY,
     ODOMETRY,

@@ -1,0 +1,1 @@
+"""What everything else stands on: settings, YAML, files that ship, devices, processes."""

@@ -1,0 +1,1 @@
+"""Small networks on the latents of a model that stays as it is; a bundle may have any of them."""

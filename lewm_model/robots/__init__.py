@@ -1,0 +1,1 @@
+"""What a robot file says: topics, commands, limits, states, cameras, clicks."""
