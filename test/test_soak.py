@@ -16,9 +16,10 @@ import numpy as np  # noqa: E402
 from ros_helpers import free_domain, ROOT  # noqa: E402
 
 
-def run_of(leak_mb_per_s: float, lag_ms: float = 40.0, misses: int = 0, drift_ms: float = 0.0):
+def run_of(leak_mb_per_s: float, lag_ms: float = 40.0, misses: int = 0, drift_ms: float = 0.0,
+           plan_ms: float = 30.0):
     """Return the summary of ten minutes with one leaking process."""
-    record = Record(plan_ms=[10.0] * 99 + [30.0], camera_to_command_ms=[
+    record = Record(plan_ms=[10.0] * 90 + [plan_ms] * 10, camera_to_command_ms=[
                         lag_ms + drift_ms * k / 100 for k in range(100)],
                     command_times_s=[0.05 * k for k in range(12000)], deadline_misses=misses,
                     real_time_factors=[1.0, 0.5, 1.0])
@@ -47,6 +48,12 @@ def test_each_limit_is_broken_by_its_own_fault(changes, broken):
     """One fault, one limit; without a fault all are kept."""
     limits = run_of(**{'leak_mb_per_s': 0.0, **changes})['limits']
     assert [name for name, kept in limits.items() if not kept] == ([broken] if broken else [])
+
+
+def test_a_plan_that_takes_longer_than_a_period_need_not_be_done_in_one():
+    """At 20 Hz with plans of 60 ms only the other limits count."""
+    limits = run_of(0.0, lag_ms=150.0, plan_ms=60.0)['limits']
+    assert len(limits) == 3 and all(limits.values())
 
 
 def waves(rise_ms: float) -> np.ndarray:

@@ -142,16 +142,17 @@ def summarize(record: Record, samples: Samples, reached: list[bool], control_dt_
     """Return the report without the samples; `limits` says which of the limits were kept."""
     memory = {name: memory_facts(samples.at_s, values)
               for name, values in samples.memory_mb.items()}
-    lag = quantiles(record.camera_to_command_ms)
+    lag, plan = quantiles(record.camera_to_command_ms), quantiles(record.plan_ms)
+    period_ms = 1e3 * control_dt_s
     medians = pieces(samples.lag_s, record.camera_to_command_ms)
     rise_ms = rise(medians)
     growths = [facts['growth'] for facts in memory.values()]
     return {
         'goals': len(reached), 'goals_reached': sum(reached),
-        'control_period_ms': round(1e3 * control_dt_s, 1),
+        'control_period_ms': round(period_ms, 1),
         'camera_to_command_ms': lag, 'camera_to_command_rise_ms': rise_ms,
         'camera_to_command_pieces_ms': medians.round(1).tolist(),
-        'plan_ms': quantiles(record.plan_ms),
+        'plan_ms': plan,
         'commands': len(record.command_times_s), 'deadline_misses': record.deadline_misses,
         'plans': len(record.plan_ms), 'plans_late': record.plans_late,
         'real_time_factor': {'p50': None, 'min': None} if not record.real_time_factors else {
@@ -159,8 +160,10 @@ def summarize(record: Record, samples: Samples, reached: list[bool], control_dt_
             'min': round(min(record.real_time_factors), 3)},
         'memory_mb': memory,
         'limits': {
-            'camera_to_command_p99_within_one_control_period':
-                lag['p99'] is not None and lag['p99'] <= 1e3 * control_dt_s,
+            # Only where a plan fits into a period; a longer one is acted on in a later step.
+            **({'camera_to_command_p99_within_one_control_period':
+                lag['p99'] is not None and lag['p99'] <= period_ms}
+               if plan['p99'] is None or plan['p99'] < period_ms else {}),
             f'camera_to_command_did_not_rise_by_{_RISE_MS:g}_ms':
                 rise_ms['low'] is not None and rise_ms['low'] < _RISE_MS,
             'no_deadline_missed': bool(record.command_times_s) and record.deadline_misses == 0,
