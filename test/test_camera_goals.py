@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model import resources  # noqa: E402
+from lewm_model.base import resources  # noqa: E402
 from lewm_model.base.yaml_text import read_yaml  # noqa: E402
 from lewm_model.images.tiles import goal_sheet  # noqa: E402
 from lewm_ros.srv import CaptureGoal  # noqa: E402

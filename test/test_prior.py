@@ -5,8 +5,9 @@ import hashlib
 from types import SimpleNamespace
 
 from engine_models import with_prior
-from lewm_model import Bundle, resources
+from lewm_model import Bundle
 from lewm_model.assemble import make_policy
+from lewm_model.base import resources
 from lewm_model.bundles.folder import PRIOR_FILE, SETTINGS_FILE
 from lewm_model.bundles.networks import NETWORKS
 from lewm_model.config import PlanConfig

@@ -16,8 +16,8 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from geometry_msgs.msg import Twist, TwistStamped, Vector3  # noqa: E402
-from lewm_model import robot as robots  # noqa: E402
 from lewm_model.errors import ConfigError, ShapeError  # noqa: E402
+from lewm_model.robots import robot as robots  # noqa: E402
 from lewm_model.robots.robot import RobotDescription  # noqa: E402
 from lewm_ros.msg import ActionChunk  # noqa: E402
 from lewm_ros.wire.motion import executed_to_msg, msg_to_executed  # noqa: E402

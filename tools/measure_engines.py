@@ -13,7 +13,8 @@ import argparse
 from dataclasses import replace
 import time
 
-from lewm_model import LeWorldModel, ModelConfig, PlanConfig, resources
+from lewm_model import LeWorldModel, ModelConfig, PlanConfig
+from lewm_model.base import resources
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.engines.parity import measure_parity
 from lewm_model.engines.parity_cases import make_cases
