@@ -41,8 +41,8 @@ def together(folder, size=2, **options):
 
 @pytest.mark.parametrize('changes, terms', [
     ({}, set()), ({'decoder_weight': 1.0}, {'pictures'}),
-    ({'state_weight': 1.0, 'rollout_weight': 1.0, 'rollout_steps': 2}, {'states', 'rollout'}),
-    # Weights of the size of 1, as those of the other two: what is compared are absolute numbers.
+    # Weights that make terms as large as the other two: what is compared are absolute numbers.
+    ({'state_weight': 0.2, 'rollout_weight': 0.2, 'rollout_steps': 2}, {'states', 'rollout'}),
     ({'loss': 'pldm', 'pldm_std': 0.4, 'pldm_cov': 0.3, 'inverse_weight': 1.0},
      {'std', 'cov', 'std_time', 'alignment', 'inverse'})],
     ids=['lewm', 'pictures', 'states and rollout', 'pldm'])

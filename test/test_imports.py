@@ -145,8 +145,7 @@ def test_the_check_of_folders_can_fail():
     assert not folder_graphs({'a.b': {'a.b.one'}, 'a.b.one': {'a'}})
 
 
-@pytest.mark.parametrize('module', ['types', 'config', 'errors', 'images', 'base.resources',
-                                    'robots.robot'])
+@pytest.mark.parametrize('module', ['types', 'config', 'errors', 'images', 'base.resources'])
 def test_light_modules_of_lewm_model_stay_light(module):
     """The command node and the simulator can use these without paying for torch."""
     found = loaded_by(f'import lewm_model.{module}', HEAVY)

@@ -210,7 +210,7 @@ def measure_health(bundle: Bundle, data: EpisodeFile, config: TrainConfig) -> He
         Clips(data, bundle.action_normalizer, episodes, num_frames=sizes.history + 1,
               frameskip=sizes.frameskip) for episodes in (subject.kept, subject.held_out))
     device = str(next(bundle.model.parameters()).device)
-    return _health_check(data, training, held_out, bundle.frame_transform, config,
+    return _health_check(data, training, held_out, bundle.frame_transform, sizes.history, config,
                          device)(bundle.model)
 
 
