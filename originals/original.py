@@ -120,8 +120,8 @@ class OriginalWorld(ABC):
         return cv2.resize(self.env.render(), (self.image_size, self.image_size),
                           interpolation=cv2.INTER_AREA)
 
-    def close(self) -> None:  # noqa: B027 - an environment may have something
-        """Nothing to free before the environment goes."""
+    def close(self) -> None:  # noqa: B027 - most have nothing to free
+        """Free what rendering holds, see `World`."""
 
 
 class OriginalTask(Task):

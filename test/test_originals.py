@@ -39,7 +39,7 @@ BUSY = {'push_t_original': 'exploratory', 'two_room_original': 'noisy_expert',
 # Push-T's contacts, and how far Cube's gripper went in 2 ms, are in no state.
 SLACK = {'push_t_original': {'block x': 5, 'block y': 5, 'block angle': 0.5},
          'cube_original': {'gripper x': 2e-3, 'gripper y': 2e-3, 'gripper z': 2e-3,
-                           'gripper yaw': 0.02, 'closed': 0.02, 'contact': 1.0}}
+                           'gripper yaw': 0.02, 'closed': 0.02}}
 # A state (where None is: any start), and the spread of states around it for success and failure.
 NEAR = {'push_t_original': ([200, 210, 250, 260, 0.05, 0, 0], {0: 9, 1: 9, 2: 9, 3: 9, 4: 0.3}),
         'two_room_original': ([60, 112], {0: 8, 1: 8}),
@@ -107,7 +107,7 @@ def test_a_state_is_whole(task, world):
     np.testing.assert_array_equal(world.state(), state)
     np.testing.assert_allclose(world.sensed().positions, sensed.positions, atol=1e-9)
     np.testing.assert_allclose(world.sensed().velocities, sensed.velocities, atol=1e-9)
-    assert np.abs(world.render().astype(int) - picture).mean() < 0.2
+    assert np.abs(world.render().astype(int) - picture).mean() < 0.5   # two starts: over 1
     again = repeat(task, world, actions)
     slack = SLACK.get(task.name, {})
     for row, expected in zip(again, future, strict=True):
@@ -193,7 +193,7 @@ def test_the_expert_goes_through_the_door(original):
     for policy in arrived:
         for seed in range(20):
             world.start(np.random.default_rng(seed))
-            before, act = world.truth(), task.policy(policy, np.random.default_rng(seed))
+            before, act = world.truth(), task.policy(policy, np.random.default_rng(seed + 100))
             for _ in range(100):
                 action = act(world.truth())
                 if action is None:
@@ -211,7 +211,7 @@ def test_the_oracle_carries_the_cube(original):
     world = task.make_world(64)
     for policy, seed in (('expert', 0), ('noisy_expert', 1)):
         world.start(np.random.default_rng(seed))
-        cube = act_for(task, world, 200, seed, policy)[:, 6:9]
+        cube = act_for(task, world, 200, seed + 100, policy)[:, 5:8]
         assert cube[:, 2].max() > 0.1 and cube[-1, 2] == pytest.approx(0.02, abs=5e-3)
         assert np.linalg.norm(cube[-1] - cube[0]) > 0.05
 
@@ -225,7 +225,7 @@ def test_what_draws_from_numpy_draws_from_the_episode(original):
         np.random.seed(seed)
         before = np.random.get_state()[1].copy()
         world.start(np.random.default_rng(0))
-        runs.append(act_for(task, world, 30, 0, 'noisy_expert'))
+        runs.append(act_for(task, world, 30, 1, 'noisy_expert'))
         np.testing.assert_array_equal(np.random.get_state()[1], before)
     np.testing.assert_array_equal(*runs)
 
@@ -242,4 +242,5 @@ def test_a_world_goes_on_where_an_episode_ends(original):
     for _ in range(520):
         world.advance(task.control_dt_s)
         shoulder.append(world.state()[0])
-    assert np.diff(shoulder).min() > 0 and np.diff(shoulder).max() < 0.5
+    steps = np.diff(shoulder)
+    assert steps.min() > 0 and steps.max() < 0.5

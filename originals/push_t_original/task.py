@@ -34,12 +34,12 @@ class PushTWorld(OriginalWorld):
         self.env.space.step(self.env.dt)       # apart, as after the environment's own reset
 
     def put(self, state: np.ndarray) -> None:
-        """Everything but the impulses of contacts, from which the solver starts."""
+        """In a space of its own, so that no contact of before goes on."""
+        self.env._setup()
         agent, block = self.env.agent, self.env.block
         agent.position, agent.velocity = state[:2].tolist(), state[5:].tolist()
         block.angle = float(state[4])          # before the position, which depends on it
         block.position = state[2:4].tolist()
-        block.velocity, block.angular_velocity = (0.0, 0.0), 0.0
         for body in (agent, block):
             self.env.space.reindex_shapes_for_body(body)
 
