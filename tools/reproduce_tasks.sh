@@ -102,21 +102,18 @@ judge() {
     --out "$folder/results/$1.json"
 }
 
-# far BUNDLE PLANNER WORDS...: goals 25 to 100 steps away, twice as many steps allowed, in episodes
-# of 160 steps that are collected with WORDS; a copy of the bundle learns how far places are.
+# far BUNDLE WORDS...: goals 25 to 100 steps away, twice as many steps allowed, in episodes of 160
+# steps that are collected with WORDS; a copy of the bundle learns how far places are.
 far() {
-  record bags_far "${@:3}" --episodes 150 --steps 160 --seed 3
+  record bags_far "${@:2}" --episodes 150 --steps 160 --seed 3
   ingest far "$folder/bags_far"
   rm -rf "$folder/bags_far"
   beside "$1" far_model
   add far_model reach
-  sed '1i # The same over way-points.\nway_points: 3' "config/plan/$2.yaml" \
-    > "$folder/$2_way_points.yaml"
   local offset
   for offset in 25 40 55 70 85 100; do
     judge "far_$offset" far_model far --new-data --part all --episodes 100 --protocol strict \
-      --goal-offset "$offset" --budget $((2 * offset)) --plan "$2" \
-      --plan "$folder/$2_way_points.yaml"
+      --goal-offset "$offset" --budget $((2 * offset)) --plan prior --plan prior_way_points
   done
 }
 
@@ -156,7 +153,7 @@ reacher_evaluate() {
     --episodes 100 --save --recommend
   judge held_out reacher-nano data --part all --backend torch-tuned:fp32 --episodes 100 --save
 }
-reacher_far() { far reacher-nano prior; }
+reacher_far() { far reacher-nano; }
 
 readonly DRIVERS=expert:0.2,noisy_expert:0.3,explorer:0.4,random:0.1
 two_room_record() {
@@ -196,7 +193,7 @@ two_room_look() {
       --protocol strict --vary "$change"
   done
 }
-two_room_far() { far two_room-nano prior --policy "$DRIVERS"; }
+two_room_far() { far two_room-nano --policy "$DRIVERS"; }
 two_room_seeds() {
   local seed
   for seed in 1 2; do
