@@ -25,7 +25,8 @@ def film(folder, pictures, camera, goal):
     def frames():
         for number in range(pictures):
             picture = np.zeros((720, 1280, 3), np.uint8)
-            for (left, top), colour in ((CAMERA_AT, np.array(camera) + 4 * number), (GOAL_AT, goal)):
+            now = np.array(camera) + 4 * number
+            for (left, top), colour in ((CAMERA_AT, now), (GOAL_AT, goal)):
                 picture[top:top + VIEW, left:left + VIEW] = colour
             yield picture
     folder.mkdir()

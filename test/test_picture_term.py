@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lewm_model.training import loop
+from lewm_model.training import auxiliary_terms
 from lewm_model.training.checkpoint import load_newest
 from lewm_model.training.distributed import Group
 from lewm_model.training.picture_term import PictureTerm
@@ -70,7 +70,7 @@ def test_off_there_is_no_decoder_at_all(tmp_path, monkeypatch):
     """
     def refuse(*arguments):
         raise AssertionError('made although its weight is 0')
-    monkeypatch.setattr(loop, 'PictureTerm', refuse)
+    monkeypatch.setattr(auxiliary_terms, 'PictureTerm', refuse)
     run(tmp_path, TINY)
     assert 'pictures' not in load_newest(tmp_path / 'checkpoints')
 

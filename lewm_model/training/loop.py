@@ -19,6 +19,7 @@ from lewm_model.data.clips import ClipLoader
 from lewm_model.errors import TrainingError
 from lewm_model.models import make_model, WorldModel
 from lewm_model.preprocess import FrameTransform
+from lewm_model.training.auxiliary_terms import AuxiliaryTerms
 from lewm_model.training.batch_norm import measure_batch_norms
 from lewm_model.training.checkpoint import (
     load_newest,
@@ -30,12 +31,8 @@ from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
 from lewm_model.training.frozen_latents import FrozenLatents
 from lewm_model.training.health import Health
-from lewm_model.training.inverse_term import InverseTerm
 from lewm_model.training.optimizer import make_optimizer
-from lewm_model.training.picture_term import PictureTerm
 from lewm_model.training.regularizer import Regularizer, require_fitting
-from lewm_model.training.rollout_term import open_loop_error
-from lewm_model.training.state_term import StateTerm
 from lewm_model.training.stop import StopRequest, watch_for_stop
 import numpy as np
 import torch
@@ -183,14 +180,7 @@ class _Run:
         self._checkpoints, self._device = checkpoints, device
         self._optimizer = make_optimizer(self.model, config)
         self._regularizer = Regularizer(config, group, device)
-        self._heads: dict[str, PictureTerm | InverseTerm | StateTerm] = {}
-        if config.decoder_weight:
-            self._heads['pictures'] = PictureTerm(model_config.latent_dim, config, device, group)
-        if config.inverse_weight:
-            self._heads['inverse'] = InverseTerm(model_config, config, device, group)
-        if config.state_weight:
-            self._heads['states'] = StateTerm(model_config.latent_dim, states, config, device,
-                                              group)
+        self._auxiliary = AuxiliaryTerms(model_config, config, states, device, group)
         self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
         self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
                                         enabled=use_bf16(config.precision, device))
@@ -224,18 +214,10 @@ class _Run:
         regularized = self._regularizer(latents)
         loss, terms = prediction + regularized.loss, dict(regularized.terms)
         with self._autocast:
-            if 'pictures' in self._heads:
-                terms['pictures'] = self._heads['pictures'].loss(latents, batch.frames)
-                loss = loss + config.decoder_weight * terms['pictures']
-            if 'inverse' in self._heads:
-                terms['inverse'] = self._heads['inverse'].loss(latents, blocks)
-                loss = loss + config.inverse_weight * terms['inverse']
-            if 'states' in self._heads:
-                terms['states'] = self._heads['states'].loss(latents, batch.rows)
-                loss = loss + config.state_weight * terms['states']
-            if config.rollout_weight:
-                terms['rollout'] = open_loop_error(self.model, latents, blocks, predicted[:, -1:])
-                loss = loss + config.rollout_weight * terms['rollout']
+            auxiliary = self._auxiliary(self.model, batch, latents, blocks, predicted)
+        for name, value in auxiliary.items():
+            loss = loss + self._auxiliary.weights[name] * value
+        terms |= auxiliary
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         group.average_gradients(self.model)
@@ -248,8 +230,7 @@ class _Run:
         progress.grad_norm = grad_norm.item()
         _require_finite(progress)
         self._optimizer.step()
-        for head in self._heads.values():
-            head.step(progress.learning_rate)
+        self._auxiliary.step(progress.learning_rate)
         progress.step += 1
         done_now = progress.step - self._first_step
         progress.clips_per_s = done_now * config.batch_size / (time.monotonic() - self._started)
@@ -301,7 +282,7 @@ class _Run:
             'clips': self._clips.position, 'rng': torch.get_rng_state(),
             'directions': self._regularizer.state_dict(), 'losses': self.progress.losses,
             'checks': self.progress.checks, 'best': self._best, 'seconds': self.seconds,
-            **{name: head.state_dict() for name, head in self._heads.items()},
+            **self._auxiliary.state_dict(),
         }, keep=self._config.keep_checkpoints, best=best)
         self._saved_at = time.monotonic()
 
@@ -320,8 +301,7 @@ class _Run:
         require_same_run(self._identity, state['identity'], self._checkpoints)
         self.model.load_state_dict(state['model'])
         self._optimizer.load_state_dict(state['optimizer'])
-        for name, head in self._heads.items():
-            head.load_state_dict(state[name])
+        self._auxiliary.load_state_dict(state)
         self._clips.restore(state['clips'])
         torch.set_rng_state(state['rng'])
         self._regularizer.load_state_dict(state['directions'])
