@@ -57,6 +57,23 @@ def losses(result):
     return [(point['prediction'], point['sigreg']) for point in result.progress.losses]
 
 
+def whole_and_in_parts(folder, config=TINY, run=run):
+    """Train at a stretch, and stopped after step 5; return both, which are equal bit for bit."""
+    whole = run(folder / 'whole', config)
+
+    def stop(progress):
+        if progress.step == 5:
+            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        run(folder / 'parts', config, report=stop)
+    resumed = run(folder / 'parts', config)
+    assert resumed.progress.losses == whole.progress.losses
+    for ours, theirs in zip(resumed.model.state_dict().values(),
+                            whole.model.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+    return whole, resumed
+
+
 def test_losses_are_the_documented_ones(tmp_path):
     """The first logged losses equal prediction and SIGReg worked out by hand."""
     from lewm_model.sigreg import SigReg
@@ -83,18 +100,7 @@ def test_the_learning_rate_warms_up_and_decays_to_zero(tmp_path):
 
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path):
     """Stop after 5 of 12 steps (between checkpoints), go on: the same losses, bit for bit."""
-    whole = run(tmp_path / 'whole')
-
-    def stop(progress):
-        if progress.step == 5:
-            raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / 'parts', report=stop)
-    resumed = run(tmp_path / 'parts')
-    assert losses(resumed) == losses(whole)
-    for ours, theirs in zip(resumed.model.state_dict().values(),
-                            whole.model.state_dict().values(), strict=True):
-        assert torch.equal(ours, theirs)
+    _, resumed = whole_and_in_parts(tmp_path)
     assert [check['step'] for check in resumed.progress.checks] == [4, 8, 12]
 
 
