@@ -31,7 +31,7 @@ readonly ROWS=(
   'reacher record - 2000 episodes to train from, 200 others for what is ordinary'
   'reacher train record the model, recipe nano'
   'reacher networks train prior, readout, decoder, what is ordinary, goals'
-  'reacher evaluate networks 100 held-out pairs, search around the prior'
+  'reacher evaluate networks 100 held-out pairs of the half to report, search around the prior'
   'reacher far networks goals 25 to 100 steps away, over way-points and without'
   'two_room record - 445 episodes to train from, 200 others to judge by'
   'two_room train record the model, recipe pico with a decoder beside it'
@@ -151,7 +151,6 @@ reacher_networks() {
 reacher_evaluate() {
   judge recommended reacher-nano data --plan cem_prior --backend torch-tuned:fp32 \
     --episodes 100 --save --recommend
-  judge held_out reacher-nano data --part all --backend torch-tuned:fp32 --episodes 100 --save
 }
 reacher_far() { far reacher-nano; }
 
