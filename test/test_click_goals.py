@@ -21,15 +21,21 @@ from lewm_ros.goals.giving.bank import OpenBank  # noqa: E402
 from lewm_ros.goals.giving.clicks import ClickGoals, clicks_of, yaw_of  # noqa: E402
 from lewm_ros.msg import Goal, GoalSpec  # noqa: E402
 from lewm_ros.srv import ListGoals, SelectGoal, SetGoal  # noqa: E402
-from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire import giving, qos  # noqa: E402
 from lewm_ros.wire.checks import MessageError  # noqa: E402
-from lewm_ros.wire.goal_specs import GoalWish, point_to_wish, pose_to_wish  # noqa: E402
+from lewm_ros.wire.goal_specs import (  # noqa: E402
+    GoalWish,
+    msg_to_wish,
+    point_to_wish,
+    pose_to_wish,
+)
 from lewm_ros.wire.goals import msg_to_goal  # noqa: E402
 from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
 from lewm_ros.wire.reasons import Code, ReasonedError  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 from lewm_ros.wire.stamps import header  # noqa: E402
-from ros_helpers import code_name  # noqa: E402
+from lewm_sim.tasks import load_task  # noqa: E402
+from ros_helpers import code_name, over_the_wire  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from test_live_robots import file_of  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
@@ -79,6 +85,20 @@ def test_a_pose_becomes_values_without_a_picture():
     with pytest.raises(MessageError, match='names must be among what the click says, x, y, got z'):
         answer(source, GoalWish(GoalSource.POSE, frame_id='odom', position=np.zeros(3),
                                 names=('z',)))
+
+
+def test_two_numbers_leave_the_turn_open_three_ask_for_it():
+    """By the robot file of push_t: the T at a place, turned anyhow; or turned as the yaw says."""
+    clicks = RobotDescription.from_yaml(load_task('push_t').robot_file).clicks
+    source = ClickGoals(clicks, None)
+    found = answer(source, msg_to_wish(over_the_wire(giving.pose(0.1, -0.05, frame='world'))))
+    assert (found.names, found.values) == (('block x', 'block y'), (0.1, -0.05))
+    assert found.tolerances == (clicks.enough, clicks.enough)
+    found = answer(source, msg_to_wish(over_the_wire(giving.pose(0.1, -0.05, 0.0,
+                                                                 frame='world'))))
+    assert found.names == ('block x', 'block y', 'block angle')
+    assert found.values == pytest.approx((0.1, -0.05, 0.0))
+    assert found.tolerances == (clicks.enough, clicks.enough, clicks.enough_yaw)
 
 
 def test_a_pose_becomes_the_nearest_entry_of_the_bank(folder):

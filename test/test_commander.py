@@ -57,6 +57,8 @@ def test_everything_that_can_be_a_goal_becomes_one(tmp_path):
     placed = wish(pose=(1, -2, np.pi / 2), frame='map')
     assert placed.frame_id == 'map' and placed.position.tolist() == [1, -2, 0]
     np.testing.assert_allclose(placed.orientation, [0, 0, np.sqrt(0.5), np.sqrt(0.5)])
+    assert wish(pose=(1, -2)).orientation is None
+    np.testing.assert_allclose(wish(pose=(1, -2, 0)).orientation, [0, 0, 0, 1])
     stamped = PoseStamped()
     stamped.pose.orientation.w = 1.0
     assert wish(stamped).source is GoalSource.POSE

@@ -119,9 +119,12 @@ def test_a_source_plugs_in():
     assert wish.frame_id == 'map'
     np.testing.assert_array_equal(wish.position, [3, 0, 0])
     np.testing.assert_array_equal(wish.orientation, [0, 0, 1, 0])
-    spec.pose.pose.orientation.z = 0.0
-    with pytest.raises(LewmError, match='not all 0'):
+    spec.pose.pose.orientation.z = 1e-9
+    with pytest.raises(LewmError, match='all 0, which is any direction, or a quaternion'):
         resolve(spec, by)
+    spec.pose.pose.orientation.z = 0.0
+    resolve(spec, by)
+    assert asked[-1].orientation is None
 
 
 def test_one_of_several_is_named():

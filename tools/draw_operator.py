@@ -3,11 +3,11 @@
     python tools/draw_operator.py push_t docs/images/operator_push_t.png
     python tools/draw_operator.py two_room out/click.png --click 0.5 -0.4 --film out/click.mp4
 
-Starts the system with imagination, gives it goal pictures, or a click as RViz publishes it, reads
-the topics that config/rviz/plan.rviz shows, with the quality of service that it asks for, and lays
-one moment out on a sheet, or all of them in a film. Paths and markers are drawn over the camera's
-picture: `clicks.pixels` of the robot file says where on the plane its corners are. Needs the built
-package.
+Starts the system with imagination, gives it goal pictures, or a click as RViz publishes it (of two
+numbers a point, of three a pose), reads the topics that config/rviz/plan.rviz shows, with the
+quality of service that it asks for, and lays one moment out on a sheet, or all of them in a film.
+Paths and markers are drawn over the camera's picture: `clicks.pixels` of the robot file says where
+on the plane its corners are. Needs the built package.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from typing import Any
 
 import cv2
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import Point, PointStamped, PoseStamped
 from lewm_model.base import resources
 from lewm_model.errors import ConfigError
 from lewm_model.images.decode import write_image
@@ -35,6 +35,7 @@ from lewm_ros.trials.demo import bundle_of
 from lewm_ros.trials.goal_set import GoalSet
 from lewm_ros.wire import giving, qos
 from lewm_ros.wire.pictures import image_to_rgb
+from lewm_ros.wire.stamps import header
 from lewm_sim.tasks import load_task
 from nav_msgs.msg import Path as PathMessage
 import numpy as np
@@ -186,12 +187,26 @@ def wait(client: DemoClient, seconds: float, lacks: Callable[[], str] = str,
             raise ConfigError(f'waited {_LONGEST_S:g} s in vain for {lacks() or "time to pass"}')
 
 
+def clicked(place: Sequence[float], frame: str) -> tuple[str, PointStamped | PoseStamped]:
+    """Return topic and message of a click in RViz.
+
+    Args:
+        place: x, y [m]: Publish Point, of any direction; x, y, yaw [m, rad]: 2D Goal Pose.
+        frame: That it is in.
+    """
+    if len(place) == 3:
+        return 'goal_pose', giving.pose(*place, frame=frame).pose
+    x, y = place
+    return 'clicked_point', PointStamped(header=header(0, frame), point=Point(x=x, y=y))
+
+
 def click(client: DemoClient, clicks: Clicks, place: Sequence[float]) -> None:
-    """Publish a pose as RViz does when somebody uses 2D Goal Pose."""
-    publisher = client.node.create_publisher(PoseStamped, 'goal_pose', qos.LATEST)
+    """Publish what RViz does when somebody clicks, see `clicked`."""
+    topic, message = clicked(place, clicks.frame)
+    publisher = client.node.create_publisher(type(message), topic, qos.LATEST)
     wait(client, 0.0, lambda: '' if publisher.get_subscription_count() else 'goal_node')
     wait(client, _SETTLE_S)    # a reader that has not found us yet would not hear it
-    publisher.publish(giving.pose(*place, frame=clicks.frame).pose)
+    publisher.publish(message)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -202,8 +217,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument('--bundle', default='', help='name or folder (that of the task)')
     made.add_argument('--goal', type=int, nargs='+', default=[1], metavar='N',
                       help=f'numbers of goal pictures, one each {_BETWEEN_S:g} s (1)')
-    made.add_argument('--click', type=float, nargs=2, metavar=('X', 'Y'),
-                      help='a pose instead of the last of them [m]')
+    made.add_argument('--click', type=float, nargs='+', metavar=('X Y', 'YAW'),
+                      help='a click instead of the last of them: a point [m], or a pose [m, rad]')
     made.add_argument('--after', type=float, default=2.0,
                       help='simulated seconds after the last goal was given (2)')
     made.add_argument('--film', type=Path, help='MP4 file of these seconds')
@@ -212,7 +227,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Draw the sheet of one task."""
-    options = parser().parse_args()
+    made = parser()
+    options = made.parse_args()
+    if options.click and len(options.click) not in (2, 3):
+        made.error(f'--click takes x, y and perhaps yaw, got {len(options.click)} numbers')
     task = load_task(options.task)
     bundle = bundle_of(task, options.bundle)
     clicks = RobotDescription.from_yaml(task.robot_file).clicks

@@ -99,7 +99,7 @@ class Commander:
             file: A picture file below the goal node's goal_root.
             entry: Name of an entry of the goal node's goal bank.
             pixel: A point (u, v) of the camera's picture, shares of its width and height.
-            pose: (x, y) or (x, y, yaw), [m] and [rad], in `frame`.
+            pose: (x, y) or (x, y, yaw), [m] and [rad], in `frame`; without yaw any direction.
             frame: Of the pose.
             capture: What the camera sees next.
             only: With a picture: only these quantities of what it shows count.

@@ -40,12 +40,17 @@ def pixel(u: float, v: float) -> GoalSpec:
     return GoalSpec(source=GoalSpec.PIXEL, u=float(u), v=float(v))
 
 
-def pose(x: float, y: float, yaw_rad: float = 0.0, *, z: float = 0.0, frame: str = '') -> GoalSpec:
-    """Ask for a place [m] and a turn about the vertical; what they stand for is the robot's."""
+def pose(x: float, y: float, yaw_rad: float | None = None, *, z: float = 0.0, frame: str = ''
+         ) -> GoalSpec:
+    """Ask for a place [m] and a turn about the vertical; what they stand for is the robot's.
+
+    Without a turn the quaternion is all 0, which a spec reads as any turn.
+    """
     message = PoseStamped(header=header(0, frame))
     place, turn = message.pose.position, message.pose.orientation
     place.x, place.y, place.z = float(x), float(y), float(z)
-    turn.z, turn.w = math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)
+    turn.z, turn.w = (0.0, 0.0) if yaw_rad is None else (
+        math.sin(yaw_rad / 2), math.cos(yaw_rad / 2))
     return stamped(message)
 
 

@@ -26,7 +26,7 @@ class GoalWish:
     frame_id: str = ''                      # POSE
     position: np.ndarray | None = None      # POSE: x, y, z, float64 (3,) [m]
     orientation: np.ndarray | None = None   # POSE: unit quaternion x, y, z, w, float64 (4,);
-    #                                         None: a point, which has no direction
+    #                                         None: any direction, as a point has it
     point: tuple[float, float] = (0.0, 0.0)  # PIXEL: u from the left, v from the top, [0, 1]
     names: tuple[str, ...] = ()             # what counts
     values: tuple[float, ...] = ()          # QUANTITIES
@@ -65,7 +65,7 @@ def msg_to_wish(message: interfaces.GoalSpec, assume_encoding: str = '') -> Goal
         return GoalWish(source, rgb=image_to_rgb(message.image, assume_encoding=assume_encoding),
                         **common)
     if source is GoalSource.POSE:
-        return GoalWish(source, **_pose(message.pose), **common)
+        return GoalWish(source, **_pose(message.pose, any_turn=True), **common)
     if source is GoalSource.PIXEL:
         return GoalWish(source, point=(checks.within(message.u, 0.0, 1.0, 'u'),
                                        checks.within(message.v, 0.0, 1.0, 'v')), **common)
@@ -118,14 +118,18 @@ def _per_name(numbers, names: tuple[str, ...], field: str) -> tuple[float, ...]:
     return tuple(checks.finite(numbers, (len(names),), field).tolist())
 
 
-def _pose(message) -> dict:
+def _pose(message: PoseStamped, *, any_turn: bool = False) -> dict:
+    """Read a pose; with `any_turn` a quaternion that is all 0 leaves the direction open."""
     position, turn = message.pose.position, message.pose.orientation
     quaternion = checks.finite((turn.x, turn.y, turn.z, turn.w), (4,), 'pose.pose.orientation')
     norm = float(np.linalg.norm(quaternion))
-    if not _LEAST_NORM < norm < np.inf:
-        raise checks.MessageError(f'pose.pose.orientation must be a quaternion that is not all 0 '
-                                  f'(0, 0, 0, 1 is no turn), got {quaternion.tolist()}')
+    is_open = any_turn and not quaternion.any()
+    if not (is_open or _LEAST_NORM < norm < np.inf):
+        allowed = ('all 0, which is any direction, or a quaternion' if any_turn
+                   else 'a quaternion that is not all 0')
+        raise checks.MessageError(f'pose.pose.orientation must be {allowed} (0, 0, 0, 1 is no '
+                                  f'turn), got {quaternion.tolist()}')
     return {'frame_id': checks.text(message.header.frame_id, 'pose.header.frame_id'),
             'position': checks.finite((position.x, position.y, position.z), (3,),
                                       'pose.pose.position'),
-            'orientation': quaternion / norm}
+            'orientation': None if is_open else quaternion / norm}
