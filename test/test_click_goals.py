@@ -94,10 +94,11 @@ def test_two_numbers_leave_the_turn_open_three_ask_for_it():
     found = answer(source, msg_to_wish(over_the_wire(giving.pose(0.1, -0.05, frame='world'))))
     assert (found.names, found.values) == (('block x', 'block y'), (0.1, -0.05))
     assert found.tolerances == (clicks.enough, clicks.enough)
-    found = answer(source, msg_to_wish(over_the_wire(giving.pose(0.1, -0.05, 0.0,
-                                                                 frame='world'))))
-    assert found.names == ('block x', 'block y', 'block angle')
-    assert found.values == pytest.approx((0.1, -0.05, 0.0))
+    for yaw, angle in ((0.0, np.pi / 2), (-np.pi / 2, 0.0)):    # the arrow is the stem
+        found = answer(source, msg_to_wish(over_the_wire(giving.pose(0.1, -0.05, yaw,
+                                                                     frame='world'))))
+        assert found.names == ('block x', 'block y', 'block angle')
+        assert found.values == pytest.approx((0.1, -0.05, angle), abs=1e-4)
     assert found.tolerances == (clicks.enough, clicks.enough, clicks.enough_yaw)
 
 

@@ -26,6 +26,16 @@ def test_a_click_becomes_values_of_the_named_quantities():
     assert turned.wanted(0, 0) == {'x': 0.0, 'y': 0.0}
 
 
+def test_the_arrow_of_a_click_may_be_another_direction_than_the_quantity():
+    """The quantity is ahead of the arrow, around the turn; a value has its arrow again."""
+    stem = clicks(yaw='block angle', yaw_ahead=np.pi / 2)
+    for arrow, angle in ((-np.pi / 2, 0.0), (0.0, np.pi / 2), (np.pi, -np.pi / 2)):
+        assert stem.wanted(0, 0, arrow)['block angle'] == pytest.approx(angle)
+        assert np.exp(1j * stem.arrow(angle)) == pytest.approx(np.exp(1j * arrow))
+    assert set(stem.wanted(0, 0)) == {'x', 'y'}
+    assert clicks(yaw='turn').arrow(0.3) == 0.3
+
+
 def test_near_enough_is_said_for_both_or_for_none():
     """One number for x and y, one for the direction; without them the planner decides."""
     assert clicks().tolerances(['x', 'y']) == ()
@@ -101,12 +111,14 @@ def test_a_pair_that_was_measured_wrongly_is_named():
     ({'near': -1}, 'clicks.near must be a distance'),
     ({'near': True}, 'clicks.near must be a finite number'),
     ({'enough': -0.1}, 'clicks.enough must be a distance'),
+    ({'yaw': 'turn', 'yaw_ahead': 90}, r'clicks.yaw_ahead must be an angle \[rad\]'),
+    ({'yaw_ahead': 1.5}, 'and 0 without yaw, got 1.5'),
     ({'pixels': SQUARE[:3]}, 'clicks.pixels must be 4 to 100 points'),
     ({'pixels': [*SQUARE[:3], [0, 0, 1]]}, r'clicks.pixels\[3\] must be 4 finite numbers'),
     ({'pixels': [[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 2], [0, 1, 0, 1]]}, 'no three are on one'),
     ({'pixels': [SQUARE[0]] * 4}, 'no three are on one line'),
     ({'pixels': [SQUARE[0], [1, 0, 1, -1], [1, 1, 1, 1], SQUARE[3]]}, 'one camera'),
-    ({'colour': 1}, 'clicks must have become, frame, x, y, within and perhaps yaw, enough, enou'),
+    ({'colour': 1}, 'clicks must have become, frame, x, y, within and perhaps yaw, yaw_a'),
 ])
 def test_nonsense_is_refused(changes, message):
     """A robot file is refused as a whole, with the robot's name."""
@@ -123,5 +135,7 @@ def test_a_robot_file_has_them_or_not():
     words = describe_robot(made)
     assert 'clicks   in frame odom become values, without a picture, of x, y' in words
     assert 'by 4 points' in words
+    assert 'turn (1.571 rad where the arrow points along x)' in describe_robot(robot(
+        clicks={**FLOOR, 'yaw': 'turn', 'yaw_ahead': np.pi / 2}))
     with pytest.raises(ConfigError, match='clicks must have become, .* got 3'):
         robot(clicks=3)

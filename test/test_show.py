@@ -3,6 +3,7 @@
 from lewm_model.errors import ConfigError
 from lewm_model.heads.decoder import Decoder, DecoderConfig
 from lewm_model.heads.readable import Readable
+from lewm_model.robots.robot import RobotDescription
 from lewm_model.types import Imagined
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from lewm_ros.show.scene import cost_colours, fan_shapes, plan_shapes  # noqa: E
 from lewm_ros.show.things import Thing, things_of  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalRequest  # noqa: E402
 from lewm_ros.wire.shapes import markers_to_msg, path_to_msg  # noqa: E402
+from lewm_sim.tasks import load_task  # noqa: E402
+from lewm_sim.tasks.push_t.expert import turned  # noqa: E402
+from lewm_sim.tasks.push_t.shape import OUTLINE  # noqa: E402
 from nano import SIZES  # noqa: E402
 from readout_bundles import bundle_that_reads, entry  # noqa: E402
 from ros_helpers import over_the_wire  # noqa: E402
@@ -40,7 +44,7 @@ def test_a_thing_is_what_has_x_and_y():
         ('block x', 'block', 'position'), ('block y', 'block', 'position'),
         ('block angle', 'block', 'angle')))
     assert push_t == (Thing('agent', (2, 3), ('pusher x', 'pusher y')),
-                      Thing('block', (4, 5), ('block x', 'block y'), 6))
+                      Thing('block', (4, 5), ('block x', 'block y'), 6, 'block angle'))
     assert things_of(reads(('x', 'cube', 'position'), ('y', 'cube', 'position'),
                            ('z', 'cube', 'position')))[0].axes == (0, 1, 2)
     assert things_of(reads(('shoulder', 'joint', 'angle'), ('max', 'arm', 'position'))) == ()
@@ -54,6 +58,31 @@ def test_poses_take_their_columns():
     values = np.arange(14.0).reshape(2, 7)
     assert Thing('block', (4, 5), ('block x', 'block y'), 6).poses(values).tolist() == [
         [4, 5, 0, 6], [11, 12, 0, 13]]
+
+
+def test_a_goal_says_a_place_and_perhaps_a_turn():
+    """NaN where any turn will do; without the whole place there is no pose."""
+    block = Thing('block', (4, 5), ('block x', 'block y'), 6, 'block angle')
+    np.testing.assert_equal(block.pose_said({'block x': 1.0, 'block y': 2.0}), [1, 2, 0, np.nan])
+    said = {'block angle': 3.0, 'block y': 2.0, 'block x': 1.0, 'pusher x': 9.0}
+    np.testing.assert_equal(block.pose_said(said), [1, 2, 0, 3])
+    assert block.pose_said({'block x': 1.0, 'block angle': 3.0}) is None
+
+
+def test_what_is_drawn_looks_where_a_click_would_point():
+    """The stem of the T, as its shape has it, is the arrow that is clicked and drawn."""
+    clicks = RobotDescription.from_yaml(load_task('push_t').robot_file).clicks
+    block, = things_of(reads(('block x', 'block', 'position'), ('block y', 'block', 'position'),
+                             ('block angle', 'block', 'angle')), clicks)
+    stem = OUTLINE[np.abs(OUTLINE[:, 1]).argmax()] * [0, 1]        # the end that is farthest away
+    for angle in (0.0, np.pi / 2, 3.0, -3.0):
+        points = turned(stem, angle) / np.linalg.norm(stem)
+        pose = block.poses(np.array([0.0, 0.0, angle]))
+        np.testing.assert_allclose([np.cos(pose[3]), np.sin(pose[3])], points, atol=1e-5)
+        arrow = clicks.arrow(angle)
+        np.testing.assert_allclose([np.cos(arrow), np.sin(arrow)], points, atol=1e-5)
+        said = block.pose_said(clicks.wanted(0.0, 0.0, arrow))
+        np.testing.assert_allclose([np.cos(said[3]), np.sin(said[3])], points, atol=1e-5)
 
 
 def imagined(stamp_s, steps=2, dim=4):
@@ -139,6 +168,25 @@ def test_what_has_no_height_is_drawn_over_the_ground_the_plan_on_top():
             pytest.approx([heights[0]] * 3 + [heights[1]]))
 
 
+@pytest.mark.parametrize(('yaw', 'ahead'), [(0.0, (1, 0)), (np.pi / 2, (0, 1))])
+def test_the_end_of_a_plan_and_a_goal_look_somewhere(yaw, ahead):
+    """A line from the place in the direction, at the same height; none where any turn will do."""
+    block = Thing('block', (0, 1), ('x', 'y'), 2, 'angle')
+    way = np.array([[0.0, 0, 0, 9], [0.1, 0.2, 0, yaw]])
+    plan, goal = plan_shapes({block: way}, {block: way[1]}, 2.0, 0.25).values()
+    for line in (plan[-1], goal[-1]):
+        start, end = line.points
+        np.testing.assert_allclose(start, [0.1, 0.2, 0.024])
+        np.testing.assert_allclose((end - start) / np.linalg.norm(end - start), [*ahead, 0],
+                                   atol=1e-9)
+    plan, goal = plan_shapes({block: way[:, [0, 1, 2, 2]]}, {block: np.array([0, 0, 0, np.nan])},
+                             2.0, 0.25).values()
+    assert (len(plan), len(goal)) == (4, 1)
+    point = Thing('agent', (0, 1), ('x', 'y'))
+    plan, goal = plan_shapes({point: way}, {point: way[1]}, 2.0, 0.25).values()
+    assert (len(plan), len(goal)) == (3, 1)
+
+
 def test_markers_and_path_say_where_and_when():
     """First all earlier markers go; then line, dots and label of each thing, and the goal."""
     thing = Thing('block', (0, 1), ('x', 'y'))
@@ -195,7 +243,7 @@ def test_the_place_of_a_goal_is_what_it_says_or_what_its_picture_shows(mind):
     assert mind.goal_poses(other, latent) == {}
     target = GoalRequest(GoalKind.PROBE, 0, names=('y', 'x'), values=np.array([1.0, 2.0]),
                          weights=np.ones(2))
-    assert mind.goal_poses(target, np.zeros(0))[thing].tolist() == [2, 1, 0, 0]
+    np.testing.assert_equal(mind.goal_poses(target, np.zeros(0))[thing], [2, 1, 0, np.nan])
     assert mind.goal_poses(None, np.zeros(0)) == {}
     assert mind.goal_picture(picture) is picture.rgb
     assert mind.goal_picture(target).shape == (64, 64, 3)

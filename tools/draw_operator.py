@@ -55,6 +55,7 @@ _FIRST = {'Camera', 'Surprise'}
 _ALL = {'Goal', 'Imagination', 'Candidates', 'Plan and goal', 'Path'}
 _PAPER, _INK, _GREY = (250, 250, 248), (34, 36, 40), (120, 124, 130)
 _LEGEND = ('blue: where the plan leads, a dot for each block; green disk: where the goal wants it',
+           'short line at either: which way it looks, as the arrow of a click',
            'thin: what else the search tried, from green (cheapest) over yellow to red')
 
 

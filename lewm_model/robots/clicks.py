@@ -34,6 +34,8 @@ class Clicks:
     y: str
     within: tuple[float, float, float, float]   # x from, x to, y from, y to: else refused [m]
     yaw: str = ''           # that which is the direction of a pose [rad]; '': it does not count
+    yaw_ahead: float = 0.0  # what `yaw` is where an arrow points along x, so by how much it is
+    #                         ahead of the arrow [rad]
     enough: float = 0.0     # of quantities: x and y are reached when each is this near [m]; 0: as
     #                         the planner's parameter readout_tolerance
     enough_yaw: float = 0.0   # likewise the direction [rad]
@@ -62,6 +64,10 @@ class Clicks:
             object.__setattr__(self, name, value)
             if value < 0:
                 raise _error(name, 'a distance [m] or an angle [rad], not negative', value)
+        ahead = _numbers((self.yaw_ahead,), 1, 'yaw_ahead')[0]
+        object.__setattr__(self, 'yaw_ahead', ahead)
+        if abs(ahead) > math.tau or (ahead and not self.yaw):
+            raise _error('yaw_ahead', 'an angle [rad] of at most a turn, and 0 without yaw', ahead)
         if (self.enough > 0) != (self.enough_yaw > 0) and (self.yaw or not self.enough):
             raise _error('enough and enough_yaw', 'both given, or none, where yaw is',
                          [self.enough, self.enough_yaw])
@@ -75,7 +81,7 @@ class Clicks:
             _plane_from_picture(self.pixels)
 
     def wanted(self, x: float, y: float, yaw: float | None = None) -> dict[str, float]:
-        """Return what the quantities shall be for a click at (x, y) [m], turned by `yaw` [rad].
+        """Return what the quantities shall be for a click at (x, y) [m], its arrow at `yaw` [rad].
 
         Raises:
             ConfigError: If the click is outside of where goals may be.
@@ -87,8 +93,12 @@ class Clicks:
                               f'm, see clicks.within of the robot file')
         found = {self.x: float(x), self.y: float(y)}
         if self.yaw and yaw is not None:
-            found[self.yaw] = float(yaw)
+            found[self.yaw] = math.remainder(yaw + self.yaw_ahead, math.tau)
         return found
+
+    def arrow(self, value: float) -> float:
+        """Return the yaw of the arrow [rad] that stands for a value of the quantity `yaw`."""
+        return math.remainder(value - self.yaw_ahead, math.tau)
 
     def tolerances(self, names: Iterable[str]) -> tuple[float, ...]:
         """Return how near each of these quantities must be; () if the file does not say."""

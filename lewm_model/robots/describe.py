@@ -61,6 +61,8 @@ def describe_robot(robot: RobotDescription) -> str:
 
 def _clicks(clicks: Clicks) -> str:
     names = ', '.join(filter(None, (clicks.x, clicks.y, clicks.yaw)))
+    if clicks.yaw_ahead:
+        names += f' ({clicks.yaw_ahead:.4g} rad where the arrow points along x)'
     way = {'bank': 'the nearest entry of a goal bank by', 'render': 'a rendered picture with',
            'quantities': 'values, without a picture, of'}[clicks.become]
     return (f'in frame {clicks.frame} become {way} {names}; of the picture '

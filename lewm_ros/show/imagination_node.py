@@ -75,7 +75,7 @@ class ImaginationNode(PlainNode):
         settings = self._given.values
         torch.set_num_threads(1)
         self._robot = RobotDescription.from_yaml(settings.robot)
-        self._mind = Mind(settings.bundle)
+        self._mind = Mind(settings.bundle, self._robot.clicks)
         for note in self._mind.notes:
             self.get_logger().warning(note)
         self._frame = settings.frame or self._robot.drawn_frame

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from lewm_model.base import resources
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import ConfigError
+from lewm_model.robots.clicks import Clicks
 from lewm_ros.show.scene import extent_of
 from lewm_ros.show.things import Thing, things_of
 from lewm_ros.wire.reports import GoalKind, GoalRequest
@@ -19,6 +18,7 @@ class Mind:
 
     Args:
         name: Of the bundle, or its folder.
+        clicks: Of the robot file, see `things_of`.
 
     Attributes:
         things: What has a place that is read from latents.
@@ -26,11 +26,12 @@ class Mind:
         notes: What cannot be shown, with what to do.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clicks: Clicks | None = None) -> None:
         folder = resources.find_named('models', name)
         self.bundle = Bundle.load(folder)
         readout = self.bundle.readout
-        self.things: tuple[Thing, ...] = things_of(readout.readable) if readout else ()
+        self.things: tuple[Thing, ...] = (
+            things_of(readout.readable, clicks) if readout else ())
         self.extent = 0.0
         if self.things:
             lows, highs = (np.array([getattr(one, end) for one in readout.readable])
@@ -59,26 +60,22 @@ class Mind:
         return {thing: thing.poses(values) for thing in self.things}
 
     def goal_poses(self, goal: GoalRequest | None, latent: np.ndarray) -> dict[Thing, np.ndarray]:
-        """Return the pose (4,) of each thing whose place a goal says.
+        """Return the pose (4,) of each thing whose place a goal says; yaw NaN: any turn will do.
 
         Args:
             goal: Given; None: not heard of.
             latent: Of its picture, (D,); (0,): it has none.
         """
-        if len(latent):
-            counts = goal.names if goal is not None else ()
-            return {thing: pose for thing, pose in self.poses(latent).items()
-                    if not counts or set(thing.names) <= set(counts)}
-        if goal is None or goal.kind is not GoalKind.PROBE:
-            return {}
-        wanted: Mapping[str, float] = dict(zip(goal.names, goal.values, strict=True))
-        found = {}
-        for thing in self.things:
-            if set(thing.names) <= set(wanted):
-                pose = np.zeros(4)
-                pose[:len(thing.names)] = [wanted[name] for name in thing.names]
-                found[thing] = pose
-        return found
+        said: dict[str, float] = {}
+        if len(latent) and self.things:
+            readout, counts = self.bundle.readout, goal.names if goal is not None else ()
+            said = {one.name: value for one, value in zip(
+                readout.readable, readout.read(torch.from_numpy(latent)), strict=True)
+                if not counts or one.name in counts}
+        elif goal is not None and goal.kind is GoalKind.PROBE:
+            said = dict(zip(goal.names, goal.values, strict=True))
+        poses = {thing: thing.pose_said(said) for thing in self.things}
+        return {thing: pose for thing, pose in poses.items() if pose is not None}
 
     def goal_picture(self, goal: GoalRequest) -> np.ndarray | None:
         """Return a picture of a goal, uint8 (H, W, 3); None: there is nothing to show.

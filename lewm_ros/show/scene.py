@@ -1,11 +1,13 @@
 """What is drawn in space: where the plan leads, where other candidates would, where the goal is.
 
-No rclpy, no torch.
+How a thing is turned is a line from where it is to where its arrow points, the same arrow that
+somebody drags in a viewer. No rclpy, no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import math
 
 from lewm_ros.show.things import Thing
 from lewm_ros.wire.shapes import Colour, Dots, Label, Line, Shape
@@ -13,17 +15,18 @@ import numpy as np
 
 _PLAN, _GOAL, _INK = (0.12, 0.38, 0.75, 1.0), (0.09, 0.55, 0.29, 0.8), (0.13, 0.14, 0.16, 1.0)
 _THIN = 0.006        # of a line, as a share of the extent
+_LOOK = 0.12         # length of the line in the direction of a thing, likewise
 _OVER, _UNDER = 0.012, 0.006   # heights of plan and candidates over the ground where no height is
 #                                read, likewise: at 0 they lie in the floor of a robot description
 
 
 def plan_shapes(poses: Mapping[Thing, np.ndarray], goals: Mapping[Thing, np.ndarray],
                 extent: float, block_s: float) -> dict[str, list[Shape]]:
-    """Return the way of each thing, with the time it takes, and where it is wanted.
+    """Return the way of each thing, the time it takes and its turn then, and where it is wanted.
 
     Args:
         poses: Of each thing, (1+T, 4): where it is, and after each block.
-        goals: Poses (4,) of the things whose place the goal says.
+        goals: Poses (4,) of the things whose place the goal says; yaw NaN: any turn will do.
         extent: Of what training had seen [m]; sizes are shares of it.
         block_s: From one pose to the next [s].
     """
@@ -33,10 +36,12 @@ def plan_shapes(poses: Mapping[Thing, np.ndarray], goals: Mapping[Thing, np.ndar
         found[f'{thing.name}: plan'] = [
             Line(points, _PLAN, _THIN * extent), Dots(points[1:], _PLAN, 3 * _THIN * extent),
             Label(points[-1] + [0.0, 0.0, 6 * _THIN * extent],
-                  f'{thing.name} +{(len(way) - 1) * block_s:.2f} s', _INK, 8 * _THIN * extent)]
+                  f'{thing.name} +{(len(way) - 1) * block_s:.2f} s', _INK, 8 * _THIN * extent),
+            *_turn(thing, way[-1], extent, _PLAN)]
     for thing, pose in goals.items():
         found[f'{thing.name}: goal'] = [Dots(
-            _raised(thing, pose[None, :3], _OVER * extent), _GOAL, 8 * _THIN * extent)]
+            _raised(thing, pose[None, :3], _OVER * extent), _GOAL, 8 * _THIN * extent),
+            *_turn(thing, pose, extent, _GOAL)]
     return found
 
 
@@ -55,6 +60,15 @@ def fan_shapes(fans: Mapping[Thing, np.ndarray], costs: np.ndarray, extent: floa
                               0.7 * _THIN * extent)
                          for way, colour in reversed(list(zip(fan, colours, strict=True)))]
             for thing, fan in fans.items()}
+
+
+def _turn(thing: Thing, pose: np.ndarray, extent: float, colour: Colour) -> list[Line]:
+    """Return a line in the direction of a pose (4,), unless it has none."""
+    if thing.yaw is None or not math.isfinite(pose[3]):
+        return []
+    ahead = _LOOK * extent * np.array([math.cos(pose[3]), math.sin(pose[3]), 0.0])
+    return [Line(_raised(thing, np.stack([pose[:3], pose[:3] + ahead]), _OVER * extent), colour,
+                 2 * _THIN * extent)]
 
 
 def _raised(thing: Thing, points: np.ndarray, height: float) -> np.ndarray:

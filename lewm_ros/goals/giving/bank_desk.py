@@ -115,5 +115,6 @@ def places_of(bank: OpenBank, clicks: Clicks) -> list[Place]:
     for one in bank.bank.entries:
         values = bank.bank.named(one)
         places.append(Place(one.name, float(values[clicks.x][0]), float(values[clicks.y][0]),
-                            float(values[clicks.yaw][0]) if clicks.yaw in known else None))
+                            clicks.arrow(float(values[clicks.yaw][0])) if clicks.yaw in known
+                            else None))
     return places
