@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 from episode_sets import arm_bank
 from lewm_model.errors import ConfigError
@@ -18,7 +19,10 @@ pytestmark = pytest.mark.ros
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from geometry_msgs.msg import Point, PointStamped, Pose, PoseStamped, Quaternion  # noqa: E402
 from lewm_ros.goals.giving.bank import OpenBank  # noqa: E402
+from lewm_ros.goals.giving.click_topics import ClickTopics  # noqa: E402
 from lewm_ros.goals.giving.clicks import ClickGoals, clicks_of, yaw_of  # noqa: E402
+from lewm_ros.goals.giving.resolve import Resolver  # noqa: E402
+from lewm_ros.goals.giving.shape import GoalShape  # noqa: E402
 from lewm_ros.msg import Goal, GoalSpec  # noqa: E402
 from lewm_ros.srv import ListGoals, SelectGoal, SetGoal  # noqa: E402
 from lewm_ros.wire import giving, qos  # noqa: E402
@@ -34,7 +38,7 @@ from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
 from lewm_ros.wire.reasons import Code, ReasonedError  # noqa: E402
 from lewm_ros.wire.reports import GoalKind, GoalSource  # noqa: E402
 from lewm_ros.wire.stamps import header  # noqa: E402
-from lewm_sim.tasks import load_task  # noqa: E402
+from lewm_sim.tasks import load_task, task_names  # noqa: E402
 from ros_helpers import code_name, over_the_wire  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from test_live_robots import file_of  # noqa: E402
@@ -100,6 +104,47 @@ def test_two_numbers_leave_the_turn_open_three_ask_for_it():
         assert found.names == ('block x', 'block y', 'block angle')
         assert found.values == pytest.approx((0.1, -0.05, angle), abs=1e-4)
     assert found.tolerances == (clicks.enough, clicks.enough, clicks.enough_yaw)
+
+
+# A pixel of a picture of 64 x 64 px, and where in space it shows the plane [m]: half-way to the
+# upper left corner, seen from straight above; of the cube the crossing of the diagonals.
+SHOWN = {'reacher': ((15.5, 15.5), (-0.1415, 0.1415)), 'push_t': ((15.5, 15.5), (-0.1265, 0.1265)),
+         'two_room': ((15.5, 15.5), (-0.56, 0.56)), 'cube': ((32.733, 39.18), (0.425, 0.0))}
+
+
+@pytest.mark.parametrize('name', task_names())
+def test_every_click_on_a_shipped_task_is_the_goal_that_was_meant(name):
+    """Pose, point and pixel, from the messages of viewers to the goal, by the robot's own file."""
+    robot = RobotDescription.from_yaml(load_task(name).robot_file)
+    clicks, goals, heard = robot.clicks, [], {}
+    source = ClickGoals(clicks, None)
+    resolver = Resolver(root='', shape=GoalShape('', robot), capture=None, now_ns=lambda: 0)
+    resolver.plug(GoalSource.POSE, source.pose)
+    resolver.plug(GoalSource.PIXEL, source.pixel)
+
+    def hear(kind, topic, callback, *_, **__):
+        heard[topic] = callback
+
+    async def take(wish):
+        goals.append(msg_to_goal((await resolver.resolve_wish(wish)).goal))
+
+    async def size():
+        return 64, 64
+
+    ClickTopics(SimpleNamespace(always=SimpleNamespace(subscription=hear)), robot,
+                SimpleNamespace(bank=None), take, size)
+    (column, row), (x, y) = SHOWN[name]
+    for topic, message in (
+            ('goal_pose', pose(x, y, clicks.arrow(0.5), clicks.frame)),
+            ('clicked_point', PointStamped(header=header(0, clicks.frame), point=Point(x=x, y=y))),
+            (f'{robot.all_cameras[0].topic}_mouse_left', Point(x=column, y=row))):
+        asyncio.run(heard[topic](over_the_wire(message)))
+        turns = [clicks.yaw] if clicks.yaw and topic == 'goal_pose' else []
+        goal = goals.pop()
+        assert (goal.kind, goal.names) == (GoalKind.PROBE, (clicks.x, clicks.y, *turns))
+        assert goal.values == pytest.approx([x, y, *(0.5 for _ in turns)], abs=1e-4)
+        assert goal.tolerances == pytest.approx(
+            [clicks.enough, clicks.enough, *(clicks.enough_yaw for _ in turns)])
 
 
 def test_a_pose_becomes_the_nearest_entry_of_the_bank(folder):

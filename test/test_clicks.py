@@ -1,13 +1,20 @@
 """The section `clicks` of robot files, and points of pictures on a plane."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from bag_factory import robot
+from lewm_model import Bundle
 from lewm_model.errors import ConfigError, ImageError
 from lewm_model.robots.clicks import Clicks, parse_clicks
 from lewm_model.robots.describe import describe_robot
+from lewm_model.robots.robot import RobotDescription
+from lewm_sim.tasks import load_task, task_names
 import numpy as np
 import pytest
+
+ROOT = Path(__file__).parents[1]
+WITHOUT_MODEL = {'cube'}     # docs/results/tasks.md says why
 
 FLOOR = {'become': 'quantities', 'frame': 'odom', 'x': 'x', 'y': 'y', 'within': [-1, 2, -3, 4]}
 SQUARE = [[0, 0, -1, 1], [1, 0, 1, 1], [1, 1, 1, -1], [0, 1, -1, -1]]
@@ -124,6 +131,25 @@ def test_nonsense_is_refused(changes, message):
     """A robot file is refused as a whole, with the robot's name."""
     with pytest.raises(ConfigError, match=f'robot .*{message}'):
         robot(clicks={**FLOOR, **changes})
+
+
+@pytest.mark.parametrize('name', task_names())
+def test_clicks_of_a_task_are_what_it_measures_and_its_model_reads(name):
+    """The quantities exist, and goals are where training was; without a model the names alone."""
+    task = load_task(name)
+    made = RobotDescription.from_yaml(task.robot_file).clicks
+    clicked = {made.x, made.y, *filter(None, [made.yaw])}
+    kinds = {one.name: one.kind for one in task.quantities}
+    assert kinds[made.x] == kinds[made.y] == 'position'
+    assert not made.yaw or kinds[made.yaw] == 'angle'
+    folder = ROOT / 'models' / task.bundle
+    assert folder.is_dir() or name in WITHOUT_MODEL
+    if folder.is_dir():
+        read = {one.name: one for one in Bundle.load(folder).readout.readable}
+        assert clicked <= set(read)
+        low_x, high_x, low_y, high_y = made.within
+        assert read[made.x].low <= low_x < high_x <= read[made.x].high
+        assert read[made.y].low <= low_y < high_y <= read[made.y].high
 
 
 def test_a_robot_file_has_them_or_not():
