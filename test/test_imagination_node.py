@@ -11,6 +11,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
 from lewm_model.heads.decoder import Decoder, DecoderConfig  # noqa: E402
 from lewm_model.heads.readout import Readout, ReadoutConfig  # noqa: E402
 from lewm_model.types import Imagined as Dream  # noqa: E402
@@ -25,7 +26,7 @@ from lewm_ros.msg import (  # noqa: E402
 from lewm_ros.srv import SetGoal  # noqa: E402
 from lewm_ros.startup.options import SystemOptions  # noqa: E402
 from lewm_ros.startup.system import system  # noqa: E402
-from lewm_ros.wire import qos  # noqa: E402
+from lewm_ros.wire import giving, qos  # noqa: E402
 from lewm_ros.wire.goals import picture_goal_to_msg, probe_goal_to_msg  # noqa: E402
 from lewm_ros.wire.imagined import imagined_to_msg  # noqa: E402
 from lewm_ros.wire.pictures import image_to_rgb, rgb_to_image  # noqa: E402
@@ -168,6 +169,27 @@ def test_the_goal_is_a_picture_for_whoever_comes_late(rig):
     assert np.array_equal(image_to_rgb(pictures[0][1]), red)
     rig.goals.publish(probe_goal_to_msg(['arm x'], [0.5], stamp_ns=SECOND, goal_id='g'))
     graph.wait_for(lambda: pictures[-1][1].height == 64, 'a painted goal')
+
+
+def test_what_is_not_ok_is_a_picture_while_somebody_looks(rig):
+    """A click that was refused turns the board red; without a viewer nobody even listens."""
+    graph, mark = rig.graph, (200, 40, 45)
+    graph.spawn('lewm_ros.goals.goal_node')
+    graph.spin(1.5)
+    heard_before = graph.node.count_subscribers('/diagnostics')     # this test
+    boards: list[Image] = []
+    viewer = graph.node.create_subscription(Image, 'diagnostics_board', boards.append, qos.IMAGE)
+    graph.wait_for(lambda: boards, 'a board')
+    assert graph.node.count_subscribers('/diagnostics') == heard_before + 1
+    graph.wait_for(lambda: not (image_to_rgb(boards[-1]) == mark).all(axis=2).any(), 'no red')
+
+    publisher = graph.node.create_publisher(PoseStamped, 'goal_pose', qos.LATEST)
+    elsewhere = giving.pose(0.1, 0.1, 0.0, frame='map').pose
+    graph.send_until(lambda: (publisher.publish(elsewhere), graph.spin(0.3)),
+                     lambda: (image_to_rgb(boards[-1]) == mark).all(axis=2).any(), 'red')
+    assert image_to_rgb(boards[-1]).shape == (240, 480, 3)
+    graph.node.destroy_subscription(viewer)
+    graph.wait_for(lambda: graph.node.count_subscribers('/diagnostics') == heard_before, 'silence')
 
 
 def test_surprise_is_drawn_while_somebody_looks(rig):

@@ -3,7 +3,7 @@
 
 import contextlib
 from dataclasses import replace
-import importlib.util
+from pathlib import Path
 import sys
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.sim]
+sys.path.insert(0, str(Path(__file__).parents[1] / 'tools'))
 
 from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
@@ -23,10 +24,11 @@ from lewm_ros.wire.robot_interface import RobotInterface  # noqa: E402
 from message_fuzz import has_numbers_only  # noqa: E402
 from node_fuzz import Attack  # noqa: E402
 from rcl_interfaces.srv import ListParameters  # noqa: E402
-from ros_helpers import Graph, ROOT  # noqa: E402
+from ros_helpers import Graph  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from system_specs import every_spec  # noqa: E402
+import topic_docs as docs  # noqa: E402
 from wire_samples import samples_of  # noqa: E402
 
 COMMANDERS = ('command_node', 'guard_node')
@@ -43,10 +45,6 @@ def without_sim_time(spec):
 def assert_documented(made: Attack) -> None:
     """Hold docs/topics.md against the running graph, for the nodes of an attack."""
     graph, nodes = made.graph, set(made.processes)
-    spec = importlib.util.spec_from_file_location('topic_docs', ROOT / 'tools/topic_docs.py')
-    docs = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = docs   # dataclasses look their module up
-    spec.loader.exec_module(docs)
     page = docs.PAGE.read_text(encoding='utf-8')
     assert docs.render(docs.read(page)) == page, 'run: python tools/topic_docs.py'
     assert docs.TABLE.read_text(encoding='utf-8') == docs.access(docs.read(page))
@@ -68,7 +66,8 @@ def attack(graph, folder, specs, *, rounds: int, seed: int, robot='sim_reacher',
     """Attack some nodes and hold what must hold for all of them."""
     made = Attack(graph, tuple(specs), folder, seed, samples_of(robot), spared)
     diagnostics = graph.collect(DiagnosticArray, '/diagnostics', qos.RECORD)
-    graph.collect(Image, 'imagination', qos.IMAGE)   # with a viewer a node listens to more
+    for topic in docs.VIEWED:
+        graph.collect(Image, topic, qos.IMAGE)
     made.start()
     if robot == 'sim_reacher':
         assert_documented(made)

@@ -30,6 +30,7 @@ _RIGHTS = dict(zip(ROLES, ('publish', 'subscribe', 'reply', 'request'), strict=T
 _ROBOT = 'sim_reacher'   # of the running system
 _ABSOLUTE = ('clock', 'diagnostics', 'tf', 'tf_static')   # whatever the namespace is
 _SETTLED_S = 8.0   # nothing new for so long
+VIEWED = ('imagination', 'diagnostics_board')   # with viewers of these a node listens to all
 # Of every node, so not told for each.
 _COMMON_TOPICS = ('/rosout', '/parameter_events', '/clock')
 _COMMON_SERVICES = ('describe_parameters', 'get_parameters', 'get_parameter_types',
@@ -164,8 +165,8 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as folder, Graph(use_sim_time=True) as graph:
         specs = every_spec(Path(folder)).values()
-        # With a viewer a node listens to more.
-        graph.collect(Image, 'imagination', qos.IMAGE)
+        for topic in VIEWED:
+            graph.collect(Image, topic, qos.IMAGE)
         start(graph, specs, Path(folder))
         names, before, found = {spec.executable for spec in specs}, None, set()
         while found != before:   # everybody has found everybody

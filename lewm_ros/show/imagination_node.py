@@ -1,7 +1,7 @@
 """Shows what the planner imagines; a process of its own, whose end stops nothing but pictures.
 
-It listens to `imagined` only while somebody looks at what it makes of it, and the planner imagines
-only while it listens; so without a viewer neither costs anything.
+It listens to `imagined` and to diagnostics only while somebody looks at what it makes of them, and
+the planner imagines only while it listens; so without a viewer neither costs anything.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import os
 import sys
 import time
+from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lewm_model.errors import ConfigError
 from lewm_model.robots.robot import RobotDescription
 from lewm_ros.msg import Goal, Imagined, PlanStatus
@@ -20,7 +21,9 @@ from lewm_ros.node.entities import Entities
 from lewm_ros.node.parameters import NodeParameters, parameter
 from lewm_ros.node.plain import Health, PlainNode
 from lewm_ros.node.run_node import run_node
+from lewm_ros.node.senders import Senders
 from lewm_ros.show import strip
+from lewm_ros.show.board import Board
 from lewm_ros.show.curve import SurpriseCurve
 from lewm_ros.show.mind import Mind
 from lewm_ros.show.past import Past
@@ -33,7 +36,7 @@ from lewm_ros.wire.reasons import Code
 from lewm_ros.wire.reports import GoalRequest, PlanState
 from lewm_ros.wire.shapes import markers_to_msg, path_to_msg
 from lewm_ros.wire.sight import Sight
-from lewm_ros.wire.status import msg_to_plan_report
+from lewm_ros.wire.status import msg_to_health, msg_to_plan_report
 from nav_msgs.msg import Path
 import numpy as np
 from sensor_msgs.msg import Image
@@ -96,9 +99,13 @@ class ImaginationNode(PlainNode):
         self._fan_pub = offer(MarkerArray, 'candidates', qos.LATEST)
         self._curve_pub = offer(Image, 'surprise_curve', qos.IMAGE)
         self._goal_pub = offer(Image, 'goal_picture', qos.LATCHED)
+        self._board_pub = offer(Image, 'diagnostics_board', qos.IMAGE)
+        self._board: Board | None = None
+        self._senders = Senders(self, '/diagnostics')
         self.always.subscription(Goal, 'goal', self._on_goal, qos.LATCHED)
         self.always.subscription(PlanStatus, 'plan_status', self._on_status, qos.RECORD)
-        self._watching, self._filming = (Entities(self, self.guard) for _ in range(2))
+        self._watching, self._filming, self._reading = (
+            Entities(self, self.guard) for _ in range(3))
         self._watches = False
         self.always.timer(_LOOK_S, self._look, clock=self.steady)
         os.nice(_NICE)     # only now: until a node is there, others wait for it
@@ -143,6 +150,21 @@ class ImaginationNode(PlainNode):
             self._filming.withdraw()
             self._camera = None
             self._past.forget()
+        self._show_board()
+
+    def _show_board(self) -> None:
+        """Draw what nodes say of themselves, and hear it, while somebody looks."""
+        looks = self._board_pub.get_subscription_count() > 0
+        if looks and self._board is None:
+            self._board = Board()
+            self._reading.subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics,
+                                       qos.RECORD)
+        elif self._board is not None and not looks:
+            self._reading.withdraw()
+            self._board = None
+        if self._board is not None:
+            self._board_pub.publish(rgb_to_image(self._board.draw(time.monotonic()),
+                                                 self.get_clock().now().nanoseconds))
 
     # What arrives ------------------------------------------------------------------------------
 
@@ -167,6 +189,12 @@ class ImaginationNode(PlainNode):
         if self._state is PlanState.PLANNING and report.state is not PlanState.PLANNING:
             self._path_pub.publish(path_to_msg(np.empty((0, 4)), (), report.stamp_ns, self._frame))
         self._state = report.state
+
+    def _on_diagnostics(self, message: DiagnosticArray, info: dict[str, Any]) -> None:
+        namespace, _ = self._senders.of(info)
+        # it is one topic for all robots
+        if self._board is not None and namespace in ('', self.get_namespace()):
+            self._board.add(msg_to_health(message), time.monotonic())
 
     def _on_frames(self, frames: tuple[Frame, ...]) -> None:
         seen = self._sight.observation(frames)

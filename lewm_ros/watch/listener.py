@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lewm_ros.msg import ControllerState, EpisodeInfo, Goal, GuardState, PlanStatus
 from lewm_ros.node.entities import Entities
 from lewm_ros.node.guard import Guard
+from lewm_ros.node.senders import Senders
 from lewm_ros.watch.snapshot import captured_s, Driver, Health, Heard, Snapshot
 from lewm_ros.wire import qos
 from lewm_ros.wire.episodes import msg_to_recording
@@ -38,7 +39,7 @@ class Listener:
         self._node, self._now_s = node, now_s
         self._began_s = now_s()
         self._guard = Guard(_Silent(), now_s=now_s)
-        self._names: dict[bytes, tuple[str, str]] = {}    # publisher -> namespace, node
+        self._senders = Senders(node, 'plan_status', '/diagnostics')
         self._nodes: frozenset[str] = frozenset()
         self._drivers: dict[int, Driver] = {}
         self._controller: Heard[ControllerReport] | None = None
@@ -74,7 +75,7 @@ class Listener:
 
     def _on_plan(self, message: PlanStatus, info: dict[str, Any]) -> None:
         report, now_s = msg_to_plan_report(message), self._now_s()
-        _, name = self._sender(info)
+        _, name = self._senders.of(info)
         known = self._drivers.get(report.session)
         self._drivers[report.session] = (
             known.heard(report, now_s, name) if known
@@ -93,7 +94,7 @@ class Listener:
         self._episode = msg_to_recording(message)
 
     def _on_diagnostics(self, message: DiagnosticArray, info: dict[str, Any]) -> None:
-        namespace, sender = self._sender(info)
+        namespace, sender = self._senders.of(info)
         if sender and namespace != self._node.get_namespace():
             return      # /diagnostics is one topic for all robots
         for name, level, summary in msg_to_health(message):
@@ -107,9 +108,6 @@ class Listener:
         node, now_s = self._node, self._now_s()
         self._nodes = frozenset(name for name, namespace in node.get_node_names_and_namespaces()
                                 if namespace == node.get_namespace())
-        self._names = {bytes(one.endpoint_gid): (one.node_namespace, one.node_name)
-                       for topic in ('plan_status', '/diagnostics')
-                       for one in node.get_publishers_info_by_topic(topic)}
         self._drivers = {session: one for session, one in self._drivers.items()
                          if now_s - one.said.at_s < _KEPT_S}
         for name, client in self._clients.items():
@@ -124,11 +122,6 @@ class Listener:
             self._asked.pop(name, None)
             if client.service_is_ready():
                 self._asked[name] = now_s, client.call_async(GetState.Request())
-
-    def _sender(self, info: dict[str, Any]) -> tuple[str, str]:
-        """Return namespace and name of the node that sent a message; empty where unknown."""
-        gid = bytes((info.get('publisher_gid') or {}).get('data', b''))
-        return self._names.get(gid, ('', ''))
 
 
 class _Silent:
