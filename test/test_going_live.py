@@ -28,6 +28,7 @@ from ros_helpers import Graph, ROOT  # noqa: E402
 from rosidl_parser.definition import AbstractNestedType, NamespacedType  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from system_specs import start  # noqa: E402
+from timed import timed, undisturbed  # noqa: E402
 import yaml  # noqa: E402
 
 GOALS = ROOT / 'models/reacher-nano/goals'
@@ -104,6 +105,14 @@ def test_the_examples_of_the_documentation_do_what_they_say(live, page, monkeypa
         assert scope['robot'].result(), scope['robot'].result()
 
 
+def stops_since(live: Live, since_s: float) -> set[tuple[str, str]]:
+    """Return the states in which plans are not followed, with their reasons, after a time."""
+    return {(CommandState(message.state).name, message.reason.text)
+            for when_s, message in live.states if when_s > since_s
+            and message.state not in (CommandState.TRACKING, CommandState.HOLD)}
+
+
+@timed
 def test_a_cancel_leaves_the_robot_at_rest(live):
     """When it is told that the robot stands, it does, and stays so."""
     with Commander(domain_id=live.graph.domain) as robot:
@@ -118,27 +127,43 @@ def test_a_cancel_leaves_the_robot_at_rest(live):
         time.sleep(1.0)
         assert live.speed < REST_RAD_S
         print(f'cancel to result {took_s:.2f} s, {speed:.3f} rad/s then')
+        undisturbed(speed < REST_RAD_S, f'{speed:.3f} rad/s when the cancel was answered')
 
 
+@timed
 def test_a_newer_goal_takes_over_without_a_stop(live):
-    """From the first motion to the second goal the command node never stops following plans.
-
-    A machine that has too much to do stops the robot for want of a plan, so one of three counts.
-    """
-    stops: list = []
+    """From the first motion to the second goal the command node never stops following plans."""
     with Commander(domain_id=live.graph.domain) as robot:
-        for first, second in ((1, 4), (2, 5), (1, 3)):
-            go(robot, first)
-            live.wait_until_it_moves()
-            since_s = live.states[-1][0]
-            go(robot, second, timeout_s=30)
-            assert robot.result(timeout_s=60), robot.result()
-            stops.append({(CommandState(message.state).name, message.reason.text)
-                          for when_s, message in live.states if when_s > since_s
-                          and message.state not in (CommandState.TRACKING, CommandState.HOLD)})
-            if not stops[-1]:
-                break
-    assert not stops[-1], stops
+        go(robot, 1)
+        live.wait_until_it_moves()
+        since_s = live.states[-1][0]
+        go(robot, 4, timeout_s=30)
+        assert robot.result(timeout_s=60), robot.result()
+        stops = stops_since(live, since_s)
+    undisturbed(not stops, stops)
+
+
+@timed
+def test_way_points_are_passed_without_a_stop(live):
+    """Each of three is reached, and plans are followed from the first motion to the last goal."""
+    with Commander(domain_id=live.graph.domain) as robot:
+        robot.reach([GOALS / f'goal_{number:02}.png' for number in (2, 5, 1)], timeout_s=60)
+        live.wait_until_it_moves()
+        since_s = live.states[-1][0]
+        result = robot.result(timeout_s=90)
+        assert result and result.goals_reached == 3, result
+        stops = stops_since(live, since_s)
+    undisturbed(not stops, stops)
+
+
+def test_a_file_below_the_goal_root_is_reached(live):
+    """Named, not sent: the goal node reads it on its own machine, or says that it is not there."""
+    with Commander(domain_id=live.graph.domain) as robot:
+        robot.reach(file='goal_03.png', timeout_s=30)
+        assert robot.result(timeout_s=60), robot.result()
+        robot.reach(file='goal_99.png')
+        result = robot.result(timeout_s=60)
+        assert result.ending is Ending.GOAL_REFUSED and 'goal_99.png' in result.text, result
 
 
 def test_a_dry_run_tells_the_cost_and_moves_nothing(live):
