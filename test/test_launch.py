@@ -4,6 +4,7 @@ from dataclasses import fields
 import os
 from pathlib import Path
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -75,6 +76,13 @@ def test_a_wrong_argument_ends_the_launch():
     assert service.run() == 1
 
 
+def environment_of(graph: Graph, folder: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a program in the domain of a graph."""
+    return {**os.environ, **more, 'ROS_DOMAIN_ID': str(graph.domain), 'OMP_NUM_THREADS': '1',
+            'ROS_LOG_DIR': str(folder), 'PYTHONUNBUFFERED': '1',
+            'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
+
+
 class Launched:
     """`ros2 launch` of one of our files in the domain of a graph."""
 
@@ -82,10 +90,7 @@ class Launched:
                  environment: dict[str, str] | None = None) -> None:
         self._graph = graph
         self._log = folder / 'launch.log'
-        environment = {**os.environ, **(environment or {}),
-                       'ROS_DOMAIN_ID': str(graph.domain), 'OMP_NUM_THREADS': '1',
-                       'ROS_LOG_DIR': str(folder), 'PYTHONUNBUFFERED': '1',
-                       'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'}
+        environment = environment_of(graph, folder, **(environment or {}))
         with self._log.open('w') as log:
             self.process = subprocess.Popen(
                 [shutil.which('ros2'), 'launch', str(FOLDER / name), *arguments], stdout=log,
@@ -205,6 +210,29 @@ def test_a_dead_planner_stops_the_robot_and_a_dead_command_node_ends_everything(
             launched.end()
         assert 'command_node ended (exit code -9), and the system with it' in launched.text
         assert launched.process.returncode == 1
+
+
+def test_the_action_of_the_readme_brings_the_arm_to_its_goal(tmp_path):
+    """`ros2 action send_goal` as it stands there: taken, told how it goes, SUCCEEDED."""
+    pytest.importorskip('ros2action')
+    line, = re.findall(r'^ros2 action send_goal .*$', (ROOT / 'README.md').read_text(), re.M)
+    with Graph() as graph:
+        launched = Launched(graph, tmp_path, 'plan.launch.py', 'sim:=true',
+                            f'goal_root:={ROOT / "models/reacher-nano/goals"}')
+        try:
+            graph.wait_until_active('/planner_node', '/command_node')
+            said = tmp_path / 'action.log'
+            with said.open('w') as log:
+                done = subprocess.run(shlex.split(line), stdout=log, stderr=subprocess.STDOUT,
+                                      env=environment_of(graph, tmp_path), timeout=120)
+        finally:
+            launched.end()
+    text = said.read_text()
+    assert done.returncode == 0, text
+    places = [text.find(words) for words in (
+        'Goal accepted', 'Feedback:', 'Result:', 'goals_reached: 1',
+        'Goal finished with status: SUCCEEDED')]
+    assert places == sorted(places) and places[0] >= 0, text
 
 
 def test_the_simulator_can_be_launched_alone(tmp_path):
