@@ -144,25 +144,71 @@ def leaves(layout):
         layout['second'])
 
 
-def test_foxglove_shows_topics_and_fields_that_exist():
-    """Each panel is placed once and has its settings; plots name fields of the message."""
-    panels = FOXGLOVE['configById']
-    assert sorted(leaves(FOXGLOVE['layout'])) == sorted(panels)
-    published = {one.name: one.type for one in read(PAGE.read_text()) if one.role == PUBLISHED}
-    shown = set()
+def foxglove_faults(layout, endpoints):
+    """Say what of a Foxglove layout shows nothing, or what a click in it tells nobody."""
+    published = {f'/{one.name}': one.type for one in endpoints if one.role == PUBLISHED}
+    heard = {f'/{one.name}': one.type for one in endpoints if one.role == HEARD}
+    panels, faults = layout['configById'], []
+
+    def need(topic, kinds, known, what):
+        if known.get(topic) not in kinds:
+            faults.append(f'{what} {topic}: {known.get(topic, "nobody")}, not '
+                          f'{" or ".join(kinds)}')
+
+    if sorted(leaves(layout['layout'])) != sorted(panels):
+        faults.append('the panels that are placed are not those that have settings')
     for name, panel in panels.items():
-        if name.startswith('Image!'):
-            topic = panel['imageMode']['imageTopic']
-            assert published[topic.strip('/')] == 'sensor_msgs/msg/Image', topic
-            shown.add(topic)
-        elif name.startswith('Plot!'):
+        kind = name.partition('!')[0]
+        if kind == 'Image':
+            need(panel['imageMode']['imageTopic'], ['sensor_msgs/msg/Image'], published, name)
+        elif kind == 'Plot':
             for path in panel['paths']:
-                topic, field = path['value'].strip('/').split('.')
-                kind = published[topic].rpartition('/')[2]
-                assert field in getattr(interfaces, kind).get_fields_and_field_types()
-        elif name.startswith('3D!'):
+                topic, _, field = path['value'].partition('.')
+                of = getattr(interfaces, published.get(topic, '').rpartition('/')[2], None)
+                if of is None or field not in of.get_fields_and_field_types():
+                    faults.append(f'{name} {topic} has no field {field}')
+        elif kind == '3D':
             for topic in panel['topics']:
-                assert published[topic.strip('/')] in (
-                    'nav_msgs/msg/Path', 'visualization_msgs/msg/MarkerArray',
-                    'std_msgs/msg/String'), topic
-    assert shown == {'/image', '/goal_picture', '/imagination'}
+                need(topic, SPACE, published, name)
+            for key, wanted in CLICKED.items():
+                need(panel['publish'][key], [wanted], heard, key)
+        elif kind == 'DiagnosticSummary':
+            need(panel['topicToRender'], ['diagnostic_msgs/msg/DiagnosticArray'], published, name)
+        else:
+            faults.append(f'{name} is of a kind that is not checked here')
+    return faults
+
+
+# Of the 3D panel: what is drawn, and which of its settings says where a click is published, as
+# what. An estimate of the pose is for localisation: nobody here hears it.
+SPACE = ['nav_msgs/msg/Path', 'visualization_msgs/msg/MarkerArray', 'std_msgs/msg/String']
+CLICKED = {'poseTopic': TOOLS['SetGoal'], 'pointTopic': TOOLS['PublishPoint']}
+
+
+def test_foxglove_shows_and_tells_what_exists():
+    """Each panel is placed once and gets what it reads; plots name fields; clicks are heard."""
+    assert foxglove_faults(FOXGLOVE, read(PAGE.read_text())) == []
+    assert {panel['imageMode']['imageTopic'] for name, panel in FOXGLOVE['configById'].items()
+            if name.startswith('Image!')} == {'/image', '/goal_picture', '/imagination'}
+
+
+@pytest.mark.parametrize(('panel', 'path', 'value', 'words'), [
+    ('DiagnosticSummary!all', ['topicToRender'], '/diagnostic', 'nobody, not diagnostic_msgs'),
+    ('DiagnosticSummary!all', ['topicToRender'], '/image', 'sensor_msgs/msg/Image, not diag'),
+    ('3D!space', ['publish', 'poseTopic'], '/clicked_point', 'poseTopic /clicked_point: geom'),
+    ('3D!space', ['publish', 'pointTopic'], '/point', 'pointTopic /point: nobody'),
+    ('3D!space', ['topics'], {'/image': {}}, '3D!space /image: sensor_msgs/msg/Image, not nav'),
+    ('Image!goal', ['imageMode', 'imageTopic'], '/goal', 'Image!goal /goal: lewm_ros/msg/Goal'),
+    ('Plot!surprise', ['paths'], [{'value': '/plan_status.surprises'}], 'no field surprises'),
+    ('Plot!surprise', ['paths'], [{'value': '/plan_state.surprise'}], 'no field surprise'),
+    ('Sheet!new', [], {}, 'Sheet!new is of a kind that is not checked here')])
+def test_the_check_of_foxglove_can_fail(panel, path, value, words):
+    """Each way in which a panel stays empty, or a click unheard, is seen."""
+    changed = json.loads(json.dumps(FOXGLOVE))
+    *parents, last = [panel, *path]
+    place = changed['configById']
+    for one in parents:
+        place = place[one]
+    place[last] = value
+    faults = foxglove_faults(changed, read(PAGE.read_text()))
+    assert any(words in fault for fault in faults), faults
