@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import math
 import threading
 import time
 
@@ -14,6 +15,7 @@ pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
 import cv2  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from going_rig import Going, spec  # noqa: E402
 from import_rules import loaded_by  # noqa: E402
@@ -27,6 +29,8 @@ from lewm_ros.wire.goal_specs import msg_to_wish  # noqa: E402
 from lewm_ros.wire.pictures import rgb_to_image  # noqa: E402
 from lewm_ros.wire.reaching import Ending  # noqa: E402
 from lewm_ros.wire.reports import GoalSource  # noqa: E402
+from lewm_ros.wire.status import CALIBRATION, diagnostics_to_msg  # noqa: E402
+import rclpy  # noqa: E402
 from ros_helpers import free_domain  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
@@ -258,6 +262,48 @@ def test_the_rest_of_the_buttons(graph, tmp_path):
     told = dict(asked)
     assert told['start'].metadata_json == '{"who": "me"}' and told['start'].task == 'tidy'
     assert told['end'].outcome == StopEpisode.Request.FAILURE and told['end'].note == 'fell'
+
+
+def test_calibrating_waits_for_what_came_of_it(graph, monkeypatch):
+    """What was earlier, and may still be on its way, does not count; nor does another robot's."""
+    watching, done = 'watching for 60 s', 'surprise limit 3, written to a file'
+    script, begun_s = [], [math.inf]      # what is told from when on, after it was asked [s]
+    publisher = graph.node.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
+    other = rclpy.create_node('other', namespace='left', context=graph.node.context)
+    elsewhere = other.create_publisher(DiagnosticArray, '/diagnostics', qos.RECORD)
+
+    def ask(request, response):
+        begun_s[0] = time.monotonic()
+        response.success, response.message = bool(script), watching if script else 'no file'
+        return response
+
+    def tell() -> None:
+        now_s = time.monotonic() - begun_s[0]
+        said = [text for since_s, text in script if now_s >= since_s]
+        for who, text in ((publisher, said[-1] if said else 'an older one'), (elsewhere, 'wrong')):
+            if text is not None:
+                who.publish(diagnostics_to_msg(1, 'planner_node: planner', summary='',
+                                               level=DiagnosticStatus.OK,
+                                               values={CALIBRATION: text}))
+
+    graph.node.create_service(Trigger, 'planner_node/calibrate_surprise', ask)
+    graph.node.create_timer(0.05, tell)
+    with spun(graph), Commander(domain_id=graph.domain, timeout_s=20.0) as robot:
+        with pytest.raises(CommanderError, match='calibrate_surprise: no file'):
+            robot.calibrate()
+        script[:] = [(0.3, watching), (0.9, done)]
+        assert robot.calibrate() == done
+        script[:] = [(0.3, watching), (0.9, '')]
+        with pytest.raises(CommanderError, match='configured anew'):
+            robot.calibrate()
+        script[:] = [(0.0, watching)]
+        with pytest.raises(CommanderError, match='is still watching'):
+            robot.calibrate(timeout_s=0.5)
+        monkeypatch.setattr('lewm_ros.commander.calibration._SILENT_S', 1.0)
+        script[:] = [(0.3, None)]
+        with pytest.raises(CommanderError, match='has said nothing in /diagnostics for 1 s'):
+            robot.calibrate()
+    other.destroy_node()
 
 
 def test_without_a_system_the_error_says_where_it_was_looked_for(monkeypatch):

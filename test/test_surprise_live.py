@@ -21,6 +21,7 @@ from lewm_ros.wire.reasons import Code  # noqa: E402
 from lewm_ros.wire.reports import ExecutedStep, PlanState  # noqa: E402
 from lewm_ros.wire.robot_interface import CODES  # noqa: E402
 from lewm_ros.wire.stamps import ns_to_stamp  # noqa: E402
+from lewm_ros.wire.status import CALIBRATION, msg_to_values  # noqa: E402
 import numpy as np  # noqa: E402
 from planner_rig import Rig  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
@@ -134,11 +135,17 @@ def test_an_unfamiliar_view_is_refused_before_anything_moves(graph, tmp_path):
 
 
 def test_the_robot_is_watched_and_a_file_is_written(graph, tmp_path):
-    """Standing before an open view for 36 s is 12 pieces; the file says so."""
+    """Standing before an open view for 36 s is 12 pieces; the file and diagnostics say so."""
     path = tmp_path / 'surprise.yaml'
     rig = Driven(graph, tmp_path, hurried=True, calibrate_s=36.0, frozen_frames=0,
                  surprise_file=str(path))
     answer = graph.call(Trigger, '/planner_node/calibrate_surprise', Trigger.Request())
     assert answer.success and '36 s' in answer.message
-    rig.show(OPEN, path.is_file, 'the file')
+
+    def told():
+        values = [msg_to_values(message, 'planner_node') for _, message in rig.diagnostics]
+        return [one[CALIBRATION] for one in values if CALIBRATION in one]
+
+    rig.show(OPEN, lambda: path.is_file() and 'written to' in told()[-1], 'the file')
     assert RobotCalibration.from_yaml(path).pieces >= 10
+    assert set(told()[:-1]) <= {'', answer.message} and answer.message in told()

@@ -22,6 +22,7 @@ from typing import Any
 
 from lewm_ros.action import ReachGoal
 from lewm_ros.commander import specs
+from lewm_ros.commander.calibration import CalibrationReader, PLANNER
 from lewm_ros.commander.link import CommanderError, Link
 from lewm_ros.commander.under_way import UnderWay
 from lewm_ros.srv import CaptureGoal, ListGoals, SetGoal, StartEpisode, StopEpisode
@@ -62,6 +63,8 @@ class Commander:
         self._list = client(ListGoals, 'goal_node/list_goals')
         self._start_episode = client(StartEpisode, 'recorder_node/start_episode')
         self._stop_episode = client(StopEpisode, 'recorder_node/stop_episode')
+        self._calibrate = client(Trigger, f'{PLANNER}/calibrate_surprise')
+        self._calibration: CalibrationReader | None = None     # made when it is needed
         self._reach = ActionClient(link.node, ReachGoal, 'goal_node/reach_goal')
         link.start()
 
@@ -191,6 +194,27 @@ class Commander:
     def stop(self) -> None:
         """Stop the robot now, whoever moves it; `enable` is needed before it moves again."""
         self._call(self._stop, giving.trigger_request(), again=True)
+
+    def calibrate(self, timeout_s: float | None = None) -> str:
+        """Let the planner measure which surprise is ordinary on this robot; wait for the end.
+
+        The robot has to drive as usual all the time, such as by a long `reach` begun before.
+
+        Args:
+            timeout_s: How long to wait; None: as long as the planner speaks [s].
+
+        Returns:
+            What came of it, in the planner's words: limit and file, or why nothing was learnt. A
+            new limit counts when the planner is configured again.
+
+        Raises:
+            CommanderError: It does not watch, such as without `surprise_file`; or nothing is
+                heard of the end.
+        """
+        if self._calibration is None:
+            self._calibration = CalibrationReader(self._link.node)
+        answer = self._call(self._calibrate, giving.trigger_request())
+        return self._calibration.outcome(answer.message, timeout_s)
 
     # Goals and recordings ----------------------------------------------------------------------
 

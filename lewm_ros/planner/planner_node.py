@@ -58,7 +58,7 @@ from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.refusals import refuse
 from lewm_ros.wire.reports import PlanReport, PlanState
 from lewm_ros.wire.robot_interface import RobotInterface
-from lewm_ros.wire.status import diagnostics_to_msg, plan_report_to_msg
+from lewm_ros.wire.status import CALIBRATION, diagnostics_to_msg, plan_report_to_msg
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
@@ -305,7 +305,7 @@ class PlannerNode(ManagedNode):
         self._diagnostics_pub.publish(planner_diagnostics(
             self._now_ns(), self.get_name(), report, worker.loop, trouble=trouble,
             warnings=warnings, hardware_id=self._prepared.robot.robot,
-            values={'surprise_calibration': self._calibrating.said, **self._cameras.values()}))
+            values={CALIBRATION: self._calibrating.said, **self._cameras.values()}))
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -12,6 +12,8 @@ from lewm_ros.wire.reasons import Code, Reason
 from lewm_ros.wire.reports import CommandState, ControllerReport, PlanReport, PlanState
 from lewm_ros.wire.stamps import header, header_stamp_ns, ns_to_stamp, stamp_to_ns
 
+CALIBRATION = 'surprise_calibration'    # key of what came of the planner's ~/calibrate_surprise
+
 # fields that messages carry under the same name; the rest is converted by hand
 _PLAN_FIELDS = [f for f in fields(PlanReport)
                 if f.name not in ('stamp_ns', 'frame_stamp_ns', 'state', 'reason',
@@ -94,9 +96,18 @@ def msg_to_health(message: DiagnosticArray) -> list[tuple[str, int, str]]:
 
     A status is named by its node, perhaps with a part of it after a colon.
     """
-    return [(status.name.partition(':')[0].strip().lstrip('/'),
-             int.from_bytes(status.level, 'little'), status.message)
+    return [(_node_of(status), int.from_bytes(status.level, 'little'), status.message)
             for status in message.status]
+
+
+def msg_to_values(message: DiagnosticArray, node: str) -> dict[str, str]:
+    """Return what a node tells beside its health, by key; {} where the message has none of it."""
+    return {pair.key: pair.value for status in message.status if _node_of(status) == node
+            for pair in status.values}
+
+
+def _node_of(status: DiagnosticStatus) -> str:
+    return status.name.partition(':')[0].strip().lstrip('/')
 
 
 def _values(source: Any, wanted: list[Field]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Calibrating:
 
     Attributes:
         watch: To be fed with prediction errors.
-        said: What came of it; '' until something has.
+        said: That it watches, or what came of it; '' before anybody asked.
     """
 
     def __init__(self, bundle: Bundle, wanted: Callable[[], tuple[str, float]],
@@ -40,9 +40,10 @@ class Calibrating:
                            '~/.ros/surprise.yaml; then configure the planner anew')
         if self.watch.running:
             return False, 'it is watching already'
+        self.said = (f'watching for {watched_s:g} s: let the robot drive as usual; the log and '
+                     f'diagnostics say what came of it')
         self.watch.start(watched_s)
-        return True, (f'watching for {watched_s:g} s: let the robot drive as '
-                      f'usual; the log and diagnostics say what came of it')
+        return True, self.said
 
     def _done(self, found: RobotCalibration | None, text: str) -> None:
         if found is not None:
