@@ -226,10 +226,10 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main() -> int:
+def main(args: Sequence[str] | None = None) -> int:
     """Draw the sheet of one task."""
     made = parser()
-    options = made.parse_args()
+    options = made.parse_args(args)
     if options.click and len(options.click) not in (2, 3):
         made.error(f'--click takes x, y and perhaps yaw, got {len(options.click)} numbers')
     task = load_task(options.task)
