@@ -26,7 +26,7 @@ class CalibrationReader:
     """
 
     def __init__(self, node: Node) -> None:
-        self._namespace, self._senders = node.get_namespace(), Senders(node, '/diagnostics')
+        self._senders = Senders(node, '/diagnostics')
         self._said: str | None = None     # None: nothing yet
         self._heard_s = 0.0
         node.create_subscription(DiagnosticArray, '/diagnostics', self._hear, qos.RECORD)
@@ -59,7 +59,7 @@ class CalibrationReader:
             threading.Event().wait(_LOOK_S)
 
     def _hear(self, message: DiagnosticArray, info: dict[str, Any]) -> None:
-        if self._senders.of(info)[0] not in ('', self._namespace):
-            return      # /diagnostics is one topic for all robots
+        if not self._senders.is_ours(info):     # it is one topic for all robots
+            return
         if (said := msg_to_values(message, PLANNER).get(CALIBRATION)) is not None:
             self._said, self._heard_s = said, time.monotonic()

@@ -191,9 +191,7 @@ class ImaginationNode(PlainNode):
         self._state = report.state
 
     def _on_diagnostics(self, message: DiagnosticArray, info: dict[str, Any]) -> None:
-        namespace, _ = self._senders.of(info)
-        # it is one topic for all robots
-        if self._board is not None and namespace in ('', self.get_namespace()):
+        if self._board is not None and self._senders.is_ours(info):   # one topic for all robots
             self._board.add(msg_to_health(message), time.monotonic())
 
     def _on_frames(self, frames: tuple[Frame, ...]) -> None:
