@@ -15,10 +15,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_model.errors import ConfigError  # noqa: E402
 from lewm_model.images.decode import write_image  # noqa: E402
 from lewm_ros.trials import report, video  # noqa: E402
-from lewm_ros.trials.demo import bundle_of  # noqa: E402
 from lewm_ros.trials.goal_set import GoalPicture  # noqa: E402
 from lewm_ros.trials.record import Frame, GoalResult, Record  # noqa: E402
 from lewm_ros.trials.view import DemoView  # noqa: E402
@@ -45,20 +43,6 @@ def result(reached: bool) -> GoalResult:
         start=Outcome({'shoulder': 1.0, 'wrist': 2.0}),
         final=Outcome({'shoulder': 0.05, 'wrist': 0.02}),
         reached=reached, seconds=1.25, goal_distance=0.25)
-
-
-# Which model --------------------------------------------------------------------------------
-
-def test_a_task_is_shown_with_its_shipped_model_or_says_how_to_make_one(monkeypatch):
-    """`<task>-nano`; without one the commands are named; a given bundle wins."""
-    assert bundle_of(load_task('reacher')).name == 'reacher-nano'
-    monkeypatch.setenv('LEWM_TASKS', str(ROOT / 'test' / 'own_tasks'))
-    with pytest.raises(ConfigError, match="(?s)no model ships for task 'pusher'.*"
-                       'lewm train data/pusher.h5 --config nano --out models/pusher-nano'):
-        bundle_of(load_task('pusher'))
-    assert bundle_of(load_task('pusher'), 'reacher-nano').name == 'reacher-nano'
-    with pytest.raises(ConfigError, match="'nothing' is neither"):
-        bundle_of(load_task('reacher'), 'nothing')
 
 
 # Numbers and pictures ------------------------------------------------------------------------

@@ -32,9 +32,6 @@ pytestmark = pytest.mark.sim
 
 ORIGINALS = Path(__file__).parent.parent / 'originals'
 NAMES = ('push_t_original', 'two_room_original', 'reacher_original', 'cube_original')
-# Who acts where something shall happen.
-BUSY = {'push_t_original': 'exploratory', 'two_room_original': 'noisy_expert',
-        'reacher_original': 'random', 'cube_original': 'noisy_expert'}
 # By how much a future may differ after going back to a state, other than 1e-6: the impulses of
 # Push-T's contacts, and how far Cube's gripper went in 2 ms, are in no state.
 SLACK = {'push_t_original': {'block x': 5, 'block y': 5, 'block angle': 0.5},
@@ -98,7 +95,7 @@ def theirs(name, env, here, goal):
 def test_a_state_is_whole(task, world):
     """Going back to it gives the same picture, and the same future as far as states tell."""
     world.start(np.random.default_rng(1))
-    act_for(task, world, 20, policy=BUSY[task.name])
+    act_for(task, world, 20, policy=task.facts.acting)
     state, sensed, picture = world.state(), world.sensed(), world.render()
     actions = np.random.default_rng(2).uniform(-0.5, 0.5, (10, len(task.action_names)))
     future = repeat(task, world, actions)
@@ -162,7 +159,8 @@ def test_at_224_px_the_picture_is_that_of_the_environment(task):
 
 def test_two_episodes_make_the_round(task, tmp_path):
     """Collect, ingest, and every recorded state is the world's again."""
-    collect(CollectConfig(task=task.name, steps=24, policy=BUSY[task.name]), 2, tmp_path / 'bags')
+    config = CollectConfig(task=task.name, steps=24, policy=task.facts.acting)
+    collect(config, 2, tmp_path / 'bags')
     out = tmp_path / 'set.h5'
     ingest([tmp_path / 'bags'], task.robot, out,
            DataConfig(image_size=64, control_dt_s=task.control_dt_s))

@@ -14,6 +14,7 @@ from lewm_model.config import PlanConfig
 from lewm_model.training.run import Recipe
 from lewm_sim.cli import build_parser
 from lewm_sim.collect import CollectConfig
+from lewm_sim.tasks import load_task
 import pytest
 
 pytest.importorskip('mujoco')
@@ -110,7 +111,8 @@ def test_every_command_is_one_of_lewm_and_takes_what_was_made_before(start):
                   ('reacher', 'reacher-nano', 'far_model'))}
     for args in lewm(start()):
         if args.command == 'collect':
-            CollectConfig(task=args.task, steps=args.steps, seed=args.seed, policy=args.policy)
+            CollectConfig(task=args.task, steps=args.steps, seed=args.seed,
+                          policy=args.policy or load_task(args.task).facts.acting)
         for place in paths(getattr(args, 'bags', None)):      # a pattern of folders in one
             assert place in made or str(Path(place).parent) in made, place
         for name in ('data', 'bundle', 'begin_with'):

@@ -6,7 +6,9 @@ from pathlib import Path
 import sys
 
 from import_rules import ROOT
+from lewm_sim.tasks import TaskFacts
 import pytest
+from test_packaging import requirements
 
 MODULES = ('environment', 'host', 'ros', 'shell', 'workspace')
 
@@ -209,14 +211,30 @@ def test_an_unsupported_python_is_refused(tools, tmp_path):
 
 
 def test_the_requirements_are_pinned(tools):
-    """Every wheel that ROS and the build ask for has its version written down."""
-    requirements = (ROOT / 'tools' / 'requirements' / 'ros.txt').read_text().splitlines()
-    names = {line.split('#')[0].strip().split('[')[0] for line in requirements} - {''}
+    """Every wheel that ROS, the build and the tasks ask for has its version written down."""
+    names = required('ros') | required('tasks')
     pinned = {line.split('==')[0] for line in
               (ROOT / 'tools' / 'requirements' / 'constraints.txt').read_text().splitlines()
               if '==' in line}
     assert names <= pinned
     assert 'torch' in pinned
+
+
+def required(name):
+    """Return the packages that a file of requirements asks for."""
+    lines = (ROOT / 'tools' / 'requirements' / f'{name}.txt').read_text().splitlines()
+    return {line.split('#')[0].strip().split('[')[0] for line in lines} - {''}
+
+
+def test_what_a_shipped_task_needs_is_set_up():
+    """From a clean clone to any of our tasks; users of pip have an extra that bears its name."""
+    extras = requirements()
+    needs = {path.parent.name: TaskFacts.from_yaml(path).needs
+             for path in (ROOT / 'lewm_sim' / 'tasks').glob('*/task.yaml')}
+    assert needs['cube'] == 'ogbench'
+    for name, package in needs.items():
+        assert not package or package in extras[name], name
+    assert required('tasks') == set(needs.values()) - {''}
 
 
 def test_fingerprints_do_not_depend_on_the_run(tools):

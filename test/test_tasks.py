@@ -184,6 +184,8 @@ def made(folder, name, facts=FACTS, code=''):
     (FACTS + 'speed: 3\n', 'unknown keys: speed'),
     (FACTS + 'budget: 0\n', 'budget must be a whole number from 1 on, got 0'),
     (FACTS + 'goal_chain: [3, 2]\n', r'goal_chain must be two numbers, 0 < near < far'),
+    (FACTS + 'acting: 3\n', 'acting must be a text, got 3'),
+    (FACTS + "recipe: ''\n", 'recipe must be a recipe, and options'),
     (FACTS.replace('own: {shoulder', 'own: {elbow'), 'limits above 0 of shoulder'),
     (FACTS.replace('0.1', '0'), 'limits above 0 of shoulder'),
 ])

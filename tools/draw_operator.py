@@ -31,11 +31,11 @@ from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.options import SystemOptions
 from lewm_ros.startup.system import system
 from lewm_ros.trials.client import connected, DemoClient
-from lewm_ros.trials.demo import bundle_of
 from lewm_ros.trials.goal_set import GoalSet
 from lewm_ros.wire import giving, qos
 from lewm_ros.wire.pictures import image_to_rgb
 from lewm_ros.wire.stamps import header
+from lewm_sim.bundle_of import bundle_of
 from lewm_sim.tasks import load_task
 from nav_msgs.msg import Path as PathMessage
 import numpy as np

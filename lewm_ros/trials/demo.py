@@ -13,8 +13,6 @@ from pathlib import Path
 import sys
 import time
 
-from lewm_model.base import resources
-from lewm_model.errors import ConfigError
 from lewm_model.images.decode import read_image
 from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.system import system, SystemOptions
@@ -25,7 +23,8 @@ from lewm_ros.trials.program import run_program
 from lewm_ros.trials.pursue import pursue
 from lewm_ros.trials.record import GoalResult
 from lewm_ros.trials.view import DemoView
-from lewm_sim.tasks import load_task, Task
+from lewm_sim.bundle_of import bundle_of
+from lewm_sim.tasks import load_task
 
 _NEEDED = 0.9          # share of goals that must be reached
 _BUDGETS = 2.4         # time for a goal, in budgets of the task's evaluation: 6 s for the reacher
@@ -82,27 +81,6 @@ def run(options: argparse.Namespace):
              'units': dict(judge.tolerance.units), 'dwell_s': options.dwell,
              'time_limit_s': time_limit_s, 'reset_for_each_goal': options.reset}
     return results, client.record, facts
-
-
-def bundle_of(task: Task, given: str = '') -> Path:
-    """Return the bundle to show: the given one, that of task.yaml, or the shipped `<task>-nano`.
-
-    Raises:
-        ConfigError: If there is none; the message names the commands that make one.
-    """
-    name = given or task.bundle
-    try:
-        return resources.find_named('models', name)
-    except ConfigError as error:
-        if given:
-            raise
-        data, folder = f'data/{task.name}.h5', f'models/{name}'
-        raise ConfigError(
-            f'no model ships for task {task.name!r} ({error}); give --bundle, or make it:\n'
-            f'  lewm collect --task {task.name} --out bags/{task.name}\n'
-            f'  lewm ingest bags/{task.name} --out {data}\n'
-            f'  lewm train {data} --config nano --out {folder}\n'
-            f'  lewm goals {folder} --data {data}') from error
 
 
 def _pursue(client: DemoClient, judge: Judge, view: DemoView, goal: GoalPicture, number: int,

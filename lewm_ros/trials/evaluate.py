@@ -26,10 +26,10 @@ from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.system import system, SystemOptions
 from lewm_ros.trials import report
 from lewm_ros.trials.client import connected
-from lewm_ros.trials.demo import bundle_of
 from lewm_ros.trials.live_pairs import run_pairs
 from lewm_ros.trials.program import run_program
 from lewm_ros.trials.record import Record
+from lewm_sim.bundle_of import bundle_of
 from lewm_sim.evaluate import evaluate, Exam, set_exam, Settings
 from lewm_sim.evaluate.against import compare_trials
 from lewm_sim.evaluate.run import PLANNER

@@ -16,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = CollectConfig()
     parser.add_argument('--task', default=defaults.task,
                         help=f'one of {", ".join(task_names())} (default: %(default)s)')
-    parser.add_argument('--policy', default=defaults.policy,
+    parser.add_argument('--policy',
                         help='who acts, one of the policies of the task: random, or expert and '
                              'noisy_expert where it has them; or several with shares, as in '
-                             'expert:0.5,random:0.5 (default: %(default)s)')
+                             "expert:0.5,random:0.5 (default: `acting` in the task's task.yaml)")
     parser.add_argument('--episodes', type=int, default=2000, help='how many the set shall hold')
     parser.add_argument('--steps', type=int, default=defaults.steps,
                         help='actions per episode (default: %(default)s)')
@@ -33,9 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record what is missing."""
-    size = args.image_size or load_task(args.task).facts.image_sizes[0]
-    config = CollectConfig(task=args.task, steps=args.steps, image_size=size,
-                           seed=args.seed, policy=args.policy)
+    facts = load_task(args.task).facts
+    config = CollectConfig(task=args.task, steps=args.steps, seed=args.seed,
+                           image_size=args.image_size or facts.image_sizes[0],
+                           policy=args.policy or facts.acting)
     start_s = time.monotonic()
     with tqdm(total=args.episodes, unit='episode', disable=None) as bar:
         recorded = collect(config, args.episodes, args.out, workers=args.workers,

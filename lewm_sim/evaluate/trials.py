@@ -17,8 +17,8 @@ from lewm_sim.tasks.motions import uniform
 from lewm_sim.world import World
 import numpy as np
 
-# What acts without a model: every action anew within the limits; nothing at all; and the policy
-# that most data sets are collected with.
+# What acts without a model and without the truth: every action anew within the limits; nothing at
+# all; and the task's policy `random`.
 FLOORS = ('uniform', 'still', 'exploration')
 
 

@@ -51,6 +51,10 @@ class TaskFacts:
     #                                     multiples of the task's own tolerance
     needs: str = ''                     # a Python package, no dependency of ours, that it is
     #                                     simulated with; where it is missing, its tests skip
+    acting: str = 'random'              # who acts in its data unless told otherwise: one of its
+    #                                     policies, or several with shares, see `Mixture`
+    recipe: str = 'nano'                # its model is trained with: a recipe of config/train, and
+    #                                     options of `lewm train` that it needs besides
     camera: str = ''                    # in the scene
     image_sizes: tuple[int, ...] = (64,)   # that its data is recorded at, the usual one first [px]
     supersampling: int = 0              # pictures are drawn this much larger and averaged down;
@@ -60,9 +64,13 @@ class TaskFacts:
     bundle: str = ''                    # the model that is shown; '': <name of the task>-nano
 
     def __post_init__(self) -> None:
-        for name in ('robot', 'needs', 'camera', 'bundle'):
+        for name in ('robot', 'needs', 'camera', 'bundle', 'acting', 'recipe'):
             self._require(name, isinstance(getattr(self, name), str), 'a text')
-        self._require('robot', bool(self.robot), 'a file beside task.yaml or a name')
+        for name, allowed in (
+                ('robot', 'a file beside task.yaml or a name'),
+                ('acting', 'a policy, or several with shares such as expert:0.5,random:0.5'),
+                ('recipe', 'a recipe, and options of `lewm train` if it needs any')):
+            self._require(name, bool(getattr(self, name).strip()), allowed)
         for name in ('goal_offset', 'budget'):
             value = getattr(self, name)
             self._require(name, type(value) is int and value >= 1, 'a whole number from 1 on')

@@ -12,8 +12,6 @@ from shell import fingerprint, read_json, run_step, say, SetupError, write_json
 REQUIREMENTS = Path(__file__).resolve().parent.parent / 'requirements'
 # Optional packages that only tests and those who ask for them need; 250 MB to download.
 TEST_EXTRAS = 'blosc,lerobot,onnx,openvino,tensorrt'
-# 9 MB whose files are read; what its own environments need (120 MB, dm_control) is not used.
-TEST_FILES = 'ogbench>=1.2,<2'
 START_OVER = 'If that does not help, start over with: rm -rf .venv && make setup'
 TRY_AGAIN = ('Often the network or a full disk (4 GB are needed); what is there is kept.\n'
              f'Try again with: make setup\n{START_OVER}')
@@ -100,7 +98,6 @@ class Environment:
         try:
             self._pip('optional packages that tests use (once)', '-c', constraints,
                       '-e', f'{self.root}[{TEST_EXTRAS}]')
-            self._pip('files of OGBench, for the task cube', '--no-deps', TEST_FILES)
         except SetupError as error:
             say(f'some optional packages are missing, tests that need them are skipped: {error}')
 
@@ -137,6 +134,8 @@ class Environment:
             choice = ['-c', constraints]
         self._pip('Python packages (about 2 minutes, once)', *choice,
                   '-e', f'{self.root}[dev,train,video]')
+        self._pip('files that simulated tasks are made of', '--no-deps', '-c', tested,
+                  '-r', REQUIREMENTS / 'tasks.txt')
         broken = self._incomplete()
         if broken:
             raise SetupError(f'files are missing from {", ".join(broken)}\n{START_OVER}')
