@@ -1,6 +1,9 @@
 """Pairs of an evaluation on the live system: what counts as which instant, and a real run."""
 
+from argparse import Namespace
 import json
+from pathlib import Path
+import subprocess
 
 import numpy as np
 import pytest
@@ -8,8 +11,16 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
-from lewm_ros.trials.evaluate import LIVE, main  # noqa: E402
+from lewm_ros.trials import evaluate  # noqa: E402
+from lewm_ros.trials.evaluate import faults, LIVE, main, summary, table  # noqa: E402
 from lewm_ros.trials.live_pairs import instants  # noqa: E402
+from lewm_ros.trials.record import Record  # noqa: E402
+from lewm_sim.cli import build_parser  # noqa: E402
+from lewm_sim.evaluate import Exam  # noqa: E402
+from lewm_sim.evaluate.run import PLANNER  # noqa: E402
+from lewm_sim.evaluate.scores import score  # noqa: E402
+from lewm_sim.evaluate.trials import plain_trials, Trial  # noqa: E402
+from lewm_sim.tasks import load_task, Outcome  # noqa: E402
 
 DT = 50
 
@@ -35,6 +46,79 @@ def test_there_is_no_result_before_the_budget_is_over():
 def test_stamps_between_control_steps_count_for_the_step_that_they_are_in():
     """The scene is reset at any tick of the clock, pictures come at whole control steps."""
     assert instants(told(1010, 1060, 1110, 1160), 1000, DT, 3) == [1010, 1060, 1110]
+
+
+# What is said of it -----------------------------------------------------------------------------
+
+def trials(reached: int, pairs: int = 10) -> list[Trial]:
+    """One pair of each episode; the first `reached` end at the goal."""
+    return [Trial(number, 0, [Outcome({'shoulder': error, 'wrist': 0.0}) for error in
+                              (1.0, 0.01 if number < reached else 1.0)], [0.03])
+            for number in range(pairs)]
+
+
+def judged(offline: int, live: int, record: Record) -> dict:
+    """Return the result of a live system beside the offline one, of 10 pairs."""
+    task = load_task('reacher')
+    exam = Exam(task, task.facts.all_tolerances()[:1], [], 'report', 25, 50, 64, {})
+    names = {number: f'e{number}' for number in range(10)}
+    said = {'pairs': 10, 'goal_offset': 25, 'budget': 50, 'seed': 42, 'threads': 1,
+            'plan_seconds_median': 0.03,
+            'scores': [score(PLANNER, [trials(offline)], exam.tolerances[0]).to_dict()],
+            'trials': {PLANNER: plain_trials([trials(offline)], names)}}
+    return summary(exam, said, trials(live), record, names)
+
+
+def test_a_system_is_well_if_it_is_not_worse_beyond_chance_and_misses_no_step():
+    """10 of 10 offline: 9 live can be chance (p = 1), 2 cannot (8 pairs, p = 2 / 2^8)."""
+    well = judged(10, 9, Record())
+    assert [row['reached'] for row in well['scores']] == [0.9, 1.0]
+    assert faults(well) == [] and table(well)[0].startswith('**Through ROS as offline')
+    worse = judged(10, 2, Record())
+    assert faults(worse) == ['reached -80.0 points (p = 0.0078)',
+                             'at the end -80.0 points (p = 0.0078)']
+    assert faults(judged(2, 10, Record())) == []        # better is no fault
+
+
+@pytest.mark.parametrize(('missed', 'said'), [(1, '1 control step without a command'),
+                                              (3, '3 control steps without a command')])
+def test_a_missed_control_step_is_a_fault_whatever_was_reached(missed, said):
+    """And the first thing that people read."""
+    results = judged(10, 10, Record(deadline_misses=missed))
+    assert faults(results) == [said]
+    assert table(results)[0] == f'**Through ROS not as offline: {said}.**'
+
+
+def test_new_episodes_are_those_of_task_and_bundle_and_other_settings_use_no_old_ones(
+        tmp_path, monkeypatch):
+    """Who acts, how large pictures are, how many; the same again is not recorded again."""
+    asked = []
+
+    def ran(words, check):
+        args = build_parser(words[3]).parse_args(words[3:])
+        asked.append(args)
+        if args.command == 'collect':
+            args.out.mkdir()
+        else:
+            args.out.write_bytes(b'')
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(evaluate.subprocess, 'run', ran)
+
+    def recorded(frame_px=96, policy=None, episodes=50):
+        bundle = Namespace(task='push_t', frame_px=frame_px)
+        return evaluate._record(bundle, Namespace(policy=policy, episodes=episodes), tmp_path)
+
+    first = recorded()
+    collect, ingest = asked
+    assert (collect.task, collect.image_size, collect.episodes) == ('push_t', 96, 25)
+    assert collect.policy == load_task('push_t').facts.acting != 'random'
+    assert collect.steps == 75       # a goal 25 steps away, and the budget after it
+    assert ingest.bags == [collect.out] and str(ingest.out) == first
+    assert list(tmp_path.iterdir()) == [Path(first)]      # the bags are not needed any more
+    assert recorded() == first and len(asked) == 2
+    others = {recorded(frame_px=64), recorded(policy='random'), recorded(episodes=200)}
+    assert len({first, *others}) == 4 and len(asked) == 8
 
 
 @pytest.mark.slow

@@ -5,21 +5,27 @@
 
 Real nodes as processes over DDS, in real time: the simulator goes on while the planner thinks,
 and commands take the way that they take on a robot. Without `--data`, episodes that no model was
-trained on are recorded first. Writes offline.json (as `lewm evaluate --out`), ros.json and
-evaluation.md; exit status 0 means that the difference can be chance, or ROS is better.
+trained on are recorded first, by those who act in the task's data. Writes offline.json (as `lewm
+evaluate --out`), ros.json and evaluation.md; exit status 0 means that it is not worse through ROS,
+beyond chance, and that no control step passed without a command.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from hashlib import sha256
+import json
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 from typing import Any
 
+from lewm_model.base.resources import find_named
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.evaluation_table import evaluation_table
+from lewm_model.config import PlanConfig
 from lewm_model.data.shards import open_data
 from lewm_model.errors import LewmError
 from lewm_ros.startup.bringup import Bringup, isolate
@@ -30,11 +36,13 @@ from lewm_ros.trials.live_pairs import run_pairs
 from lewm_ros.trials.program import run_program
 from lewm_ros.trials.record import Record
 from lewm_sim.bundle_of import bundle_of
+from lewm_sim.collect import CollectConfig
 from lewm_sim.evaluate import evaluate, Exam, set_exam, Settings
 from lewm_sim.evaluate.against import compare_trials
 from lewm_sim.evaluate.run import PLANNER
 from lewm_sim.evaluate.scores import score
 from lewm_sim.evaluate.trials import plain_trials, Trial
+from lewm_sim.task_of import task_of
 from lewm_sim.tasks import load_task
 from tqdm import tqdm
 
@@ -51,18 +59,21 @@ def main(args: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> bool:
-    """Do what was asked; return whether it is worse through ROS, beyond chance."""
+    """Do what was asked; return whether anything speaks against the system, see `faults`."""
     folder = bundle_of(load_task(options.task), options.bundle)
+    plan = find_named('config/plan', options.plan, '.yaml').resolve() if options.plan else None
     bundle = Bundle.load(folder)
+    task_of(bundle)      # refuses a bundle that no simulator is for, before anything is recorded
     out = options.out / bundle.task
-    data = open_data(options.data or [_record(bundle.task, options, out)])
+    data = open_data(options.data or [_record(bundle, options, out)])
     settings = Settings(protocol=options.protocol, count=options.episodes, seed=options.seed,
                         seeds=options.planner_seeds, new_data=options.new_data or not options.data)
     exam = set_exam(bundle, data, settings)
     with tqdm(unit='trial', desc='offline', dynamic_ncols=True) as bar:
-        offline = evaluate(bundle, data, None, settings, report=lambda done, total: (
+        offline = evaluate(bundle, data, plan and PlanConfig.from_yaml(plan), settings,
+                           report=lambda done, total: (
             bar.reset(total) if bar.total != total else None, bar.update(done - bar.n)))
-    trials, record = _live(exam, folder, out)
+    trials, record = _live(exam, folder, plan, out)
     names = {pair.episode: data.ep_id[pair.episode] for pair in exam.pairs}
     results = summary(exam, offline, trials, record, names)
     for name, content in (('offline', offline), ('ros', results)):
@@ -70,7 +81,7 @@ def run(options: argparse.Namespace) -> bool:
     text = '\n'.join(table(results))
     (out / 'evaluation.md').write_text(text, encoding='utf-8')
     print(text)
-    return any(one['difference'] < 0 and one['p'] < _SHARE for one in results['comparisons'])
+    return bool(faults(results))
 
 
 def summary(exam: Exam, offline: Mapping[str, Any], trials: list[Trial], record: Record,
@@ -97,10 +108,21 @@ def summary(exam: Exam, offline: Mapping[str, Any], trials: list[Trial], record:
     }
 
 
+def faults(results: Mapping[str, Any]) -> list[str]:
+    """Return what speaks against the live system, in words; empty if nothing does."""
+    missed = results['live']['deadline_misses']
+    return [*(f'{"reached" if one["rule"] == "reached" else "at the end"} '
+              f'{100 * one["difference"]:+.1f} points (p = {one["p"]:.2g})'
+              for one in results['comparisons'] if one['difference'] < 0 and one['p'] < _SHARE),
+            *([f'{missed} control step{"s" * (missed > 1)} without a command'] if missed else [])]
+
+
 def table(results: Mapping[str, Any]) -> list[str]:
-    """Return the lines for people."""
-    live = results['live']
-    return [*evaluation_table(results),
+    """Return the lines for people, the verdict first."""
+    live, found = results['live'], faults(results)
+    return [f'**Through ROS not as offline: {"; ".join(found)}.**' if found else
+            '**Through ROS as offline: not worse beyond chance, and no control step missed.**', '',
+            *evaluation_table(results),
             f'Live: {live["commands"]} commands at {live["control_rate_hz"]} Hz, '
             f'{live["deadline_misses"]} control steps without one; plan {live["plan_ms"]["p50"]} '
             f'ms (p95 {live["plan_ms"]["p95"]}), {live["plans_late"]} of {live["plans"]} late; '
@@ -108,13 +130,14 @@ def table(results: Mapping[str, Any]) -> list[str]:
             f'(p95 {live["camera_to_command_ms"]["p95"]}).', '']
 
 
-def _live(exam: Exam, bundle: Path, out: Path) -> tuple[list[Trial], Record]:
+def _live(exam: Exam, bundle: Path, plan: Path | None, out: Path) -> tuple[list[Trial], Record]:
     """Bring the system up and try every pair."""
     isolate()
     goals = (out / 'goals').resolve()
     goals.mkdir(parents=True, exist_ok=True)
     nodes = system(SystemOptions(sim=True, task=exam.task.name, bundle=str(bundle.resolve()),
-                                 goal_root=str(goals), image_size=exam.image_size))
+                                 plan=str(plan or ''), goal_root=str(goals),
+                                 image_size=exam.image_size))
     with (Bringup(nodes, out / 'log') as running,
           connected(running, 'evaluate', exam.task, exam.pairs[0].start) as client,
           tqdm(total=len(exam.pairs), unit='pair', desc=LIVE, dynamic_ncols=True) as bar):
@@ -122,18 +145,28 @@ def _live(exam: Exam, bundle: Path, out: Path) -> tuple[list[Trial], Record]:
     return trials, client.record
 
 
-def _record(task: str, options: argparse.Namespace, out: Path) -> str:
-    """Record episodes that no model has seen, once; return the data set."""
-    data = out / f'{task}.h5'
+def _record(bundle: Bundle, options: argparse.Namespace, out: Path) -> str:
+    """Record episodes that no model has seen, like those of the bundle; return the data set.
+
+    What was recorded with the same settings is used again: its name tells them apart.
+    """
+    facts = load_task(bundle.task).facts
+    config = CollectConfig(task=bundle.task, policy=options.policy or facts.acting, seed=_SEED,
+                           image_size=bundle.frame_px,
+                           steps=max(CollectConfig.steps, facts.goal_offset + facts.budget))
+    count = max(20, options.episodes // 2)
+    said = json.dumps({**config.to_dict(), 'episodes': count}, sort_keys=True)
+    name = f'episodes_{sha256(said.encode()).hexdigest()[:8]}'
+    data, bags = out / f'{name}.h5', out / name
     if data.exists():
         return str(data)
-    count = str(max(20, options.episodes // 2))
-    bags = out / 'bags'
-    for words in (['collect', '--task', task, '--episodes', count, '--seed', str(_SEED),
-                   '--policy', options.policy, '--out', str(bags)],
+    for words in (['collect', '--task', config.task, '--policy', config.policy, '--episodes',
+                   str(count), '--steps', str(config.steps), '--image-size',
+                   str(config.image_size), '--seed', str(config.seed), '--out', str(bags)],
                   ['ingest', str(bags), '--out', str(data)]):
         if subprocess.run([sys.executable, '-m', 'lewm_sim.cli', *words], check=False).returncode:
             raise LewmError(f'lewm {" ".join(words)} failed, see above')
+    shutil.rmtree(bags)
     return str(data)
 
 
@@ -149,8 +182,10 @@ def _parser() -> argparse.ArgumentParser:
                              'episodes are recorded)')
     parser.add_argument('--new-data', action='store_true',
                         help='--data is not the set that the bundle was trained from')
-    parser.add_argument('--policy', default='random',
-                        help='who acts in new episodes, see `lewm collect` (%(default)s)')
+    parser.add_argument('--policy',
+                        help="who acts in new episodes, see `lewm collect` (the task's `acting`)")
+    parser.add_argument('--plan', help='planner settings, a name of config/plan or a file (those '
+                        'that the bundle recommends)')
     parser.add_argument('--protocol', default='held-out', help='see `lewm evaluate` '
                         '(%(default)s)')
     parser.add_argument('--episodes', type=int, default=50, help='pairs to try (%(default)s)')
