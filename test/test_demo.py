@@ -1,5 +1,6 @@
 """The demo: its numbers, its pictures, and the whole system from start to end and to Ctrl-C."""
 
+import contextlib
 import io
 import json
 import os
@@ -15,13 +16,17 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
+from lewm_model.errors import ConfigError  # noqa: E402
 from lewm_model.images.decode import write_image  # noqa: E402
 from lewm_ros.trials import report, video  # noqa: E402
+from lewm_ros.trials.demo import _conclude  # noqa: E402
 from lewm_ros.trials.goal_set import GoalPicture  # noqa: E402
 from lewm_ros.trials.record import Frame, GoalResult, Record  # noqa: E402
 from lewm_ros.trials.view import DemoView  # noqa: E402
-from lewm_sim.tasks import load_task, Outcome  # noqa: E402
+from lewm_sim.bundle_of import bundle_of  # noqa: E402
+from lewm_sim.tasks import load_task, Outcome, task_names  # noqa: E402
 from nano import tiny_bundle  # noqa: E402
+from needed import skip_where_missing  # noqa: E402
 import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
 from ros_helpers import free_domain, ROOT  # noqa: E402
@@ -64,6 +69,20 @@ def test_the_summary_counts_and_measures(tmp_path):
     assert summary['goals'][0]['final_errors'] == {'shoulder': 0.05, 'wrist': 0.02}
     assert summary['versions']['numpy'] == np.__version__
     assert set(report.DEFINITIONS) - {'success'} <= set(summary)
+
+
+@pytest.mark.parametrize(('least', 'enough'), [(0.0, 0), (0.5, 5), (0.7, 7), (0.9, 9), (1.0, 10)])
+def test_the_share_that_must_be_reached_is_of_all_goals(least, enough, capsys):
+    """So many of ten are enough, one less is not, and the message says which were missed."""
+    def status(reached):
+        results = [result(number < reached) for number in range(10)]
+        summary = report.summarize(results, Record(), {'units': TOLERANCE.units})
+        return _conclude(summary, [], least)
+    assert status(enough) == 0 and 'missed' not in capsys.readouterr().err
+    if enough:
+        assert status(enough - 1) == 1
+        assert f'at least {enough} of 10 goals were expected; missed: {enough} (shoulder' in (
+            capsys.readouterr().err)
 
 
 def test_nothing_measured_is_null_and_the_file_is_strict_json(tmp_path):
@@ -236,6 +255,33 @@ def test_a_bundle_that_does_not_exist_is_named_at_once(tmp_path):
     demo = Demo(tmp_path, '--bundle', 'no-such-bundle')
     assert demo.process.wait(250) == 1
     assert "'no-such-bundle' is neither an existing path nor one of the shipped" in demo.text
+
+
+def shown() -> list[str]:
+    """Return the tasks that have a model."""
+    found = []
+    for name in task_names():
+        with contextlib.suppress(ConfigError):
+            bundle_of(load_task(name))
+            found.append(name)
+    return found
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize('name', shown())
+@timed
+def test_every_task_with_a_model_is_shown(tmp_path, name):
+    """Two goals of its demo; a model that is good by its own evaluation reaches both."""
+    bundle = bundle_of(skip_where_missing(load_task(name)))
+    demo = Demo(tmp_path, '--task', name, '--count', '2', '--least', '0', '--no-video',
+                '--out', 'result')
+    assert demo.process.wait(250) == 0, demo.text
+    summary = json.loads((tmp_path / 'result' / 'summary.json').read_text())
+    assert (summary['task'], summary['episodes']) == (name, len(summary['goals'])) == (name, 2)
+    undisturbed(summary['plans'] >= 2 and summary['commands'] >= 10, 'hardly a plan')
+    metrics = yaml.safe_load((bundle / 'bundle.yaml').read_text())['metrics']
+    if metrics.get('evaluation', {'scores': [{'reached': 0}]})['scores'][0]['reached'] >= 0.9:
+        undisturbed(summary['successes'] == 2, demo.text)
 
 
 @pytest.mark.sim

@@ -57,6 +57,18 @@ def test_a_broken_goal_set_is_refused(tmp_path, changes, words):
         GoalSet.load(save(tmp_path / 'goals', **changes), TASK)
 
 
+def test_a_demo_may_go_to_the_first_goals_alone(tmp_path):
+    """In their order, from the same start; more than there are is refused with their number."""
+    goals = GoalSet.load(save(tmp_path / 'goals', goals=[
+        {'file': 'a.png', 'truth': TRUTH, 'episode': 'e', 'row': row} for row in (3, 1, 2)]), TASK)
+    assert [goal.row for goal in goals.first(2).goals] == [3, 1]
+    assert goals.first(2).start is goals.start
+    assert goals.first(None).goals == goals.first(3).goals == goals.goals
+    for count in (0, 4):
+        with pytest.raises(ConfigError, match=rf'count must be in \[1, 3\].*got {count}'):
+            goals.first(count)
+
+
 def test_only_free_joints_are_compared_modulo_a_turn(judge):
     """The shoulder at -3.1 is 0.08 from 3.1; the wrist at 1 + 2 pi is a whole turn away."""
     near = judge.outcome(truth(-3.1, 1.0)).errors

@@ -7,7 +7,7 @@ scene it was taken of. Only the judge of the demo reads the truth; the planner s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,17 @@ class GoalSet:
         if missing or not goals:
             raise ConfigError(f'{path}: missing pictures: {", ".join(missing) or "all"}')
         return cls(start, goals)
+
+    def first(self, count: int | None) -> GoalSet:
+        """Return the set with its first goals alone; None: all of them.
+
+        Raises:
+            ConfigError: If there are not so many.
+        """
+        if count is not None and not 1 <= count <= len(self.goals):
+            raise ConfigError(f'count must be in [1, {len(self.goals)}], the goals that there '
+                              f'are, got {count}')
+        return replace(self, goals=self.goals[:count])
 
 
 class _Reader:
