@@ -21,18 +21,23 @@ pytest.importorskip('mujoco')
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / 'tools' / 'reproduce_tasks.sh'
 SAYS = '[reproduce_tasks] '
-# Writes down what it is asked for, and makes what the script itself touches: bundles, a summary.
+TASKS = ('reacher', 'two_room', 'push_t', 'cube')
+COPIES = ('far_model', 'with_policies', 'policies', 'expert_policies')    # of a task's model
+# Writes down what it is asked for, and makes what the script itself touches: bundles, results.
 PRETENDED = """#!/usr/bin/env bash
 case "$1" in -c) exit 0 ;; esac
 case "$*" in *"${FAIL_AT:-nothing}"*) exit 3 ;; esac
-{ printf '%q ' "$(basename "$0")" "$@"; echo; } >> "$CALLS"
+{ printf '%q ' "${0##*/}" "$@"; echo; } >> "$CALLS"
 words="$*"
 case "$words" in *" train "*) mkdir -p "${words##*--out }" ;; esac
-case "$(basename "$0")" in make)
-  words=${3#ARGS=}
-  mkdir -p "${words##*--out }"
-  echo '{}' > "${words##*--out }/summary.json" ;;
+case "${0##*/} ${1-}" in
+  'make demo') words=${3#ARGS=} result=summary.json ;;
+  'make eval-ros') words=${3#ARGS=} result=${2#TASK=}/ros.json ;;
+  *) exit 0 ;;
 esac
+result=${words##*--out }/$result
+mkdir -p "${result%/*}"
+echo '{}' > "$result"
 """
 # Of a command, what does not depend on where files lie and how many processes there are.
 PLACES = {'out', 'data', 'bundle', 'bags', 'run', 'begin_with', 'robot', 'workers', 'run_command'}
@@ -74,7 +79,7 @@ def lewm(done):
     """Return what every call of lewm means, by the real parser."""
     found = []
     for words in done.calls:
-        if words[0] == 'python':
+        if words[0] == 'python' and not words[1].startswith('tools/'):
             assert words[1:3] == ['-m', 'lewm_sim.cli'], words
             try:
                 found.append(build_parser(words[3]).parse_args(words[3:]))
@@ -94,7 +99,7 @@ def test_all_stages_are_made_in_their_order_and_never_again(start):
     done = start()
     assert done.returncode == 0, done.stderr
     assert stages(done) == listed() and len(listed()) > 20
-    assert {task for task, _ in listed()} == {'reacher', 'two_room', 'push_t', 'cube'}
+    assert {task for task, _ in listed()} == set(TASKS)
     again = start()
     assert (again.returncode, again.calls, stages(again)) == (0, [], [])
     assert again.stdout.count(': is there') == len(listed())
@@ -103,12 +108,8 @@ def test_all_stages_are_made_in_their_order_and_never_again(start):
 def test_every_command_is_one_of_lewm_and_takes_what_was_made_before(start):
     """It parses; data sets, bundles, recipes and planner settings are there when they are used."""
     made = set()
-    copied = {str(start.work / task / name): str(start.work / task / model)
-              for task, model, name in (
-                  ('push_t', 'push_t-pico', 'policies'),
-                  ('push_t', 'push_t-pico', 'expert_policies'),
-                  ('two_room', 'two_room-nano', 'far_model'),
-                  ('reacher', 'reacher-nano', 'far_model'))}
+    copied = {str(start.work / task / name): str(start.work / task / load_task(task).bundle)
+              for task in TASKS for name in COPIES}
     for args in lewm(start()):
         if args.command == 'collect':
             CollectConfig(task=args.task, steps=args.steps, seed=args.seed,
@@ -124,6 +125,51 @@ def test_every_command_is_one_of_lewm_and_takes_what_was_made_before(start):
             Recipe.from_yaml(find_named('config/train', args.config, '.yaml'))
         made |= set(paths(getattr(args, 'out', None)))
     assert sum(place.endswith('.json') for place in made) >= 12
+
+
+def test_the_tools_are_there_and_have_the_options(start):
+    """Rivals and films: programs beside lewm, with what was made before."""
+    done = start()
+    made = {place for args in lewm(done) for place in paths(getattr(args, 'out', None))}
+    calls = [words[1:] for words in done.calls if words[1].startswith('tools/')]
+    assert {words[0] for words in calls} == {'tools/compare_models.py', 'tools/task_trials.py'}
+    for tool, bundle, *words in calls:
+        known = (ROOT / tool).read_text(encoding='utf-8')
+        assert bundle in made
+        for option, value in zip(words[::2], words[1::2], strict=True):
+            assert f"'{option}'" in known, (tool, option)
+            assert option != '--data' or value in made
+
+
+def test_two_more_trainings_differ_from_the_model_in_their_seed(start):
+    """The recipe of task.yaml, which is that of the card where a test of it holds."""
+    for task in TASKS:
+        trained = [args for args in lewm(start(task, 'seeds')) if args.command == 'train']
+        recipe, *options = load_task(task).facts.recipe.split()
+        assert [(args.config, args.seed) for args in trained] == [(recipe, 1), (recipe, 2)]
+        usual = build_parser('train').parse_args([
+            'train', 'data.h5', '--out', 'model', '--config', recipe, '--threads', '1',
+            '--seed', '1', *options])
+        assert meaning(trained[0]) == meaning(usual)
+
+
+def test_models_that_ship_are_judged_without_training_them(start):
+    """Only what is beside a copy learns, from new episodes; trained models have another folder."""
+    done = start('two_room', 'far', SHIPPED='true')
+    assert done.returncode == 0, done.stderr
+    assert stages(done) == [('two_room', name) for name in ('record', 'networks', 'far')]
+    bundle = start.work / 'two_room' / 'two_room-nano'
+    assert (bundle / 'bundle.yaml').read_bytes() == (
+        ROOT / 'models' / 'two_room-nano' / 'bundle.yaml').read_bytes()
+    learnt = [args for args in lewm(done) if args.command.startswith('train')]
+    assert [(args.command, args.kind, args.new_data, args.data) for args in learnt] == [
+        ('train-policy', 'reach', True, [str(start.work / 'two_room' / 'reach.h5')])]
+    other = start('two_room', 'far')
+    assert (other.returncode, other.calls) == (2, [])
+    assert 'was begun with SHIPPED=true; choose another WORK' in other.stderr
+    none = start('cube', 'ros', SHIPPED='true')
+    assert none.returncode == 2
+    assert 'models/cube-nano does not ship; leave SHIPPED away' in none.stderr
 
 
 def test_what_is_said_of_other_settings_is_in_their_files(start):
@@ -214,6 +260,7 @@ def test_the_list_says_what_is_done(start):
     (['cube', 'record', 'train'], {}, 'a task and a stage at most, got: cube record train'),
     (['--smoke'], {}, "unknown option '--smoke'; known: --list, --help"),
     (['--list', 'cube'], {}, '--list stands alone, got: --list cube'),
+    (['cube'], {'SHIPPED': 'yes'}, "SHIPPED must be true or false, got 'yes'"),
     (['cube'], {'WORKERS': '0'}, 'WORKERS must be a whole number from 1 on'),
     (['cube'], {'PYTHON': 'no-such-python'}, 'PYTHON=no-such-python is not installed'),
 ])

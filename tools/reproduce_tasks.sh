@@ -6,16 +6,22 @@
 #   tools/reproduce_tasks.sh TASK STAGE    one stage, and before it what it needs
 #   tools/reproduce_tasks.sh --list        tasks and stages, what each makes, which are done
 #
-# No training took an hour when the shipped models were made, so that a task fits a night. What is
+# No training took an hour when the shipped models were made, so that a stage fits a night. What is
 # done is not done twice: run it again after Ctrl-C or a power cut. Remove a task's folder to begin
 # it anew. models/ and docs/ stay as they are; bundles with their cards, and the numbers of every
 # evaluation (results/*.json), are in WORK/TASK. On another machine they agree within their
 # intervals, not to the digit.
 #
+# SHIPPED=true judges the models that ship instead of training them first. Their data is recorded
+# all the same; where its pictures differ from those that they were trained on (another renderer),
+# stages that use this data say so and end.
+#
 # Exit codes: 0 done; 2 something that you can put right; else that of the command which failed.
 #
 # Settings, as environment variables; paths are relative to the repository:
-#   WORK     folder of everything that is made (out/reproduce_tasks)
+#   SHIPPED  true: judge the models that ship (false)
+#   WORK     folder of everything that is made (out/reproduce_tasks, of models that ship
+#            out/reproduce_shipped)
 #   WORKERS  processes that record and ingest; the recordings are the same for any number (2)
 #   PYTHON   interpreter with the packages of lewm_ros (.venv/bin/python, else python3)
 set -euo pipefail
@@ -23,26 +29,27 @@ set -euo pipefail
 takes_words=true
 . "$(dirname "$(realpath "$0")")/script.sh"
 
-: "${WORK:=out/reproduce_tasks}" "${WORKERS:=2}"
+: "${SHIPPED:=false}" "${WORKERS:=2}"
 require_counts WORKERS
+case $SHIPPED in
+  true) : "${WORK:=out/reproduce_shipped}" ;;
+  false) : "${WORK:=out/reproduce_tasks}" ;;
+  *) fail "SHIPPED must be true or false, got '$SHIPPED'" ;;
+esac
 
 # Task, stage, the stage that it needs, what it makes.
-readonly ROWS=(
+readonly OWN=(
   'reacher record - 2000 episodes to train from, 200 others for what is ordinary'
   'reacher train record the model, recipe nano'
   'reacher networks train prior, readout, decoder, what is ordinary, goals'
   'reacher evaluate networks 100 held-out pairs of the half to report, search around the prior'
-  'reacher far networks goals 25 to 100 steps away, over way-points and without'
   'two_room record - 445 episodes to train from, 200 others to judge by'
   'two_room train record the model, recipe pico with a decoder beside it'
   'two_room networks train prior, readout, decoder, what is ordinary, goals'
   'two_room evaluate networks 200 pairs, held-out and strict; goals 50 steps away'
   'two_room search networks strict pairs by search alone, with either cost'
   'two_room look networks under other light, colours and cameras'
-  'two_room far networks goals 25 to 100 steps away, over way-points and without'
-  'two_room seeds record two more trainings of the same recipe, with other seeds'
   'two_room tried record two other trainings, and how they do'
-  'two_room live networks ten goals through ROS in real time'
   'push_t record - 538 episodes to train from'
   'push_t first record a first model without an auxiliary term, and how it does'
   'push_t train first the model: the first one, then with inverse dynamics'
@@ -50,28 +57,52 @@ readonly ROWS=(
   'push_t evaluate networks 32 strict pairs by search'
   'push_t policies networks prior and cloned behaviour from the same episodes, beside search'
   'push_t expert policies both from 700 episodes of the expert, judged on 200 others'
-  'push_t live networks ten goals through ROS in real time'
   'cube record - 280 episodes of the expert, 120 of play'
   'cube train record the model, recipe cube'
   'cube networks train the prior'
   'cube evaluate networks 50 held-out and 40 strict pairs, prior and search'
 )
+# Of any task: stage, the stage that it needs, what it makes. `evaluate` recommends a planner.
+readonly OF_ANY=(
+  'far networks goals 25 to 100 steps away, over way-points and without'
+  'seeds record two more trainings of the same recipe, with other seeds'
+  'rivals networks PLDM, a frozen encoder and policies from the same data, beside it'
+  'curve networks strict success over operations per decision: search, prior, cloned behaviour'
+  'ros evaluate 100 strict pairs through ROS in real time, beside offline'
+  'know networks what the model knows: probes, surprise, straightness'
+  'film evaluate a picture and a video of successes and failures'
+  'live evaluate ten goals of the demo, through ROS in real time'
+)
+ROWS=()
+for task in reacher two_room push_t cube; do
+  for row in "${OWN[@]}"; do [[ $row != "$task "* ]] || ROWS+=("$row"); done
+  for row in "${OF_ANY[@]}"; do
+    # Cube has two sets, which its rivals cannot learn from yet, and no goals to show.
+    [[ "$task ${row%% *}" =~ ^cube\ (rivals|live)$ ]] || ROWS+=("$task $row")
+  done
+done
+readonly ROWS
 
 # What stages are made of -------------------------------------------------------------------------
 
-# lewm WORDS...: once; one that was cut off begins again, or goes on where it is able to.
-lewm() {
+# once SAID COMMAND...: one that was cut off begins again, or goes on where it is able to.
+once() {
   local stamp code=0
-  stamp=$folder/done/$stage.$(cksum <<< "$*" | tr -d ' ')
+  stamp=$folder/done/$stage.$(cksum <<< "${1#lewm }" | tr -d ' ')
   [ ! -e "$stamp" ] || return 0
-  say "lewm $*"
-  "$PYTHON" -m lewm_sim.cli "$@" || code=$?
+  say "$1"
+  "${@:2}" || code=$?
   if [ "$code" -ne 0 ]; then
     say "$task $stage ended with exit code $code; run me again, I go on from here" >&2
     exit "$code"
   fi
-  printf 'lewm %s\n' "$*" > "$stamp"
+  printf '%s\n' "$1" > "$stamp"
 }
+lewm() { once "lewm $*" "$PYTHON" -m lewm_sim.cli "$@"; }
+tool() { once "tools/$1.py ${*:2}" "$PYTHON" "tools/$1.py" "${@:2}"; }
+
+# fact KEY: what task.yaml says.
+fact() { sed -n "s/^$1: *\([^#]*[^# ]\).*/\1/p" "lewm_sim/tasks/$task/task.yaml"; }
 
 # record BAGS WORDS...: episodes of the task.
 record() {
@@ -83,16 +114,32 @@ ingest() {
   lewm ingest "${@:2}" --out "$folder/$1.h5" --workers "$WORKERS"
 }
 
-# train BUNDLE WORDS...: a model from the task's data.h5.
+# train BUNDLE WORDS...: a model from the task's sets.
 train() {
-  lewm train "$folder/data.h5" "${@:2}" --run-folder "$folder/runs/$1" --out "$folder/$1"
+  local files=("${sets[@]/#/$folder/}")
+  lewm train "${files[@]/%/.h5}" "${@:2}" --run-folder "$folder/runs/$1" --out "$folder/$1"
+}
+
+# learn BUNDLE WORDS...: a model by the task's own recipe.
+learn() {
+  local recipe
+  read -ra recipe <<< "$(fact recipe)"
+  train "$1" --config "${recipe[@]}" "${@:2}"
 }
 
 # add BUNDLE KIND...: networks beside a model.
 add() {
   local kind
   for kind in "${@:2}"; do
-    lewm train-policy "$folder/$1" --kind "$kind" --data "$folder/data.h5"
+    lewm train-policy "$folder/$1" --kind "$kind" "${learns[@]}"
+  done
+}
+
+# complete BUNDLE KIND...: those that are not there yet.
+complete() {
+  local kind
+  for kind in "${@:2}"; do
+    [ -e "$folder/$1/$kind.safetensors" ] || add "$1" "$kind"
   done
 }
 
@@ -102,14 +149,54 @@ judge() {
     --out "$folder/results/$1.json"
 }
 
-# far BUNDLE WORDS...: goals 25 to 100 steps away, twice as many steps allowed, in episodes of 160
-# steps that are collected with WORDS; a copy of the bundle learns how far places are.
-far() {
-  record bags_far "${@:2}" --episodes 150 --steps 160 --seed 3
+# examine NAME BUNDLE WORDS...: the same, on what judges the task's models.
+examine() {
+  lewm evaluate "$folder/$2" "${judges[@]}" --planner-seeds 1 "${@:3}" \
+    --out "$folder/results/$1.json"
+}
+
+# copy FROM TO: a bundle, whole or not at all.
+copy() {
+  [ ! -e "$2" ] || return 0
+  rm -rf "$2.new"
+  cp -r "$1" "$2.new"
+  mv "$2.new" "$2"
+}
+
+# beside BUNDLE COPY: the model under another name, for networks that it does not ship with.
+beside() { copy "$folder/$1" "$folder/$2"; }
+
+# ship: the model as it ships, in place of its training.
+ship() {
+  [ -e "models/$model" ] || fail "models/$model does not ship; leave SHIPPED away, to train it"
+  copy "models/$model" "$folder/$model"
+}
+
+# live NAME RESULTS WORDS...: `make NAME` of the model; what it does not reach is a result as well.
+live() {
+  rm -f "$folder/$2"
+  make "$1" TASK="$task" ARGS="${*:3}" || true
+  [ -s "$folder/$2" ] || fail "make $1 left no $folder/$2, see above"
+}
+
+# Stages of any task ------------------------------------------------------------------------------
+
+# Goals 25 to 100 steps away, twice as many steps allowed, in episodes of 160 steps; a copy of the
+# model learns how far places are. One that ships may not know the episodes of its set again, and
+# learns it from others.
+any_far() {
+  record bags_far --episodes 150 --steps 160 --seed 3
   ingest far "$folder/bags_far"
-  rm -rf "$folder/bags_far"
-  beside "$1" far_model
-  add far_model reach
+  beside "$model" far_model
+  complete far_model prior
+  if [ "$SHIPPED" = true ]; then
+    record bags_reach --episodes 400 --steps 80 --seed 4
+    ingest reach "$folder/bags_reach"
+    lewm train-policy "$folder/far_model" --kind reach --data "$folder/reach.h5" --new-data
+  else
+    add far_model reach
+  fi
+  rm -rf "$folder/bags_far" "$folder/bags_reach"
   local offset
   for offset in 25 40 55 70 85 100; do
     judge "far_$offset" far_model far --new-data --part all --episodes 100 --protocol strict \
@@ -117,23 +204,43 @@ far() {
   done
 }
 
-# beside BUNDLE COPY: the model under another name, for networks that it does not ship with.
-beside() {
-  [ ! -e "$folder/$2" ] || return 0
-  rm -rf "$folder/$2.new"
-  cp -r "$folder/$1" "$folder/$2.new"
-  mv "$folder/$2.new" "$folder/$2"
+# Two more trainings of the task's recipe, each with a prior of its own.
+any_seeds() {
+  local seed
+  for seed in 1 2; do
+    learn "seed_$seed" --threads 1 --seed "$seed"
+    add "seed_$seed" prior
+    examine "seed_$seed" "seed_$seed" --part all --episodes 200 --plan prior --plan cem_prior
+    examine "seed_${seed}_strict" "seed_$seed" --part all --episodes 200 --plan prior \
+      --plan cem_prior --protocol strict
+  done
 }
 
-# live BUNDLE: fewer than 9 of 10 goals are a result as well.
-live() {
-  local summary=$folder/live/summary.json
-  rm -f "$summary"
-  make demo TASK="$task" ARGS="--bundle $folder/$1 --out $folder/live" || true
-  [ -s "$summary" ] || fail "the demo left no $summary, see above"
+any_rivals() {
+  local recipe words=()
+  recipe=$(fact recipe)
+  [[ ! $recipe =~ --steps\ ([0-9]+) ]] || words=(--steps "${BASH_REMATCH[1]}")
+  tool compare_models "$folder/$model" --data "$folder/data.h5" --config "${recipe%% *}" \
+    "${words[@]}" --protocol strict --planner-seeds 1 --out "$folder/rivals"
 }
 
-# Stages ------------------------------------------------------------------------------------------
+any_curve() {
+  beside "$model" with_policies
+  complete with_policies prior gcbc
+  examine curve with_policies --episodes 100 --protocol strict --plan cem --plan gcbc \
+    --plan prior --budgets 10x1,10x3,30x3,30x10,100x5,300x10 --curve "$folder/curve.png"
+}
+
+any_ros() {
+  live eval-ros "eval_ros/$task/ros.json" "$folder/$model" "${judges[@]}" --protocol strict \
+    --episodes 100 --out "$folder/eval_ros"
+}
+
+any_know() { lewm analyse "$folder/$model" "${learns[@]}" --out "$folder/know"; }
+any_film() { tool task_trials "$folder/$model" "${learns[@]}" --out "$folder/film"; }
+any_live() { live demo live/summary.json --bundle "$folder/$model" --out "$folder/live"; }
+
+# Stages of one task ------------------------------------------------------------------------------
 
 reacher_record() {
   record bags --episodes 2000 --steps 60 --seed 0
@@ -142,7 +249,7 @@ reacher_record() {
   ingest new "$folder/bags_new"
   rm -rf "$folder/bags" "$folder/bags_new"
 }
-reacher_train() { train reacher-nano --config nano; }
+reacher_train() { learn reacher-nano; }
 reacher_networks() {
   add reacher-nano prior readout decoder
   lewm calibrate "$folder/reacher-nano" --data "$folder/new.h5" --new-data
@@ -152,7 +259,6 @@ reacher_evaluate() {
   judge recommended reacher-nano data --plan cem_prior --backend torch-tuned:fp32 \
     --episodes 100 --save --recommend
 }
-reacher_far() { far reacher-nano; }
 
 readonly DRIVERS=expert:0.2,noisy_expert:0.3,explorer:0.4,random:0.1
 two_room_record() {
@@ -163,9 +269,7 @@ two_room_record() {
     --out "$folder/new.h5" --workers "$WORKERS"
   rm -rf "$folder/bags"
 }
-two_room_train() {
-  train two_room-nano --config pico --decoder-weight 1 --steps 2000 --threads 1
-}
+two_room_train() { learn two_room-nano --threads 1; }
 two_room_networks() {
   add two_room-nano prior readout decoder
   lewm calibrate "$folder/two_room-nano" --data "$folder/data.h5"
@@ -192,17 +296,6 @@ two_room_look() {
       --protocol strict --vary "$change"
   done
 }
-two_room_far() { far two_room-nano --policy "$DRIVERS"; }
-two_room_seeds() {
-  local seed
-  for seed in 1 2; do
-    train "seed_$seed" --config pico --decoder-weight 1 --steps 2000 --threads 1 --seed "$seed"
-    add "seed_$seed" prior
-    judge "seed_$seed" "seed_$seed" new --new-data --part all --episodes 200 --plan prior
-    judge "seed_${seed}_strict" "seed_$seed" new --new-data --part all --episodes 200 \
-      --plan prior --protocol strict
-  done
-}
 two_room_tried() {
   last_step_plan
   sed 's/^  latent_dim: 64$/  latent_dim: 32/' config/train/pico.yaml > "$folder/pico32.yaml"
@@ -216,7 +309,6 @@ two_room_tried() {
       --plan "$folder/cem_last.yaml" --plan prior
   done
 }
-two_room_live() { live two_room-nano; }
 
 # Search by the cost of the last step alone, all five blocks executed.
 last_step_plan() {
@@ -248,7 +340,7 @@ push_t_evaluate() {
   judge strict push_t-pico data --part all --episodes 32 --protocol strict
 }
 push_t_policies() {
-  beside push_t-pico policies
+  beside "$model" policies
   add policies prior gcbc
   local rules
   for rules in strict held-out; do
@@ -263,7 +355,7 @@ push_t_expert() {
   record bags_expert --policy expert:0.4,noisy_expert:0.6 --episodes 700 --steps 80 --seed 2
   ingest expert "$folder/bags_expert"
   rm -rf "$folder/bags_new" "$folder/bags_expert"
-  beside push_t-pico expert_policies
+  beside "$model" expert_policies
   lewm train-policy "$folder/expert_policies" --kind prior --data "$folder/expert.h5" --new-data
   lewm train-policy "$folder/expert_policies" --kind gcbc --data "$folder/expert.h5"
   local rules
@@ -275,7 +367,6 @@ push_t_expert() {
       --against "$folder/results/new_$rules.json"
   done
 }
-push_t_live() { live push_t-pico; }
 
 cube_record() {
   record bags_expert --policy noisy_expert --episodes 280 --steps 80 --seed 1
@@ -303,8 +394,11 @@ cube_evaluate() {
 is_done() { [ -e "$WORK/$1/done/$2" ]; }
 
 # run_stage TASK STAGE: first what it needs, then itself, unless it is done.
+#
+# What stages ask: the task's folder, its model, the sets that this learns from (`learns`, as words
+# of lewm), and the words that name what judges it.
 run_stage() {
-  local task=$1 stage=$2 folder=$WORK/$1 row needs='' about=''
+  local task=$1 stage=$2 folder=$WORK/$1 model sets=(data) learns=() judges row needs='' about=''
   if is_done "$task" "$stage"; then
     say "$task $stage: is there"
     return
@@ -312,10 +406,21 @@ run_stage() {
   for row in "${ROWS[@]}"; do
     if [[ $row == "$task $stage "* ]]; then read -r _ _ needs about <<< "$row"; fi
   done
+  model=$(fact bundle)
+  model=${model:-$task-nano}
+  [ "$task" != cube ] || sets=(expert play)
+  for row in "${sets[@]}"; do learns+=(--data "$folder/$row.h5"); done
+  judges=("${learns[@]}")
+  [ "$task" != two_room ] || judges=(--data "$folder/new.h5" --new-data)
+  local work="any_$stage"
+  if declare -F "${task}_$stage" > /dev/null; then work=${task}_$stage; fi
+  if [ "$SHIPPED" = true ] && [[ $stage == train || $stage == networks ]]; then
+    needs=record about="$model, as it ships" work=ship
+  fi
   [ "$needs" = - ] || is_done "$task" "$needs" || run_stage "$task" "$needs"
   say "$task $stage: $about"
   mkdir -p "$folder/done" || fail "cannot make $folder; choose another WORK"
-  "${task}_$stage"
+  "$work"
   touch "$folder/done/$stage"
 }
 
@@ -345,6 +450,9 @@ export PYTHONUNBUFFERED=1
 mkdir -p "$WORK" || fail "cannot make $WORK; choose another WORK"
 exec 9>"$WORK/lock"   # one at a time: two would write the same files
 flock -n 9 || fail "another $(basename "$0") is at work in $WORK"
+[ "$(cat "$WORK/shipped" 2>/dev/null || echo "$SHIPPED")" = "$SHIPPED" ] ||
+  fail "$WORK was begun with SHIPPED=$(cat "$WORK/shipped"); choose another WORK"
+printf '%s\n' "$SHIPPED" > "$WORK/shipped"
 for row in "${wanted[@]}"; do
   read -r task stage <<< "$row"
   run_stage "$task" "$stage"
