@@ -6,15 +6,17 @@ import json
 import re
 import sys
 
-from episode_sets import SQUARE_ROWS as ROWS, square_set
-from lewm_model.analysis import parts, sections
+from episode_sets import episode, SQUARE_ROWS as ROWS, square_set, SQUARES, write_set
+from lewm_model.analysis import paper, parts, sections
 from lewm_model.analysis.parts import Size
 from lewm_model.analysis.report import look_up, render_html, show, to_document
-from lewm_model.analysis.run import analyse
+from lewm_model.analysis.run import analyse, subject_of
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
+from lewm_model.data.fingerprint import Fingerprint
 from lewm_model.errors import BundleError, ConfigError, DatasetError, MissingPackageError
 from lewm_model.held_out import HeldOut
+from lewm_model.training.divide import list_trained
 from lewm_sim import cli
 from lewm_sim.commands.analyse import PARTS
 from nano import tiny_bundle
@@ -39,8 +41,8 @@ def subject(data_path):
 def about():
     return {'bundle': 'square <nano>', 'model_id': 'abc', 'task': 'reacher', 'parameters': 12345,
             'latent_dim': 16, 'data': 'square.h5', 'episodes': 12, 'held_out_episodes': 4,
-            'lewm_version': '0', 'created': 'today', 'quick': True, 'robot': 'sim_reacher',
-            'commands': ['lewm train "a & b"']}
+            'new_data': False, 'lewm_version': '0', 'created': 'today', 'quick': True,
+            'robot': 'sim_reacher', 'commands': ['lewm train "a & b"']}
 
 
 class Page(HTMLParser):
@@ -85,6 +87,46 @@ def test_the_report_is_one_file_with_the_numbers_of_the_json(subject):
         assert cell == show(look_up(document, key)), key
     assert {key.split('/')[0] for key in page.cells} == {*analysis.numbers, 'summary'}
     assert {'probes', 'horizon', 'distances'} < set(analysis.numbers)
+
+
+def test_the_page_shows_the_rows_of_the_paper_and_the_json_has_them(subject):
+    """Beside our probes, LeWM with PLDM and DINO-WM, cell by cell."""
+    analysis = analyse(subject, SMALL, ['probes'])
+    document = to_document(analysis, about())
+    text = render_html(document, analysis.pictures)
+    assert len(document['paper']['probes']) == len(paper.PROBES) > 20
+    for row in document['paper']['probes']:
+        assert '<tr>' + ''.join(f'<td class="paper">{cell}</td>'
+                                for cell in row.values()) + '</tr>' in text
+    told = {(row['quantity'], row['model']) for row in document['paper']['probes']}
+    assert ('Cube gripper', 'LeWM') in told and ('Push-T block angle', 'PLDM') in told
+
+
+def test_a_new_set_is_fitted_on_one_half_and_judged_on_the_other(data_path, tmp_path, capsys):
+    """Whole, disjoint halves; without the option it is another set, and the page says which."""
+    seen = write_set(tmp_path / 'seen.h5', map(episode, range(4)))
+    bundle = tiny_bundle(provenance=list_trained(Fingerprint.of(seen), range(4)))
+    data = EpisodeFile.open(data_path)
+    with pytest.raises(DatasetError, match='is another set: .* or --new-data'):
+        subject_of(bundle, data)
+    subject = subject_of(bundle, data, new_data=True)
+    whole = HeldOut(bundle, data, new_data=True)
+    np.testing.assert_array_equal(subject.kept, whole.part('choose'))
+    np.testing.assert_array_equal(subject.held_out, whole.part('report'))
+    assert sorted([*subject.kept, *subject.held_out]) == list(range(SQUARES))
+    probes = analyse(subject, replace(SMALL, fit_frames=10_000, score_frames=10_000),
+                     ['probes']).numbers['probes']
+    assert probes['fit_frames'] == len(subject.kept) * (ROWS - 10)
+    assert probes['held_out_frames'] == len(subject.held_out) * (ROWS - 10)
+    bundle.save(tmp_path / 'tiny')
+    line = ['analyse', str(tmp_path / 'tiny'), '--data', str(data_path), '--quick', '--only',
+            'straightness', '--out', str(tmp_path / 'report')]
+    assert cli.main(line) == cli.USAGE_ERROR
+    assert 'is another set' in capsys.readouterr().err
+    assert cli.main([*line, '--new-data']) == 0
+    assert (f'{SQUARES} episodes, all new to the model: readouts are fitted on '
+            f'{len(subject.kept)} and everything is judged on the other {len(subject.held_out)}'
+            ) in (tmp_path / 'report/analysis.html').read_text()
 
 
 def test_a_square_that_shows_both_joints_is_read_better_than_chance(subject):

@@ -13,7 +13,7 @@ from pathlib import Path
 import tempfile
 from typing import Any
 
-from lewm_model.analysis import sections
+from lewm_model.analysis import paper, sections
 from lewm_model.analysis.parts import Analysis
 from lewm_model.errors import ConfigError
 
@@ -75,7 +75,7 @@ def prepare_folder(folder: Path) -> None:
 def to_document(analysis: Analysis, about: dict[str, Any]) -> dict[str, Any]:
     """Return everything but the pictures, ready for JSON; what is not finite becomes null."""
     return _finite({'about': about, 'summary': sections.summarise(analysis.numbers),
-                    **analysis.numbers, 'paper': sections.published()})
+                    **analysis.numbers, 'paper': paper.published()})
 
 
 def render_html(document: dict[str, Any], pictures: dict[str, list[tuple[str, bytes]]]) -> str:
@@ -85,7 +85,7 @@ def render_html(document: dict[str, Any], pictures: dict[str, list[tuple[str, by
     body = [f'<h1>{escape(title)}</h1>',
             f'<p class="note">{escape(sections.describe(about))}</p>',
             f'<pre>{escape(chr(10).join(about["commands"]))}</pre>',
-            f'<p class="note">{escape(sections.CAUTION)}</p>',
+            f'<p class="note">{escape(paper.CAUTION)}</p>',
             _table(document, *sections.GLANCE, sections.glance_rows(document))]
     for name, section in sections.SECTIONS.items():
         if name not in document:

@@ -8,11 +8,29 @@ import time
 
 from lewm_model.analysis import figures
 from lewm_model.analysis.parts import Analysis, Desk, PARTS, Simulator, Size
+from lewm_model.bundles.bundle import Bundle
+from lewm_model.data.episodes import EpisodeFile
 from lewm_model.errors import ConfigError
 from lewm_model.held_out import HeldOut
 import numpy as np
 
 SEED = 42
+
+
+def subject_of(bundle: Bundle, data: EpisodeFile, *, new_data: bool = False) -> HeldOut:
+    """Return a bundle with the data that it is analysed on.
+
+    Readouts are fitted on what was trained on, and everything is judged on what was held out. In
+    a new set nothing was trained on: the half to choose by takes that place, and the half to
+    report is judged.
+
+    Raises:
+        DatasetError: If the data cannot serve, see `HeldOut`, or has too few episodes.
+    """
+    subject = HeldOut(bundle, data, new_data=new_data)
+    if new_data:
+        subject.kept, subject.held_out = subject.part('choose'), subject.part('report')
+    return subject
 
 
 def analyse(subject: HeldOut, size: Size | None = None, only: Sequence[str] | None = None, *,
@@ -22,7 +40,7 @@ def analyse(subject: HeldOut, size: Size | None = None, only: Sequence[str] | No
     """Run the parts.
 
     Args:
-        subject: Bundle and data.
+        subject: Bundle and data, see `subject_of`.
         size: How much to look at.
         only: Names out of `PARTS`; None: all.
         simulator: For what data alone cannot show.

@@ -1,7 +1,4 @@
-"""What the report says: one section per part, the paper's values, and the summary.
-
-Source of published values: LeWorldModel, arXiv 2603.19312 (LeWM rows only).
-"""
+"""What the report says: one section per part, and the summary."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lewm_model.analysis.paper import PROBES, STRAIGHTNESS
 from lewm_model.bundles.questions import QUESTIONS
 
 Cell = str
@@ -32,36 +30,20 @@ class Section:
     tables: Callable[[dict[str, Any]], list[Table]]
 
 
-CAUTION = ('Values of the paper stand beside ours for orientation. Tasks, pictures, model sizes '
-           'and data differ, so a difference says nothing about who is better.')
 GLANCE = ('At a glance', ['question', 'answer', 'here', 'paper'])
-
-_PAPER_PROBES = [
-    ('Push-T agent location', '.052', '.974', '.004', '.998'),
-    ('Push-T block location', '.029', '.986', '.001', '.999'),
-    ('Push-T block angle', '.187', '.902', '.021', '.990'),
-    ('Two-Room agent position', '.008', '.996', '.000', '1.000'),
-    ('Cube joint position', '.352', '.706', '.330', '.742'),
-    ('Cube joint velocity', '1.021', '.095', '.818', '.386'),
-    ('Cube effector position', '.018', '.991', '.003', '.998'),
-    ('Cube block yaw', '.996', '.062', '.973', '.164')]
 
 
 def describe(about: dict[str, Any]) -> str:
     """Say in a sentence what was analysed."""
+    judged = about['held_out_episodes']
+    division = (f'all new to the model: readouts are fitted on {about["episodes"] - judged} and '
+                f'everything is judged on the other {judged}' if about['new_data'] else
+                f'{judged} of them held out')
     return (f'Model {about["model_id"]} for task "{about["task"]}", {about["parameters"]:,} '
             f'parameters, latent width {about["latent_dim"]}. Data: {about["data"]}, '
-            f'{about["episodes"]} episodes, {about["held_out_episodes"]} of them held out. '
+            f'{about["episodes"]} episodes, {division}. '
             f'lewm_ros {about["lewm_version"]}, {about["created"]}.'
             + (' QUICK RUN: the numbers only show that everything works.' * about['quick']))
-
-
-def published() -> dict[str, Any]:
-    """Return the paper's values as the report shows them, for the JSON."""
-    names = ('quantity', 'linear_mse', 'linear_r', 'mlp_mse', 'mlp_r')
-    return {'source': 'LeWorldModel, arXiv 2603.19312, LeWM', 'caution': CAUTION,
-            'summary': {key: paper for key, (_, _, paper) in QUESTIONS.items() if paper != '–'},
-            'probes': [dict(zip(names, row, strict=True)) for row in _PAPER_PROBES]}
 
 
 def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
@@ -115,10 +97,10 @@ def _probes(part: dict[str, Any]) -> list[Table]:
     header = ['quantity', 'linear MSE', '± std', 'r', 'MLP MSE', '± std', 'r']
     rows = [[name, *(Key(f'probes/scores/{name}/{kind}/{value}') for kind, value in kinds)]
             for name in part['scores']]
-    paper = [[Published(cell) for cell in row] for row in _PAPER_PROBES]
+    paper = [[Published(cell) for cell in row] for row in PROBES]
     return [(f'Fitted on {part["fit_frames"]} frames, scored on {part["held_out_frames"]} frames '
              f'of held-out episodes', header, rows),
-            ('The paper, LeWM', ['quantity', 'linear MSE', 'r', 'MLP MSE', 'r'], paper)]
+            ('The paper', ['quantity', 'model', 'linear MSE', 'r', 'MLP MSE', 'r'], paper)]
 
 
 def _surprise(part: dict[str, Any]) -> list[Table]:
@@ -148,8 +130,8 @@ def _straightness(part: dict[str, Any]) -> list[Table]:
     rows = [[label, Key(f'straightness/{key}')] for key, label in names.items() if key in part]
     tables = [('Mean cosine of consecutive velocities, held-out episodes',
                ['of', 'straightness'],
-               [*rows, [Published('paper: LeWM, Push-T'), Published('about .6')],
-                [Published('paper: PLDM, Push-T'), Published('about .4')]])]
+               [*rows, *([Published(f'paper: {model}'), Published(value)]
+                         for model, value in STRAIGHTNESS)])]
     if part.get('over_training'):
         tables.append(('Checkpoints that the run kept', ['optimiser step', 'straightness'], [
             [Key(f'straightness/over_training/{number}/{key}')

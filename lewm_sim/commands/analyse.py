@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lewm_sim.commands._data import add_data_argument, open_data_argument
+from lewm_sim.commands._data import (
+    add_data_argument,
+    add_new_data_argument,
+    open_data_argument,
+)
 
 if TYPE_CHECKING:
     from lewm_model.held_out import HeldOut
@@ -19,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
     add_data_argument(parser, '--data')
+    add_new_data_argument(parser)
     parser.add_argument('--out', type=Path, required=True, help='folder of the report')
     parser.add_argument('--only', nargs='+', choices=PARTS, metavar='PART',
                         help=f'these parts only: {", ".join(PARTS)}')
@@ -41,12 +46,11 @@ def run(args: argparse.Namespace) -> int:
         to_document,
         write_report,
     )
-    from lewm_model.analysis.run import analyse
+    from lewm_model.analysis.run import analyse, subject_of
     from lewm_model.analysis.sections import glance_rows
     from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.errors import ConfigError
-    from lewm_model.held_out import HeldOut
     import torch
     from tqdm import tqdm
 
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     prepare_folder(args.out)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
-    subject = HeldOut(bundle, open_data_argument(args))
+    subject = subject_of(bundle, open_data_argument(args), new_data=args.new_data)
     bars: dict[str, tqdm] = {}
 
     def progress(part: str, done: int, total: int) -> None:
@@ -75,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for bar in bars.values():
             bar.close()
-    about = _about(subject, Path(folder), args.command_line, quick=args.quick)
+    about = _about(subject, Path(folder), args)
     paths = write_report(analysis, about, args.out)
     document = to_document(analysis, about)
     for question, answer, key, _ in glance_rows(document):
@@ -98,7 +102,7 @@ def _simulator(subject: HeldOut) -> TaskSimulator | None:
                          subject.bundle.model_config.frameskip)
 
 
-def _about(subject: HeldOut, folder: Path, command: str, *, quick: bool) -> dict:
+def _about(subject: HeldOut, folder: Path, args: argparse.Namespace) -> dict:
     from datetime import datetime, timezone
 
     from lewm_model import __version__
@@ -107,11 +111,11 @@ def _about(subject: HeldOut, folder: Path, command: str, *, quick: bool) -> dict
             'robot': bundle.robot, 'latent_dim': bundle.model_config.latent_dim,
             'parameters': sum(value.numel() for value in bundle.model.parameters()),
             'data': subject.data.path.name, 'episodes': subject.data.num_episodes,
-            'held_out_episodes': len(subject.held_out), 'quick': quick,
+            'held_out_episodes': len(subject.held_out), 'new_data': args.new_data,
+            'quick': args.quick,
             'lewm_version': __version__,
             'created': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
-            'commands': [*bundle.provenance.get('commands', []),
-                         command]}
+            'commands': [*bundle.provenance.get('commands', []), args.command_line]}
 
 
 def _save(bundle, folder: Path, document: dict) -> None:
