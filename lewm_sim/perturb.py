@@ -1,4 +1,4 @@
-"""What an analysis needs from the simulator: impossible events, and the truth about states.
+"""What an analysis needs from the simulator: impossible events, truth about states, grids of them.
 
 Each trajectory exists in several versions with the same actions: unperturbed, and one for each
 impossible event of the task, which happens in the middle.
@@ -6,18 +6,24 @@ impossible event of the task, which happens in the middle.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import product
 
+from lewm_model.analysis.grid import StateGrid
 from lewm_model.analysis.surprise import PerturbedTrajectories
+from lewm_model.data.measured_states import Measured
+from lewm_model.errors import ConfigError, SimulationError
+from lewm_model.quantities import Quantity
 from lewm_sim.tasks import Act, Task
 from lewm_sim.world import World
 import numpy as np
 
 UNPERTURBED = 'unperturbed'
+_FEWEST = 10     # states of a grid that can be set; fewer show nothing
 
 
 class TaskSimulator:
-    """Both services for one task, as `lewm_model.analysis` asks for them.
+    """These services for one task, as `lewm_model.analysis` asks for them.
 
     Args:
         task: The simulated task.
@@ -52,6 +58,64 @@ class TaskSimulator:
         return perturbed_trajectories(self._task, self._image_size, count=count, blocks=blocks,
                                       frameskip=self._frameskip, seed=self._seed,
                                       progress=progress)
+
+    def grids(self, side: int, progress: Callable[[int, int], None]) -> list[StateGrid]:
+        """Set `side` x `side` states over each grid that task.yaml names."""
+        grids = self._task.facts.grids
+        return [state_grid(self._task, self._image_size, grid, side,
+                           lambda done, total, before=number: progress(before * total + done,
+                                                                       len(grids) * total))
+                for number, grid in enumerate(grids)]
+
+
+def state_grid(task: Task, image_size: int, ranges: Mapping[str, tuple[float, float]], side: int,
+               progress: Callable[[int, int], None] = lambda done, total: None) -> StateGrid:
+    """Put a world into states over two quantities, everything else as in the world's first state.
+
+    Args:
+        task: Finds the states.
+        image_size: Of the frames [px].
+        ranges: The two quantities, with the lowest and the highest value of each.
+        side: States along each axis.
+        progress: Told after every state.
+
+    Raises:
+        ConfigError: If the task has no such quantity.
+        SimulationError: If next to none of the states can be.
+    """
+    kinds = {one.name: one for one in task.quantities}
+    if not set(ranges) <= set(kinds):
+        raise ConfigError(f'task {task.name!r}: grids in task.yaml are over {", ".join(ranges)}, '
+                          f'which are not all among its quantities ({", ".join(kinds)})')
+    axes = [_evenly(kinds[name], *bounds, side) for name, bounds in ranges.items()]
+    world = task.make_world(image_size)
+    home, places, frames, refused = world.state(), [], [], []
+    for number, place in enumerate(product(*axes)):
+        world.reset(home)
+        try:
+            world.reset(task.state_with(world, dict(zip(ranges, place, strict=True))))
+        except SimulationError as error:
+            refused.append(error)
+        else:
+            places.append(place)
+            frames.append(world.render())
+        progress(number + 1, side ** 2)
+    world.close()
+    if len(frames) < _FEWEST:
+        why = f' ({refused[0]})' if refused else ''
+        raise SimulationError(f'task {task.name!r}: only {len(frames)} of {side ** 2} states over '
+                              f'{" and ".join(ranges)} can be set{why}, at least {_FEWEST} are '
+                              f'needed; change grids in task.yaml')
+    values = np.array(places).T[..., None]
+    return StateGrid(axes=tuple(Measured(kinds[name], column)
+                                for name, column in zip(ranges, values, strict=True)),
+                     frames=np.stack(frames), left_out=len(refused))
+
+
+def _evenly(quantity: Quantity, low: float, high: float, side: int) -> np.ndarray:
+    """Return values from low to high, (side,); of a whole turn the last would be the first."""
+    turn = quantity.kind == 'angle' and high - low > 2 * np.pi - 1e-3
+    return np.linspace(low, high, side, endpoint=not turn)
 
 
 def perturbed_trajectories(task: Task, image_size: int, *, count: int, blocks: int,

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from lewm_model import LeWorldModel
 from lewm_model.analysis.distances import distance_curves, saturation
+from lewm_model.analysis.grid import distance_correlation, StateGrid
 from lewm_model.analysis.horizon import open_loop_errors
 from lewm_model.analysis.projection import affinities, pca, tsne
 from lewm_model.analysis.straightness import checkpointed_models, straightness
@@ -191,3 +192,43 @@ def test_tsne_keeps_separate_what_is_separate():
     spread = max((layout[cluster == index] - centres[index]).norm(dim=1).max()
                  for index in range(3))
     assert torch.pdist(centres).min() > 2 * spread
+
+
+# Grids of states --------------------------------------------------------------------------------
+
+
+def grid_over(first, second, side=10):
+    """Return a grid without pictures, from two quantities with their ranges."""
+    places = np.stack(np.meshgrid(*(np.linspace(*bounds, side) for _, bounds in (first, second)),
+                                  indexing='ij'), axis=-1).reshape(-1, 2)
+    return StateGrid((Measured(first[0], places[:, :1]), Measured(second[0], places[:, 1:])),
+                     np.zeros((side * side, 1, 1, 3), np.uint8), left_out=0)
+
+
+ROOM = (Quantity('x', 'position'), (-1.0, 1.0)), (Quantity('y', 'position'), (0.0, 10.0))
+
+
+def test_an_encoder_that_is_the_true_place_keeps_order_and_neighbours():
+    """Distances rank as in the grid, each axis by its share; t-SNE puts neighbours side by side.
+
+    Shuffled, nothing is left of it.
+    """
+    grid = grid_over(*ROOM)
+    latents = torch.from_numpy(grid.places) / torch.tensor([2.0, 10.0])
+    assert distance_correlation(latents, grid) == pytest.approx(1, abs=1e-6)
+    shuffled = latents[torch.randperm(len(latents), generator=torch.Generator().manual_seed(0))]
+    assert abs(distance_correlation(shuffled, grid)) < 0.1
+    layout = tsne(latents, perplexity=8, steps=400)
+    nearest = torch.cdist(layout, layout).fill_diagonal_(torch.inf).argmin(dim=1)
+    steps = (torch.arange(100) // 10 - nearest // 10).abs() + (
+        torch.arange(100) % 10 - nearest % 10).abs()
+    assert (steps == 1).float().mean() > 0.9
+
+
+def test_a_grid_over_an_angle_is_compared_around_the_turn():
+    """On a circle the far ends are neighbours: sine and cosine rank well, the bare number not."""
+    angle = Quantity('turn', 'angle'), (-np.pi, 0.9 * np.pi)
+    grid = grid_over(angle, (Quantity('y', 'position'), (0.0, 1e-9)))
+    turn = torch.from_numpy(grid.places[:, :1])
+    assert distance_correlation(torch.cat([turn.sin(), turn.cos()], dim=1), grid) > 0.99
+    assert distance_correlation(turn, grid) < 0.8

@@ -8,14 +8,17 @@ import sys
 
 from episode_sets import episode, SQUARE_ROWS as ROWS, square_set, SQUARES, write_set
 from lewm_model.analysis import paper, parts, sections
+from lewm_model.analysis.grid import StateGrid
 from lewm_model.analysis.parts import Size
 from lewm_model.analysis.report import look_up, render_html, show, to_document
 from lewm_model.analysis.run import analyse, subject_of
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import Fingerprint
+from lewm_model.data.measured_states import Measured
 from lewm_model.errors import BundleError, ConfigError, DatasetError, MissingPackageError
 from lewm_model.held_out import HeldOut
+from lewm_model.quantities import Quantity
 from lewm_model.training.divide import list_trained
 from lewm_sim import cli
 from lewm_sim.commands.analyse import PARTS
@@ -74,7 +77,8 @@ class Page(HTMLParser):
 
 def test_the_report_is_one_file_with_the_numbers_of_the_json(subject):
     """Nothing is loaded from outside; every numbered cell shows what the JSON has there."""
-    analysis = analyse(subject, SMALL, [name for name in PARTS if name != 'surprise'])
+    analysis = analyse(subject, SMALL, [
+        name for name in PARTS if name not in ('surprise', 'grid')])   # they need a simulator
     document = json.loads(json.dumps(to_document(analysis, about()), allow_nan=False))
     text = render_html(document, analysis.pictures)
     page = Page(text)
@@ -154,6 +158,34 @@ def test_the_simulator_is_asked_for_the_rows_that_are_probed_and_no_others(subje
                      + min(SMALL.score_frames, len(subject.held_out) * (ROWS - 10))]
     assert {'tip position x', 'tip position y'} < set(scores)
     assert scores['tip position x']['kind'] == 'position'
+
+
+def test_a_grid_is_shown_where_a_simulator_sets_one(subject):
+    """Its number is in table, JSON and overview; without a simulator the part says what it needs.
+
+    In the grid a square moves over a dark picture, so that even an untrained encoder has an order.
+    """
+    with pytest.raises(ConfigError, match='part grid needs a simulated task that names grids'):
+        analyse(subject, SMALL, ['grid'])
+
+    class Simulator:
+        def grids(self, side, progress):
+            places = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)
+            frames = np.full((side ** 2, 64, 64, 3), 40, np.uint8)
+            for frame, (x, y) in zip(frames, 9 * places, strict=True):
+                frame[y:y + 16, x:x + 16] = 220
+            return [StateGrid(tuple(Measured(Quantity(name, 'position'), column[:, None])
+                                    for name, column in zip('xy', places.T, strict=True)),
+                              frames, left_out=3)]
+
+    analysis = analyse(subject, SMALL, ['grid'], simulator=Simulator())
+    document = to_document(analysis, about())
+    found = document['grid']['grids']['x and y']
+    assert (found['states'], found['left_out']) == (SMALL.grid_side ** 2, 3)
+    assert 0.3 < found['rank_r'] == document['summary']['grid_rank_r'] < 1
+    page = Page(render_html(document, analysis.pictures))
+    assert page.cells['grid/grids/x and y/rank_r'] == show(found['rank_r'])
+    assert len(page.references) == 1
 
 
 def test_windows_pair_each_frame_with_the_block_leaving_it(subject):

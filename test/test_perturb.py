@@ -2,8 +2,9 @@
 
 import shutil
 
-from lewm_model.errors import SimulationError
-from lewm_sim.perturb import perturbed_trajectories, TaskSimulator
+import every_task
+from lewm_model.errors import ConfigError, SimulationError
+from lewm_sim.perturb import perturbed_trajectories, state_grid, TaskSimulator
 from lewm_sim.tasks import load_task
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 mujoco = pytest.importorskip('mujoco')
 pytestmark = pytest.mark.sim
 MIDDLE = 2
+task = every_task.task
 
 
 @pytest.fixture(scope='module')
@@ -89,3 +91,48 @@ def test_what_has_no_material_changes_its_own_colour(tmp_path, monkeypatch):
         '<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
     with pytest.raises(SimulationError, match="nothing in the scene of task 'bare' moves"):
         task.impossible()['colour'].happen(world, None)
+
+
+def test_a_grid_of_two_rooms_leaves_out_the_wall_but_not_the_door():
+    """9 x 9 places: of the column in the wall only the one in the door stays; pictures show all.
+
+    A picture of 64 px shows 2.24 m.
+    """
+    grid = state_grid(load_task('two_room'), 64, {'x': (-0.91, 0.91), 'y': (-0.91, 0.91)}, 9)
+    assert grid.left_out == 8 and len(grid.frames) == len(grid.places) == 73
+    in_wall = grid.places[np.abs(grid.places[:, 0]) < 0.1]
+    np.testing.assert_allclose(in_wall, [[0, 0.6825]], atol=1e-9)
+    for frame, (x, y) in zip(grid.frames, grid.places, strict=True):
+        rows, columns = np.nonzero((frame[..., 0] > 150) & (frame[..., 1] < 110))
+        seen = (columns.mean() + 0.5) / 64 * 2.24 - 1.12, 1.12 - (rows.mean() + 0.5) / 64 * 2.24
+        np.testing.assert_allclose(seen, (x, y), atol=0.035)
+
+
+def test_a_grid_goes_once_around_a_turn():
+    """The last shoulder angle is not the first again; the wrist, which has stops, reaches both."""
+    grid, = TaskSimulator(load_task('reacher'), 64, 5).grids(6, lambda done, total: None)
+    shoulder, wrist = (np.unique(axis.values) for axis in grid.axes)
+    np.testing.assert_allclose(shoulder, -np.pi + np.arange(6) * np.pi / 3, atol=1e-4)
+    np.testing.assert_allclose(wrist[[0, -1]], [-2.7925, 2.7925])
+    assert grid.left_out == 0
+
+
+def test_every_grid_that_a_task_names_can_be_set_for_the_most_part(task):
+    """And the progress of several grids is one."""
+    told = []
+    grids = TaskSimulator(task, 64, 5).grids(4, lambda done, total: told.append((done, total)))
+    assert len(grids) == len(task.facts.grids)
+    for grid, ranges in zip(grids, task.facts.grids, strict=True):
+        assert [axis.quantity.name for axis in grid.axes] == list(ranges)
+        assert len(grid.frames) >= 10
+    total = 16 * len(grids)
+    assert told == [(done + 1, total) for done in range(total)]
+
+
+def test_a_grid_that_cannot_be_is_refused():
+    """Unknown quantities with those there are; places outside with what the scene says."""
+    two_room = load_task('two_room')
+    with pytest.raises(ConfigError, match=r'are over x, z, .* its quantities \(x, y\)'):
+        state_grid(two_room, 64, {'x': (0, 1), 'z': (0, 1)}, 4)
+    with pytest.raises(SimulationError, match='only 0 of 16 states over x and y can be set'):
+        state_grid(two_room, 64, {'x': (5, 6), 'y': (0, 1)}, 4)

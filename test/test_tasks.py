@@ -183,6 +183,8 @@ def made(folder, name, facts=FACTS, code=''):
     ('robot: a\n', 'missing keys: errors, tolerances'),
     (FACTS + 'speed: 3\n', 'unknown keys: speed'),
     (FACTS + 'budget: 0\n', 'budget must be a whole number from 1 on, got 0'),
+    (FACTS + 'grids: [{x: [0, 1], y: [2, 2]}]\n', r'grids must be a list of two quantities each'),
+    (FACTS + 'grids: [{x: [0, 1]}]\n', r'grids must be a list of two quantities each'),
     (FACTS + 'goal_chain: [3, 2]\n', r'goal_chain must be two numbers, 0 < near < far'),
     (FACTS + 'acting: 3\n', 'acting must be a text, got 3'),
     (FACTS + "recipe: ''\n", 'recipe must be a recipe, and options'),

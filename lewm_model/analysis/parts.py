@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from lewm_model.analysis import figures
 from lewm_model.analysis.decoder import train_decoder
 from lewm_model.analysis.distances import distance_curves, FLAT, OTHERS_WITHIN
+from lewm_model.analysis.grid import distance_correlation, StateGrid
 from lewm_model.analysis.horizon import open_loop_errors
 from lewm_model.analysis.probes import probe
 from lewm_model.analysis.projection import pca, tsne
@@ -46,6 +47,9 @@ class Simulator(Protocol):
     def trajectories(self, count: int, blocks: int, progress: Progress) -> PerturbedTrajectories:
         """Return perturbed trajectories."""
 
+    def grids(self, side: int, progress: Progress) -> list[StateGrid]:
+        """Return grids of `side` x `side` states; [] if the task names none."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -59,6 +63,7 @@ class Size:
     distance_frames: int = 2000   # all pairs of them are compared
     projected_frames: int = 800
     projection_steps: int = 500
+    grid_side: int = 20           # states of a grid along each axis
     decoder_steps: int = 1000
     strips: int = 4               # imagined episodes shown
 
@@ -67,7 +72,7 @@ class Size:
         """Return sizes that show that everything runs, not what a model knows."""
         return cls(fit_frames=300, score_frames=200, mlp_steps=50, windows=60, trajectories=4,
                    distance_frames=300, projected_frames=80, projection_steps=60,
-                   decoder_steps=20, strips=2)
+                   grid_side=6, decoder_steps=20, strips=2)
 
 
 @dataclass
@@ -274,6 +279,25 @@ def _projection(desk: Desk) -> Found:
                       figures.plot_projections(layouts, shown))]
 
 
+def _grid(desk: Desk) -> Found | None:
+    subject, size = desk.subject, desk.size
+    grids = desk.simulator.grids(size.grid_side, desk.progress) if desk.simulator else []
+    if not grids:
+        return None
+    numbers, pictures = {}, []
+    for grid in grids:
+        latents = subject.encode(grid.frames)
+        numbers[grid.name] = {'states': len(latents), 'left_out': grid.left_out,
+                              'rank_r': distance_correlation(latents, grid)}
+        layout = tsne(latents, steps=size.projection_steps, perplexity=min(30.0, len(latents) / 4),
+                      progress=desk.progress)
+        pictures.append((f'Over {grid.name}; everything else stays as it is.',
+                         figures.plot_projections({'states that were set': grid.places,
+                                                   't-SNE of their latents': layout.numpy()},
+                                                  grid.axes)))
+    return {'side': size.grid_side, 'grids': numbers}, pictures
+
+
 def _decoder(desk: Desk) -> Found:
     subject, size = desk.subject, desk.size
     rows = subject.sample_rows(subject.kept, size.fit_frames, desk.rng)
@@ -302,6 +326,8 @@ def _decoder(desk: Desk) -> Found:
         'first frame and the actions alone.', figures.plot_strips(strips, times))]
 
 
-PARTS: dict[str, Callable[[Desk], Found]] = {
+# None: there is nothing to show of this bundle
+PARTS: dict[str, Callable[[Desk], Found | None]] = {
     'probes': _probes, 'surprise': _surprise, 'straightness': _straightness,
-    'horizon': _horizon, 'distances': _distances, 'projection': _projection, 'decoder': _decoder}
+    'horizon': _horizon, 'distances': _distances, 'projection': _projection, 'grid': _grid,
+    'decoder': _decoder}

@@ -48,7 +48,7 @@ def analyse(subject: HeldOut, size: Size | None = None, only: Sequence[str] | No
         progress: Told the part and how much of it is done.
 
     Raises:
-        ConfigError: If a part does not exist.
+        ConfigError: If a part does not exist, or was asked for and has nothing to show.
         DatasetError: If the data has too few or too short held-out episodes.
         MissingPackageError: If matplotlib is not installed.
     """
@@ -65,7 +65,13 @@ def analyse(subject: HeldOut, size: Size | None = None, only: Sequence[str] | No
         desk = Desk(subject, size or Size(), simulator, run_folder,
                     lambda done, total, name=name: progress(name, done, total),
                     np.random.default_rng(SEED))
-        numbers, result.pictures[name] = part(desk)
+        found = part(desk)
+        if found is None and only:
+            raise ConfigError(f'part {name} needs a simulated task that names grids in its '
+                              f'task.yaml; leave the part away')
+        if found is None:
+            continue
+        numbers, result.pictures[name] = found
         result.numbers[name] = {**numbers, 'seconds': round(time.monotonic() - started, 1)}
         progress(name, 1, 1)
     return result

@@ -81,6 +81,8 @@ def summarise(numbers: dict[str, Any]) -> dict[str, Any]:
         found['flat_from_share'] = min(shares, default=None)
     if 'projection' in numbers:
         found['components_for_95'] = numbers['projection']['components_for_95']
+    if 'grid' in numbers:
+        found['grid_rank_r'] = min(entry['rank_r'] for entry in numbers['grid']['grids'].values())
     if 'decoder' in numbers:
         found['decoder_explained'] = numbers['decoder']['explained_variance']
     return found
@@ -165,6 +167,14 @@ def _projection(part: dict[str, Any]) -> list[Table]:
         ['latent width', Key('projection/latent_dim')]])]
 
 
+def _grid(part: dict[str, Any]) -> list[Table]:
+    keys = ('states', 'left_out', 'rank_r')
+    return [(f'{part["side"]} x {part["side"]} states over two quantities each',
+             ['grid over', 'states', 'left out, as they cannot be', 'rank correlation'],
+             [[name, *(Key(f'grid/grids/{name}/{key}') for key in keys)]
+              for name in part['grids']])]
+
+
 def _decoder(part: dict[str, Any]) -> list[Table]:
     return [('Held-out pictures', ['what', 'value'], [
         ['mean squared pixel error (pixels in [0, 1])', Key('decoder/held_out_mse')],
@@ -205,6 +215,13 @@ SECTIONS = {
         'The latent space on paper',
         'PCA and t-SNE of held-out latents. Colour that changes smoothly along a shape means that '
         'the quantity is laid out along it.', _projection),
+    'grid': Section(
+        'A grid of states',
+        'The simulator is put into states that differ in two quantities, evenly, and t-SNE lays '
+        'out the latents of their pictures: a sheet that is not torn or folded, with both colours '
+        'smooth, is a map of the two. The number is the rank correlation (Spearman) of latent '
+        'distances with those in the grid, each axis as a share of its length: 1 if farther '
+        'apart is always farther apart, also across the whole grid.', _grid),
     'decoder': Section(
         'What a latent shows',
         'A small decoder, trained on frozen latents for these pictures only; the model never sees '

@@ -29,6 +29,8 @@ QUESTIONS = {
                       'rad, first joint to do so', '–'),
     'components_for_95': ('How many directions do latents use?',
                           'principal components for 95 % of the variance', '–'),
+    'grid_rank_r': ('Do latents lie as the states do?',
+                    'rank correlation of distances over a grid of states, worst grid', '–'),
     'decoder_explained': ('Is the picture still in the latent?',
                           'share of pixel variance decoded', '–'),
 }

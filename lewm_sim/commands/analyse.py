@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from lewm_model.held_out import HeldOut
     from lewm_sim.perturb import TaskSimulator
 
-PARTS = ('probes', 'surprise', 'straightness', 'horizon', 'distances', 'projection', 'decoder')
+PARTS = ('probes', 'surprise', 'straightness', 'horizon', 'distances', 'projection', 'grid',
+         'decoder')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -57,6 +57,8 @@ class TaskFacts:
     #                                     options of `lewm train` that it needs besides
     camera: str = ''                    # in the scene
     image_sizes: tuple[int, ...] = (64,)   # that its data is recorded at, the usual one first [px]
+    grids: tuple[Mapping[str, tuple[float, float]], ...] = ()   # over which `lewm analyse` sets
+    #                                     states: two quantities, each with its lowest and highest
     supersampling: int = 0              # pictures are drawn this much larger and averaged down;
     #                                     0: up to 4 times, 1: as other simulators draw
     goal_offset: int = 25               # evaluation: control steps from start to goal
@@ -92,7 +94,11 @@ class TaskFacts:
                                                    for limit in limits.values())
                           for limits in self.tolerances.values()),
                       f'a mapping of names to limits above 0 of {", ".join(self.errors)}')
-        for name in ('image_sizes', 'goal_chain'):
+        self._require('grids', isinstance(self.grids, (list, tuple)) and all(
+            isinstance(grid, Mapping) and len(grid) == 2 and all(map(_is_range, grid.values()))
+            for grid in self.grids), 'a list of two quantities each with the lowest and highest '
+            'value, such as [{x: [-1, 1], y: [0, 2]}]')
+        for name in ('image_sizes', 'goal_chain', 'grids'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @classmethod
@@ -127,6 +133,11 @@ class TaskFacts:
     def _require(self, name: str, fits: bool, allowed: str) -> None:
         if not fits:
             raise ConfigError(f'{name} must be {allowed}, got {getattr(self, name)!r}')
+
+
+def _is_range(value: Any) -> bool:
+    return (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value))
+            and value[0] < value[1])
 
 
 def _is_number(value: Any) -> bool:
