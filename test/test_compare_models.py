@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lewm_model.base.resources import find_named
 from lewm_model.config import load_yaml, ModelConfig, TrainConfig
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -62,35 +63,97 @@ class Fake:
             (out / 'bundle.yaml').write_text('made')
         else:
             final = self.finals[Path(words[1]).name]
-            Path(words[words.index('--out') + 1]).write_text(json.dumps({'scores': [
-                {'final': final, 'reached': 1.0}]}))
+            Path(words[words.index('--out') + 1]).write_text(json.dumps({
+                'protocol': words[words.index('--protocol') + 1],
+                'pairs': int(words[words.index('--episodes') + 1]), 'planner_seeds': 1,
+                'scores': [{'final': final, 'reached': 1.0}]}))
+
+
+def comparison(tool, folder, finals=(), **changes):
+    """Return a comparison whose commands are noted only."""
+    args = {'out': folder / 'out', 'config': 'nano', 'steps': None, 'data': ['a.h5', 'b.h5'],
+            'judge_data': [], 'seeds': None, 'threads': 1, 'protocol': 'strict', 'pairs': 20,
+            'planner_seeds': 1, 'budgets': '10x1', **changes}
+    work = tool.Comparison(argparse.Namespace(**args))
+    work.lewm = Fake(dict(finals))
+    return work
 
 
 @pytest.mark.parametrize(('finals', 'best'), [
     ((0.5, 0.5, 0.5), 'once'), ((0.6, 0.5, 0.4), 'third'), ((0.4, 0.5, 0.6), 'thrice')])
 def test_the_best_weights_are_chosen_and_nothing_is_done_twice(tool, tmp_path, finals, best):
     """On the part to choose by; equally good: the published ones. A second call runs nothing."""
-    args = argparse.Namespace(out=tmp_path / 'out', config='nano', steps=None, data='d.h5',
-                              threads=1, protocol='strict', pairs=20, planner_seeds=1)
-    work = tool.Comparison(args)
-    work.lewm = fake = Fake(dict(zip(('pldm_third', 'pldm_once', 'pldm_thrice'), finals,
-                                     strict=True)))
-    assert work.best_pldm().name == f'pldm_{best}'
-    judged = [line for line in fake.lines if line[0] == 'evaluate']
-    assert len(fake.lines) == 6 and all(
+    work = comparison(tool, tmp_path, zip(
+        ('pldm_third', 'pldm_once', 'pldm_thrice'), finals, strict=True))
+    lines = work.lewm.lines
+    assert work.best_scale() == best
+    judged = [line for line in lines if line[0] == 'evaluate']
+    assert len(lines) == 6 and all(
         line[line.index('--part') + 1] == 'choose' and 'strict' in line for line in judged)
-    assert work.best_pldm().name == f'pldm_{best}' and len(fake.lines) == 6
+    assert work.best_scale() == best and len(lines) == 6
+
+
+def test_results_of_other_rules_are_not_taken_for_these(tool, tmp_path):
+    """What an earlier call left under other rules is named, with what to do."""
+    finals = {'pldm_third': 0.5, 'pldm_once': 0.5, 'pldm_thrice': 0.5}
+    comparison(tool, tmp_path, finals).best_scale()
+    with pytest.raises(SystemExit, match=r'pldm_third_choose.json was .* rules \(pairs 20 there, '
+                                         r'50 asked for\); delete it'):
+        comparison(tool, tmp_path, finals, pairs=50).best_scale()
+
+
+def test_every_seed_is_trained_on_all_files_and_judged_on_the_new_ones(tool, tmp_path):
+    """Weights are chosen with the first seed; the others train the chosen ones alone."""
+    names = [f'pldm_{scale}_seed_1' for scale in tool.SCALES]
+    work = comparison(tool, tmp_path, dict.fromkeys(names, 0.5), seeds=[1, 2],
+                      judge_data=['c.h5', 'd.h5'])
+    assert [(title, bundle.name) for title, bundle in work.rivals()] == [
+        ('PLDM, seed 1', 'pldm_once_seed_1'), ('PLDM, seed 2', 'pldm_once_seed_2'),
+        ('DINO-WM-like, seed 1', 'frozen_seed_1'), ('DINO-WM-like, seed 2', 'frozen_seed_2')]
+    trained = [line for line in work.lewm.lines if line[0] == 'train']
+    assert len(trained) == 6 and all(line[1:3] == ['a.h5', 'b.h5'] for line in trained)
+    assert [line[line.index('--seed') + 1] for line in trained] == ['1', '1', '1', '2', '1', '2']
+    judged = [line for line in work.lewm.lines if line[0] == 'evaluate']
+    assert all(line[2:7] == ['--data', 'c.h5', '--data', 'd.h5', '--new-data'] for line in judged)
+    assert comparison(tool, tmp_path).judge_data == ['--data', 'a.h5', '--data', 'b.h5']
+
+
+def judged(flops, **reached):
+    """Return results on four pairs whose only step reaches the goal or not; `still` is a floor."""
+    policies = {name.replace('_', ' '): [bool(int(mark)) for mark in marks]
+                for name, marks in reached.items()}
+    return {'task': 'two_room', 'efforts': {
+        name: {'plan_seconds_median': 0.01, 'flops_per_step': flops * (1 + place)}
+        for place, name in enumerate(policies) if name != 'still'}, 'scores': [
+            {'policy': name, 'tolerance': '0.16 m',
+             'reached': np.mean(good), 'final': np.mean(good), 'reached_interval': [0.4, 0.6],
+             'final_interval': [0.2, 0.3]} for name, good in policies.items()], 'trials': {
+                 name: [{'episode': f'e{number}', 'row': 0,
+                         'errors': {'way': [1.0, 0.1 if one else 0.5]}}
+                        for number, one in enumerate(good)] for name, good in policies.items()}}
+
+
+def test_what_ours_recommends_is_compared_with_all_and_equals_with_equals(tool):
+    """Known differences of shares: by hand, both rules alike as there is one step."""
+    several = [('ours', judged(1e6, recommended='1111', still='0000')),
+               ('ours', judged(1e6, cem_10x1='1100', cem_30x3='1110')),
+               ('PLDM', judged(2e6, cem_10x1='1000', cem_30x3='1100'))]
+    found = {(one['first'], one['second']): one['difference']
+             for one in tool.comparisons(several) if one['rule'] == 'reached'}
+    assert found == {
+        ('ours, recommended', 'ours, cem 10x1'): 0.5,
+        ('ours, recommended', 'ours, cem 30x3'): 0.25,
+        ('ours, recommended', 'PLDM, cem 30x3'): 0.5,      # its costliest
+        ('ours, cem 10x1', 'PLDM, cem 10x1'): 0.25, ('ours, cem 30x3', 'PLDM, cem 30x3'): 0.25}
+    assert len(tool.comparisons(several)) == 2 * len(found)
 
 
 def test_the_table_has_floors_once(tool):
-    """Every model's planners with time and operations; floors of the first model alone."""
-    def results(name):
-        rows = [{'policy': policy, 'tolerance': '1 cm', 'reached': 0.5, 'final': 0.25,
-                 'reached_interval': [0.4, 0.6], 'final_interval': [0.2, 0.3]}
-                for policy in (name, 'still')]
-        return {'scores': rows, 'efforts': {name: {'plan_seconds_median': 0.01,
-                                                   'flops_per_step': 2.5e6}}}
-    lines = tool.table([('ours', results('cem')), ('PLDM', results('cem 10x1'))]).splitlines()
-    assert '| ours | cem | 50 % (40-60) | 25 % (20-30) | 10.0 ms | 2.5 M |' in lines
-    assert '| PLDM | cem 10x1 | 50 % (40-60) | 25 % (20-30) | 10.0 ms | 2.5 M |' in lines
+    """Every model's planners with time and operations; floors of the first results alone."""
+    several = [('ours', judged(2.5e6, cem='1100', still='0000')),
+               ('PLDM', judged(2.5e6, cem='1100', still='0000'))]
+    lines = tool.table(tool.rows(several)).splitlines()
+    assert lines[0].startswith('| model | planner | reached, 0.16 m |')
+    assert '| ours | cem | 50 % (40-60) | 50 % (20-30) | 10.0 ms | 2.5 M |' in lines
+    assert '| PLDM | cem | 50 % (40-60) | 50 % (20-30) | 10.0 ms | 2.5 M |' in lines
     assert sum('floor' in line for line in lines) == 1

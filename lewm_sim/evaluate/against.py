@@ -46,10 +46,14 @@ def compare_with(results: Mapping[str, Any], path: Path) -> list[dict[str, Any]]
     if not set(ours) & set(theirs):
         raise ConfigError(f'{path} has no pair in common with this evaluation; use the same data, '
                           f'--part and --seed, and as many --episodes')
-    facts = load_task(results['task']).facts
+    return _compare(_name(results), ours, _name(earlier), theirs, counting_tolerance(results))
+
+
+def counting_tolerance(results: Mapping[str, Any]) -> Tolerance:
+    """Return the tolerance that results are judged by in the first place."""
     text = results['scores'][0]['tolerance']
-    tolerance = next(one for one in facts.all_tolerances() if str(one) == text)
-    return _compare(_name(results), ours, _name(earlier), theirs, tolerance)
+    facts = load_task(results['task']).facts
+    return next(one for one in facts.all_tolerances() if str(one) == text)
 
 
 def _name(results: Mapping[str, Any]) -> str:
