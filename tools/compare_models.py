@@ -24,7 +24,7 @@ from lewm_model.base.resources import find_named
 from lewm_model.bundles.evaluation_table import comparison_text, markdown_table
 from lewm_model.config import load_yaml
 from lewm_model.frozen_encoder import CHANNELS, token_count
-from lewm_sim.evaluate.against import compare_trials, counting_tolerance
+from lewm_sim.evaluate.against import compare_trials, tolerance_of
 from lewm_sim.evaluate.curve import draw_curves
 import yaml
 
@@ -190,7 +190,8 @@ def comparisons(several: Several) -> list[dict[str, Any]]:
 
     Before that with our other planners, and then ours with theirs, the same planner each.
     """
-    tolerance = counting_tolerance(several[0][1])
+    first = several[0][1]
+    tolerance = tolerance_of(first["task"], first["scores"][0]["tolerance"])
     trials = {(model, policy): results['trials'][policy]
               for model, results in several for policy in results['efforts']}
     costs = {(model, policy): effort['flops_per_step']

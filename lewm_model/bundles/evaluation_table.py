@@ -13,10 +13,11 @@ FLOORS = {'uniform': 'floor: uniform random', 'still': 'floor: stands still',
 
 def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
     """Return the lines of one evaluation; also of a bundle made by an older version."""
-    seeds = evaluation.get('planner_seeds', 1)
-    rows = [(FLOORS.get(row['policy'], row['policy']), _tolerance(row), _rate(row, 'reached'),
-             _rate(row, 'final'), f'{100 * row["solved_at_start"]:.0f} %')
-            for row in evaluation['scores']]
+    seeds, trainings = evaluation.get('planner_seeds', 1), evaluation.get('trainings', 1)
+    between = 'trainings' if trainings > 1 else 'planner seeds' if seeds > 1 else ''
+    rows = [(FLOORS.get(row['policy'], row['policy']), tolerance_text(row),
+             *(rate_text(row, rule) for rule in ('reached', 'final')),
+             f'{100 * row["solved_at_start"]:.0f} %') for row in evaluation['scores']]
     part = evaluation.get('part', 'all')
     half = {'report': ' (of the half that nothing is chosen by)',
             'choose': ' (of the half that settings are chosen by)'}.get(part, '')
@@ -24,9 +25,10 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
                   'counts any step')
     lines = [f'{evaluation["pairs"]} {_PAIRS[evaluation.get("protocol", "held-out")]} '
              f'{evaluation["goal_offset"]} control steps apart{half}, budget '
-             f'{evaluation["budget"]} steps, seed {evaluation["seed"]}, {seeds} planner '
+             f'{evaluation["budget"]} steps, seed {evaluation["seed"]}, '
+             f'{f"{trainings} trainings, " * (trainings > 1)}{seeds} planner '
              f'seed{"s" * (seeds > 1)}; 95 % intervals over pairs in brackets'
-             f'{", after ± the standard deviation between planner seeds" * (seeds > 1)}. '
+             f'{f", after ± the standard deviation between {between}" * bool(between)}. '
              f'"Reached" {first_step} (the reference\'s rule), "at the end" the last one.'
              f'{_varied(evaluation)}{_given(evaluation)}', '',
              *markdown_table(('policy', 'tolerance', 'reached', 'at the end',
@@ -49,8 +51,8 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> list[str]:
 def _efforts(evaluation: Mapping[str, Any]) -> list[str]:
     """Return the lines of what decisions cost; none of an older evaluation."""
     efforts = evaluation.get('efforts') or {}
-    rows = [(name, f'{1e3 * one["plan_seconds_median"]:.1f} ms', _short(one['encode_flops']),
-             _short(one['plan_flops']), _short(one['flops_per_step'])) for name, one
+    rows = [(name, f'{1e3 * one["plan_seconds_median"]:.1f} ms', short_number(one['encode_flops']),
+             short_number(one['plan_flops']), short_number(one['flops_per_step'])) for name, one
             in efforts.items()]
     return [] if not rows else [
         'What a decision costs (operations of eager torch, a multiplication and its addition are '
@@ -59,7 +61,7 @@ def _efforts(evaluation: Mapping[str, Any]) -> list[str]:
                          'FLOPs per control step'), rows)]
 
 
-def _short(count: float) -> str:
+def short_number(count: float) -> str:
     """Write three digits and a unit: 12.3 M."""
     for unit, size in (('T', 1e12), ('G', 1e9), ('M', 1e6)):
         if count >= size:
@@ -102,13 +104,14 @@ def _given(evaluation: Mapping[str, Any]) -> str:
                if correction else ''))
 
 
-def _rate(row: Mapping[str, Any], key: str) -> str:
+def rate_text(row: Mapping[str, Any], key: str) -> str:
+    """Return a success rate, 'reached' or 'final', with its spreads: 97 ± 1.2 % (92-99)."""
     low, high = row[f'{key}_interval']
     spread = row.get(f'{key}_seed_std')
     between = '' if spread is None else f' ± {100 * spread:.1f}'
     return f'{100 * row[key]:.0f}{between} % ({100 * low:.0f}-{100 * high:.0f})'
 
 
-def _tolerance(row: Mapping[str, Any]) -> str:
+def tolerance_text(row: Mapping[str, Any]) -> str:
     """Return the tolerance of a score; bundles before there were units have radians."""
     return row['tolerance'] if 'tolerance' in row else f'{row["tolerance_rad"]:.2f} rad'
