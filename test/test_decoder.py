@@ -6,7 +6,6 @@ from episode_sets import episode, ROWS, write_set
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.card import render_card
 from lewm_model.data.fingerprint import Fingerprint
-from lewm_model.errors import ConfigError
 from lewm_model.heads.decoder import Decoder, DecoderConfig, PIXELS
 from lewm_model.held_out import HeldOut
 from lewm_model.training.decoder import fit_decoder
@@ -88,9 +87,3 @@ def test_pictures_of_any_latent_are_pictures():
     assert (decoder.pictures(np.zeros((1, 4), np.float32)) == 255).all()
     decoder.mean_picture.fill_(-9.0)
     assert (decoder.pictures(np.zeros((1, 4), np.float32)) == 0).all()
-
-
-def test_sizes_that_cannot_be_are_refused():
-    """By name, with what is allowed."""
-    with pytest.raises(ConfigError, match='DecoderConfig.channels must be at least 1, got 0'):
-        DecoderConfig(channels=0)

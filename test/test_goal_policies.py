@@ -9,7 +9,11 @@ from lewm_model.assemble import make_policy
 from lewm_model.bundles.networks import NETWORKS, TRAINED
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, PlanningError
+from lewm_model.heads.decoder import DecoderConfig
 from lewm_model.heads.goal_policy import GoalPolicy, GoalPolicyConfig
+from lewm_model.heads.plan_prior import PlanPriorConfig
+from lewm_model.heads.prior import PriorConfig
+from lewm_model.heads.reach import ReachConfig
 from lewm_model.planning.objectives import all_steps_distance
 from lewm_model.planning.reactive import ReactiveSolver
 from lewm_model.training.policies import fit_gcbc, judge, remember, train_policy
@@ -136,6 +140,24 @@ def test_each_kind_is_made_from_pictures_and_survives_the_bundle(kind, tmp_path)
         assert torch.equal(value, network.state_dict()[name]), name
     dataclasses.replace(again, **{kind: None}).save(folder)
     assert not (folder / f'{kind}.safetensors').exists()
+
+
+@pytest.mark.parametrize(('sizes', 'kept'), [
+    (PriorConfig(), {'hidden_dim': 256, 'hidden_layers': 3}),
+    (GoalPolicyConfig(), {'hidden_dim': 256, 'hidden_layers': 3}),
+    (PlanPriorConfig(5), {'horizon': 5, 'hidden_dim': 256, 'hidden_layers': 2}),
+    (ReachConfig(), {'most': 5, 'places': 500, 'hidden_dim': 256, 'hidden_layers': 3}),
+    (DecoderConfig(), {'hidden_dim': 192, 'channels': 48})], ids=lambda one: type(one).__name__)
+def test_sizes_are_kept_in_this_order_and_refused_by_name(sizes, kept):
+    """The order is that of `bundle.yaml`; each field refuses 0 and what no memory holds."""
+    assert list(sizes.to_dict().items()) == list(kept.items())
+    for name in kept:
+        most = 1000 if name == 'hidden_layers' else 65536
+        for value, allowed in ((0, 'at least 1'), (most + 1, f'at most {most}')):
+            with pytest.raises(ConfigError) as refused:
+                dataclasses.replace(sizes, **{name: value})
+            assert str(refused.value) == (
+                f'{type(sizes).__name__}.{name} must be {allowed}, got {value}')
 
 
 def acting(bundle, **settings):

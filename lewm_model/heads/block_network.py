@@ -1,18 +1,31 @@
-"""A small network whose answer is an action block that the robot can execute."""
+"""A small network whose answer is an action block that the robot can execute, and its sizes."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from lewm_model.config import Config, require
 import torch
 from torch import nn, Tensor
 
 
-def check_sizes(config: Config) -> None:
-    """Refuse numbers of layers and widths that no memory holds."""
-    for name, value in config.to_dict().items():
-        require(value >= 1, f'{type(config).__name__}.{name}', 'at least 1', value)
-        most = 1000 if name == 'hidden_layers' else 65536
-        require(value <= most, f'{type(config).__name__}.{name}', f'at most {most}', value)
+@dataclass(frozen=True)
+class Sizes(Config):
+    """Base of a small network's sizes: refuses what no memory holds."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.to_dict().items():
+            require(value >= 1, f'{type(self).__name__}.{name}', 'at least 1', value)
+            most = 1000 if name == 'hidden_layers' else 65536
+            require(value <= most, f'{type(self).__name__}.{name}', f'at most {most}', value)
+
+
+@dataclass(frozen=True)
+class BlockNetworkConfig(Sizes):
+    """Sizes of a network that answers with one block."""
+
+    hidden_dim: int = 256
+    hidden_layers: int = 3
 
 
 def mlp(width_in: int, hidden_dim: int, hidden_layers: int, width_out: int) -> nn.Sequential:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_model.config import Config
-from lewm_model.heads.block_network import check_sizes
+from lewm_model.heads.block_network import Sizes
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -24,14 +23,11 @@ _GRID = 8
 
 
 @dataclass(frozen=True)
-class DecoderConfig(Config):
+class DecoderConfig(Sizes):
     """Sizes."""
 
     hidden_dim: int = 192
     channels: int = 48
-
-    def __post_init__(self) -> None:
-        check_sizes(self)
 
 
 class Decoder(nn.Module):

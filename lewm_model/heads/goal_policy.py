@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_model.config import Config
-from lewm_model.heads.block_network import BlockNetwork, check_sizes, mlp
+from lewm_model.heads.block_network import BlockNetwork, BlockNetworkConfig, mlp
 import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
-class GoalPolicyConfig(Config):
+class GoalPolicyConfig(BlockNetworkConfig):
     """Sizes of the network."""
-
-    hidden_dim: int = 256
-    hidden_layers: int = 3
-
-    def __post_init__(self) -> None:
-        check_sizes(self)
 
 
 class GoalPolicy(BlockNetwork):

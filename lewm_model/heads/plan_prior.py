@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_model.config import Config
-from lewm_model.heads.block_network import BlockNetwork, check_sizes, mlp
+from lewm_model.heads.block_network import BlockNetwork, mlp, Sizes
 import torch
 from torch import Tensor
 
@@ -17,15 +16,12 @@ _STDS = (0.02, 2.0)    # the least and the largest that it can say, normalised u
 
 
 @dataclass(frozen=True)
-class PlanPriorConfig(Config):
+class PlanPriorConfig(Sizes):
     """Sizes of the network."""
 
     horizon: int             # T, blocks of a plan
     hidden_dim: int = 256
     hidden_layers: int = 2
-
-    def __post_init__(self) -> None:
-        check_sizes(self)
 
 
 class PlanPrior(BlockNetwork):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lewm_model.config import Config
-from lewm_model.heads.block_network import BlockNetwork, check_sizes, mlp
+from lewm_model.heads.block_network import BlockNetwork, BlockNetworkConfig, mlp
 import torch
 from torch import Tensor
 
@@ -18,14 +17,8 @@ Rollout = Callable[[Tensor, Tensor, Tensor], Tensor]   # `LeWorldModel.rollout` 
 
 
 @dataclass(frozen=True)
-class PriorConfig(Config):
+class PriorConfig(BlockNetworkConfig):
     """Sizes of the network."""
-
-    hidden_dim: int = 256
-    hidden_layers: int = 3
-
-    def __post_init__(self) -> None:
-        check_sizes(self)
 
 
 class InverseDynamicsPrior(BlockNetwork):

@@ -13,23 +13,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lewm_model.config import Config
-from lewm_model.heads.block_network import check_sizes, mlp
+from lewm_model.heads.block_network import mlp, Sizes
 import torch
 from torch import nn, Tensor
 
 
 @dataclass(frozen=True)
-class ReachConfig(Config):
+class ReachConfig(Sizes):
     """Sizes of the network and of the bank."""
 
     most: int = 5            # blocks; what takes longer is called further
     places: int = 500        # N, in the bank
     hidden_dim: int = 256
     hidden_layers: int = 3
-
-    def __post_init__(self) -> None:
-        check_sizes(self)
 
 
 class Reach(nn.Module):
