@@ -191,7 +191,7 @@ def comparisons(several: Several) -> list[dict[str, Any]]:
     Before that with our other planners, and then ours with theirs, the same planner each.
     """
     first = several[0][1]
-    tolerance = tolerance_of(first["task"], first["scores"][0]["tolerance"])
+    tolerance = tolerance_of(first['task'], first['scores'][0]['tolerance'])
     trials = {(model, policy): results['trials'][policy]
               for model, results in several for policy in results['efforts']}
     costs = {(model, policy): effort['flops_per_step']
