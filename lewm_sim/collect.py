@@ -7,7 +7,9 @@ real recordings. One bag folder per episode, a pure function of (settings, episo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+import fcntl
 from functools import cache
 import os
 from pathlib import Path
@@ -72,7 +74,7 @@ def collect(config: CollectConfig, episodes: int, out: str | Path, *, workers: i
 
     Raises:
         ConfigError: If `out` was begun with other settings.
-        BagError: If the disk is full or not writable.
+        BagError: If the disk is full or not writable, or another process records into `out`.
         SimulationError: If the task cannot be simulated or rendered here.
     """
     if episodes < 1:
@@ -81,14 +83,15 @@ def collect(config: CollectConfig, episodes: int, out: str | Path, *, workers: i
     out = Path(out)
     try:
         _claim(out, config, command)
-        # Whatever an interrupted run left is of no use: the episode is recorded again.
-        shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
-        missing = [index for index in range(episodes) if not (out / _name(index)).exists()]
-        present = episodes - len(missing)
-        on_episode(present, episodes)
-        for done in _record_all(config, out, missing, workers):
-            on_episode(present + done, episodes)
-        shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
+        with _alone(out):
+            # Whatever an interrupted run left is of no use: the episode is recorded again.
+            shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
+            missing = [index for index in range(episodes) if not (out / _name(index)).exists()]
+            present = episodes - len(missing)
+            on_episode(present, episodes)
+            for done in _record_all(config, out, missing, workers):
+                on_episode(present + done, episodes)
+            shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
     except OSError as error:
         raise BagError(f'cannot write recordings to {out}: {error.strerror or error}; free disk '
                        f'space and run the command again, it goes on where it stopped') from error
@@ -114,6 +117,24 @@ def _claim(out: Path, config: CollectConfig, command: str) -> None:
     unfinished.write_text(yaml.safe_dump({'command': command, 'settings': config.to_dict()},
                                          sort_keys=False), encoding='utf-8')
     os.replace(unfinished, path)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other processes from recording into a folder: each would remove what others begin.
+
+    The system lets go of the lock when this process ends, however it ends.
+    """
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BagError(f'another process is recording into {out}; wait for it, or record '
+                           f'into another folder') from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _record_all(config: CollectConfig, out: Path, indices: list[int], workers: int

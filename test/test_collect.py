@@ -1,3 +1,4 @@
+from dataclasses import replace
 import errno
 import os
 from pathlib import Path
@@ -129,6 +130,24 @@ def test_an_interrupted_set_is_finished_by_the_same_command(recorded, tmp_path):
     assert os.stat(out / 'episode_000000' / 'episode_000000.mcap').st_mtime_ns == kept
     assert contents(out) == contents(recorded)
     assert collect(CONFIG, 3, out) == 0
+
+
+def test_two_processes_never_record_into_one_folder(tmp_path):
+    """Each removes what is unfinished when it begins: that would be the other's."""
+    config, out = replace(CONFIG, steps=3), tmp_path / 'set'
+    collect(config, 1, out)
+    unfinished = out / '.unfinished' / 'episode_000001'
+    unfinished.mkdir(parents=True)
+    other = subprocess.Popen(
+        [sys.executable, '-c', 'import fcntl, os, sys; '
+         'fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(flush=True); '
+         'sys.stdin.read()', str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    with pytest.raises(BagError, match='another process is recording into .*set; wait for it'):
+        collect(config, 2, out)
+    assert unfinished.exists()
+    other.communicate(timeout=30)
+    assert collect(config, 2, out) == 1
 
 
 def test_other_settings_need_another_folder(recorded, tmp_path):
