@@ -54,7 +54,7 @@ def start(tmp_path):
     def run(*words, **changes):
         calls.write_text('')
         done = subprocess.run(
-            [SCRIPT, *words], capture_output=True, text=True, timeout=60,
+            [SCRIPT, *words], capture_output=True, text=True, timeout=120,
             env={**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'WORK': str(work),
                  'PYTHON': str(tmp_path / 'python'), 'CALLS': str(calls), **changes})
         done.calls = [shlex.split(line) for line in calls.read_text().splitlines()]

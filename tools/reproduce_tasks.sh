@@ -220,7 +220,7 @@ any_rivals() {
   local recipe words=()
   recipe=$(fact recipe)
   [[ ! $recipe =~ --steps\ ([0-9]+) ]] || words=(--steps "${BASH_REMATCH[1]}")
-  tool compare_models "$folder/$model" --data "$folder/data.h5" --config "${recipe%% *}" \
+  tool compare_models "$folder/$model" "${learns[@]}" --config "${recipe%% *}" \
     "${words[@]}" --protocol strict --planner-seeds 1 --out "$folder/rivals"
 }
 
