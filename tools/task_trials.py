@@ -9,8 +9,6 @@ each instant; and `trials.png`, a line for each trial from its start to its end.
 first planner come first.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
