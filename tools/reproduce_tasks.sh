@@ -10,7 +10,7 @@
 # done is not done twice: run it again after Ctrl-C or a power cut. Remove a task's folder to begin
 # it anew. models/ and docs/ stay as they are; bundles with their cards, and the numbers of every
 # evaluation (results/*.json), are in WORK/TASK. On another machine they agree within their
-# intervals, not to the digit.
+# intervals, not to the digit. tools/tasks_page.py --collect WORK takes them over into the page.
 #
 # SHIPPED=true judges the models that ship instead of training them first. Their data is recorded
 # all the same; where its pictures differ from those that they were trained on (another renderer),
