@@ -93,6 +93,6 @@ def test_two_planners_are_filmed_on_pairs_of_two_files(tool, tmp_path, capsys):
     with av.open(str(tmp_path / 'out/trials.mp4')) as film:
         video = film.streams.video[0]
         assert video.frames / video.average_rate == pytest.approx(seconds)
-        assert video.width == 3 * 64 + 4 * tool.GAP
+        assert video.width == 3 * 64 + 6 * tool.GAP
     with Image.open(tmp_path / 'out/trials.png') as picture:
         assert picture.width == 5 * 64 + 6 * tool.GAP

@@ -130,7 +130,9 @@ def tile(goal: np.ndarray, views: Sequence[np.ndarray], texts: Sequence[tuple[st
 
 
 def sheet(parts: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Return pictures of one size in rows."""
+    """Return pictures of one size in rows, apart from each other."""
+    parts = [np.pad(part, ((0, 0), (GAP, GAP), (0, 0)), constant_values=PAPER[0])
+             for part in parts]
     parts = [*parts, *[np.full_like(parts[0], PAPER[0])] * (-len(parts) % columns)]
     return np.vstack([np.hstack(parts[first:first + columns])
                       for first in range(0, len(parts), columns)])
