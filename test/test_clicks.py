@@ -6,7 +6,7 @@ from pathlib import Path
 from bag_factory import robot
 from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError, ImageError
-from lewm_model.heads.readable import ReadoutConfig
+from lewm_model.heads.readable import Readable
 from lewm_model.robots.clicks import Clicks, parse_clicks
 from lewm_model.robots.describe import describe_robot
 from lewm_model.robots.robot import RobotDescription
@@ -146,8 +146,8 @@ def test_clicks_of_a_task_are_what_it_measures_and_its_model_reads(name):
     folder = ROOT / 'models' / task.bundle
     assert folder.is_dir() or name in WITHOUT_MODEL
     if folder.is_dir():
-        said = load_yaml(folder / 'bundle.yaml')['readout']
-        read = {one.name: one for one in ReadoutConfig.from_dict(said).readable}
+        read = {one['name']: Readable(**one)
+                for one in load_yaml(folder / 'bundle.yaml')['readout']['quantities']}
         assert clicked <= set(read)
         low_x, high_x, low_y, high_y = made.within
         assert read[made.x].low <= low_x < high_x <= read[made.x].high
