@@ -1,5 +1,6 @@
 """Every error this project raises on purpose; messages name the thing, the value and the fix."""
 
+import re
 
 _LONGEST = 1500   # characters of a text
 
@@ -20,6 +21,16 @@ def _cut(text: str) -> str:
         return text
     head, tail = text[:_LONGEST * 2 // 3], text[-_LONGEST // 4:]
     return f'{head} ... ({len(text)} characters) ... {tail}'
+
+
+def without_path(error: Exception) -> str:
+    """Say what is wrong with a file, for a text that names the file itself.
+
+    The text of an OSError is a number, the reason and the path once more; HDF5 and Arrow have the
+    reason amid texts of their own.
+    """
+    amid = re.search(r"(?:error message = '|Detail: \[errno \d+\] )([^']+)", str(error))
+    return amid[1] if amid else getattr(error, 'strerror', None) or str(error)
 
 
 class ConfigError(LewmError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from lewm_model.errors import MissingPackageError, ShapeError, TrainingError
+from lewm_model.errors import MissingPackageError, ShapeError, TrainingError, without_path
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -86,8 +86,8 @@ class FrozenEncoder(nn.Module):
             own = self.net.state_dict()
             self.net.load_state_dict({name: weights[name] for name in own})
         except Exception as error:     # torch, zip and OS errors of many kinds
-            raise TrainingError(f'{path} cannot be used: {error}; install the package again') \
-                from error
+            raise TrainingError(f'{path} cannot be used: {without_path(error)}; install the '
+                                f'package again') from error
 
     @torch.no_grad()
     def measure(self, images: Tensor) -> None:

@@ -18,7 +18,7 @@ import shutil
 from lewm_model.bags.interfaces import import_rosbags
 from lewm_model.base.workers import run_jobs
 from lewm_model.config import Config
-from lewm_model.errors import BagError, ConfigError, SimulationError
+from lewm_model.errors import BagError, ConfigError, SimulationError, without_path
 from lewm_sim.mixture import Mixture
 from lewm_sim.tasks import load_task
 import numpy as np
@@ -93,8 +93,8 @@ def collect(config: CollectConfig, episodes: int, out: str | Path, *, workers: i
                 on_episode(present + done, episodes)
             shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
     except OSError as error:
-        raise BagError(f'cannot write recordings to {out}: {error.strerror or error}; free disk '
-                       f'space and run the command again, it goes on where it stopped') from error
+        raise BagError(f'cannot write recordings to {out}: {without_path(error)}; free disk space '
+                       f'and run the command again, it goes on where it stopped') from error
     return len(missing)
 
 

@@ -61,6 +61,15 @@ def test_names_that_are_nothing_are_refused(root, uri):
         read_allowed(uri, str(root))
 
 
+def test_the_text_of_a_missing_picture_has_each_path_once(root):
+    """The name as it was asked for, the folder, and the system's reason."""
+    with pytest.raises(ReasonedError) as refusal:
+        read_allowed('missing.png', str(root))
+    assert refusal.value.reason.code is Code.NO_SUCH_GOAL
+    assert str(refusal.value) == (f"goal file 'missing.png' cannot be found below goal_root "
+                                  f"'{root}': No such file or directory")
+
+
 def test_what_is_not_a_picture_is_refused(root):
     """Folders, pipes, other suffixes, damaged and oversized files; each with its reason."""
     (root / 'notes.txt').write_text('secret')

@@ -140,7 +140,8 @@ def test_set_goal_takes_good_pictures_and_refuses_bad_ones_with_a_reason(graph, 
 
     for fields, code, reason in (
             ({'uri': '../outside.png'}, 'NO_SUCH_GOAL', 'outside goal_root'),
-            ({'uri': 'none.png'}, 'NO_SUCH_GOAL', 'cannot be found'),
+            ({'uri': 'none.png'}, 'NO_SUCH_GOAL', f"goal file 'none.png' cannot be found below "
+             f"goal_root '{tmp_path}/goals': No such file or directory"),
             ({'uri': 'bad.png'}, 'GOAL_REFUSED', 'neither JPEG nor PNG'),
             ({'uri': ''}, 'GOAL_REFUSED', 'goal file'),
             ({'source': 1}, 'GOAL_REFUSED', 'encoding'),

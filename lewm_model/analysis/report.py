@@ -15,7 +15,7 @@ from typing import Any
 
 from lewm_model.analysis import paper, sections
 from lewm_model.analysis.parts import Analysis
-from lewm_model.errors import ConfigError
+from lewm_model.errors import ConfigError, without_path
 
 HTML_FILE, JSON_FILE = 'analysis.html', 'analysis.json'
 
@@ -68,8 +68,8 @@ def prepare_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ConfigError(f'cannot write a report to {folder}: {error}; choose another folder '
-                          f'with --out') from error
+        raise ConfigError(f'cannot write a report to {folder}: {without_path(error)}; choose '
+                          f'another folder with --out') from error
 
 
 def to_document(analysis: Analysis, about: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from lewm_model.bags.mcap_records import MAGIC as MCAP_MAGIC
 from lewm_model.bags.sqlite_file import SqliteFile
 from lewm_model.bags.storage import Channel, RecordedFile, unpack_message
 from lewm_model.bags.unpack import SQLITE_MAGIC, Unpacker
-from lewm_model.errors import BagError, LewmError
+from lewm_model.errors import BagError, LewmError, without_path
 
 _ROS1_MAGIC = b'#ROSBAG V'
 _MAX_NOTES = 200     # a file may have millions of damaged pieces
@@ -187,8 +187,10 @@ class Bag:
             try:
                 self._files.append(_reader_of(path, local())(path.name, local, self._note))
             except (BagError, OSError) as error:
-                unreadable.append(str(error))
-                self._note(f'{path.name}: left out: {error}')
+                reason = without_path(error)    # a BagError begins with the name of the file
+                unreadable.append(reason if isinstance(error, BagError)
+                                  else f'{path.name}: {reason}')
+                self._note(f'{path.name}: left out: {reason}')
         if unreadable and not self._files:
             raise BagError(f'{self.path}: none of its files can be read: {"; ".join(unreadable)}; '
                            f'leave the bag out')

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lewm_model.errors import ConfigError
+from lewm_model.errors import ConfigError, without_path
 import yaml
 
 MAX_BYTES = 256 << 10     # settings have some kilobytes; YAML is slow to parse
@@ -88,4 +88,4 @@ def read_yaml(path: str | Path) -> Any:
             raise ConfigError(f'cannot read settings {path}: it has more than {MAX_BYTES} bytes')
         return parse_yaml(data.decode('utf-8'), str(path))
     except (OSError, ValueError) as error:    # ValueError: of decoding, or a zero in the path
-        raise ConfigError(f'cannot read settings {path}: {error}') from error
+        raise ConfigError(f'cannot read settings {path}: {without_path(error)}') from error

@@ -15,7 +15,7 @@ from lewm_model.bundles.networks import TRAINED
 from lewm_model.bundles.questions import QUESTIONS
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.config import PlanConfig
-from lewm_model.errors import BundleError
+from lewm_model.errors import BundleError, without_path
 
 CURVES_FILE = 'curves.png'
 CARD_FILE = 'README.md'
@@ -31,7 +31,8 @@ def write_card(bundle: Bundle, folder: str | Path) -> Path:
     try:
         write_atomically(path, render_card(bundle, Path(folder).name).encode())
     except OSError as error:
-        raise BundleError(f'cannot write {path}: {error}; the bundle itself is whole') from error
+        raise BundleError(f'cannot write {path}: {without_path(error)}; the bundle itself is '
+                          f'whole') from error
     return path
 
 

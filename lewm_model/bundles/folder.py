@@ -20,7 +20,7 @@ from lewm_model.bundles.weights import (
     write_atomically,
 )
 from lewm_model.config import Config, load_yaml
-from lewm_model.errors import BundleError, ConfigError
+from lewm_model.errors import BundleError, ConfigError, without_path
 import torch
 from torch import nn
 import yaml
@@ -71,8 +71,8 @@ def write_folder(folder: Path, model: nn.Module, networks: Mapping[str, nn.Modul
             for name in NETWORKS:
                 adopt_weights(_file(folder, name), settings.get(name, {}).get('weights_sha256'))
     except OSError as error:
-        raise BundleError(f'cannot write bundle {folder}: {error}; what was there before is '
-                          f'intact, free some space or make it writable') from error
+        raise BundleError(f'cannot write bundle {folder}: {without_path(error)}; what was there '
+                          f'before is intact, free some space or make it writable') from error
     return folder
 
 

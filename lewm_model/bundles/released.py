@@ -21,7 +21,7 @@ from lewm_model.bundles.released_config import parse_config, render_config
 from lewm_model.bundles.weights import fill_strictly
 from lewm_model.config import PlanConfig
 from lewm_model.data.release_facts import neighbouring_frames, read_facts
-from lewm_model.errors import BundleError
+from lewm_model.errors import BundleError, without_path
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.robots.robot import RobotDescription
 from lewm_model.world_model import LeWorldModel
@@ -161,7 +161,7 @@ def write_released(model: LeWorldModel, folder: str | Path, *, transformers: int
         torch.save(weights, folder / WEIGHTS_FILE)
         (folder / CONFIG_FILE).write_text(json.dumps(tree, indent=2) + '\n', encoding='utf-8')
     except OSError as error:
-        raise BundleError(f'cannot write {folder}: {error}') from error
+        raise BundleError(f'cannot write {folder}: {without_path(error)}') from error
     return folder
 
 
@@ -193,7 +193,7 @@ def _read_model(config_path: Path, weights_path: Path, action_dim: int,
     try:
         tree = json.loads(config_path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise BundleError(f'{config_path} is not readable JSON: {error}') from error
+        raise BundleError(f'{config_path} is not readable JSON: {without_path(error)}') from error
     try:
         config = parse_config(tree, action_dim, frameskip)
     except BundleError as error:
@@ -215,8 +215,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise BundleError(f'{path} is {_PICKLED}') from error
     except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise BundleError(f'{path} is not a readable PyTorch file: {error}; download it '
-                          f'again') from error
+        raise BundleError(f'{path} is not a readable PyTorch file: {without_path(error)}; '
+                          f'download it again') from error
     if not isinstance(content, dict):
         raise BundleError(f'{path} must hold a dict of tensors, got {type(content).__name__}')
     others = [f'{name!r} ({type(value).__name__})' for name, value in content.items()

@@ -21,7 +21,7 @@ from pathlib import Path
 import re
 import stat
 
-from lewm_model.errors import BundleError
+from lewm_model.errors import BundleError, without_path
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 import torch
@@ -162,7 +162,7 @@ def _find(path: Path, sha256: str) -> bytes | None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise BundleError(f'{place} cannot be read: {error}') from error
+            raise BundleError(f'{place} cannot be read: {without_path(error)}') from error
         if hashlib.sha256(data).hexdigest() == sha256:
             return data
     return None

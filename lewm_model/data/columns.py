@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.data.rows import import_h5py, open_rows, require_filters, Rows
-from lewm_model.errors import DatasetError, LewmError
+from lewm_model.errors import DatasetError, LewmError, without_path
 import numpy as np
 
 INDEX_COLUMNS = ('episode_idx', 'ep_idx', 'episode_index')   # this project, swm, LeRobot
@@ -81,8 +81,9 @@ def _loader(path: Path, name: str, is_picture: bool) -> Callable[[], Any]:
         except LewmError:
             raise
         except Exception as error:  # of damaged files h5py raises nearly any kind
-            raise DatasetError(f'{path}: column {name} cannot be read: {error}; the file is '
-                               f'damaged or was replaced, get or make it again') from error
+            raise DatasetError(f'{path}: column {name} cannot be read: {without_path(error)}; the '
+                               f'file is damaged or was replaced, get or make it again'
+                               ) from error
     return load
 
 

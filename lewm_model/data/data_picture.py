@@ -10,7 +10,7 @@ from lewm_model.base.figure import new_figure
 from lewm_model.data.alignment import Alignment
 from lewm_model.data.data_checks import action_names
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 import numpy as np
 
 _COLUMNS, _MAX_ACTIONS = 3, 24
@@ -51,7 +51,7 @@ def plot_data_set(file: EpisodeFile, path: str | Path, found: list[Alignment]) -
     try:
         figure.savefig(path, dpi=110)
     except (OSError, ValueError) as error:   # ValueError: a suffix that is no picture
-        raise DatasetError(f'cannot write picture {path}: {error}') from error
+        raise DatasetError(f'cannot write picture {path}: {without_path(error)}') from error
 
 
 def _lengths(axes: Any, file: EpisodeFile) -> None:

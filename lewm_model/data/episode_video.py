@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 from lewm_model.data.data_checks import action_names
 from lewm_model.data.episodes import EpisodeFile
-from lewm_model.errors import DatasetError, MissingPackageError
+from lewm_model.errors import DatasetError, MissingPackageError, without_path
 import numpy as np
 
 _VIEW, _PANEL = 480, 400            # px
@@ -52,7 +52,7 @@ def write_episode_video(file: EpisodeFile, episode: int, path: str | Path) -> No
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
             container.mux(stream.encode(None))
     except (OSError, av.FFmpegError) as error:
-        raise DatasetError(f'cannot write video {path}: {error}') from error
+        raise DatasetError(f'cannot write video {path}: {without_path(error)}') from error
 
 
 def draw_episode(file: EpisodeFile, episode: int) -> Iterator[np.ndarray]:

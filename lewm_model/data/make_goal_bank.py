@@ -15,7 +15,7 @@ from lewm_model.data.measured_states import (
     STILL,
 )
 from lewm_model.data.robot_facts import require_robot
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 from lewm_model.goal_bank import (
     BANK_FILE,
     BankEntry,
@@ -131,4 +131,5 @@ def _write(bank: GoalBank, pictures: list[np.ndarray], folder: Path) -> None:
             pictures, [bank.lines(one) for one in bank.entries]).rgb)
         (folder / BANK_FILE).write_text(to_yaml(bank), encoding='utf-8')   # last: it is complete
     except OSError as error:
-        raise DatasetError(f'cannot write the goal bank {folder}: {error.strerror}') from error
+        raise DatasetError(f'cannot write the goal bank {folder}: {without_path(error)}'
+                           ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.data.rows import import_h5py, require_filters, unreadable
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 from lewm_model.preprocess import ActionNormalizer
 import numpy as np
 
@@ -60,8 +60,8 @@ def neighbouring_frames(path: str | Path, *, pairs: int = 256, seed: int = 0) ->
         try:
             return np.stack([file['pixels'][first:first + 2] for first in chosen])
         except OSError as error:
-            raise DatasetError(f'the pixels of {path} cannot be read: {error}; get the file '
-                               f'again, or give goal_tolerance') from error
+            raise DatasetError(f'the pixels of {path} cannot be read: {without_path(error)}; get '
+                               f'the file again, or give goal_tolerance') from error
 
 
 def _open(path: str | Path, *columns: str) -> Any:

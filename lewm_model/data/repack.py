@@ -15,7 +15,7 @@ from lewm_model.data.columns import INDEX_COLUMNS
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.robot_facts import with_robot
 from lewm_model.data.rows import import_blosc, import_h5py, require_filters, Rows
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 from lewm_model.images.decode import resize_square
 from lewm_model.robots.robot import RobotDescription
 import numpy as np
@@ -98,8 +98,8 @@ def repack(source: str | Path, out: str | Path, *, storage: str = 'mapped', code
             os.fsync(file.fileno())
         os.replace(unfinished, out)
     except (OSError, RuntimeError) as error:   # HDF5 reports a full disk as either
-        raise DatasetError(f'cannot write {out}: {error}; free disk space or choose another '
-                           f'place') from error
+        raise DatasetError(f'cannot write {out}: {without_path(error)}; free disk space or choose '
+                           f'another place') from error
     finally:
         unfinished.unlink(missing_ok=True)
     return Repacked(source.stat().st_size, out.stat().st_size, len(data), data.num_episodes,

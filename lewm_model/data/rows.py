@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lewm_model.errors import DatasetError, MissingPackageError
+from lewm_model.errors import DatasetError, MissingPackageError, without_path
 import numpy as np
 
 _CHUNK_CACHE_BYTES = 16 << 20   # some chunks of several frames; one-frame chunks need none
@@ -37,8 +37,8 @@ def unreadable(path: str | Path, error: Exception) -> DatasetError:
         return DatasetError(
             f'{path} is no HDF5 file; name a data set of "lewm ingest" or "lewm import-lerobot" '
             f'(if it was meant to be one, it is damaged: ingest it again)')
-    return DatasetError(f'{path} cannot be read as HDF5: {error}; it is damaged or was not '
-                        f'finished, ingest it again')
+    return DatasetError(f'{path} cannot be read as HDF5: {without_path(error)}; it is damaged or '
+                        f'was not finished, ingest it again')
 
 
 def import_blosc() -> Any:
@@ -128,8 +128,9 @@ class ChunkedRows(Rows):
                 row = int(rows[order[first]])
                 found[order[first:end]] = self._open_dataset[row:row + int(end - first)]
         except Exception as error:  # of damaged files h5py raises nearly any kind
-            raise DatasetError(f'{self._path}: {self._name} cannot be read: {error}; the file is '
-                               f'damaged or was replaced, get or make it again') from error
+            raise DatasetError(f'{self._path}: {self._name} cannot be read: '
+                               f'{without_path(error)}; the file is damaged or was replaced, get '
+                               f'or make it again') from error
         return found
 
 

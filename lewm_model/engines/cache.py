@@ -17,7 +17,7 @@ from typing import Any
 
 from lewm_model import __version__
 from lewm_model.bundles.bundle import Bundle
-from lewm_model.errors import EngineError
+from lewm_model.errors import EngineError, without_path
 
 FORMAT_VERSION = 2   # of the graphs: raise it when they change what they compute or are called
 _LOG = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def read_note(path: Path, name: str) -> str | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         _LOG.warning('%s is unreadable, so it counts as absent: %s: %s', path,
-                     type(error).__name__, error)
+                     type(error).__name__, without_path(error))
         return None
     return value
 
@@ -92,14 +92,14 @@ def cached_file(name: str, make: Callable[[Path], object]) -> Path:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
         os.close(handle)
     except OSError as error:
-        raise EngineError(f'cannot write to the cache {path.parent}: {error}; set LEWM_CACHE to '
-                          f'a folder that can be written') from error
+        raise EngineError(f'cannot write to the cache {path.parent}: {without_path(error)}; set '
+                          f'LEWM_CACHE to a folder that can be written') from error
     try:
         make(Path(temporary))
         os.replace(temporary, path)
     except OSError as error:
-        raise EngineError(f'cannot write {path}: {error}; make room there, or set LEWM_CACHE to '
-                          f'another folder') from error
+        raise EngineError(f'cannot write {path}: {without_path(error)}; make room there, or set '
+                          f'LEWM_CACHE to another folder') from error
     finally:
         Path(temporary).unlink(missing_ok=True)
     return path

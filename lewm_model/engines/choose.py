@@ -18,7 +18,7 @@ from lewm_model.engines.parity import LIMITS, ParityError
 from lewm_model.engines.parity_cases import make_cases
 from lewm_model.engines.registry import AUTO, BACKENDS, build_checked, check_possible, named_engine
 from lewm_model.engines.trial import TrialCrash
-from lewm_model.errors import EngineError, LewmError, MissingPackageError
+from lewm_model.errors import EngineError, LewmError, MissingPackageError, without_path
 from lewm_model.planning.protocols import Engine
 from lewm_model.types import Context
 import numpy as np
@@ -169,4 +169,5 @@ def _remember(path: Path, found: dict[str, Any]) -> None:
     try:
         write_note(path, found)
     except OSError as error:
-        _LOG.warning('backend auto: cannot remember the choice in %s: %s', path, error)
+        _LOG.warning('backend auto: cannot remember the choice in %s: %s', path,
+                     without_path(error))

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from lewm_model.engines.cache import cache_folder, read_note, write_note
-from lewm_model.errors import EngineError
+from lewm_model.errors import EngineError, without_path
 
 _LIMIT_S = 600.0
 _REASON = 500   # characters at the end of its complaints
@@ -47,7 +47,8 @@ def try_outside(module: str, arguments: dict, *, key: str, what: str) -> None:
         try:
             write_note(note, {'outcome': outcome, 'what': what})
         except OSError as error:
-            _LOG.warning('cannot remember the trial of %s in %s: %s', what, note, error)
+            _LOG.warning('cannot remember the trial of %s in %s: %s', what, note,
+                         without_path(error))
     if outcome != 'passed':
         raise TrialCrash(f'{what}: a trial in another process ended with {outcome}; use another '
                          f'backend, or delete {note} to try again')

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import cv2
-from lewm_model.errors import ImageError
+from lewm_model.errors import ImageError, without_path
 from lewm_model.images.encodings import (
     ENCODINGS,
     FULL_SCALE,
@@ -172,7 +172,7 @@ def read_image(path: str | Path) -> np.ndarray:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise ImageError(f'cannot read picture {path}: {error.strerror}') from error
+        raise ImageError(f'cannot read picture {path}: {without_path(error)}') from error
     try:
         return decode_compressed(content, Path(path).suffix)
     except ImageError as error:
@@ -192,4 +192,4 @@ def write_image(path: str | Path, rgb: np.ndarray) -> None:
     try:
         Path(path).write_bytes(content.tobytes())
     except OSError as error:
-        raise ImageError(f'cannot write picture {path}: {error.strerror}') from error
+        raise ImageError(f'cannot write picture {path}: {without_path(error)}') from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lewm_model.data.episodes import import_h5py
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 from lewm_model.ingest.set_writer import Columns, SetWriter
 import numpy as np
 
@@ -110,5 +110,5 @@ def _opened(path: Path) -> Any:
         with import_h5py().File(path, 'r') as file:
             yield file
     except (OSError, KeyError, RuntimeError) as error:
-        raise DatasetError(f'{path} cannot be read: {error}; it is damaged or was not finished, '
-                           f'ingest it again with --force') from error
+        raise DatasetError(f'{path} cannot be read: {without_path(error)}; it is damaged or was '
+                           f'not finished, ingest it again with --force') from error

@@ -11,7 +11,7 @@ from lewm_model.bags.files import recorded_files, sha256_of
 from lewm_model.config import DataConfig
 from lewm_model.data.measured_states import TRUTH as TRUTH_QUANTITIES
 from lewm_model.data.rows import import_h5py, unreadable
-from lewm_model.errors import BagError, DatasetError, LewmError, MissingPackageError
+from lewm_model.errors import BagError, DatasetError, LewmError, MissingPackageError, without_path
 from lewm_model.ingest.episode_writer import (
     EpisodeTable,
     robot_attributes,
@@ -92,7 +92,7 @@ def hash_bag(path: Path) -> str:
     try:   # without opening it: a large set holds thousands
         return sha256_of(sorted(recorded_files(path)) if path.is_dir() else [path])
     except OSError as error:
-        raise BagError(f'{path} cannot be read: {error}') from error
+        raise BagError(f'{path} cannot be read: {without_path(error)}') from error
 
 
 def read_attribute(path: Path, name: str) -> str:

@@ -21,7 +21,7 @@ from lewm_model.base.workers import run_conversions
 from lewm_model.config import DataConfig
 from lewm_model.data.episodes import import_h5py
 from lewm_model.data.measured_states import TRUTH as TRUTH_QUANTITIES
-from lewm_model.errors import DatasetError, LewmError
+from lewm_model.errors import DatasetError, LewmError, without_path
 from lewm_model.ingest.concatenate import concatenate
 from lewm_model.ingest.convert_bag import (
     convert_bag,
@@ -123,7 +123,8 @@ def _add(name: str, path: Path, robot: RobotDescription, config: DataConfig, par
         sha256 = hash_bag(path)
     except (LewmError, OSError) as error:
         if before.rows:
-            _log.warning('%s is in the set and cannot be compared with it: %s', path, error)
+            _log.warning('%s is in the set and cannot be compared with it: %s', path,
+                         without_path(error))
         return before
     if sha256 == before.sha256:
         return before

@@ -10,7 +10,7 @@ from typing import Any
 
 from lewm_model import __version__
 from lewm_model.config import DataConfig
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 from lewm_model.images.tiles import WHOLE
 from lewm_model.ingest.convert_bag import read_attribute, REPORT, SETTINGS
 from lewm_model.ingest.report import BagReport
@@ -50,7 +50,8 @@ def read_present(path: Path, settings: str) -> dict[str, BagReport]:
             if not bag.rows:
                 reports.setdefault(bag.bag, bag)
     except (OSError, ValueError, KeyError, TypeError, DatasetError) as error:
-        _log.warning('%s is damaged (%s), bags without episodes are read again', beside, error)
+        _log.warning('%s is damaged (%s), bags without episodes are read again', beside,
+                     without_path(error))
     return reports
 
 

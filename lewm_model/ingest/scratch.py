@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 import shutil
 
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 
 _LOCK = 'lock'
 
@@ -48,9 +48,9 @@ def scratch_folder(out: Path) -> Iterator[Scratch]:
         with _opened(out) as scratch:
             yield scratch
     except OSError as error:
-        raise DatasetError(f'cannot write {out}: {error}; free disk space or choose another '
-                           f'place, then run the command again, it goes on where it stopped'
-                           ) from error
+        raise DatasetError(f'cannot write {out}: {without_path(error)}; free disk space or choose '
+                           f'another place, then run the command again, it goes on where it '
+                           f'stopped') from error
 
 
 @contextmanager

@@ -12,12 +12,11 @@ from contextlib import contextmanager, suppress
 import errno
 import os
 from pathlib import Path
-import re
 from types import TracebackType
 from typing import Any
 
 from lewm_model.data.episodes import FORMAT, FORMAT_VERSION, import_h5py
-from lewm_model.errors import DatasetError
+from lewm_model.errors import DatasetError, without_path
 import numpy as np
 
 _BLOCK = 8 << 20            # bytes per step of a copy
@@ -163,10 +162,9 @@ class SetWriter:
         try:
             yield
         except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-            found = re.search("error message = '(.+?)'", str(error))   # amid HDF5's own state
-            text = found[1] if found else getattr(error, 'strerror', None) or error
-            raise DatasetError(f'cannot write {self._path}: {text}; free disk space or choose '
-                               f'another place, then run the command again') from error
+            raise DatasetError(f'cannot write {self._path}: {without_path(error)}; free disk '
+                               f'space or choose another place, then run the command again'
+                               ) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import re
 from typing import Any
 
-from lewm_model.errors import DatasetError, MissingPackageError
+from lewm_model.errors import DatasetError, MissingPackageError, without_path
 import numpy as np
 
 _PLACEHOLDER = re.compile(r'\{(\w+)(?::0?(\d{1,2})d)?\}')
@@ -103,7 +103,7 @@ class LeRobotFolder:
                                    f'{_MAX_JSON_BYTES} for JSON; this is not LeRobot metadata')
             value = json.loads(path.read_text(encoding='utf-8'))
         except (OSError, ValueError, RecursionError) as error:
-            raise DatasetError(f'{path} cannot be read as JSON: {error}') from error
+            raise DatasetError(f'{path} cannot be read as JSON: {without_path(error)}') from error
         if not isinstance(value, dict):
             raise DatasetError(f'{path} must hold a JSON object, it holds a '
                                f'{type(value).__name__}')
@@ -121,8 +121,8 @@ class LeRobotFolder:
                             raise ValueError('not an object')
                         yield value
         except (OSError, ValueError, RecursionError) as error:
-            raise DatasetError(f'{path}, line {number}: cannot be read as JSON: {error}'
-                               ) from error
+            raise DatasetError(f'{path}, line {number}: cannot be read as JSON: '
+                               f'{without_path(error)}') from error
 
 
 def open_parquet(path: Path) -> Any:
@@ -160,8 +160,8 @@ def read_columns(path: Path, file: Any, names: list[str]) -> dict[str, Any]:
 
 def damaged_parquet(path: Path, error: Exception) -> DatasetError:
     """Say that a Parquet file cannot be read."""
-    return DatasetError(f'{path} cannot be read as Parquet: {error}; it is damaged or was not '
-                        f'downloaded completely, get it again')
+    return DatasetError(f'{path} cannot be read as Parquet: {without_path(error)}; it is damaged '
+                        f'or was not downloaded completely, get it again')
 
 
 def as_numbers(path: Path, name: str, array: Any, width: int) -> np.ndarray:

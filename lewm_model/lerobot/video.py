@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lewm_model.errors import DatasetError, MissingPackageError
+from lewm_model.errors import DatasetError, MissingPackageError, without_path
 from lewm_model.images.headers import MAX_PIXELS
 import numpy as np
 
@@ -52,8 +52,8 @@ def frames_at(path: Path, times_s: np.ndarray, fps: float) -> Iterator[np.ndarra
             yield from _nearest(path, _decoded(path, container, stream, times_s[0], fps),
                                 times_s, fps)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise DatasetError(f'{path} cannot be decoded: {error}; it is damaged or was not '
-                           f'downloaded completely, get it again') from error
+        raise DatasetError(f'{path} cannot be decoded: {without_path(error)}; it is damaged or '
+                           f'was not downloaded completely, get it again') from error
 
 
 def _require_size(path: Path, of: Any) -> None:

@@ -11,7 +11,7 @@ import tempfile
 from typing import Any
 
 from lewm_model.config import ModelConfig, TrainConfig
-from lewm_model.errors import TrainingError
+from lewm_model.errors import TrainingError, without_path
 import torch
 
 _log = logging.getLogger(__name__)
@@ -45,8 +45,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
             _write(folder / BEST, state)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         remedy = 'make it writable' if _is_read_only(error) else 'free some space'
-        raise TrainingError(f'cannot write checkpoint {path}: {error}; earlier checkpoints in '
-                            f'{folder} are intact, {remedy} and run again') from error
+        raise TrainingError(f'cannot write checkpoint {path}: {without_path(error)}; earlier '
+                            f'checkpoints in {folder} are intact, {remedy} and run again'
+                            ) from error
     for old in sorted(folder.glob(_PATTERN))[:-keep]:
         old.unlink(missing_ok=True)
     return path
@@ -63,8 +64,8 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b'x')
     except OSError as error:
-        raise TrainingError(f'cannot write to {folder}: {error}; make it writable, free some '
-                            f'space or choose another run folder') from error
+        raise TrainingError(f'cannot write to {folder}: {without_path(error)}; make it writable, '
+                            f'free some space or choose another run folder') from error
 
 
 def _is_read_only(error: Exception) -> bool:
@@ -105,7 +106,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch, zip and OS errors of many kinds
-        raise TrainingError(f'checkpoint {path} cannot be read: {error}') from error
+        raise TrainingError(f'checkpoint {path} cannot be read: {without_path(error)}') from error
 
 
 def require_same_run(wanted: dict[str, Any], found: dict[str, Any], folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lewm_model.config import TrainConfig
 from lewm_model.data.clips import ClipBatch, Clips
-from lewm_model.errors import TrainingError
+from lewm_model.errors import TrainingError, without_path
 from lewm_model.frozen_world_model import FrozenWorldModel
 from lewm_model.preprocess import FrameTransform
 import numpy as np
@@ -60,8 +60,8 @@ class FrozenLatents:
             self._known = np.memmap(known, np.bool_, mode, shape=(rows,))
         except (OSError, ValueError) as error:
             raise TrainingError(f'cannot keep the tokens of {rows} frames in {self._path} '
-                                f'({rows * width * 2 / 1e9:.1f} GB): {error}; free some space or '
-                                f'choose another run folder') from error
+                                f'({rows * width * 2 / 1e9:.1f} GB): {without_path(error)}; free '
+                                f'some space or choose another run folder') from error
 
     def __call__(self, batch: ClipBatch) -> Tensor:
         """Return the latents of clips, float32 (B, T, D) on the device of the model."""

@@ -25,7 +25,7 @@ from typing import Any
 from lewm_model.base.figure import new_figure
 from lewm_model.data.episodes import EpisodeFile
 from lewm_model.data.fingerprint import Fingerprint
-from lewm_model.errors import TrainingError
+from lewm_model.errors import TrainingError, without_path
 from lewm_model.training.loop import Progress
 from lewm_model.training.run import Recipe, train_on
 
@@ -150,7 +150,8 @@ def _read(path: Path, settings: dict[str, Any]) -> list[Trial]:
         trials = [Trial(**{key: value for key, value in row.items() if key != 'verdict'})
                   for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f'{path} cannot be read: {error}; delete it to search anew') from error
+        raise TrainingError(f'{path} cannot be read: {without_path(error)}; delete it to search '
+                            f'anew') from error
     if found != settings:
         raise TrainingError(f'{path} belongs to a search with other data or settings; choose '
                             f'another run folder or delete it')
@@ -164,7 +165,7 @@ def _write(path: Path, table: dict[str, Any]) -> None:
         partial.write_text(json.dumps(table, indent=2) + '\n', encoding='utf-8')
         os.replace(partial, path)
     except OSError as error:
-        raise TrainingError(f'cannot write {path}: {error}') from error
+        raise TrainingError(f'cannot write {path}: {without_path(error)}') from error
 
 
 def plot_trials(trials: list[Trial], limit: float, path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import re
 from typing import Any
 
-from lewm_model.errors import BagError
+from lewm_model.errors import BagError, without_path
 from lewm_ros.recording.mcap_writer import McapWriter
 import yaml
 
@@ -155,8 +155,8 @@ class BagWriter:
             'ros_distro': os.environ.get('ROS_DISTRO', '')}
 
     def _error(self, problem: str, error: OSError) -> BagError:
-        return BagError(f'{self.path} {problem}: {error.strerror or error}; what was written '
-                        f'before is kept, check the disk and the folder of recordings')
+        return BagError(f'{self.path} {problem}: {without_path(error)}; what was written before '
+                        f'is kept, check the disk and the folder of recordings')
 
 
 class _Dumper(yaml.SafeDumper):

@@ -12,7 +12,7 @@ from pathlib import Path
 import re
 from typing import Any
 
-from lewm_model.errors import BagError
+from lewm_model.errors import BagError, without_path
 from lewm_ros.recording.bag_thread import BagThread
 from lewm_ros.recording.bag_writer import BagWriter, RecordedTopic
 from lewm_ros.wire.checks import MessageError
@@ -52,8 +52,8 @@ def _entries(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise BagError(f'the folder of recordings {str(folder)!r} cannot be read: '
-                       f'{error.strerror}; give this user the right to read and write it, or '
-                       f'set root to another folder') from error
+                       f'{without_path(error)}; give this user the right to read and write it, '
+                       f'or set root to another folder') from error
 
 
 def episode_name(index: int, now: datetime | None = None) -> str:
@@ -133,6 +133,6 @@ class Episode:
                 raise FileExistsError(None, 'it exists')
             self.path.rename(target)
         except OSError as error:
-            raise BagError(f'{self.path} cannot be moved to {target}: {error.strerror}; its mark '
-                           f'says DISCARDED, so ingest leaves it out anyway') from error
+            raise BagError(f'{self.path} cannot be moved to {target}: {without_path(error)}; its '
+                           f'mark says DISCARDED, so ingest leaves it out anyway') from error
         return target

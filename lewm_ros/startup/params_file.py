@@ -13,7 +13,7 @@ import difflib
 from pathlib import Path
 import re
 
-from lewm_model.errors import ConfigError
+from lewm_model.errors import ConfigError, without_path
 from lewm_ros.startup.system import NODES, NodeSpec
 import yaml
 
@@ -39,7 +39,7 @@ def check(path: str, *, namespace: str = '/', substitutions: bool = False) -> No
         text = Path(path).read_text(encoding='utf-8')
         content = yaml.safe_load(text)
     except OSError as error:
-        raise ConfigError(f'cannot read params_file {path!r}: {error.strerror}') from error
+        raise ConfigError(f'cannot read params_file {path!r}: {without_path(error)}') from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f'params_file {path!r} is not YAML: {error}') from error
     if '$(' in text and not substitutions:

@@ -10,7 +10,7 @@ from lewm_model.data.data_picture import plot_data_set
 from lewm_model.data.describe_data import alignments, contact_sheet, describe_data_set
 from lewm_model.data.episode_video import write_episode_video
 from lewm_model.data.shards import open_data
-from lewm_model.errors import ConfigError, LewmError
+from lewm_model.errors import ConfigError, LewmError, without_path
 from lewm_model.images.decode import write_image
 from lewm_model.recordings.describe_bag import describe_survey
 from lewm_model.recordings.suggest_robot import suggest_from
@@ -103,6 +103,6 @@ def _write_robot(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding='utf-8')
     except OSError as error:
-        raise ConfigError(f'cannot write robot file {path}: {error.strerror}') from error
+        raise ConfigError(f'cannot write robot file {path}: {without_path(error)}') from error
     RobotDescription.from_yaml(path)
     print(f'robot file: {path}; check every line of it')

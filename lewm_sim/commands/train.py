@@ -188,9 +188,10 @@ def _board(folder: Path) -> SummaryWriter:
 
 
 def _cannot_log(folder: Path, error: OSError) -> Exception:
-    from lewm_model.errors import TrainingError
-    return TrainingError(f'cannot write to {folder / "tensorboard"}: {error}; checkpoints are '
-                         f'intact, free some space or make it writable and run again')
+    from lewm_model.errors import TrainingError, without_path
+    return TrainingError(f'cannot write to {folder / "tensorboard"}: {without_path(error)}; '
+                         f'checkpoints are intact, free some space or make it writable and run '
+                         f'again')
 
 
 def _write(board: SummaryWriter, progress: Progress, every: int) -> None:

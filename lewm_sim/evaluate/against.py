@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lewm_model.errors import ConfigError
+from lewm_model.errors import ConfigError, without_path
 from lewm_sim.evaluate.scores import RULES
 from lewm_sim.evaluate.statistics import compare
 from lewm_sim.tasks import load_task, Outcome, Tolerance
@@ -37,8 +37,8 @@ def read_results(path: Path) -> dict[str, Any]:
             raise ValueError('it has no trials')
         return results
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ConfigError(f'{path} is no result of lewm evaluate --out ({error}); evaluate the '
-                          f'model again with this version') from error
+        raise ConfigError(f'{path} is no result of lewm evaluate --out ({without_path(error)}); '
+                          f'evaluate the model again with this version') from error
 
 
 def require_same_rules(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:

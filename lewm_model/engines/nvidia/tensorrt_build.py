@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from lewm_model.engines.nvidia.tensorrt_module import shared_logger
-from lewm_model.errors import EngineError
+from lewm_model.errors import EngineError, without_path
 
 _SECONDS_PER_LINE = 5.0   # of the log, while building
 _LOG = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def build_engine(trt: ModuleType, onnx_path: Path, *, candidates: int, target: s
         raise EngineError(f'{trt.__name__} {trt.__version__} cannot build here: '
                           f'{logger.last_error or error}') from error
     except OSError as error:
-        raise EngineError(f'cannot read {onnx_path}: {error}') from error
+        raise EngineError(f'cannot read {onnx_path}: {without_path(error)}') from error
     if plan is None:
         raise EngineError(f'{trt.__name__} {trt.__version__} cannot build {onnx_path}: '
                           f'{logger.last_error or "no reason given"}')

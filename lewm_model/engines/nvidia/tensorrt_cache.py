@@ -19,7 +19,7 @@ import tempfile
 from typing import Any, TypeVar
 
 from lewm_model.engines.cache import cache_folder
-from lewm_model.errors import EngineError
+from lewm_model.errors import EngineError, without_path
 
 FORMAT_VERSION = 1   # of the two files
 Facts = dict[str, Any]
@@ -64,7 +64,7 @@ def obtain(name: str, facts: Facts, build: Callable[[], bytes],
             _write(path, data, facts)
         except OSError as error:
             _LOG.warning('cannot keep the engine as %s (%s); it is built again next time. Set '
-                         'LEWM_CACHE to a folder that can be written', path, error)
+                         'LEWM_CACHE to a folder that can be written', path, without_path(error))
     return load(data)
 
 
@@ -76,13 +76,18 @@ def read_engine(path: Path, facts: Facts) -> bytes:
     """
     facts = _complete(facts)
     try:
-        data, noted = path.read_bytes(), json.loads(_sidecar(path).read_text(encoding='utf-8'))
+        data = path.read_bytes()
+    except OSError as error:
+        raise EngineError(f'it cannot be read: {without_path(error)}') from error
+    try:
+        noted = json.loads(_sidecar(path).read_text(encoding='utf-8'))
         digest, size = noted['engine_sha256'], noted['engine_bytes']
         theirs = noted['facts']
         differences = [f'{key} {theirs.get(key)!r} (needed: {value!r})'
                        for key, value in facts.items() if theirs.get(key) != value]
     except OSError as error:
-        raise EngineError(f'it cannot be read: {error}') from error
+        raise EngineError(f'its description {_sidecar(path).name} cannot be read: '
+                          f'{without_path(error)}') from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EngineError(f'its description {_sidecar(path).name} is damaged: {error}') from error
     if differences:
@@ -112,7 +117,7 @@ def _explain(path: Path, name: str, facts: Facts) -> None:
                 _LOG.warning('the cached engine %s was built with %s; building a new one',
                              sidecar.with_suffix('.engine').name, '; '.join(differences))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            _LOG.debug('%s is unreadable: %s', sidecar, error)
+            _LOG.debug('%s is unreadable: %s', sidecar, without_path(error))
 
 
 def _write(path: Path, data: bytes, facts: Facts) -> None:

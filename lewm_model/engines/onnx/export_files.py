@@ -21,7 +21,7 @@ from lewm_model.engines.onnx.export_graphs import export_encode, export_rollout,
 from lewm_model.engines.onnx.onnx_engine import engine_errors
 from lewm_model.engines.onnx.onnxruntime_engine import open_session
 from lewm_model.engines.parity import check_parity, LIMITS
-from lewm_model.errors import ConfigError, EngineError
+from lewm_model.errors import ConfigError, EngineError, without_path
 from lewm_model.planning.objectives import make_objective
 from lewm_model.types import Context, Goal
 import numpy as np
@@ -58,7 +58,7 @@ def export_files(bundle: Bundle, folder: Path, config: PlanConfig,
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f'.{folder.name}.'))
     except OSError as error:
-        raise EngineError(f'cannot write beside {folder}: {error}') from error
+        raise EngineError(f'cannot write beside {folder}: {without_path(error)}') from error
     try:
         export_encode(bundle, work / 'encode.onnx', frame_size)
         for length in range(1, config.history + 1):
@@ -69,7 +69,7 @@ def export_files(bundle: Bundle, folder: Path, config: PlanConfig,
         work.chmod(0o755)   # made private by tempfile
         os.replace(work, folder)
     except OSError as error:
-        raise EngineError(f'cannot write {folder}: {error}') from error
+        raise EngineError(f'cannot write {folder}: {without_path(error)}') from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return info

@@ -12,7 +12,7 @@ from pathlib import Path
 import stat
 from urllib.parse import unquote, urlsplit
 
-from lewm_model.errors import ImageError
+from lewm_model.errors import ImageError, without_path
 from lewm_model.images import decode
 from lewm_ros.wire.reasons import Code, ReasonedError
 import numpy as np
@@ -41,7 +41,8 @@ def read_allowed(uri: str, root: str) -> np.ndarray:
         path = (folder / _local_path(uri)).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise ReasonedError(Code.NO_SUCH_GOAL, (
-            f'goal file {uri!r} cannot be found below goal_root {root!r}: {error}')) from error
+            f'goal file {uri!r} cannot be found below goal_root {root!r}: '
+            f'{without_path(error)}')) from error
     if not path.is_relative_to(folder):
         raise ReasonedError(Code.NO_SUCH_GOAL,
                             f'goal file {uri!r} is outside goal_root {root!r}')
@@ -64,7 +65,8 @@ def read_picture(path: Path) -> np.ndarray:
                 raise ImageError(f'goal file {str(path)!r} is not a regular file')
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ImageError(f'goal file {str(path)!r} cannot be read: {error.strerror}') from error
+        raise ImageError(f'goal file {str(path)!r} cannot be read: {without_path(error)}'
+                         ) from error
     if len(content) > MAX_BYTES:
         raise ImageError(f'goal file {str(path)!r} has more than {MAX_BYTES} bytes')
     try:

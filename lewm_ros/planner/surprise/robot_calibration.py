@@ -18,7 +18,7 @@ from lewm_model.base.quantile import quantile_with_interval
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.weights import write_atomically
 from lewm_model.config import Config, require
-from lewm_model.errors import ConfigError, LewmError
+from lewm_model.errors import ConfigError, LewmError, without_path
 from lewm_model.ordinary import EPISODE_QUANTILE
 import numpy as np
 import yaml
@@ -64,7 +64,7 @@ class RobotCalibration(Config):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, yaml.safe_dump(self.to_dict(), sort_keys=False).encode())
         except OSError as error:
-            raise ConfigError(f'cannot write {path}: {error}') from error
+            raise ConfigError(f'cannot write {path}: {without_path(error)}') from error
         return path
 
     @classmethod
