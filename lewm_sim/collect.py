@@ -20,7 +20,7 @@ from lewm_model.base.workers import run_jobs
 from lewm_model.config import Config
 from lewm_model.errors import BagError, ConfigError, SimulationError, without_path
 from lewm_sim.mixture import Mixture
-from lewm_sim.tasks import load_task
+from lewm_sim.tasks import Act, load_task
 import numpy as np
 import yaml
 
@@ -180,17 +180,28 @@ def _name(index: int | str) -> str:
 
 
 class EpisodeRecorder:
-    """Records single episodes; keeps one simulated world."""
+    """Records single episodes; keeps one simulated world.
+
+    Attributes:
+        world: The simulation that it records.
+    """
 
     def __init__(self, config: CollectConfig, out: Path) -> None:
         self._config = config
         self._out = out
         self._task, self._mixture = load_task(config.task), config.mixture()
-        self._world = self._task.make_world(config.image_size)
+        self.world = self._task.make_world(config.image_size)
 
     def close(self) -> None:
         """Free the renderer."""
-        self._world.close()
+        self.world.close()
+
+    def begin(self, index: int) -> tuple[str, Act]:
+        """Put the world into the start of episode `index`; return who acts in it, and how."""
+        rng = np.random.default_rng([self._config.seed, index])
+        self.world.start(rng)
+        acting = self._mixture.acting(self._config.seed, index)
+        return acting, self._task.policy(acting, rng)
 
     def record(self, index: int) -> Path:
         """Record episode `index`; the folder appears when it is complete.
@@ -199,11 +210,8 @@ class EpisodeRecorder:
         """
         from lewm_sim.episode_bag import EpisodeBag
 
-        config, task, world = self._config, self._task, self._world
-        rng = np.random.default_rng([config.seed, index])
-        world.start(rng)
-        acting = self._mixture.acting(config.seed, index)
-        act = task.policy(acting, rng)
+        config, task, world = self._config, self._task, self.world
+        acting, act = self.begin(index)
         # Sim time runs on over the set, with a pause in between: no stamp occurs twice, none is 0.
         dt_ns = task.robot.control_dt_ns
         start_ns = 1_000_000_000 + index * ((config.steps + 1) * dt_ns + 1_000_000_000)
