@@ -135,7 +135,8 @@ def test_a_system_that_drives_is_on_one_screen():
     # numbers
     ({'drivers': planning(deadline_misses=2)}, 'latency',
      '81 ms from camera to plan (encode 6, plan 40), 2 plans too late; torch-tuned:fp32', True),
-    ({'drivers': planning(surprise=9.0)}, 'surprise', '9.00 of 4.00, 1 is ordinary', True),
+    ({'drivers': planning(surprise=9.0)}, 'surprise',
+     '9.00 of 4.00, 1 is ordinary; above the limit, no alarm', True),
     ({'drivers': planning(surprise_limit=math.nan)}, 'surprise',
      '1.10, 1 is ordinary; no limit was calibrated', True),
     ({'drivers': planning(surprise=math.nan)}, 'surprise', 'not known', True),
@@ -157,6 +158,23 @@ def test_what_is_wrong_is_said_and_judged(changes, label, text, healthy):
     seen = well(**changes)
     assert row(seen, label).text == text
     assert judge(seen).healthy is healthy
+
+
+@pytest.mark.parametrize(('surprise', 'limit', 'text'), [
+    (9.0, 4.0, '9.00 of 4.00, 1 is ordinary, ALARM'),
+    (0.5, 4.0, '0.50 of 4.00, 1 is ordinary, ALARM'),      # not calm for long enough
+    (math.nan, 4.0, 'not known, ALARM')])                  # it stands still
+def test_only_the_alarm_of_the_guard_is_coloured(surprise, limit, text):
+    """As in film and curve: how surprising one frame is neither raises the alarm nor ends it."""
+    plain = well(drivers=planning(surprise=surprise, surprise_limit=limit))
+    assert 'ALARM' not in row(plain, 'surprise').text
+    assert row(plain, 'surprise').level is Level.OK
+    assert judge(plain).level is Level.OK
+    alarm = well(drivers=planning(surprise=surprise, surprise_limit=limit, speed_scale=0.3,
+                                  reason=Reason(Code.SURPRISED, 'surprised')))
+    assert row(alarm, 'surprise').text == text
+    assert row(alarm, 'surprise').level is Level.WARN
+    assert judge(alarm).healthy
 
 
 def test_nodes_that_are_missing_silent_or_complain_are_named():

@@ -9,6 +9,7 @@ import math
 import textwrap
 
 from lewm_ros.watch.snapshot import Driver, Snapshot
+from lewm_ros.wire.reasons import Code
 from lewm_ros.wire.reports import CommandState, GoalKind, GuardPhase, PlanState
 
 # Without a message for so long, who should speak is silent [s]. Reports come at 20 Hz and once per
@@ -194,13 +195,18 @@ def _latency(driver: Driver) -> Row:
 
 
 def _surprise(driver: Driver) -> Row:
+    """Say how surprising the newest frame is; the guard says when that is an alarm."""
     report = driver.said.value
+    alarm = report.reason.code is Code.SURPRISED
     if not math.isfinite(report.surprise):
-        return Row('surprise', 'not known')
-    if not math.isfinite(report.surprise_limit):
-        return Row('surprise', f'{report.surprise:.2f}, 1 is ordinary; no limit was calibrated')
-    return Row('surprise', f'{report.surprise:.2f} of {report.surprise_limit:.2f}, 1 is ordinary',
-               Level.WARN if report.surprise > report.surprise_limit else Level.OK)
+        text = 'not known'
+    elif not math.isfinite(report.surprise_limit):
+        text = f'{report.surprise:.2f}, 1 is ordinary; no limit was calibrated'
+    else:
+        text = f'{report.surprise:.2f} of {report.surprise_limit:.2f}, 1 is ordinary'
+        if report.surprise > report.surprise_limit and not alarm:
+            text += '; above the limit, no alarm'
+    return Row('surprise', f'{text}, ALARM' if alarm else text, Level.WARN if alarm else Level.OK)
 
 
 def _camera(seen: Snapshot, driver: Driver | None) -> Row:
