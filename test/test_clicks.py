@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-WITHOUT_MODEL = {'cube'}     # docs/results/tasks.md says why
 
 FLOOR = {'become': 'quantities', 'frame': 'odom', 'x': 'x', 'y': 'y', 'within': [-1, 2, -3, 4]}
 SQUARE = [[0, 0, -1, 1], [1, 0, 1, 1], [1, 1, 1, -1], [0, 1, -1, -1]]
@@ -136,22 +135,19 @@ def test_nonsense_is_refused(changes, message):
 
 @pytest.mark.parametrize('name', task_names())
 def test_clicks_of_a_task_are_what_it_measures_and_its_model_reads(name):
-    """The quantities exist, and goals are where training was; without a model the names alone."""
+    """The quantities exist, and goals are where training was."""
     task = load_task(name)
     made = RobotDescription.from_yaml(task.robot_file).clicks
     clicked = {made.x, made.y, *filter(None, [made.yaw])}
     kinds = {one.name: one.kind for one in task.quantities}
     assert kinds[made.x] == kinds[made.y] == 'position'
     assert not made.yaw or kinds[made.yaw] == 'angle'
-    folder = ROOT / 'models' / task.bundle
-    assert folder.is_dir() or name in WITHOUT_MODEL
-    if folder.is_dir():
-        read = {one['name']: Readable(**one)
-                for one in load_yaml(folder / 'bundle.yaml')['readout']['quantities']}
-        assert clicked <= set(read)
-        low_x, high_x, low_y, high_y = made.within
-        assert read[made.x].low <= low_x < high_x <= read[made.x].high
-        assert read[made.y].low <= low_y < high_y <= read[made.y].high
+    settings = load_yaml(ROOT / 'models' / task.bundle / 'bundle.yaml')
+    read = {one['name']: Readable(**one) for one in settings['readout']['quantities']}
+    assert clicked <= set(read)
+    low_x, high_x, low_y, high_y = made.within
+    assert read[made.x].low <= low_x < high_x <= read[made.x].high
+    assert read[made.y].low <= low_y < high_y <= read[made.y].high
 
 
 def test_a_robot_file_has_them_or_not():

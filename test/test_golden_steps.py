@@ -84,7 +84,7 @@ def test_the_shipped_goals_are_where_their_episodes_were(bundle):
     given = dict(zip(words[2::2], words[3::2], strict=True))
     task = load_task(given['--task'])
     recorder = EpisodeRecorder(CollectConfig(
-        task=task.name, policy=given.get('--policy', 'random'), seed=int(given['--seed']),
+        task=task.name, policy=given.get('--policy', task.facts.acting), seed=int(given['--seed']),
         steps=int(given['--steps'])), folder)
     for goal in yaml.safe_load((folder / 'goals' / 'goals.yaml').read_text())['goals']:
         index = int(goal['episode'].partition('/')[0].rpartition('_')[2])

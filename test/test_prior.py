@@ -12,6 +12,7 @@ from lewm_model.bundles.folder import PRIOR_FILE, SETTINGS_FILE
 from lewm_model.bundles.networks import NETWORKS
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError, ConfigError, DatasetError, PlanningError
+from lewm_model.heads.goal_policy import GoalPolicyConfig
 from lewm_model.heads.prior import PriorConfig
 from lewm_model.planning.objectives import all_steps_distance
 from lewm_model.planning.prior_solver import PriorSolver
@@ -61,10 +62,10 @@ def toy_bundle():
             (-limits, limits)))
 
 
-def toy_pairs(episodes=range(3000), seed=0, data=None):
+def toy_pairs(episodes=range(3000), seed=0, data=None, farthest=None):
     data = data or Episodes()
     return Hindsight(SimpleNamespace(data=data, bundle=toy_bundle()), data.latents,
-                     np.asarray(episodes), seed)
+                     np.asarray(episodes), seed, farthest)
 
 
 @pytest.fixture(scope='module')
@@ -92,6 +93,22 @@ def test_hindsight_pairs_a_frame_with_the_actions_that_leave_it():
     assert wide.steps_left.min() == K and wide.steps_left.max() == T * K
     assert (wide.steps_left < T * K / 2).float().mean() > 0.4      # small n more often
     assert wide.blocks.isfinite().all()
+
+
+def test_goals_may_be_further_away_than_a_plan():
+    """As far as is said, evenly where that is wished; nearer than a block is no answer."""
+    pairs = toy_pairs(farthest=T * K + 4)
+    left = pairs.draw(4000, evenly=True).steps_left
+    assert left.min() == K and left.max() == T * K + 4 == pairs.longest
+    with pytest.raises(ConfigError, match=f'farthest must be at least a block, {K} '):
+        toy_pairs(farthest=K - 1)
+    _, measured = train_policy(
+        tiny_bundle(), Episodes(episodes=6, frames=True), 'gcbc', GoalPolicyConfig(hidden_dim=8),
+        PolicyTrainConfig(batch_size=8, steps=2, farthest=18))
+    assert measured['farthest'] == 18 and set(measured['held_out_error']) == {'5', '18'}
+    with pytest.raises(ConfigError, match=r"absent for kind 'memory' \(only prior and gcbc"):
+        train_policy(tiny_bundle(), Episodes(episodes=6, frames=True), 'memory',
+                     config=PolicyTrainConfig(farthest=18))
 
 
 def test_hindsight_stays_in_the_given_episodes():

@@ -50,17 +50,14 @@ readonly OWN=(
   'two_room search networks strict pairs by search alone, with either cost'
   'two_room look networks under other light, colours and cameras'
   'two_room tried record two other trainings, and how they do'
-  'push_t record - 538 episodes to train from'
-  'push_t first record a first model without an auxiliary term, and how it does'
-  'push_t train first the model: the first one, then with inverse dynamics'
-  'push_t networks train readout, decoder, what is ordinary, goals'
-  'push_t evaluate networks 32 strict pairs by search'
-  'push_t policies networks prior and cloned behaviour from the same episodes, beside search'
-  'push_t expert policies both from 700 episodes of the expert, judged on 200 others'
-  'cube record - 280 episodes of the expert, 120 of play'
-  'cube train record the model, recipe cube'
-  'cube networks train the prior'
-  'cube evaluate networks 50 held-out and 40 strict pairs, prior and search'
+  'push_t record - 900 episodes to train from, 2000 of the expert for policies, 200 to judge by'
+  'push_t train record the model'
+  'push_t networks train policies, readout, decoder, what is ordinary, goals'
+  'push_t evaluate networks 100 pairs, held-out and strict: three policies'
+  'cube record - 700 episodes to train from, 1400 of the expert for policies, 150 to judge by'
+  'cube train record the model'
+  'cube networks train cloned behaviour, readout, decoder, what is ordinary, goals'
+  'cube evaluate networks 100 pairs, held-out and strict: cloned behaviour'
 )
 # Of any task: stage, the stage that it needs, what it makes. `evaluate` recommends a planner.
 readonly OF_ANY=(
@@ -77,8 +74,7 @@ ROWS=()
 for task in reacher two_room push_t cube; do
   for row in "${OWN[@]}"; do [[ $row != "$task "* ]] || ROWS+=("$row"); done
   for row in "${OF_ANY[@]}"; do
-    # Cube has two sets, which its rivals cannot learn from yet, and no goals to show.
-    [[ "$task ${row%% *}" =~ ^cube\ (rivals|live)$ ]] || ROWS+=("$task $row")
+    ROWS+=("$task $row")
   done
 done
 readonly ROWS
@@ -114,10 +110,9 @@ ingest() {
   lewm ingest "${@:2}" --out "$folder/$1.h5" --workers "$WORKERS"
 }
 
-# train BUNDLE WORDS...: a model from the task's sets.
+# train BUNDLE WORDS...: a model from the task's data.h5.
 train() {
-  local files=("${sets[@]/#/$folder/}")
-  lewm train "${files[@]/%/.h5}" "${@:2}" --run-folder "$folder/runs/$1" --out "$folder/$1"
+  lewm train "$folder/data.h5" "${@:2}" --run-folder "$folder/runs/$1" --out "$folder/$1"
 }
 
 # learn BUNDLE WORDS...: a model by the task's own recipe.
@@ -316,77 +311,50 @@ last_step_plan() {
     config/plan/cem.yaml > "$folder/cem_last.yaml"
 }
 
-push_t_record() {
-  record bags --policy expert:0.25,noisy_expert:0.5,exploratory:0.25 --episodes 538 --steps 80 \
-    --seed 0
+# Models of push_t and cube are made alike: the recipe's losses from what the task's usual mixture
+# did, policies from many more episodes of the expert, which cost minutes.
+push_t_record() { record_three 900 10 2000 14 200 11 expert:0.5,noisy_expert:0.5; }
+cube_record() { record_three 700 20 1400 24 150 21 expert:0.4,noisy_expert:0.6; }
+
+# record_three EPISODES SEED EPISODES SEED EPISODES SEED DRIVERS: to train, to act, to judge.
+record_three() {
+  record bags --episodes "$1" --steps 80 --seed "$2"
   ingest data "$folder/bags"
-  rm -rf "$folder/bags"
-}
-push_t_first() {
-  train first --config pico --steps 3500 --threads 1
-  judge first_held_out first data --part all --episodes 100
-  judge first_strict first data --part all --episodes 100 --protocol strict
-}
-push_t_train() {
-  train push_t-pico --config pico --begin-with "$folder/first" --inverse-weight 1 --steps 1800 \
-    --threads 1
-}
-push_t_networks() {
-  add push_t-pico readout decoder
-  lewm calibrate "$folder/push_t-pico" --data "$folder/data.h5"
-  lewm goals "$folder/push_t-pico" --data "$folder/data.h5" --count 10
-}
-push_t_evaluate() {
-  judge strict push_t-pico data --part all --episodes 32 --protocol strict
-}
-push_t_policies() {
-  beside "$model" policies
-  add policies prior gcbc
-  local rules
-  for rules in strict held-out; do
-    judge "policies_$rules" policies data --part all --episodes 100 --protocol $rules --plan cem \
-      --plan gcbc --plan prior --plan cem_prior
-  done
-}
-push_t_expert() {
-  record bags_new --policy expert:0.25,noisy_expert:0.5,exploratory:0.25 --episodes 200 \
-    --steps 80 --seed 1
-  ingest new "$folder/bags_new"
-  record bags_expert --policy expert:0.4,noisy_expert:0.6 --episodes 700 --steps 80 --seed 2
+  record bags_expert --policy "$7" --episodes "$3" --steps 80 --seed "$4"
   ingest expert "$folder/bags_expert"
-  rm -rf "$folder/bags_new" "$folder/bags_expert"
-  beside "$model" expert_policies
-  lewm train-policy "$folder/expert_policies" --kind prior --data "$folder/expert.h5" --new-data
-  lewm train-policy "$folder/expert_policies" --kind gcbc --data "$folder/expert.h5"
-  local rules
-  for rules in strict held-out; do
-    judge "new_$rules" policies new --new-data --part all --episodes 100 --protocol $rules \
-      --plan gcbc --plan prior --plan cem_prior
-    judge "expert_$rules" expert_policies new --new-data --part all --episodes 100 \
-      --protocol $rules --plan gcbc --plan prior --plan cem_prior \
-      --against "$folder/results/new_$rules.json"
-  done
+  record bags_new --episodes "$5" --steps 80 --seed "$6"
+  ingest new "$folder/bags_new"
+  rm -rf "$folder/bags" "$folder/bags_expert" "$folder/bags_new"
 }
 
-cube_record() {
-  record bags_expert --policy noisy_expert --episodes 280 --steps 80 --seed 1
-  record bags_play --policy exploratory --episodes 120 --steps 80 --seed 2
-  ingest expert "$folder/bags_expert"
-  ingest play "$folder/bags_play"
-  rm -rf "$folder/bags_expert" "$folder/bags_play"
+push_t_train() { learn push_t-nano --threads 1; }
+cube_train() { learn cube-nano --threads 1; }
+
+push_t_networks() { networks_beside push_t-nano prior gcbc; }
+cube_networks() { networks_beside cube-nano gcbc; }
+
+# networks_beside BUNDLE POLICY...: these learn from the expert's episodes, the others from its own.
+networks_beside() {
+  local kind new=(--new-data)
+  for kind in "${@:2}"; do
+    lewm train-policy "$folder/$1" --kind "$kind" --data "$folder/expert.h5" "${new[@]}" \
+      --steps 8000
+    new=()
+  done
+  add "$1" readout decoder
+  lewm calibrate "$folder/$1" --data "$folder/new.h5" --new-data
+  lewm goals "$folder/$1" --data "$folder/data.h5" --count 10
 }
-cube_train() {
-  lewm train "$folder/expert.h5" "$folder/play.h5" --config cube --threads 1 \
-    --run-folder "$folder/runs/cube-nano" --out "$folder/cube-nano"
+
+push_t_evaluate() {
+  both_protocols push_t-nano --plan prior --plan gcbc_ahead --plan inverse_ahead
+  lewm tolerance "$folder/push_t-nano" --data "$folder/new.h5" --new-data
 }
-cube_networks() {
-  lewm train-prior "$folder/cube-nano" --data "$folder/expert.h5" --data "$folder/play.h5" \
-    --steps 1500
-}
-cube_evaluate() {
-  judge held_out cube-nano expert --data "$folder/play.h5" --plan cem --episodes 50
-  judge strict cube-nano expert --data "$folder/play.h5" --plan prior --plan cem --episodes 40 \
-    --protocol strict
+cube_evaluate() { both_protocols cube-nano --plan gcbc_ahead; }
+
+both_protocols() {
+  judge held_out "$1" new --new-data --episodes 100 "${@:2}" --save --recommend
+  judge strict "$1" new --new-data --part all --episodes 100 "${@:2}" --protocol strict
 }
 
 # Which, and in which order -----------------------------------------------------------------------
@@ -398,7 +366,7 @@ is_done() { [ -e "$WORK/$1/done/$2" ]; }
 # What stages ask: the task's folder, its model, the sets that this learns from (`learns`, as words
 # of lewm), and the words that name what judges it.
 run_stage() {
-  local task=$1 stage=$2 folder=$WORK/$1 model sets=(data) learns=() judges row needs='' about=''
+  local task=$1 stage=$2 folder=$WORK/$1 model learns judges row needs='' about=''
   if is_done "$task" "$stage"; then
     say "$task $stage: is there"
     return
@@ -408,10 +376,9 @@ run_stage() {
   done
   model=$(fact bundle)
   model=${model:-$task-nano}
-  [ "$task" != cube ] || sets=(expert play)
-  for row in "${sets[@]}"; do learns+=(--data "$folder/$row.h5"); done
+  learns=(--data "$folder/data.h5")
   judges=("${learns[@]}")
-  [ "$task" != two_room ] || judges=(--data "$folder/new.h5" --new-data)
+  [ "$task" = reacher ] || judges=(--data "$folder/new.h5" --new-data)
   local work="any_$stage"
   if declare -F "${task}_$stage" > /dev/null; then work=${task}_$stage; fi
   if [ "$SHIPPED" = true ] && [[ $stage == train || $stage == networks ]]; then

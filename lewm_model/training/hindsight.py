@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lewm_model.config import require
 from lewm_model.errors import DatasetError
 from lewm_model.held_out import HeldOut
 import numpy as np
@@ -29,19 +30,23 @@ class Hindsight:
         latents: Of all rows of the data set, (N, D).
         episodes: Which of them to use.
         seed: Of the draw.
+        farthest: Largest n [control steps]; None: the planning horizon.
 
     Attributes:
         shortest: Smallest n, one block [control steps].
-        longest: Largest n, the planning horizon [control steps].
+        longest: Largest n [control steps].
 
     Raises:
         DatasetError: If no episode has a frame and another one a block later.
     """
 
-    def __init__(self, subject: HeldOut, latents: Tensor, episodes: np.ndarray, seed: int) -> None:
+    def __init__(self, subject: HeldOut, latents: Tensor, episodes: np.ndarray, seed: int,
+                 farthest: int | None = None) -> None:
         data, bundle = subject.data, subject.bundle
         self.shortest = bundle.model_config.frameskip
-        self.longest = self.shortest * bundle.plan_config.horizon
+        self.longest = farthest or self.shortest * bundle.plan_config.horizon
+        require(self.longest >= self.shortest, 'PolicyTrainConfig.farthest',
+                f'at least a block, {self.shortest} control steps', self.longest)
         counts = np.maximum(data.ep_len[episodes] - self.shortest, 0)
         if not counts.sum():
             raise DatasetError(
@@ -61,7 +66,7 @@ class Hindsight:
 
         Args:
             count: B.
-            offset: n; None: between one block and the horizon, small ones more often. Where the
+            offset: n; None: between one block and `longest`, small ones more often. Where the
                 episode ends before, its last frame is the goal.
             evenly: Small n as often as large ones.
         """

@@ -48,6 +48,8 @@ class PolicyTrainConfig(Config):
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
     seed: int = 3072
+    farthest: int | None = None     # goals to learn to act for are at most so many control steps
+    #                                 away; None: as far as the bundle plans
 
     def __post_init__(self) -> None:
         for name in ('batch_size', 'steps'):
@@ -112,6 +114,9 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
     if kind not in TRAINED:
         raise ConfigError(f'kind must be one of {", ".join(TRAINED)}, got {kind!r}')
     config = config or usual_config(kind)
+    require(config.farthest is None or kind in _FARTHER, 'PolicyTrainConfig.farthest',
+            f'absent for kind {kind!r} (only {" and ".join(_FARTHER)} learn so)',
+            config.farthest)
     subject = subject or HeldOut(bundle, data)
     started = time.monotonic()
     with watch_for_stop() as stop:
@@ -128,14 +133,15 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
                 subject, latents, sizes, config.seed, config.batch_size,
                 lambda build, loss: fit(build, loss, config, tell))
         else:
-            pairs = Hindsight(subject, latents, subject.kept, config.seed)
+            pairs = Hindsight(subject, latents, subject.kept, config.seed, config.farthest)
             network = _FITS[kind](bundle, pairs, sizes, config, tell)
-            unseen = Hindsight(subject, latents, subject.held_out, config.seed)
+            unseen = Hindsight(subject, latents, subject.held_out, config.seed, config.farthest)
             errors = {'held_out_error': {str(offset): judge(network, unseen, offset)
                                          for offset in (unseen.shortest, unseen.longest)}}
     return network, {
         **({} if kind == 'memory' else {'steps': config.steps, 'batch_size': config.batch_size,
                                         'seed': config.seed}),
+        **({} if config.farthest is None else {'farthest': config.farthest}),
         **Fingerprint.of(data).identity(),
         'parameters': sum(value.numel() for value in network.state_dict().values()),
         'minutes': round((time.monotonic() - started) / 60, 1), **errors}
@@ -180,9 +186,13 @@ def fit_prior(bundle: Bundle, pairs: Hindsight, sizes: PriorConfig | None,
 
 def fit_gcbc(bundle: Bundle, pairs: Hindsight, sizes: GoalPolicyConfig | None,
              config: PolicyTrainConfig, report: Report) -> GoalPolicy:
-    """Regress the executed blocks from where and where to; all n are drawn equally often."""
+    """Regress the executed blocks from where and where to; all n are drawn equally often.
+
+    Where n may be larger than a plan is long, small ones are drawn more often: what leads to a far
+    goal is known less well, and an answer that suits both would be worse for the near ones.
+    """
     def loss(policy: GoalPolicy) -> Tensor:
-        batch = pairs.draw(config.batch_size, evenly=True)
+        batch = pairs.draw(config.batch_size, evenly=config.farthest is None)
         return (answer(policy, batch) - batch.blocks).square().mean()
     return fit(lambda: bundle.new_network('gcbc', sizes or GoalPolicyConfig()), loss, config,
                report)
@@ -200,6 +210,7 @@ def fit_plan_prior(bundle: Bundle, pairs: Hindsight, sizes: PlanPriorConfig | No
     return fit(lambda: bundle.new_network('plan_prior', sizes), loss, config, report)
 
 
+_FARTHER = ('prior', 'gcbc')     # answer with one block, however far the goal is
 _FITS = {'prior': fit_prior, 'gcbc': fit_gcbc, 'plan_prior': fit_plan_prior}
 _OF_LATENTS = {'reach': fit_reach, 'readout': fit_readout, 'decoder': decoder.fit_decoder}
 

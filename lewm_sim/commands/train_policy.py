@@ -28,6 +28,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('bundle', help='folder or shipped name of the bundle')
     add_data_argument(parser, '--data')
     parser.add_argument('--steps', type=int, help='optimiser steps (4000; of a decoder 2000)')
+    parser.add_argument('--farthest', type=int, metavar='STEPS',
+                        help='learn to act for goals up to so many control steps away (as many '
+                             'as the bundle plans)')
     parser.add_argument('--seed', type=int, help='of weights and order (3072)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
     parser.add_argument('--new-data', action='store_true',
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
-    given = {'steps': args.steps, 'seed': args.seed}
+    given = {'steps': args.steps, 'seed': args.seed, 'farthest': args.farthest}
     config = replace(usual_config(args.kind), **{key: value for key, value in given.items()
                                                  if value is not None})
     data = open_data_argument(args)
