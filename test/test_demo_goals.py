@@ -57,6 +57,18 @@ def test_a_broken_goal_set_is_refused(tmp_path, changes, words):
         GoalSet.load(save(tmp_path / 'goals', **changes), TASK)
 
 
+def test_a_goal_may_have_a_start_of_its_own(tmp_path):
+    """Others begin where the goal before has ended."""
+    item = {'file': 'a.png', 'truth': TRUTH, 'episode': 'e7', 'row': 30}
+    own = {**item, 'start': {'state': [0.5, 1.0, 1.5, 0.0, 0.0]}}
+    first, second = GoalSet.load(save(tmp_path / 'goals', goals=[own, item]), TASK).goals
+    np.testing.assert_array_equal(first.start, [0.5, 1.0, 1.5, 0.0, 0.0])
+    assert second.start is None
+    own['start'] = {'state': 'here'}
+    with pytest.raises(ConfigError, match='goals.yaml: malformed entry'):
+        GoalSet.load(save(tmp_path / 'goals', goals=[own]), TASK)
+
+
 def test_a_demo_may_go_to_the_first_goals_alone(tmp_path):
     """In their order, from the same start; more than there are is refused with their number."""
     goals = GoalSet.load(save(tmp_path / 'goals', goals=[

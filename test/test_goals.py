@@ -45,6 +45,33 @@ def test_goals_are_held_out_frames_with_their_true_pose(tmp_path):
     assert len(content['goals']) == 6
 
 
+def test_goals_of_objects_start_where_they_are_in_reach(tmp_path):
+    """`goal_offset` steps before, in the same held-out episode, and the T has to be moved."""
+    task, names = load_task('push_t'), tuple(f'episode_{index}' for index in range(40))
+    length, offset = 40, task.facts.goal_offset
+    assert task.facts.own_starts and offset == 25
+    rows, steps = 40 * length, np.tile(np.arange(length), 40)
+    state = np.zeros((rows, 5))
+    state[:, 0], state[:, 3] = 0.002 * steps, -0.15      # T moves 2 mm a step: 50 mm in 25 steps
+    state[:20 * length, 0] = 0.0                         # in half of the episodes it stands
+    data = SimpleNamespace(
+        path='set.h5', attributes={}, view=None, control_dt_s=None, action=np.zeros((rows, 2)),
+        ep_id=names, ep_len=np.full(40, length), ep_offset=np.arange(40) * length,
+        columns={'qpos': state},
+        pixels=np.random.default_rng(0).integers(0, 255, (rows, 8, 8, 3)).astype(np.uint8))
+    bundle = tiny_bundle(task='push_t', provenance={'validation_split': 0.5, 'frame_px': 8})
+    content = yaml.safe_load(write_goals(bundle, data, tmp_path, count=5, seed=1).read_text())
+    assert len(content['goals']) == 5
+    for goal in content['goals']:
+        assert int(goal['episode'].rpartition('_')[2]) >= 20 and goal['row'] >= offset
+        assert goal['truth']['block x'] == pytest.approx(0.002 * goal['row'])
+        world = task.make_world()
+        world.reset(np.array(goal['start']['state']))
+        assert task.named(world.truth())['block x'] == pytest.approx(
+            0.002 * (goal['row'] - offset), abs=1e-9)
+        world.close()
+
+
 @pytest.mark.parametrize('task', ['', 'reach'])
 def test_a_model_of_a_real_robot_has_no_simulated_task(tmp_path, task):
     """Its recordings may name one of their own; the message says what to do instead."""

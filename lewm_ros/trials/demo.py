@@ -73,12 +73,13 @@ def run(options: argparse.Namespace):
                      f'{judge.tolerance} for {options.dwell:g} s')
             results = []
             for number, goal in enumerate(goal_set.goals):
-                if options.reset:
-                    client.reset(goal_set.start)
+                if options.reset or goal.start is not None:
+                    client.reset(goal_set.start if goal.start is None else goal.start)
                 results.append(_pursue(client, judge, view, goal, number, time_limit_s))
     facts = {'task': task.name, 'bundle': bundle.name, 'tolerance': dict(judge.tolerance.limits),
              'units': dict(judge.tolerance.units), 'dwell_s': options.dwell,
-             'time_limit_s': time_limit_s, 'reset_for_each_goal': options.reset}
+             'time_limit_s': time_limit_s, 'reset_for_each_goal': (
+                 options.reset or goal_set.goals[0].start is not None)}
     return results, client.record, facts
 
 

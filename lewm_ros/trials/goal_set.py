@@ -27,6 +27,8 @@ class GoalPicture:
     truth: np.ndarray     # (q,), where the picture was taken
     episode: str          # held-out episode and row it comes from
     row: int
+    start: np.ndarray | None = None    # (n,) whole state that it begins from; None: from where
+    #                                    the goal before has ended
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class GoalSet:
         try:
             start = reader.state(values['start'])
             goals = tuple(GoalPicture(folder / str(item['file']), reader.truth(item),
-                                      str(item['episode']), int(item['row']))
+                                      str(item['episode']), int(item['row']),
+                                      reader.state(item['start']) if 'start' in item else None)
                           for item in values['goals'])
         except (KeyError, TypeError, ValueError, OverflowError, LewmError) as error:
             raise ConfigError(f'{path}: malformed entry ({type(error).__name__}: {error}); it '

@@ -49,6 +49,9 @@ class TaskFacts:
     #                                     task's own, 'demo' that of the live demo
     goal_chain: tuple[float, float] = (2.0, 10.0)   # distance of neighbouring demo goals, as
     #                                     multiples of the task's own tolerance
+    own_starts: bool = False            # each demo goal has a start of its own: `goal_offset`
+    #                                     steps before it in the same episode, not the goal before.
+    #                                     Where objects are moved, near is not in reach
     needs: str = ''                     # a Python package, no dependency of ours, that it is
     #                                     simulated with; where it is missing, its tests skip
     acting: str = 'random'              # who acts in its data unless told otherwise: one of its
@@ -73,6 +76,7 @@ class TaskFacts:
                 ('acting', 'a policy, or several with shares such as expert:0.5,random:0.5'),
                 ('recipe', 'a recipe, and options of `lewm train` if it needs any')):
             self._require(name, bool(getattr(self, name).strip()), allowed)
+        self._require('own_starts', isinstance(self.own_starts, bool), 'true or false')
         for name in ('goal_offset', 'budget'):
             value = getattr(self, name)
             self._require(name, type(value) is int and value >= 1, 'a whole number from 1 on')
