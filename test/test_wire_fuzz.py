@@ -23,7 +23,8 @@ from wire_samples import samples_of  # noqa: E402
 ROUNDS = 150
 ROBOTS = ('sim_reacher', 'joint_trajectory_arm', 'diff_drive')
 # What else such a function is given, by the name of the argument.
-ARGUMENTS = {'names': ['shoulder', 'wrist'], 'interface': 2, 'stamp_ns': 5, 'other': Image()}
+ARGUMENTS = {'names': ['shoulder', 'wrist'], 'interface': 2, 'stamp_ns': 5, 'other': Image(),
+             'node': 'planner_node'}
 STAMPED = ('header_stamp_ns',)   # take any message with a header, and do not say so
 
 
