@@ -7,15 +7,15 @@ real recordings. One bag folder per episode, a pure function of (settings, episo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass
-import fcntl
 from functools import cache
 import os
 from pathlib import Path
 import shutil
 
 from lewm_model.bags.interfaces import import_rosbags
+from lewm_model.base.folder_lock import locked
 from lewm_model.base.workers import run_jobs
 from lewm_model.config import Config
 from lewm_model.errors import BagError, ConfigError, SimulationError, without_path
@@ -121,20 +121,14 @@ def _claim(out: Path, config: CollectConfig, command: str) -> None:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Keep other processes from recording into a folder: each would remove what others begin.
-
-    The system lets go of the lock when this process ends, however it ends.
-    """
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
+    """Keep other processes from recording into a folder: each would remove what others begin."""
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(out, wait=False))
         except BlockingIOError as error:
             raise BagError(f'another process is recording into {out}; wait for it, or record '
                            f'into another folder') from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _record_all(config: CollectConfig, out: Path, indices: list[int], workers: int

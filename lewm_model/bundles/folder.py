@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lewm_model.base.folder_lock import locked
 from lewm_model.bundles.networks import NETWORKS
 from lewm_model.bundles.weights import (
     adopt_weights,
     discard_staged,
     load_weights,
-    locked,
     stage_weights,
     write_atomically,
 )

@@ -13,8 +13,6 @@ swapped folders, and leaves all other files alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 import hashlib
 import os
 from pathlib import Path
@@ -28,18 +26,6 @@ import torch
 from torch import nn, Tensor
 
 MAX_BYTES = 4 << 30     # of weights: a thousand million numbers; the paper's model has 18 million
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from saving into `folder` meanwhile; readers need no lock."""
-    import fcntl
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)   # gives the lock back
 
 
 def stage_weights(module: nn.Module, path: Path) -> str:

@@ -15,6 +15,7 @@ from lewm_sim.commands._data import (
     add_new_data_argument,
     open_data_argument,
 )
+from lewm_sim.commands._results import give_results
 
 if TYPE_CHECKING:
     from lewm_model.config import PlanConfig
@@ -94,10 +95,8 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
-    from lewm_model.bundles.evaluation_table import evaluation_table
     from lewm_model.errors import ConfigError
     from lewm_sim.evaluate import evaluate, Settings
-    from lewm_sim.evaluate.against import compare_with
     from lewm_sim.evaluate.choose import choose
     from lewm_sim.evaluate.curve import draw_curves
     from lewm_sim.evaluate.effort import at_budgets, parse_budgets
@@ -139,13 +138,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             results = evaluate(bundle, open_data_argument(args), plans or None, settings,
                                report=report)
-    if args.against:
-        results['comparisons'] += compare_with(results, args.against)
-    print('\n'.join(evaluation_table(results)))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
-        print(f'written to {args.out}')
+    give_results(results, args)
     if args.curve:
         others = [(args.against.stem, json.loads(args.against.read_text(encoding='utf-8')))
                   ] if args.against else []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
+
+from lewm_sim.commands._results import give_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,16 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pool, print a table, write JSON."""
-    from lewm_model.bundles.evaluation_table import evaluation_table
-    from lewm_sim.evaluate.against import compare_with
     from lewm_sim.evaluate.pool import pool
 
-    results = pool(args.results)
-    if args.against:
-        results['comparisons'] += compare_with(results, args.against)
-    print('\n'.join(evaluation_table(results)))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
-        print(f'written to {args.out}')
+    give_results(pool(args.results), args)
     return 0
