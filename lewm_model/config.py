@@ -123,6 +123,9 @@ class TrainConfig(Config):
     #                                  states, velocities apart; 0: none, as the paper
     rollout_weight: float = 0.0      # of the error of predictions that go on from predictions, 2
     rollout_steps: int = 3           # to so many blocks ahead; 0: none, as the paper
+    light_jitter: float = 0.0        # [0, 1), how far exposure, white balance and gamma vary from
+    #                                  frame to frame in the second half of the steps, so that
+    #                                  latents forget them; 0: not at all, as the paper
     validation_split: float = 0.1    # share held out
     split: str = 'episodes'          # hold out 'episodes', by hash of their id; 'starts', all
     #                                  episodes that begin alike together; or 'clips', at random
@@ -177,7 +180,9 @@ class TrainConfig(Config):
                      'blind_action_effect'):
             require(getattr(self, name) >= 0, f'TrainConfig.{name}', 'not negative',
                    getattr(self, name))
-        require(0 <= self.warmup < 1, 'TrainConfig.warmup', 'in [0, 1)', self.warmup)
+        for name in ('warmup', 'light_jitter'):
+            require(0 <= getattr(self, name) < 1, f'TrainConfig.{name}', 'in [0, 1)',
+                    getattr(self, name))
         require(0 < self.validation_split < 1, 'TrainConfig.validation_split', 'in (0, 1)',
                self.validation_split)
         require(self.split in ('episodes', 'starts', 'clips'), 'TrainConfig.split',

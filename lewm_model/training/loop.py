@@ -31,6 +31,7 @@ from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
 from lewm_model.training.frozen_latents import FrozenLatents
 from lewm_model.training.health import Health
+from lewm_model.training.light_jitter import LightJitter
 from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.regularizer import Regularizer, require_fitting
 from lewm_model.training.stop import StopRequest, watch_for_stop
@@ -116,9 +117,7 @@ def train(model_config: ModelConfig, config: TrainConfig, clips: ClipLoader, *,
     group = group or Group()
     with watch_for_stop() as stop:
         run = _Run(model_config, config, clips, run_folder / 'checkpoints', transform, device,
-                   group, stop, source or {}, states)
-        if weights is not None:
-            run.model.load_state_dict(weights)
+                   group, stop, source or {}, states, weights)
         run.restore()
         progress = run.progress
         if group.is_main and progress.step < progress.steps:
@@ -162,13 +161,16 @@ class _Run:
 
     def __init__(self, model_config: ModelConfig, config: TrainConfig, clips: ClipLoader,
                  checkpoints: Path, transform: FrameTransform, device: str, group: Group,
-                 stop: StopRequest, source: dict[str, str], states: torch.Tensor | None) -> None:
+                 stop: StopRequest, source: dict[str, str], states: torch.Tensor | None,
+                 weights: dict[str, torch.Tensor] | None) -> None:
         if config.compile and group.size > 1:
             raise TrainingError('compile does not work with several processes: set compile to '
                                 'false, or train with one process')
         torch.manual_seed(config.seed)  # initial weights and dropout
         require_fitting(model_config, config)
         self.model = make_model(model_config).to(device).train()
+        if weights is not None:
+            self.model.load_state_dict(weights)
         join_batch_norms(self.model, group)
         self.progress = Progress(
             step=0, steps=config.steps or config.epochs * clips.batches_per_epoch,
@@ -181,6 +183,8 @@ class _Run:
         self._optimizer = make_optimizer(self.model, config)
         self._regularizer = Regularizer(config, group, device)
         self._auxiliary = AuxiliaryTerms(model_config, config, states, device, group)
+        self._light = LightJitter(config.light_jitter, 0 if weights else self.progress.steps // 2,
+                                  config.seed, group)
         self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
         self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
                                         enabled=use_bf16(config.precision, device))
@@ -205,9 +209,10 @@ class _Run:
             parameters['lr'] = progress.learning_rate
         batch, history = next(self._clips), self.model.config.history
         blocks = batch.actions.to(self._device)                               # (B, L+n, K*A)
+        seen = self._light.of_step(batch.frames, progress.step)   # auxiliary heads: as they were
         with self._autocast:
             latents = (self._frozen(batch) if self._frozen else              # (B, L+n, D)
-                       self._encode(self._transform(batch.frames.to(self._device))))
+                       self._encode(self._transform(seen.to(self._device))))
             predicted = self.model.predict(latents[:, :history], blocks[:, :history])  # (B, L, D)
         latents = latents.float()
         prediction = (predicted.float() - latents[:, 1:history + 1]).square().mean()
@@ -256,8 +261,9 @@ class _Run:
         parts = np.split(chosen, range(config.batch_size, count, config.batch_size))
         frames = self.model.config.history + 1
         measure_batch_norms(self.model, (
-            (self._transform(batch.frames[:, :frames].to(self._device)),
-             batch.actions[:, :frames].to(self._device)) for batch in map(clips.batch, parts)))
+            (self._transform(self._light.of_measurement(batch.frames[:, :frames], step, number)
+                             .to(self._device)), batch.actions[:, :frames].to(self._device))
+            for number, batch in enumerate(map(clips.batch, parts))))
         self._norms_of_step = step
 
     def save_is_due(self) -> bool:

@@ -72,6 +72,9 @@ def require_fitting(sizes: ModelConfig, config: TrainConfig) -> None:
             + ('a frozen encoder needs loss prediction, there is nothing to keep apart'
                if sizes.encoder == 'frozen' else
                'loss prediction needs a frozen encoder, nothing else keeps its latents apart'))
+    if sizes.encoder == 'frozen' and config.light_jitter:
+        raise TrainingError(f'light_jitter must be 0 with a frozen encoder, which sees each frame '
+                            f'once, got {config.light_jitter}')
 
 
 def loss_weights(config: TrainConfig) -> dict[str, float]:

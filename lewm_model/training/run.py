@@ -260,7 +260,7 @@ def _support(data: EpisodeFile, kept: Sequence[int]) -> dict[str, list[float]]:
 def _objective(config: TrainConfig) -> dict[str, Any]:
     """Name the loss where it is not LeWM's own, and every weight that was not 0."""
     names = ('inverse_weight', 'decoder_weight', 'state_weight', 'rollout_weight',
-             *(['rollout_steps'] if config.rollout_weight else ()))
+             *(['rollout_steps'] if config.rollout_weight else ()), 'light_jitter')
     heads = {name: getattr(config, name) for name in names if getattr(config, name)}
     if config.loss == 'lewm':
         return {'sigreg_weight': config.sigreg_weight, **heads}

@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "robot's measured states from latents (0: none)")
     parser.add_argument('--rollout-weight', type=float, help='of the error of predictions that go '
                         'on from predictions, `rollout_steps` of the recipe ahead (0: none)')
+    parser.add_argument('--light-jitter', type=float, help='how far exposure, white balance and '
+                        'gamma vary from frame to frame, so that the model does not care for '
+                        'light: 0.3 for exposures of 0.7 to 1.4 (0: not at all)')
     parser.add_argument('--begin-with', metavar='BUNDLE', help='begin with the weights of a '
                         'bundle that was trained on the same data, to add a term of the loss, say')
     parser.add_argument('--seed', type=int, help="seed, instead of the recipe's")
@@ -80,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
                               inverse_weight=args.inverse_weight,
                               decoder_weight=args.decoder_weight,
                               state_weight=args.state_weight,
-                              rollout_weight=args.rollout_weight)
+                              rollout_weight=args.rollout_weight,
+                              light_jitter=args.light_jitter)
     run_folder = args.run or Path('runs') / args.out.name
     with joined_processes(args.device) as (group, device):
         if args.search_lambda:

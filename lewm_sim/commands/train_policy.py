@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from lewm_sim.commands._data import add_data_argument, open_data_argument
+
+if TYPE_CHECKING:
+    from lewm_model.config import Config
 
 KINDS = {
     'prior': 'block that leads to the goal in time',
@@ -14,6 +18,8 @@ KINDS = {
     'readout': 'reads recorded quantities from latents, for goals without a picture',
     'decoder': 'paints what a latent shows, for people who watch',
     'memory': 'latents and blocks of the training set, to recall plans from; not trained'}
+
+_SIZED = ('prior', 'gcbc')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +37,10 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--farthest', type=int, metavar='STEPS',
                         help='learn to act for goals up to so many control steps away (as many '
                              'as the bundle plans)')
+    parser.add_argument('--hidden-dim', type=int, metavar='N',
+                        help='width of the layers of a prior or gcbc (256): more where there is '
+                             'much data')
+    parser.add_argument('--hidden-layers', type=int, metavar='N', help='how many of them (3)')
     parser.add_argument('--seed', type=int, help='of weights and order (3072)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
     parser.add_argument('--new-data', action='store_true',
@@ -57,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     given = {'steps': args.steps, 'seed': args.seed, 'farthest': args.farthest}
     config = replace(usual_config(args.kind), **{key: value for key, value in given.items()
                                                  if value is not None})
+    sizes = _sizes(args)
     data = open_data_argument(args)
     subject = divide_new(bundle, data) if args.new_data else None
     with tqdm(unit='frame', dynamic_ncols=True) as bar:
@@ -70,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
                 bar.set_postfix_str(f'loss {progress.loss:.3f}', refresh=False)
 
         try:
-            network, measured = train_policy(bundle, data, args.kind, config=config,
+            network, measured = train_policy(bundle, data, args.kind, sizes, config,
                                              subject=subject, report=report)
         except KeyboardInterrupt:
             bar.write(f'interrupted; {folder} is as it was')
@@ -99,6 +110,25 @@ def run(args: argparse.Namespace) -> int:
     for name, reason in measured.get('left_out', {}).items():
         print(f'  does not read {name}: {reason}')
     return 0
+
+
+def _sizes(args: argparse.Namespace) -> Config | None:
+    """Return the sizes that were asked for; None: the usual ones of the kind.
+
+    Raises:
+        ConfigError: If the kind has no such sizes, or a number is out of range.
+    """
+    from lewm_model.bundles.networks import NETWORKS
+    from lewm_model.errors import ConfigError
+
+    given = {name: value for name in ('hidden_dim', 'hidden_layers')
+             if (value := getattr(args, name)) is not None}
+    if not given:
+        return None
+    if args.kind not in _SIZED:
+        raise ConfigError(f'--hidden-dim and --hidden-layers are for --kind '
+                          f'{" and ".join(_SIZED)}, got {args.kind}')
+    return NETWORKS[args.kind].config(**given)
 
 
 def _made(line: str, kind: str) -> bool:

@@ -1,0 +1,75 @@
+"""Training frames under other light, so that a model learns that light does not matter.
+
+Every frame has a light of its own. One light for all frames of a clip would be the easiest thing
+of all to predict, and a latent would keep it; of a light that is drawn anew for each frame
+whatever a latent keeps is an error of the prediction.
+
+It begins when half of the steps are done, or with the first of a run that begins with the weights
+of another. A model that knows the scene forgets the light in a few hundred steps; one that met
+both at once kept the light and lost the scene (docs/training.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+from lewm_model.training.distributed import Group
+import numpy as np
+import torch
+from torch import Tensor
+
+_COLOUR_SHARE = 1 / 3     # of the exposure's range: white balance moves less
+_LEVELS = np.linspace(0, 1, 256)
+
+
+class LightJitter:
+    """Vary exposure, white balance and gamma of frames, as cameras and lamps do.
+
+    Args:
+        strength: s in [0, 1); exposures are in [1 - s, 1 / (1 - s)], those of single colours in
+            the third of that range, gammas in the whole; all of them log-uniform. 0: none.
+        first: The first step that sees varied frames.
+        seed: Of the draws, which depend on it and on what is drawn for alone.
+        group: The processes that share a batch: together they see what one would see.
+    """
+
+    def __init__(self, strength: float, first: int, seed: int, group: Group) -> None:
+        self._range, self._first = -np.log(1 - strength), first
+        self._seed, self._group = seed, group
+
+    def of_step(self, frames: Tensor, step: int) -> Tensor:
+        """Return the frames of this process's part of a batch as a step sees them.
+
+        Args:
+            frames: uint8 (B, T, H, W, 3).
+            step: How many are done.
+        """
+        if not self._begins_by(step):
+            return frames
+        group = self._group
+        return self._vary(frames, (0, step), slice(group.rank, None, group.size), group.size)
+
+    def of_measurement(self, frames: Tensor, step: int, number: int) -> Tensor:
+        """Return a batch of frames that BatchNorm is measured on, alike for all later steps."""
+        return self._vary(frames, (1, number), slice(None), 1) if self._begins_by(step) else frames
+
+    def _begins_by(self, step: int) -> bool:
+        return self._range > 0 and step >= self._first
+
+    def _vary(self, frames: Tensor, draw: Sequence[int], part: slice, parts: int) -> Tensor:
+        shape = (len(frames) * parts, frames.shape[1])
+        tables = self._tables(np.random.default_rng([self._seed, *draw]), shape)[part]
+        varied = np.empty(frames.shape, np.uint8)
+        for place in np.ndindex(*frames.shape[:2]):
+            varied[place] = cv2.LUT(frames[place].numpy(), tables[place][:, None])
+        return torch.from_numpy(varied)
+
+    def _tables(self, rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+        """Return what becomes of the levels of every colour, uint8 (B, T, 256, 3)."""
+        most = self._range
+        exposure = rng.uniform(-most, most, (*shape, 1, 1))
+        colours = rng.uniform(-most * _COLOUR_SHARE, most * _COLOUR_SHARE, (*shape, 1, 3))
+        gamma = np.exp(rng.uniform(-most, most, (*shape, 1, 1)))
+        levels = 255 * np.exp(exposure + colours) * _LEVELS[:, None] ** gamma
+        return np.rint(levels.clip(0, 255)).astype(np.uint8)
