@@ -126,6 +126,9 @@ class TrainConfig(Config):
     light_jitter: float = 0.0        # [0, 1), how far exposure, white balance and gamma vary from
     #                                  frame to frame in the second half of the steps, so that
     #                                  latents forget them; 0: not at all, as the paper
+    frame_statistics: str = 'imagenet'   # what colours are normalised by, as the paper; or
+    #                                  'data', by mean and spread of the training frames, which
+    #                                  learns sooner where they are nearly all white, or dark
     validation_split: float = 0.1    # share held out
     split: str = 'episodes'          # hold out 'episodes', by hash of their id; 'starts', all
     #                                  episodes that begin alike together; or 'clips', at random
@@ -187,6 +190,8 @@ class TrainConfig(Config):
                self.validation_split)
         require(self.split in ('episodes', 'starts', 'clips'), 'TrainConfig.split',
                "'episodes', 'starts' or 'clips'", self.split)
+        require(self.frame_statistics in ('imagenet', 'data'), 'TrainConfig.frame_statistics',
+               "'imagenet' or 'data'", self.frame_statistics)
         require(self.precision in ('bf16', 'fp32', 'auto'), 'TrainConfig.precision',
                "'bf16', 'fp32' or 'auto'", self.precision)
 

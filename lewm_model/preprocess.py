@@ -12,6 +12,7 @@ from torch.nn import functional
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_SMALLEST_SPREAD = 0.02   # of a colour in the frames, of [0, 1]: five grey levels
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,22 @@ class FrameTransform:
     image_size: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+
+    @classmethod
+    def fit(cls, frames: np.ndarray, image_size: int) -> FrameTransform:
+        """Return one that normalises by mean and spread of each colour in these frames.
+
+        Args:
+            frames: uint8 (N, H, W, 3).
+            image_size: The encoder's [px].
+        """
+        share = np.stack([np.bincount(frames[..., colour].ravel(), minlength=256)
+                          for colour in range(3)]) / max(1, frames[..., 0].size)   # (3, 256)
+        levels = np.arange(256) / 255
+        mean = share @ levels
+        spread = np.sqrt(share @ levels ** 2 - mean ** 2)
+        return cls(image_size, tuple(mean.tolist()),
+                   tuple(np.maximum(spread, _SMALLEST_SPREAD).tolist()))
 
     def __call__(self, frames: Tensor) -> Tensor:
         """Transform frames.

@@ -92,3 +92,17 @@ def test_the_command_adds_a_network_and_its_episodes(bundle, later, tmp_path, ca
     assert 'leave --new-data away' in capsys.readouterr().err
     assert main([*line, 'prior']) == 0
     assert Bundle.load(folder).trained_on == made.trained_on
+
+
+def test_the_command_makes_networks_of_any_size(bundle, later, tmp_path, capsys):
+    """Those that answer with blocks; for others the sizes are refused, before data is read."""
+    folder = str(bundle.save(tmp_path / 'bundle'))
+    line = ['train-policy', folder, '--data', str(later.path), '--new-data', '--steps', '2',
+            '--hidden-dim', '8']
+    assert main([*line, '--kind', 'gcbc', '--hidden-layers', '1']) == 0
+    made = Bundle.load(folder).gcbc
+    assert (made.config.hidden_dim, made.config.hidden_layers) == (8, 1)
+    assert main([*line, '--kind', 'prior', '--hidden-layers', '0']) == 2
+    assert 'PriorConfig.hidden_layers must be at least 1, got 0' in capsys.readouterr().err
+    assert main([*line, '--kind', 'memory']) == 2
+    assert 'are for --kind prior and gcbc, got memory' in capsys.readouterr().err

@@ -35,6 +35,7 @@ import torch
 
 _log = logging.getLogger(__name__)
 HEALTH_CLIPS = 512   # held out
+STATISTICS_FRAMES = 2000   # of training episodes, evenly: what colours are normalised by
 PROBE_FRAMES = 1024  # of training episodes: enough for D + 1 inputs of the largest model
 
 
@@ -87,7 +88,6 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
     """
     group = group or Group()
     model_config = ModelConfig.from_dict({**recipe.model, 'action_dim': data.action.shape[1]})
-    transform = _transform(model_config)
     if data.pixels.shape[1] < model_config.image_size:
         _log.warning('the frames of %s are stored at %d px and enlarged to the %d px of the '
                      'model, which adds nothing to see (the live picture will be treated alike); '
@@ -99,8 +99,9 @@ def train_on(data: EpisodeFile, recipe: Recipe, *, run_folder: Path,
               'frameskip': model_config.frameskip}
     fingerprint = Fingerprint.of(data)
     kept, held_out = divide_episodes(data, fingerprint, recipe.train)
+    transform = _transform(model_config, recipe.train, data, kept)
     if begin_with:
-        _require_same_beginning(begin_with, model_config, recipe.train, fingerprint)
+        _require_same_beginning(begin_with, model_config, recipe.train, fingerprint, transform)
     if recipe.train.split == 'clips':
         training, validation = divide_clips(Clips(data, normalizer, **window),
                                             recipe.train.validation_split, recipe.train.seed)
@@ -214,11 +215,16 @@ def measure_health(bundle: Bundle, data: EpisodeFile, config: TrainConfig) -> He
                          device)(bundle.model)
 
 
-def _transform(sizes: ModelConfig) -> FrameTransform:
+def _transform(sizes: ModelConfig, config: TrainConfig, data: EpisodeFile, kept: Sequence[int]
+               ) -> FrameTransform:
     """Return how pictures enter the encoder."""
     if sizes.encoder == 'frozen':
         return FrameTransform(sizes.image_size, FRAME_MEAN, FRAME_STD)
-    return FrameTransform(sizes.image_size)
+    if config.frame_statistics == 'imagenet':
+        return FrameTransform(sizes.image_size)
+    rows = np.concatenate([data.ep_offset[one] + np.arange(data.ep_len[one]) for one in kept])
+    some = rows[::-(-len(rows) // STATISTICS_FRAMES)]
+    return FrameTransform.fit(data.pixels[some], sizes.image_size)
 
 
 def _warn_of_small_batches(config: TrainConfig, sizes: ModelConfig) -> None:
@@ -230,7 +236,7 @@ def _warn_of_small_batches(config: TrainConfig, sizes: ModelConfig) -> None:
 
 
 def _require_same_beginning(bundle: Bundle, model: ModelConfig, config: TrainConfig,
-                            fingerprint: Fingerprint) -> None:
+                            fingerprint: Fingerprint, transform: FrameTransform) -> None:
     """Refuse weights of other sizes, and such as have seen episodes that are held out now.
 
     Raises:
@@ -243,6 +249,8 @@ def _require_same_beginning(bundle: Bundle, model: ModelConfig, config: TrainCon
     theirs = bundle.model_config.to_dict()
     differing += [f'{key} ({theirs.get(key)!r} there, {value!r} now)'
                   for key, value in model.to_dict().items() if theirs.get(key) != value]
+    if bundle.frame_transform != transform:
+        differing.append(f'frame_statistics ({bundle.frame_transform} there, {transform} now)')
     if differing:
         raise ConfigError(f'a run can begin with the weights of model {bundle.model_id} only as '
                           f'it was trained: {", ".join(differing)}; use its data and recipe, or '
@@ -258,10 +266,12 @@ def _support(data: EpisodeFile, kept: Sequence[int]) -> dict[str, list[float]]:
 
 
 def _objective(config: TrainConfig) -> dict[str, Any]:
-    """Name the loss where it is not LeWM's own, and every weight that was not 0."""
+    """Name the loss where it is not LeWM's own, and all else that is not as in the paper."""
     names = ('inverse_weight', 'decoder_weight', 'state_weight', 'rollout_weight',
              *(['rollout_steps'] if config.rollout_weight else ()), 'light_jitter')
     heads = {name: getattr(config, name) for name in names if getattr(config, name)}
+    if config.frame_statistics != 'imagenet':
+        heads['frame_statistics'] = config.frame_statistics
     if config.loss == 'lewm':
         return {'sigreg_weight': config.sigreg_weight, **heads}
     weights = ', '.join(f'{name} {weight:g}' for name, weight in loss_weights(config).items())

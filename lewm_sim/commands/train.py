@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--light-jitter', type=float, help='how far exposure, white balance and '
                         'gamma vary from frame to frame, so that the model does not care for '
                         'light: 0.3 for exposures of 0.7 to 1.4 (0: not at all)')
+    parser.add_argument('--frame-statistics', choices=('imagenet', 'data'), help='what colours '
+                        'are normalised by: data for pictures that are nearly all white, or dark '
+                        "(the recipe's)")
     parser.add_argument('--begin-with', metavar='BUNDLE', help='begin with the weights of a '
                         'bundle that was trained on the same data, to add a term of the loss, say')
     parser.add_argument('--seed', type=int, help="seed, instead of the recipe's")
@@ -84,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
                               decoder_weight=args.decoder_weight,
                               state_weight=args.state_weight,
                               rollout_weight=args.rollout_weight,
-                              light_jitter=args.light_jitter)
+                              light_jitter=args.light_jitter,
+                              frame_statistics=args.frame_statistics)
     run_folder = args.run or Path('runs') / args.out.name
     with joined_processes(args.device) as (group, device):
         if args.search_lambda:
