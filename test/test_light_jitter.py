@@ -33,9 +33,10 @@ def test_no_strength_is_no_change():
 def test_before_the_first_step_of_it_frames_are_as_they_were():
     """In measurements too: they belong to the weights of their time."""
     light = jitter(first=5)
-    assert light.of_step(RAMP, 4) is RAMP and light.of_measurement(RAMP, 4, 0) is RAMP
+    assert light.of_step(RAMP, 4) is RAMP and light.of_measurement(RAMP, 5, 0) is RAMP
     assert light.of_step(RAMP, 5) is not RAMP
-    assert torch.equal(light.of_measurement(RAMP, 5, 0), light.of_measurement(RAMP, 9, 0))
+    assert torch.equal(light.of_measurement(RAMP, 6, 0), light.of_measurement(RAMP, 9, 0))
+    assert not torch.equal(light.of_measurement(RAMP, 6, 0), RAMP)
 
 
 def test_light_is_a_gain_of_each_colour_and_a_gamma_within_the_range():

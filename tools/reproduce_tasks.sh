@@ -50,7 +50,7 @@ readonly OWN=(
   'two_room search networks strict pairs by search alone, with either cost'
   'two_room look networks under other light, colours and cameras'
   'two_room tried record two other trainings, and how they do'
-  'push_t record - 900 episodes to train from, 2000 of the expert for policies, 200 to judge by'
+  'push_t record - 2000 episodes and 1946 of the expert to train from, 200 others to judge by'
   'push_t train record the model'
   'push_t networks train policies, readout, decoder, what is ordinary, goals'
   'push_t evaluate networks 100 pairs, held-out and strict: three policies'
@@ -110,9 +110,9 @@ ingest() {
   lewm ingest "${@:2}" --out "$folder/$1.h5" --workers "$WORKERS"
 }
 
-# train BUNDLE WORDS...: a model from the task's data.h5.
+# train BUNDLE WORDS...: a model from what the task learns from.
 train() {
-  lewm train "$folder/data.h5" "${@:2}" --run-folder "$folder/runs/$1" --out "$folder/$1"
+  lewm train "${sets[@]}" "${@:2}" --run-folder "$folder/runs/$1" --out "$folder/$1"
 }
 
 # learn BUNDLE WORDS...: a model by the task's own recipe.
@@ -311,9 +311,9 @@ last_step_plan() {
     config/plan/cem.yaml > "$folder/cem_last.yaml"
 }
 
-# Models of push_t and cube are made alike: the recipe's losses from what the task's usual mixture
-# did, policies from many more episodes of the expert, which cost minutes.
-push_t_record() { record_three 900 10 2000 14 200 11 expert:0.5,noisy_expert:0.5; }
+# push_t learns everything from what the task's usual mixture did and as much of the expert; cube
+# its model from the mixture, and policies from more episodes of the expert, which cost minutes.
+push_t_record() { record_three 2000 10 1946 14 200 11 expert:0.5,noisy_expert:0.5; }
 cube_record() { record_three 700 20 1400 24 150 21 expert:0.4,noisy_expert:0.6; }
 
 # record_three EPISODES SEED EPISODES SEED EPISODES SEED DRIVERS: to train, to act, to judge.
@@ -330,20 +330,25 @@ record_three() {
 push_t_train() { learn push_t-nano --threads 1; }
 cube_train() { learn cube-nano --threads 1; }
 
-push_t_networks() { networks_beside push_t-nano prior gcbc; }
-cube_networks() { networks_beside cube-nano gcbc; }
-
-# networks_beside BUNDLE POLICY...: these learn from the expert's episodes, the others from its own.
-networks_beside() {
-  local kind new=(--new-data)
-  for kind in "${@:2}"; do
-    lewm train-policy "$folder/$1" --kind "$kind" --data "$folder/expert.h5" "${new[@]}" \
-      --steps 8000
-    new=()
+push_t_networks() {
+  local kind
+  for kind in prior gcbc; do
+    lewm train-policy "$folder/push_t-nano" --kind "$kind" "${learns[@]}" --steps 8000 \
+      --hidden-dim 384
   done
+  what_else push_t-nano
+}
+cube_networks() {
+  lewm train-policy "$folder/cube-nano" --kind gcbc --data "$folder/expert.h5" --new-data \
+    --steps 8000
+  what_else cube-nano
+}
+
+# what_else BUNDLE: what a model ships with beside its policies.
+what_else() {
   add "$1" readout decoder
   lewm calibrate "$folder/$1" --data "$folder/new.h5" --new-data
-  lewm goals "$folder/$1" --data "$folder/data.h5" --count 10
+  lewm goals "$folder/$1" "${learns[@]}" --count 10
 }
 
 push_t_evaluate() {
@@ -363,10 +368,10 @@ is_done() { [ -e "$WORK/$1/done/$2" ]; }
 
 # run_stage TASK STAGE: first what it needs, then itself, unless it is done.
 #
-# What stages ask: the task's folder, its model, the sets that this learns from (`learns`, as words
+# What stages ask: the task's folder, its model, the sets that this learns from (`learns`: as words
 # of lewm), and the words that name what judges it.
 run_stage() {
-  local task=$1 stage=$2 folder=$WORK/$1 model learns judges row needs='' about=''
+  local task=$1 stage=$2 folder=$WORK/$1 model sets learns judges row needs='' about=''
   if is_done "$task" "$stage"; then
     say "$task $stage: is there"
     return
@@ -376,8 +381,11 @@ run_stage() {
   done
   model=$(fact bundle)
   model=${model:-$task-nano}
-  learns=(--data "$folder/data.h5")
-  judges=("${learns[@]}")
+  sets=("$folder/data.h5")
+  [ "$task" != push_t ] || sets+=("$folder/expert.h5")
+  learns=()
+  for row in "${sets[@]}"; do learns+=(--data "$row"); done
+  judges=(--data "$folder/data.h5")
   [ "$task" = reacher ] || judges=(--data "$folder/new.h5" --new-data)
   local work="any_$stage"
   if declare -F "${task}_$stage" > /dev/null; then work=${task}_$stage; fi

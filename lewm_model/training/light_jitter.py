@@ -45,17 +45,22 @@ class LightJitter:
             frames: uint8 (B, T, H, W, 3).
             step: How many are done.
         """
-        if not self._begins_by(step):
+        if not self._range or step < self._first:
             return frames
         group = self._group
         return self._vary(frames, (0, step), slice(group.rank, None, group.size), group.size)
 
     def of_measurement(self, frames: Tensor, step: int, number: int) -> Tensor:
-        """Return a batch of frames that BatchNorm is measured on, alike for all later steps."""
-        return self._vary(frames, (1, number), slice(None), 1) if self._begins_by(step) else frames
+        """Return a batch of frames that BatchNorm is measured on, as the newest step saw frames.
 
-    def _begins_by(self, step: int) -> bool:
-        return self._range > 0 and step >= self._first
+        Args:
+            frames: uint8 (B, T, H, W, 3).
+            step: How many are done.
+            number: Of the batch; its light is the same after all steps.
+        """
+        if not self._range or step <= self._first:
+            return frames
+        return self._vary(frames, (1, number), slice(None), 1)
 
     def _vary(self, frames: Tensor, draw: Sequence[int], part: slice, parts: int) -> Tensor:
         shape = (len(frames) * parts, frames.shape[1])
