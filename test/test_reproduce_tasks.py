@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / 'tools' / 'reproduce_tasks.sh'
 SAYS = '[reproduce_tasks] '
 TASKS = ('reacher', 'two_room', 'push_t', 'cube')
-COPIES = ('far_model', 'with_policies')    # of a task's model
+COPIES = ('far_model', 'with_policies', 'with_gcbc')    # of a task's model
 # Writes down what it is asked for, and makes what the script itself touches: bundles, results.
 PRETENDED = """#!/usr/bin/env bash
 case "$1" in -c) exit 0 ;; esac

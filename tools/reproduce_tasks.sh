@@ -52,8 +52,9 @@ readonly OWN=(
   'two_room tried record two other trainings, and how they do'
   'push_t record - 2000 episodes and 1946 of the expert to train from, 200 others to judge by'
   'push_t train record the model'
-  'push_t networks train policies, readout, decoder, what is ordinary, goals'
+  'push_t networks train prior, readout, decoder, what is ordinary, goals'
   'push_t evaluate networks 100 pairs, held-out and strict: three policies'
+  'push_t look networks under other light and colours'
   'cube record - 700 episodes to train from, 1400 of the expert for policies, 150 to judge by'
   'cube train record the model'
   'cube networks train cloned behaviour, readout, decoder, what is ordinary, goals'
@@ -286,8 +287,8 @@ two_room_search() {
 }
 two_room_look() {
   local change
-  for change in light=0.3 colours=0.1 camera=0.02; do
-    judge "look_${change%=*}" two_room-nano new --new-data --episodes 100 --plan prior \
+  for change in light=0.3 light=0.5 colours=0.1 camera=0.02; do
+    judge "look_${change/=/_}" two_room-nano new --new-data --episodes 100 --plan prior \
       --protocol strict --vary "$change"
   done
 }
@@ -331,12 +332,8 @@ push_t_train() { learn push_t-nano --threads 1; }
 cube_train() { learn cube-nano --threads 1; }
 
 push_t_networks() {
-  local kind
-  for kind in prior gcbc; do
-    lewm train-policy "$folder/push_t-nano" --kind "$kind" "${learns[@]}" --steps 8000 \
-      --hidden-dim 384
-  done
-  what_else push_t-nano
+  act push_t-nano prior
+  what_else push_t-nano --seed 1
 }
 cube_networks() {
   lewm train-policy "$folder/cube-nano" --kind gcbc --data "$folder/expert.h5" --new-data \
@@ -344,22 +341,38 @@ cube_networks() {
   what_else cube-nano
 }
 
-# what_else BUNDLE: what a model ships with beside its policies.
+# act BUNDLE KIND: a policy of push_t, wider than usual: it has seen much.
+act() {
+  lewm train-policy "$folder/$1" --kind "$2" "${learns[@]}" --steps 8000 --hidden-dim 384
+}
+
+# what_else BUNDLE WORDS...: what a model ships with beside its policies; words of its goals.
 what_else() {
   add "$1" readout decoder
   lewm calibrate "$folder/$1" --data "$folder/new.h5" --new-data
-  lewm goals "$folder/$1" "${learns[@]}" --count 10
+  lewm goals "$folder/$1" "${learns[@]}" --count 10 "${@:2}"
 }
 
 push_t_evaluate() {
-  both_protocols push_t-nano --plan prior --plan gcbc_ahead --plan inverse_ahead
+  beside push_t-nano with_gcbc
+  act with_gcbc gcbc
+  judge held_out push_t-nano new --new-data --episodes 100 --plan prior --plan inverse_ahead \
+    --save --recommend
+  judge strict with_gcbc new --new-data --part all --episodes 100 --plan prior \
+    --plan gcbc_ahead --plan inverse_ahead --protocol strict
   lewm tolerance "$folder/push_t-nano" --data "$folder/new.h5" --new-data
 }
-cube_evaluate() { both_protocols cube-nano --plan gcbc_ahead; }
-
-both_protocols() {
-  judge held_out "$1" new --new-data --episodes 100 "${@:2}" --save --recommend
-  judge strict "$1" new --new-data --part all --episodes 100 "${@:2}" --protocol strict
+push_t_look() {
+  local change
+  for change in light=0.3 colours=0.1; do
+    judge "look_${change/=/_}" push_t-nano new --new-data --part all --episodes 100 \
+      --plan inverse_ahead --protocol strict --vary "$change"
+  done
+}
+cube_evaluate() {
+  judge held_out cube-nano new --new-data --episodes 100 --plan gcbc_ahead --save --recommend
+  judge strict cube-nano new --new-data --part all --episodes 100 --plan gcbc_ahead \
+    --protocol strict
 }
 
 # Which, and in which order -----------------------------------------------------------------------

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         words = shlex.split(args.command_line)   # lewm train ...
         command = shlex.join(words if group.size == 1 else [*start.split(), *words[1:]])
         earlier = [line for key in ('collect_command', 'ingest_command', 'convert_command')
-                   if (line := data.attributes.get(key))]
+                   for line in str(data.attributes.get(key) or '').split('; ') if line]
         begin = (Bundle.load(find_named('models', args.begin_with))
                  if args.begin_with else None)
         if begin:
