@@ -38,7 +38,7 @@ class FrameTransform:
                           for colour in range(3)]) / max(1, frames[..., 0].size)   # (3, 256)
         levels = np.arange(256) / 255
         mean = share @ levels
-        spread = np.sqrt(share @ levels ** 2 - mean ** 2)
+        spread = np.sqrt(np.maximum(share @ levels ** 2 - mean ** 2, 0))   # 0 may be -1e-17
         return cls(image_size, tuple(mean.tolist()),
                    tuple(np.maximum(spread, _SMALLEST_SPREAD).tolist()))
 

@@ -75,6 +75,9 @@ def require_fitting(sizes: ModelConfig, config: TrainConfig) -> None:
     if sizes.encoder == 'frozen' and config.light_jitter:
         raise TrainingError(f'light_jitter must be 0 with a frozen encoder, which sees each frame '
                             f'once, got {config.light_jitter}')
+    if sizes.encoder == 'frozen' and config.frame_statistics != 'imagenet':
+        raise TrainingError(f"frame_statistics must be 'imagenet' with a frozen encoder, which "
+                            f'keeps its own, got {config.frame_statistics!r}')
 
 
 def loss_weights(config: TrainConfig) -> dict[str, float]:
