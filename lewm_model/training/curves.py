@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 import math
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from lewm_model.training.loop import Progress
 _OWN_CURVES = {'step', 'prediction', 'sigreg', 'grad_norm'}
 _TITLES = {'pictures': 'unpainted share of pictures', 'inverse': 'inverse dynamics',
            'states': 'states not read', 'rollout': 'open-loop prediction'}
+_OTHERS = ('tab:green', 'tab:red', 'tab:purple', 'tab:brown', 'tab:pink', 'tab:olive')
 
 
 def plot_curves(progress: Progress, path: Path) -> Path:
@@ -28,9 +30,10 @@ def plot_curves(progress: Progress, path: Path) -> Path:
                     label=f'{name}, training')
         losses.plot(checked, [point[name] for point in progress.checks], color=colour,
                     marker='o', markersize=3, label=f'{name}, held out (eval mode)')
-    for name in sorted(progress.losses[-1].keys() - _OWN_CURVES) if progress.losses else ():
+    others = sorted(progress.losses[-1].keys() - _OWN_CURVES) if progress.losses else ()
+    for name, colour in zip(others, cycle(_OTHERS), strict=False):
         shown = [(point['step'], point[name]) for point in progress.losses if name in point]
-        losses.plot(*zip(*shown, strict=True), alpha=0.5,
+        losses.plot(*zip(*shown, strict=True), color=colour, alpha=0.5,
                     label=f'{_TITLES.get(name, name)}, training')
     losses.set(title='Losses', xlabel='step', yscale='log')
     losses.axhline(1.05, color='grey', linestyle=':', label='SIGReg of a true Gaussian')
