@@ -16,6 +16,7 @@ from lewm_sim.cli import main
 from nano import tiny_bundle
 import numpy as np
 import pytest
+import torch
 
 SHARE = 0.3
 
@@ -106,3 +107,40 @@ def test_the_command_makes_networks_of_any_size(bundle, later, tmp_path, capsys)
     assert 'PriorConfig.hidden_layers must be at least 1, got 0' in capsys.readouterr().err
     assert main([*line, '--kind', 'memory']) == 2
     assert 'are for --kind prior and gcbc, got memory' in capsys.readouterr().err
+
+
+def test_several_kinds_at_once_are_those_made_one_by_one(bundle, later, tmp_path, monkeypatch):
+    """The same numbers and the commands that each takes alone; every frame is read once."""
+    read = []
+    encode = HeldOut.encode_rows
+
+    def noted(self, rows):
+        read.extend(rows)
+        return encode(self, rows)
+    monkeypatch.setattr(HeldOut, 'encode_rows', noted)
+    line = ['--data', str(later.path), '--steps', '2']
+    both = str(bundle.save(tmp_path / 'both'))
+    assert main(['train-policy', both, *line, '--kind', 'gcbc', '--kind=prior', '--new-data']) == 0
+    assert sorted(read) == list(range(len(later)))
+    single = str(bundle.save(tmp_path / 'single'))
+    assert main(['train-policy', single, *line, '--new-data', '--kind', 'gcbc']) == 0
+    assert main(['train-policy', single, *line, '--kind', 'prior']) == 0
+    ours, theirs = Bundle.load(both), Bundle.load(single)
+    for kind in ('gcbc', 'prior'):
+        for name, value in getattr(theirs, kind).state_dict().items():
+            assert torch.equal(getattr(ours, kind).state_dict()[name], value), (kind, name)
+    assert ours.trained_on == theirs.trained_on
+    assert [one.replace(both, single) for one in ours.provenance['commands']] == \
+        theirs.provenance['commands']
+
+
+def test_what_cannot_be_trained_is_refused_before_frames_are_read(bundle, later, tmp_path, capsys,
+                                                                 monkeypatch):
+    """One kind of two: nothing is made of the other either."""
+    from lewm_model.training import policies
+    monkeypatch.setattr(policies, 'encode_all', lambda *_: pytest.fail('read frames'))
+    folder = str(bundle.save(tmp_path / 'bundle'))
+    assert main(['train-policy', folder, '--data', str(later.path), '--new-data', '--farthest',
+                 '40', '--kind', 'prior', '--kind', 'readout']) == 2
+    assert "absent for kind 'readout'" in capsys.readouterr().err
+    assert Bundle.load(folder).prior is None

@@ -125,10 +125,9 @@ learn() {
 
 # add BUNDLE KIND...: networks beside a model.
 add() {
-  local kind
-  for kind in "${@:2}"; do
-    lewm train-policy "$folder/$1" --kind "$kind" "${learns[@]}"
-  done
+  local kind words=()
+  for kind in "${@:2}"; do words+=(--kind "$kind"); done
+  lewm train-policy "$folder/$1" "${words[@]}" "${learns[@]}"
 }
 
 # complete BUNDLE KIND...: those that are not there yet.

@@ -84,7 +84,8 @@ Report = Callable[[PolicyProgress], None]
 
 def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | None = None,
                  config: PolicyTrainConfig | None = None, *, subject: HeldOut | None = None,
-                 report: Report = lambda progress: None) -> tuple[nn.Module, dict[str, Any]]:
+                 report: Report = lambda progress: None, latents: Tensor | None = None
+                 ) -> tuple[nn.Module, dict[str, Any]]:
     """Make one of the networks of `bundles.networks` for a bundle, whose model stays as it is.
 
     Args:
@@ -99,6 +100,7 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
         subject: Bundle and data as they are divided; None: into what the bundle was trained on
             and the rest. New episodes: `divide.divide_new`.
         report: Called after every step and every batch of frames.
+        latents: Of every frame of the data, (N, D), where they are known from `encode_all`.
 
     Returns:
         The network in eval mode, and what was measured on held-out episodes.
@@ -111,12 +113,8 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
         TrainingError: If the loss is no longer finite.
         KeyboardInterrupt: After the first SIGINT or SIGTERM.
     """
-    if kind not in TRAINED:
-        raise ConfigError(f'kind must be one of {", ".join(TRAINED)}, got {kind!r}')
     config = config or usual_config(kind)
-    require(config.farthest is None or kind in _FARTHER, 'PolicyTrainConfig.farthest',
-            f'absent for kind {kind!r} (only {" and ".join(_FARTHER)} learn so)',
-            config.farthest)
+    require_trainable(kind, config)
     subject = subject or HeldOut(bundle, data)
     started = time.monotonic()
     with watch_for_stop() as stop:
@@ -125,7 +123,8 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
             if stop.wanted:
                 raise KeyboardInterrupt
 
-        latents = _encode_all(subject, tell)
+        if latents is None:
+            latents = encode_all(subject, tell)
         if kind == 'memory':
             network, errors = remember(subject, latents), {}
         elif kind in _OF_LATENTS:
@@ -147,7 +146,20 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
         'minutes': round((time.monotonic() - started) / 60, 1), **errors}
 
 
-def _encode_all(subject: HeldOut, report: Report) -> Tensor:
+def require_trainable(kind: str, config: PolicyTrainConfig) -> None:
+    """Refuse what cannot be trained, before any frame is read.
+
+    Raises:
+        ConfigError: The message says what can be.
+    """
+    if kind not in TRAINED:
+        raise ConfigError(f'kind must be one of {", ".join(TRAINED)}, got {kind!r}')
+    require(config.farthest is None or kind in _FARTHER, 'PolicyTrainConfig.farthest',
+            f'absent for kind {kind!r} (only {" and ".join(_FARTHER)} learn so)',
+            config.farthest)
+
+
+def encode_all(subject: HeldOut, report: Report = lambda progress: None) -> Tensor:
     """Encode every frame of the data set, (N, D), without reading all pixels at once."""
     rows, parts = len(subject.data.pixels), []
     for first in range(0, rows, _CHUNK):

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+import shlex
+from typing import Any, TYPE_CHECKING
 
 from lewm_sim.commands._data import add_data_argument, open_data_argument
 
 if TYPE_CHECKING:
+    from lewm_model.bundles.bundle import Bundle
     from lewm_model.config import Config
+    from lewm_model.held_out import HeldOut
+    from lewm_model.training.policies import PolicyProgress, PolicyTrainConfig, Report
+    from torch import Tensor
 
 KINDS = {
     'prior': 'block that leads to the goal in time',
@@ -25,8 +33,9 @@ _SIZED = ('prior', 'gcbc')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_training_arguments(parser)
-    parser.add_argument('--kind', required=True, choices=tuple(KINDS),
-                        help='; '.join(f'{name}: {text}' for name, text in KINDS.items()))
+    parser.add_argument('--kind', required=True, choices=tuple(KINDS), action='append',
+                        help='; '.join([*(f'{name}: {text}' for name, text in KINDS.items()),
+                                        'may be repeated: frames are read once']))
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,54 +59,50 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train with a progress bar, write the bundle and its card."""
-    from dataclasses import replace
-
+    """Train with a progress bar, write the bundle and its card; one kind after the other."""
     from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
-    from lewm_model.bundles.card import write_card
+    from lewm_model.held_out import HeldOut
     from lewm_model.training.divide import also_trained, divide_new
-    from lewm_model.training.policies import PolicyProgress, train_policy, usual_config
+    from lewm_model.training.policies import encode_all
     import torch
-    from tqdm import tqdm
 
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
-    given = {'steps': args.steps, 'seed': args.seed, 'farthest': args.farthest}
-    config = replace(usual_config(args.kind), **{key: value for key, value in given.items()
-                                                 if value is not None})
-    sizes = _sizes(args)
+    kinds = list(dict.fromkeys([args.kind] if isinstance(args.kind, str) else args.kind))
+    settings = {kind: (_sizes(args, kind), _config(args, kind)) for kind in kinds}
     data = open_data_argument(args)
-    subject = divide_new(bundle, data) if args.new_data else None
-    with tqdm(unit='frame', dynamic_ncols=True) as bar:
-        def report(progress: PolicyProgress) -> None:
-            if progress.phase != bar.unit:
-                bar.unit = progress.phase
-                bar.reset()
-            bar.total = progress.total
-            bar.update(progress.done - bar.n)
-            if progress.phase == 'step':
-                bar.set_postfix_str(f'loss {progress.loss:.3f}', refresh=False)
+    subject = divide_new(bundle, data) if args.new_data else HeldOut(bundle, data)
+    learnt = also_trained(bundle, subject) if args.new_data else {}
+    with _bar(folder) as report:
+        latents = encode_all(subject, report)
+    for kind in kinds:
+        line = args.command_line if len(kinds) == 1 else _line(args.command_line, kind,
+                                                               first=kind == kinds[0])
+        bundle = _add(bundle, folder, kind, settings[kind], subject, latents, line, learnt)
+    return 0
 
-        try:
-            network, measured = train_policy(bundle, data, args.kind, sizes, config,
-                                             subject=subject, report=report)
-        except KeyboardInterrupt:
-            bar.write(f'interrupted; {folder} is as it was')
-            raise
-    earlier = [line for line in bundle.provenance.get('commands', [])
-               if not _made(line, args.kind)]
-    bundle = replace(bundle, **{args.kind: network},
-                     metrics={**bundle.metrics, args.kind: measured},
-                     provenance={**bundle.provenance,
-                                 **(also_trained(bundle, subject) if subject else {}),
-                                 'commands': [*earlier, args.command_line]})
+
+def _add(bundle: Bundle, folder: Path, kind: str, settings: tuple[Config | None, Any],
+         subject: HeldOut, latents: Tensor, line: str, learnt: dict[str, Any]) -> Bundle:
+    """Train one network, write the bundle with it, and say what it is worth."""
+    from dataclasses import replace
+
+    from lewm_model.bundles.card import write_card
+    from lewm_model.training.policies import train_policy
+
+    with _bar(folder) as report:
+        network, measured = train_policy(bundle, subject.data, kind, *settings, subject=subject,
+                                         report=report, latents=latents)
+    earlier = [one for one in bundle.provenance.get('commands', []) if not _made(one, kind)]
+    bundle = replace(bundle, **{kind: network}, metrics={**bundle.metrics, kind: measured},
+                     provenance={**bundle.provenance, **learnt, 'commands': [*earlier, line]})
     bundle.save(folder)
     write_card(bundle, folder)
     errors = ', '.join(f'{100 * error:.0f} % for a frame {offset} control steps later'
                        for offset, error in measured.get('held_out_error', {}).items())
-    print(f'{args.kind} with {measured["parameters"]:,} numbers added to {folder} in '
+    print(f'{kind} with {measured["parameters"]:,} numbers added to {folder} in '
           f'{measured["minutes"]} min'
           + (f'; error of its blocks on held-out episodes: {errors}' if errors else ''))
     for one in getattr(network, 'readable', ()):
@@ -109,10 +114,49 @@ def run(args: argparse.Namespace) -> int:
               f'frames')
     for name, reason in measured.get('left_out', {}).items():
         print(f'  does not read {name}: {reason}')
-    return 0
+    return bundle
 
 
-def _sizes(args: argparse.Namespace) -> Config | None:
+@contextmanager
+def _bar(folder: Path) -> Iterator[Report]:
+    """Yield what shows the frames that are read, then the steps that are taken."""
+    from tqdm import tqdm
+
+    with tqdm(unit='frame', dynamic_ncols=True) as bar:
+        def report(progress: PolicyProgress) -> None:
+            if progress.phase != bar.unit:
+                bar.unit = progress.phase
+                bar.reset()
+            bar.total = progress.total
+            bar.update(progress.done - bar.n)
+            if progress.phase == 'step':
+                bar.set_postfix_str(f'loss {progress.loss:.3f}', refresh=False)
+
+        try:
+            yield report
+        except KeyboardInterrupt:
+            bar.write(f'interrupted; {folder} has what was finished before')
+            raise
+
+
+def _config(args: argparse.Namespace, kind: str) -> PolicyTrainConfig:
+    """Return the training of a kind, with what was asked for.
+
+    Raises:
+        ConfigError: If the kind cannot be trained so.
+    """
+    from dataclasses import replace
+
+    from lewm_model.training.policies import require_trainable, usual_config
+
+    given = {'steps': args.steps, 'seed': args.seed, 'farthest': args.farthest}
+    config = replace(usual_config(kind), **{key: value for key, value in given.items()
+                                            if value is not None})
+    require_trainable(kind, config)
+    return config
+
+
+def _sizes(args: argparse.Namespace, kind: str) -> Config | None:
     """Return the sizes that were asked for; None: the usual ones of the kind.
 
     Raises:
@@ -125,10 +169,24 @@ def _sizes(args: argparse.Namespace) -> Config | None:
              if (value := getattr(args, name)) is not None}
     if not given:
         return None
-    if args.kind not in _SIZED:
+    if kind not in _SIZED:
         raise ConfigError(f'--hidden-dim and --hidden-layers are for --kind '
-                          f'{" and ".join(_SIZED)}, got {args.kind}')
-    return NETWORKS[args.kind].config(**given)
+                          f'{" and ".join(_SIZED)}, got {kind}')
+    return NETWORKS[kind].config(**given)
+
+
+def _line(command_line: str, kind: str, first: bool) -> str:
+    """Return the command that adds one of several kinds alone.
+
+    After the first one a new set is new no more.
+    """
+    words, kept = iter(shlex.split(command_line)), []
+    for word in words:
+        if word == '--kind':
+            next(words)
+        elif not word.startswith('--kind=') and (first or word != '--new-data'):
+            kept.append(word)
+    return shlex.join([*kept, '--kind', kind])
 
 
 def _made(line: str, kind: str) -> bool:
