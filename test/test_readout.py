@@ -181,6 +181,15 @@ def test_the_place_keeps_what_nobody_asked_for():
     assert readout.place(both, torch.tensor([-4.0, 1.0])).tolist() == [4.0, 1.0]
 
 
+def test_a_place_may_be_off_by_half_of_what_is_asked_for():
+    """A target with room for it takes the near place; one without takes the exact one."""
+    readout = toy(torch.tensor([[-4.0, 0.9], [4.0, 1.0], [-4.0, 0.7]]))
+    near = torch.tensor([-4.0, 0.0])
+    for tolerances, found in ((None, [4.0, 1.0]), ([0.1], [4.0, 1.0]), ([0.3], [-4.0, 0.9])):
+        target = readout.target(['turn'], [1.0], None, tolerances)
+        assert readout.place(target, near).tolist() == pytest.approx(found, abs=1e-3), tolerances
+
+
 def test_the_captured_search_is_that_of_the_sampling_solver():
     """The same plan from the same noise, for two targets, one after the other."""
     readout = toy()

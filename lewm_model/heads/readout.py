@@ -136,14 +136,18 @@ class Readout(nn.Module):
 
         Args:
             target: What is wanted.
-            near: Of those that are as good as a reading can tell, the one nearest to this latent,
-                (D,): what the target does not name stays as it is. None: the best one.
+            near: Of those that are as good as a reading can tell, or within half of the target's
+                own tolerances, the one nearest to this latent, (D,): what the target does not
+                name stays as it is. None: the best one.
         """
         costs = ((self.place_columns - target.columns).square() * target.shares).sum(dim=-1)
         best = int(costs.argmin())
         if near is None:
             return self.places[best].float()
-        within = sum(target.shares[first].item() * one.read_error ** 2
+        # A reading that is exact leaves few places to choose from, all turned otherwise perhaps.
+        spare = {} if target.tolerances is None else dict(
+            zip(target.names, target.tolerances / 2, strict=True))
+        within = sum(target.shares[first].item() * max(one.read_error, spare.get(one.name, 0)) ** 2
                      for first, one in zip(self._first, self.readable, strict=True))
         distances = (self.places.float() - near).square().sum(dim=-1)
         good = costs <= max(within, costs[best].item())
