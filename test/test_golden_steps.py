@@ -70,25 +70,34 @@ def test_another_seed_is_another_episode(task):
             assert not same({part: other[part]}, {part: kept[part]}), (policy, part)
 
 
+def recorders(folder):
+    """Yield the task of each set of a card, and what records it again."""
+    commands = yaml.safe_load((folder / 'bundle.yaml').read_text())['provenance']['commands']
+    for line in commands:
+        words = shlex.split(line)
+        if words[:2] == ['lewm', 'collect']:
+            given = dict(zip(words[2::2], words[3::2], strict=True))
+            task = load_task(given['--task'])
+            yield task, EpisodeRecorder(CollectConfig(
+                task=task.name, policy=given.get('--policy', task.facts.acting),
+                seed=int(given['--seed']), steps=int(given['--steps'])), folder)
+
+
 @pytest.mark.parametrize('bundle', SHIPPED_GOALS)
 def test_the_shipped_goals_are_where_their_episodes_were(bundle):
-    """The set is recorded again, as its card says, up to the frames that are the demo's goals.
+    """The sets are recorded again, as the card says, up to the frames that are the demo's goals.
 
-    Their truths were written when the model was made, to five decimals; each names an episode of
-    the set and a row in it.
+    Their truths were written when the model was made, to five decimals; each names an episode and
+    a row in it. Episodes of several sets have the same names: it is that of one of them.
     """
     folder = ROOT / 'models' / bundle
-    made = yaml.safe_load((folder / 'bundle.yaml').read_text())['provenance']['commands'][0]
-    words = shlex.split(made)
-    assert words[:2] == ['lewm', 'collect'], made
-    given = dict(zip(words[2::2], words[3::2], strict=True))
-    task = load_task(given['--task'])
-    recorder = EpisodeRecorder(CollectConfig(
-        task=task.name, policy=given.get('--policy', task.facts.acting), seed=int(given['--seed']),
-        steps=int(given['--steps'])), folder)
+    sets = list(recorders(folder))
+    assert sets
     for goal in yaml.safe_load((folder / 'goals' / 'goals.yaml').read_text())['goals']:
-        index = int(goal['episode'].partition('/')[0].rpartition('_')[2])
-        drive(recorder, task, index, goal['row'])
-        found = task.named(recorder.world.truth())
-        for name, value in goal['truth'].items():
-            np.testing.assert_allclose(found[name], value, atol=2e-5, err_msg=str(goal))
+        index, found = int(goal['episode'].partition('/')[0].rpartition('_')[2]), []
+        for task, recorder in sets:
+            drive(recorder, task, index, goal['row'])
+            truth = task.named(recorder.world.truth())
+            found.append({name: truth[name] for name in goal['truth']})
+        assert any(all(np.allclose(truth[name], value, rtol=0, atol=2e-5)
+                       for name, value in goal['truth'].items()) for truth in found), (goal, found)
