@@ -150,6 +150,15 @@ examine() {
     --out "$folder/results/$1.json"
 }
 
+# look PLAN CHANGES WORDS...: strict pairs of the task's model, under each change.
+look() {
+  local change
+  for change in $2; do
+    judge "look_${change/=/_}" "$model" new --new-data --episodes 100 --plan "$1" \
+      --protocol strict --vary "$change" "${@:3}"
+  done
+}
+
 # copy FROM TO: a bundle, whole or not at all.
 copy() {
   [ ! -e "$2" ] || return 0
@@ -284,13 +293,7 @@ two_room_search() {
   judge search two_room-nano new --new-data --episodes 100 --plan cem \
     --plan "$folder/cem_last.yaml" --protocol strict
 }
-two_room_look() {
-  local change
-  for change in light=0.3 light=0.5 colours=0.1 camera=0.02; do
-    judge "look_${change/=/_}" two_room-nano new --new-data --episodes 100 --plan prior \
-      --protocol strict --vary "$change"
-  done
-}
+two_room_look() { look prior 'light=0.3 light=0.5 colours=0.1 camera=0.02'; }
 two_room_tried() {
   last_step_plan
   sed 's/^  latent_dim: 64$/  latent_dim: 32/' config/train/pico.yaml > "$folder/pico32.yaml"
@@ -361,13 +364,7 @@ push_t_evaluate() {
     --plan gcbc_ahead --plan inverse_ahead --protocol strict
   lewm tolerance "$folder/push_t-nano" --data "$folder/new.h5" --new-data
 }
-push_t_look() {
-  local change
-  for change in light=0.3 colours=0.1; do
-    judge "look_${change/=/_}" push_t-nano new --new-data --part all --episodes 100 \
-      --plan inverse_ahead --protocol strict --vary "$change"
-  done
-}
+push_t_look() { look inverse_ahead 'light=0.3 colours=0.1' --part all; }
 cube_evaluate() {
   judge held_out cube-nano new --new-data --episodes 100 --plan gcbc_ahead --save --recommend
   judge strict cube-nano new --new-data --part all --episodes 100 --plan gcbc_ahead \
