@@ -183,11 +183,21 @@ def test_the_place_keeps_what_nobody_asked_for():
 
 def test_a_place_may_be_off_by_half_of_what_is_asked_for():
     """A target with room for it takes the near place; one without takes the exact one."""
-    readout = toy(torch.tensor([[-4.0, 0.9], [4.0, 1.0], [-4.0, 0.7]]))
-    near = torch.tensor([-4.0, 0.0])
-    for tolerances, found in ((None, [4.0, 1.0]), ([0.1], [4.0, 1.0]), ([0.3], [-4.0, 0.9])):
+    readout = toy(torch.tensor([[-1.0, 0.9], [1.0, 1.0], [-1.0, 0.7]]))
+    near = torch.tensor([-1.0, 0.0])
+    for tolerances, found in ((None, [1.0, 1.0]), ([0.1], [1.0, 1.0]), ([0.3], [-1.0, 0.9])):
         target = readout.target(['turn'], [1.0], None, tolerances)
         assert readout.place(target, near).tolist() == pytest.approx(found, abs=1e-3), tolerances
+
+
+def test_a_place_of_everything_is_not_drawn_to_where_the_robot_is():
+    """Nothing is left to keep: off by a tenth of the tolerance at most, from wherever."""
+    places = torch.cartesian_prod(torch.linspace(-1.5, 1.5, 301), torch.linspace(-1.5, 1.5, 301))
+    readout = toy(places)
+    target = readout.target(['along', 'turn'], [0.5, 0.5], None, [0.1, 0.1])
+    for near in ([-1.5, -1.5], [1.5, 0.5], [0.45, 0.5]):
+        found = readout.place(target, torch.tensor(near))
+        assert readout.errors(found, target).max() <= 0.011, near
 
 
 def test_the_captured_search_is_that_of_the_sampling_solver():

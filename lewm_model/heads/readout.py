@@ -136,22 +136,21 @@ class Readout(nn.Module):
 
         Args:
             target: What is wanted.
-            near: Of those that are as good as a reading can tell, or within half of the target's
-                own tolerances, the one nearest to this latent, (D,): what the target does not
-                name stays as it is. None: the best one.
+            near: A latent (D,) that shall stay as it is in all that the target does not name.
+                Being off by what a reading cannot tell, or by half of the target's own
+                tolerances, counts as much as being two random frames away from it; both grow
+                with the square. None: the best place, from wherever.
         """
         costs = ((self.place_columns - target.columns).square() * target.shares).sum(dim=-1)
-        best = int(costs.argmin())
-        if near is None:
-            return self.places[best].float()
-        # A reading that is exact leaves few places to choose from, all turned otherwise perhaps.
-        spare = {} if target.tolerances is None else dict(
-            zip(target.names, target.tolerances / 2, strict=True))
-        within = sum(target.shares[first].item() * max(one.read_error, spare.get(one.name, 0)) ** 2
-                     for first, one in zip(self._first, self.readable, strict=True))
-        distances = (self.places.float() - near).square().sum(dim=-1)
-        good = costs <= max(within, costs[best].item())
-        return self.places[int(torch.where(good, distances, torch.inf).argmin())].float()
+        if near is not None:
+            spare = {} if target.tolerances is None else dict(
+                zip(target.names, target.tolerances / 2, strict=True))
+            enough = sum(
+                target.shares[first].item() * max(one.read_error, spare.get(one.name, 0)) ** 2
+                for first, one in zip(self._first, self.readable, strict=True))
+            ways = (self.places.float() - near).square().sum(dim=-1) / (2 * near.numel())
+            costs = costs / max(enough, 1e-12) + ways
+        return self.places[int(costs.argmin())].float()
 
     def _named(self, name: str) -> Readable:
         return next(one for one in self.readable if one.name == name)

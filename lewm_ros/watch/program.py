@@ -29,7 +29,7 @@ UNHEALTHY = 1
 _DRAW_S = 0.25          # on a terminal
 _PRINT_S = 1.0          # where there is none
 _SPIN_S = 0.05
-_FIRST_S = 1.5          # of listening before a first screen that people see
+_FIRST_S = 1.5          # of listening before a first screen; nodes say once a second how they are
 _STYLES = {Level.OK: '', Level.WARN: 'yellow', Level.ERROR: 'bold red'}
 
 
@@ -45,14 +45,18 @@ def watch(look: Callable[[float], Screen], console: Console, *, once: bool, wait
     Args:
         look: Listens for so many seconds and returns the screen.
         console: Where to write.
-        once: One screen, as soon as it is healthy or after `wait_s`.
+        once: One screen, when it was healthy for as long as every node takes to say how it is, or
+            after `wait_s`.
         wait_s: How long nodes may take to be heard.
         end: Whether to stop.
     """
     if once:
-        until_s = time.monotonic() + wait_s
+        until_s, well_s = time.monotonic() + wait_s, None
         screen = look(_SPIN_S)
-        while not screen.healthy and time.monotonic() < until_s and not end():
+        while (now_s := time.monotonic()) < until_s and not end():
+            well_s = (well_s or now_s) if screen.healthy else None
+            if well_s and now_s - well_s >= _FIRST_S:
+                break
             screen = look(_SPIN_S)
         console.print(drawn(screen, console.width), soft_wrap=True)
         return 0 if screen.healthy else UNHEALTHY
