@@ -13,6 +13,7 @@ from lewm_model.heads.decoder import DecoderConfig
 from lewm_model.heads.goal_policy import GoalPolicy, GoalPolicyConfig
 from lewm_model.heads.plan_prior import PlanPriorConfig
 from lewm_model.heads.prior import PriorConfig
+from lewm_model.heads.quantity_prior import QuantityPriorConfig
 from lewm_model.heads.reach import ReachConfig
 from lewm_model.planning.objectives import all_steps_distance
 from lewm_model.planning.reactive import ReactiveSolver
@@ -30,7 +31,8 @@ GOAL = Goal(latent=torch.tensor([3.0, -6.0]))
 
 def straight(latents, goals, left):
     """Go evenly: what is optimal where the latent is the sum of the actions."""
-    return ((goals - latents) / (left[:, None] * K)).repeat(1, K)
+    wanted = torch.stack([goal.latent for goal in goals])
+    return ((wanted - latents) / (left[:, None] * K)).repeat(1, K)
 
 
 class Unasked:
@@ -118,13 +120,15 @@ def test_a_memory_has_every_kth_frame_with_the_block_that_leaves_it():
 
 def test_a_kind_that_does_not_exist_is_refused():
     """The message lists what there is."""
-    known = 'prior, gcbc, plan_prior, memory, reach, readout, decoder'
+    known = 'prior, gcbc, quantity_prior, plan_prior, memory, reach, readout, decoder'
     with pytest.raises(ConfigError, match=f'{known}, got .bc.'):
         train_policy(tiny_bundle(), Episodes(episodes=6, frames=True), 'bc')
 
 
-# A readout is fitted to what was measured, which random walks do not have: test_fit_readout.
-@pytest.mark.parametrize('kind', [kind for kind in TRAINED if kind != 'readout'])
+# What is fitted to quantities is tried in test_fit_readout and test_quantity_prior: random walks
+# have none.
+@pytest.mark.parametrize('kind', [kind for kind in TRAINED
+                                  if kind not in ('readout', 'quantity_prior')])
 def test_each_kind_is_made_from_pictures_and_survives_the_bundle(kind, tmp_path):
     """Trained on frames, saved, loaded: the same numbers; taken out again, no file is left."""
     from lewm_model.training.policies import PolicyTrainConfig
@@ -145,6 +149,7 @@ def test_each_kind_is_made_from_pictures_and_survives_the_bundle(kind, tmp_path)
 @pytest.mark.parametrize(('sizes', 'kept'), [
     (PriorConfig(), {'hidden_dim': 256, 'hidden_layers': 3}),
     (GoalPolicyConfig(), {'hidden_dim': 256, 'hidden_layers': 3}),
+    (QuantityPriorConfig(5), {'columns': 5, 'hidden_dim': 256, 'hidden_layers': 3}),
     (PlanPriorConfig(5), {'horizon': 5, 'hidden_dim': 256, 'hidden_layers': 2}),
     (ReachConfig(), {'most': 5, 'places': 500, 'hidden_dim': 256, 'hidden_layers': 3}),
     (DecoderConfig(), {'hidden_dim': 192, 'channels': 48})], ids=lambda one: type(one).__name__)

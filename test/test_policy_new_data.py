@@ -106,7 +106,7 @@ def test_the_command_makes_networks_of_any_size(bundle, later, tmp_path, capsys)
     assert main([*line, '--kind', 'prior', '--hidden-layers', '0']) == 2
     assert 'PriorConfig.hidden_layers must be at least 1, got 0' in capsys.readouterr().err
     assert main([*line, '--kind', 'memory']) == 2
-    assert 'are for --kind prior and gcbc, got memory' in capsys.readouterr().err
+    assert 'are for --kind prior, gcbc, quantity_prior; got memory' in capsys.readouterr().err
 
 
 def test_several_kinds_at_once_are_those_made_one_by_one(bundle, later, tmp_path, monkeypatch):

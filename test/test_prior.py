@@ -101,7 +101,7 @@ def test_goals_may_be_further_away_than_a_plan():
         tiny_bundle(), Episodes(episodes=6, frames=True), 'gcbc', GoalPolicyConfig(hidden_dim=8),
         PolicyTrainConfig(batch_size=8, steps=2, farthest=18))
     assert measured['farthest'] == 18 and set(measured['held_out_error']) == {'5', '18'}
-    with pytest.raises(ConfigError, match=r"absent for kind 'memory' \(only prior and gcbc"):
+    with pytest.raises(ConfigError, match=r"absent for kind 'memory' \(only prior, gcbc"):
         train_policy(tiny_bundle(), Episodes(episodes=6, frames=True), 'memory',
                      config=PolicyTrainConfig(farthest=18))
 

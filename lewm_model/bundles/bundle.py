@@ -33,6 +33,7 @@ from lewm_model.heads.goal_policy import GoalPolicy
 from lewm_model.heads.memory import Memory
 from lewm_model.heads.plan_prior import PlanPrior
 from lewm_model.heads.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.heads.quantity_prior import QuantityPrior
 from lewm_model.heads.reach import Reach
 from lewm_model.heads.readout import Readout
 from lewm_model.images.view import View
@@ -69,6 +70,7 @@ class Bundle:
     # What `lewm train-policy` adds, in eval mode; names as in `bundles.networks`.
     prior: InverseDynamicsPrior | None = None    # block that leads to the goal in time
     gcbc: GoalPolicy | None = None               # block that the data did on the way to the goal
+    quantity_prior: QuantityPrior | None = None  # block that leads to some quantities
     plan_prior: PlanPrior | None = None          # Gaussian over plans
     memory: Memory | None = None                 # latents and blocks of the training set
     reach: Reach | None = None                   # how far places are from each other

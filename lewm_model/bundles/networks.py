@@ -16,6 +16,7 @@ from lewm_model.heads.goal_policy import GoalPolicy, GoalPolicyConfig
 from lewm_model.heads.memory import Memory, MemoryConfig
 from lewm_model.heads.plan_prior import PlanPrior, PlanPriorConfig
 from lewm_model.heads.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.heads.quantity_prior import QuantityPrior, QuantityPriorConfig
 from lewm_model.heads.reach import Reach, ReachConfig
 from lewm_model.heads.readable import ReadoutConfig
 from lewm_model.heads.readout import Readout
@@ -42,6 +43,7 @@ def _of_blocks(network: type[nn.Module]) -> Callable[[Any, ModelConfig, Limits],
 NETWORKS = {
     'prior': Kind(PriorConfig, _of_blocks(InverseDynamicsPrior)),
     'gcbc': Kind(GoalPolicyConfig, _of_blocks(GoalPolicy)),
+    'quantity_prior': Kind(QuantityPriorConfig, _of_blocks(QuantityPrior)),
     'plan_prior': Kind(PlanPriorConfig, _of_blocks(PlanPrior)),
     'memory': Kind(MemoryConfig, lambda config, sizes, limits: Memory(
         config, sizes.latent_dim, sizes.block_dim)),

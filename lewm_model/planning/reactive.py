@@ -13,8 +13,8 @@ from lewm_model.types import Context, Goal, Plan
 import torch
 from torch import Tensor
 
-# latents (B, D), goals (B, D) and blocks left until arrival (B,) -> blocks (B, K*A)
-Answer = Callable[[Tensor, Tensor, Tensor], Tensor]
+# latents (B, D), B goals and blocks left until arrival (B,) -> blocks (B, K*A)
+Answer = Callable[[Tensor, Sequence[Goal], Tensor], Tensor]
 
 
 class ReactiveSolver:
@@ -59,12 +59,12 @@ class ReactiveSolver:
         started = time.perf_counter()
         joined = join_contexts(contexts, 1)
         latents, blocks = joined.latents, joined.past_blocks
-        seen, wanted = latents.shape[1], torch.stack([goal.latent for goal in goals])
+        seen = latents.shape[1]
         left = torch.tensor([self._arrival if goal.blocks_left is None
                              else min(goal.blocks_left, self._arrival) for goal in goals],
                             device=latents.device)
         for elapsed in range(self._horizon):
-            block = self._answer(latents[:, -1], wanted, (left - elapsed).clamp(min=1))
+            block = self._answer(latents[:, -1], goals, (left - elapsed).clamp(min=1))
             first = elapsed * block.shape[1]
             for robot, rows in enumerate(committed or []):
                 if rows is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.config import PlanConfig
 from lewm_model.errors import BundleError
@@ -11,10 +13,11 @@ from lewm_model.planning.graphed import GraphedSolver
 from lewm_model.planning.objectives import make_objective
 from lewm_model.planning.prior_solver import PriorSolver
 from lewm_model.planning.protocols import Capturable, Dynamics, Solver
-from lewm_model.planning.reactive import ReactiveSolver
+from lewm_model.planning.reactive import Answer, ReactiveSolver
 from lewm_model.planning.route import Route
 from lewm_model.planning.sampling import SamplingSolver
 from lewm_model.planning.starts import FusedStart, MemorySolver
+from lewm_model.types import Goal
 import torch
 from torch import nn, Tensor
 
@@ -83,19 +86,37 @@ def _start(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> Solver | N
 
 
 def _policy(config: PlanConfig, bundle: Bundle, dynamics: Dynamics) -> ReactiveSolver:
-    frameskip = bundle.model_config.frameskip
     if config.solver == 'gcbc':
         network = _network(bundle, 'gcbc', 'solver: gcbc')
 
-        def answer(latents: Tensor, goals: Tensor, blocks_left: Tensor) -> Tensor:
-            return network(latents, goals)
+        def answer(latents: Tensor, goals: Sequence[Goal], blocks_left: Tensor) -> Tensor:
+            return network(latents, torch.stack([goal.latent for goal in goals]))
     else:
-        network = _network(bundle, 'prior', 'solver: inverse')
-
-        def answer(latents: Tensor, goals: Tensor, blocks_left: Tensor) -> Tensor:
-            return network(latents, goals, blocks_left * frameskip)
+        answer = _in_time(bundle)
     return ReactiveSolver(answer, dynamics, make_objective(config.cost, bundle.readout),
                           config.horizon, arrival=bundle.plan_config.horizon)
+
+
+def _in_time(bundle: Bundle) -> Answer:
+    """Return what goes to frames, and to quantities by their own network where there is one."""
+    prior = _network(bundle, 'prior', 'solver: inverse')
+    aimed, readout = bundle.quantity_prior, bundle.readout
+    if aimed is not None and (readout is None or not torch.equal(aimed.mean, readout.mean)):
+        raise BundleError('the quantity_prior of the bundle was trained with another readout; '
+                          'train it again with `lewm train-policy --kind quantity_prior`')
+
+    def answer(latents: Tensor, goals: Sequence[Goal], blocks_left: Tensor) -> Tensor:
+        steps = blocks_left * bundle.model_config.frameskip
+        blocks = prior(latents, torch.stack([goal.latent for goal in goals]), steps)
+        rows = [row for row, goal in enumerate(goals) if goal.target is not None]
+        if aimed is not None and rows:
+            targets = [goals[row].target for row in rows]
+            blocks[rows] = aimed(
+                latents[rows], readout(latents[rows]),
+                torch.stack([one.columns for one in targets]),
+                torch.stack([one.shares > 0 for one in targets]), steps[rows])
+        return blocks
+    return answer
 
 
 def _network(bundle: Bundle, name: str, setting: str) -> nn.Module:

@@ -20,6 +20,8 @@ class HindsightBatch:
     goals: Tensor         # (B, D), n control steps later
     steps_left: Tensor    # (B,), n
     blocks: Tensor        # (B, K*A) or (B, T*K*A), normalised, executed from `latents` on
+    rows: np.ndarray      # (B,), of `latents` in the data set
+    goal_rows: np.ndarray     # (B,), of `goals`
 
 
 class Hindsight:
@@ -100,4 +102,5 @@ class Hindsight:
         return HindsightBatch(
             latents=self._latents[starts], goals=self._latents[goals],
             steps_left=torch.from_numpy(goals - starts),
-            blocks=torch.from_numpy(actions.reshape(len(starts), -1)))
+            blocks=torch.from_numpy(actions.reshape(len(starts), -1)),
+            rows=starts, goal_rows=goals)

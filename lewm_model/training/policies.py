@@ -8,7 +8,7 @@ that happened to be taken is only a hint whose mean is learnt.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 import time
 from typing import Any
@@ -23,9 +23,11 @@ from lewm_model.heads.goal_policy import GoalPolicy, GoalPolicyConfig
 from lewm_model.heads.memory import Memory, MemoryConfig
 from lewm_model.heads.plan_prior import beta_nll, PlanPrior, PlanPriorConfig
 from lewm_model.heads.prior import InverseDynamicsPrior, PriorConfig
+from lewm_model.heads.quantity_prior import QuantityPrior, QuantityPriorConfig
 from lewm_model.held_out import HeldOut
 from lewm_model.training import decoder
 from lewm_model.training.hindsight import Hindsight, HindsightBatch
+from lewm_model.training.quantity_prior import Wanted
 from lewm_model.training.reach import fit_reach
 from lewm_model.training.readout import fit_readout
 from lewm_model.training.stop import watch_for_stop
@@ -92,8 +94,8 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
         bundle: Model, statistics and limits; its planning horizon is the longest n.
         data: What the bundle was trained from, unless `subject` says otherwise; held-out episodes
             are only used for judging.
-        kind: Its name: 'prior', 'gcbc', 'plan_prior', 'reach', 'readout', 'decoder', or 'memory',
-            which is not trained.
+        kind: Its name: 'prior', 'gcbc', 'quantity_prior', 'plan_prior', 'reach', 'readout',
+            'decoder', or 'memory', which is not trained.
         sizes: Of the network; None: the usual ones. A memory and a readout have those of the
             data.
         config: Of the training; None: the usual one of the kind.
@@ -133,9 +135,11 @@ def train_policy(bundle: Bundle, data: EpisodeFile, kind: str, sizes: Config | N
                 lambda build, loss: fit(build, loss, config, tell))
         else:
             pairs = Hindsight(subject, latents, subject.kept, config.seed, config.farthest)
-            network = _FITS[kind](bundle, pairs, sizes, config, tell)
             unseen = Hindsight(subject, latents, subject.held_out, config.seed, config.farthest)
-            errors = {'held_out_error': {str(offset): judge(network, unseen, offset)
+            wanted = Wanted(subject, latents, config.seed) if kind == 'quantity_prior' else None
+            network = (_FITS[kind](bundle, pairs, sizes, config, tell) if wanted is None else
+                       fit_quantity_prior(bundle, pairs, wanted, sizes, config, tell))
+            errors = {'held_out_error': {str(offset): judge(network, unseen, offset, wanted)
                                          for offset in (unseen.shortest, unseen.longest)}}
     return network, {
         **({} if kind == 'memory' else {'steps': config.steps, 'batch_size': config.batch_size,
@@ -155,7 +159,7 @@ def require_trainable(kind: str, config: PolicyTrainConfig) -> None:
     if kind not in TRAINED:
         raise ConfigError(f'kind must be one of {", ".join(TRAINED)}, got {kind!r}')
     require(config.farthest is None or kind in _FARTHER, 'PolicyTrainConfig.farthest',
-            f'absent for kind {kind!r} (only {" and ".join(_FARTHER)} learn so)',
+            f'absent for kind {kind!r} (only {", ".join(_FARTHER)} learn so)',
             config.farthest)
 
 
@@ -210,6 +214,25 @@ def fit_gcbc(bundle: Bundle, pairs: Hindsight, sizes: GoalPolicyConfig | None,
                report)
 
 
+def fit_quantity_prior(bundle: Bundle, pairs: Hindsight, wanted: Wanted,
+                       sizes: QuantityPriorConfig | None, config: PolicyTrainConfig,
+                       report: Report) -> QuantityPrior:
+    """Regress the executed blocks from where, what some quantities became, and when."""
+    sizes = replace(sizes or QuantityPriorConfig(), columns=wanted.known.shape[1])
+
+    def build() -> QuantityPrior:
+        prior = bundle.new_network('quantity_prior', sizes)
+        prior.mean.copy_(bundle.readout.mean)
+        prior.std.copy_(bundle.readout.std)
+        return prior
+
+    def loss(prior: QuantityPrior) -> Tensor:
+        batch = pairs.draw(config.batch_size)
+        asked = wanted.asked(config.batch_size)
+        return (answer(prior, batch, wanted, asked) - batch.blocks).square().mean()
+    return fit(build, loss, config, report)
+
+
 def fit_plan_prior(bundle: Bundle, pairs: Hindsight, sizes: PlanPriorConfig | None,
                    config: PolicyTrainConfig, report: Report) -> PlanPrior:
     """Fit a Gaussian to all that was done on the way, by its beta-weighted likelihood."""
@@ -222,7 +245,7 @@ def fit_plan_prior(bundle: Bundle, pairs: Hindsight, sizes: PlanPriorConfig | No
     return fit(lambda: bundle.new_network('plan_prior', sizes), loss, config, report)
 
 
-_FARTHER = ('prior', 'gcbc')     # answer with one block, however far the goal is
+_FARTHER = ('prior', 'gcbc', 'quantity_prior')     # answer with one block, however far the goal is
 _FITS = {'prior': fit_prior, 'gcbc': fit_gcbc, 'plan_prior': fit_plan_prior}
 _OF_LATENTS = {'reach': fit_reach, 'readout': fit_readout, 'decoder': decoder.fit_decoder}
 
@@ -264,8 +287,14 @@ def _rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def answer(network: nn.Module, batch: HindsightBatch) -> Tensor:
-    """Return the first block that a network answers with, (B, K*A)."""
+def answer(network: nn.Module, batch: HindsightBatch, wanted: Wanted | None = None,
+           asked: Tensor | None = None) -> Tensor:
+    """Return the first block that a network answers with, (B, K*A); `asked` None: everything."""
+    if isinstance(network, QuantityPrior):
+        goals = wanted.known[batch.goal_rows]
+        return network(batch.latents, wanted.read[batch.rows], goals,
+                       torch.ones_like(goals, dtype=torch.bool) if asked is None else asked,
+                       batch.steps_left)
     if isinstance(network, InverseDynamicsPrior):
         return network(batch.latents, batch.goals, batch.steps_left)
     if isinstance(network, PlanPrior):
@@ -274,11 +303,12 @@ def answer(network: nn.Module, batch: HindsightBatch) -> Tensor:
 
 
 @torch.inference_mode()
-def judge(network: nn.Module, pairs: Hindsight, offset: int) -> float:
+def judge(network: nn.Module, pairs: Hindsight, offset: int, wanted: Wanted | None = None
+          ) -> float:
     """Return how far answers are from what was done, as share of what zero answers would be.
 
     Root mean square over actions; frames lie `offset` control steps apart.
     """
     batch = pairs.draw(_JUDGED_PAIRS, offset)
-    error = answer(network, batch) - batch.blocks
+    error = answer(network, batch, wanted) - batch.blocks
     return math.sqrt(error.square().mean().item() / batch.blocks.square().mean().item())

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 KINDS = {
     'prior': 'block that leads to the goal in time',
     'gcbc': 'behaviour cloned from the data, to a goal',
+    'quantity_prior': 'block that leads to what quantities shall be, in time; reads with the '
+                      'readout',
     'plan_prior': 'Gaussian over plans, to fuse a search with',
     'reach': 'how far places of the training set are from each other, for way-points',
     'readout': 'reads recorded quantities from latents, for goals without a picture',
     'decoder': 'paints what a latent shows, for people who watch',
     'memory': 'latents and blocks of the training set, to recall plans from; not trained'}
 
-_SIZED = ('prior', 'gcbc')
+_SIZED = ('prior', 'gcbc', 'quantity_prior')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +49,8 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
                         help='learn to act for goals up to so many control steps away (as many '
                              'as the bundle plans)')
     parser.add_argument('--hidden-dim', type=int, metavar='N',
-                        help='width of the layers of a prior or gcbc (256): more where there is '
-                             'much data')
+                        help='width of the layers of a prior, quantity_prior or gcbc (256): more '
+                             'where there is much data')
     parser.add_argument('--hidden-layers', type=int, metavar='N', help='how many of them (3)')
     parser.add_argument('--seed', type=int, help='of weights and order (3072)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (1)')
@@ -171,7 +173,7 @@ def _sizes(args: argparse.Namespace, kind: str) -> Config | None:
         return None
     if kind not in _SIZED:
         raise ConfigError(f'--hidden-dim and --hidden-layers are for --kind '
-                          f'{" and ".join(_SIZED)}, got {kind}')
+                          f'{", ".join(_SIZED)}; got {kind}')
     return NETWORKS[kind].config(**given)
 
 
