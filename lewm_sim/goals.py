@@ -90,7 +90,7 @@ def _write(folder: Path, task: Task, data: EpisodeFile, seed: int, first: np.nda
         picture = np.array(data.pixels[int(data.ep_offset[episode]) + row])
         cv2.imwrite(str(folder / name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         entries.append({'file': name, 'truth': _plain(task, truth),
-                        'episode': data.ep_id[episode], 'row': row,
+                        'episode': data.ep_name[episode], 'row': row,
                         **({} if start is None else {'start': {'state': start.tolist()}})})
     content = {'task': task.name, 'seed': seed, 'start': {'state': first.tolist()},
                'goals': entries}

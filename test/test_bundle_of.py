@@ -1,9 +1,11 @@
 """Which model shows a task, and that the commands which make one are right for every task."""
 
+from pathlib import Path
 import shlex
 
 import every_task
 from lewm_model.base.resources import find_named
+from lewm_model.config import load_yaml
 from lewm_model.errors import ConfigError
 from lewm_model.training.run import Recipe
 from lewm_sim.bundle_of import bundle_of, making
@@ -14,6 +16,7 @@ import pytest
 
 pytest.importorskip('mujoco')
 task = every_task.task
+ORIGINALS = Path(__file__).parent.parent / 'originals'
 
 
 def test_a_task_is_shown_with_its_shipped_model_or_says_how_to_make_one(monkeypatch):
@@ -62,3 +65,12 @@ def test_collect_lets_those_act_whom_the_task_names(tmp_path):
                      '--image-size', '32', '--out', str(out), *words]) == 0
         settings = CollectConfig.from_yaml(out / 'collection.yaml', 'settings')
         assert settings.policy == acting
+
+
+@pytest.mark.parametrize('path', sorted(ORIGINALS.glob('*/task.yaml')),
+                         ids=lambda one: one.parent.name)
+def test_the_originals_name_recipes_that_there_are(path):
+    """Without their simulators, which are extras."""
+    recipe, *options = str(load_yaml(path).get('recipe', 'nano')).split()
+    Recipe.from_yaml(find_named('config/train', recipe, '.yaml'))
+    build_parser('train').parse_args(['train', 'data.h5', '--out', 'model', *options])

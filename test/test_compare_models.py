@@ -37,6 +37,16 @@ def test_pldm_sees_as_many_clips_with_scaled_weights(tool, nano):
     assert recipe['model'] == nano['model'] and recipe['plan'] == nano['plan']
 
 
+def test_pldm_has_none_of_the_terms_beside_ours(tool):
+    """Whatever the recipe has: its objective is as published."""
+    ours = load_yaml(find_named('config/train', 'nano96', '.yaml'))
+    weights = {name for name in ours['train'] if name.endswith('_weight')}
+    assert {'decoder_weight', 'state_weight'} <= weights
+    config = TrainConfig.from_dict(tool.pldm_recipe(ours, 1.0)['train'])
+    left = {name for name in config.to_dict() if name.endswith('_weight')} - {'sigreg_weight'}
+    assert left == set(tool.AUXILIARY) and not any(getattr(config, name) for name in left)
+
+
 def test_the_frozen_model_has_data_clips_and_planner_of_the_recipe(tool, nano):
     """And a latent as wide as all tokens: 6 x 6 of 112 at 96 px."""
     nano['model']['image_size'] = 96

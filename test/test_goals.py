@@ -21,7 +21,7 @@ def test_goals_are_held_out_frames_with_their_true_pose(tmp_path):
     rows = 60 * 20
     data = SimpleNamespace(
         path='set.h5', attributes={}, view=None, control_dt_s=None, action=np.zeros((rows, 2)),
-        ep_id=names, ep_len=np.full(60, 20), ep_offset=np.arange(60) * 20,
+        ep_id=names, ep_name=names, ep_len=np.full(60, 20), ep_offset=np.arange(60) * 20,
         columns={'qpos': rng.uniform(-2, 2, (rows, 2))},
         pixels=rng.integers(0, 255, (rows, 8, 8, 3)).astype(np.uint8))
     bundle = tiny_bundle(provenance={'validation_split': 0.1, 'frame_px': 8})
@@ -56,7 +56,7 @@ def test_goals_of_objects_start_where_they_are_in_reach(tmp_path):
     state[:20 * length, 0] = 0.0                         # in half of the episodes it stands
     data = SimpleNamespace(
         path='set.h5', attributes={}, view=None, control_dt_s=None, action=np.zeros((rows, 2)),
-        ep_id=names, ep_len=np.full(40, length), ep_offset=np.arange(40) * length,
+        ep_id=names, ep_name=names, ep_len=np.full(40, length), ep_offset=np.arange(40) * length,
         columns={'qpos': state},
         pixels=np.random.default_rng(0).integers(0, 255, (rows, 8, 8, 3)).astype(np.uint8))
     bundle = tiny_bundle(task='push_t', provenance={'validation_split': 0.5, 'frame_px': 8})

@@ -7,6 +7,7 @@ import h5py
 from lewm_model import Bundle, LeWorldModel, load_released, ModelConfig, PlanConfig
 from lewm_model.bundles.released import write_released
 from lewm_model.errors import BundleError, DatasetError
+from lewm_model.preprocess import FrameTransform
 from lewm_sim.cli import main
 from nano import SIZES, tiny_bundle
 import numpy as np
@@ -244,6 +245,16 @@ def test_the_command_converts_both_ways(tmp_path, monkeypatch, capsys):
                                       getattr(ours.action_normalizer, part))
     assert theirs.provenance['commands'] == [way_back]
     assert way_back in (tmp_path / 'BUNDLE' / 'README.md').read_text()
+
+
+def test_colours_that_a_checkpoint_cannot_name_are_not_given_away(tmp_path, monkeypatch, capsys):
+    """Whoever loads it would normalise otherwise, without a word."""
+    monkeypatch.chdir(tmp_path)
+    ours = tiny_bundle(frame_transform=FrameTransform(64, (0.9, 0.9, 0.8), (0.1, 0.2, 0.1)))
+    ours.save('models/ours')
+    assert main(shlex.split('convert models/ours --to-released released')) == 2
+    assert 'trained with frame_statistics: data' in capsys.readouterr().err
+    assert not (tmp_path / 'released').exists()
 
 
 @pytest.mark.parametrize('line, message', [

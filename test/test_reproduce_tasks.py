@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / 'tools' / 'reproduce_tasks.sh'
 SAYS = '[reproduce_tasks] '
 TASKS = ('reacher', 'two_room', 'push_t', 'cube')
-COPIES = ('far_model', 'with_policies', 'with_gcbc')    # of a task's model
+COPIES = ('far_model', 'with_policies')    # of a task's model
 # Writes down what it is asked for, and makes what the script itself touches: bundles, results.
 PRETENDED = """#!/usr/bin/env bash
 case "$1" in -c) exit 0 ;; esac
@@ -240,7 +240,7 @@ def test_what_was_cut_off_goes_on_where_it_stopped(start):
     first = start('push_t', FAIL_AT='results/strict.json')
     second = start('push_t')
     assert first.calls + second.calls == whole.calls
-    assert 'results/held_out.json' in ' '.join(first.calls[-1])
+    assert '--kind gcbc' in ' '.join(first.calls[-1])
     assert 'results/strict.json' in ' '.join(second.calls[0])
 
 
@@ -263,7 +263,7 @@ def test_the_list_says_what_is_done(start):
 
 @pytest.mark.parametrize(('words', 'changes', 'message'), [
     (['cubes'], {}, "there is no 'cubes'; .*--list shows tasks and stages"),
-    (['cube', 'look'], {}, "there is no 'cube look'"),
+    (['cube', 'tried'], {}, "there is no 'cube tried'"),
     (['cube', 'record', 'train'], {}, 'a task and a stage at most, got: cube record train'),
     (['--smoke'], {}, "unknown option '--smoke'; known: --list, --help"),
     (['--list', 'cube'], {}, '--list stands alone, got: --list cube'),

@@ -161,6 +161,17 @@ def test_robots_may_use_the_same_names_for_their_bags(tmp_path):
     assert set(held_out) in ({0, 2}, {1, 3})
 
 
+def test_results_tell_episodes_of_two_files_apart(tmp_path):
+    """By the file where both have the name; by its number too where files are called alike."""
+    (tmp_path / 'b').mkdir()
+    one, two, three = (
+        write(tmp_path / name, episodes, sha=lambda episode, name=name: f'{name} {episode}')
+        for name, episodes in (('one.h5', [0, 1]), ('two.h5', [1, 2]), ('b/one.h5', [1])))
+    assert open_data(one).ep_name == open_data(one).ep_id == ('bag_0/0', 'bag_1/0')
+    assert open_data([one, two]).ep_name == ('bag_0/0', 'one:bag_1/0', 'two:bag_1/0', 'bag_2/0')
+    assert open_data([one, three]).ep_name == ('bag_0/0', 'one-1:bag_1/0', 'one-2:bag_1/0')
+
+
 def test_texts_that_differ_are_all_kept_and_uncommon_columns_left_out(tmp_path, caplog):
     """Provenance names every command; a column that one file lacks is named."""
     files = [write(tmp_path / f'{index}.h5', [index], without=['qpos'] * (index == 1),
@@ -168,7 +179,7 @@ def test_texts_that_differ_are_all_kept_and_uncommon_columns_left_out(tmp_path, 
     data = open_data(files)
 
     assert data.attributes['ingest_command'] == (
-        'lewm ingest 0; lewm ingest 1; lewm ingest 2; and 2 more')
+        'lewm ingest 0; lewm ingest 1; lewm ingest 2; lewm ingest 3; lewm ingest 4')
     assert (data.attributes['task'], list(data.columns)) == ('reach', ['episode_idx'])
     assert 'not all files have, or not in one shape: qpos' in caplog.text
     assert data.columns['episode_idx'][[0, 24, 60, -1]].tolist() == [0, 1, 2, 4]

@@ -30,6 +30,8 @@ import yaml
 
 SCALES = {'third': 1 / 3, 'once': 1.0, 'thrice': 3.0}      # of PLDM's std and cov
 POLICIES = ('gcbc', 'prior')
+# Terms beside the published two, which PLDM does not have.
+AUXILIARY = ('inverse_weight', 'decoder_weight', 'state_weight', 'rollout_weight')
 RECOMMENDED = 'recommended'        # the planner that the model's bundle recommends
 Several = list[tuple[str, dict[str, Any]]]                 # models with their results, ours first
 _log = logging.getLogger('compare_models')
@@ -46,7 +48,7 @@ def pldm_recipe(base: dict, scale: float) -> dict:
     steps = round(train['steps'] * train['batch_size'] / batch)
     return {**base, 'train': {**train, 'loss': 'pldm', 'batch_size': batch, 'steps': steps,
                               'pldm_std': 18.0 * scale, 'pldm_cov': 12.0 * scale,
-                              'inverse_weight': 0.0, 'decoder_weight': 0.0}}
+                              **dict.fromkeys(AUXILIARY, 0.0)}}
 
 
 def frozen_recipe(base: dict) -> dict:

@@ -109,7 +109,7 @@ def plans(exam, subject: HeldOut, world, config: PlanConfig, seed: int = 0) -> l
         imagined = costs(bundle.model.rollout(here, blocks.new_zeros(len(blocks), 0,
                                                                      blocks.shape[-1]), blocks),
                          goal)
-        entry = {'episode': data.ep_id[pair.episode], 'row': pair.row}
+        entry = {'episode': data.ep_name[pair.episode], 'row': pair.row}
         for place, (name, actions) in enumerate(rows.items()):
             frames, end = execute(exam.task, world, pair, actions, skip)
             real = costs(subject.encode(frames)[None], goal)

@@ -53,12 +53,13 @@ readonly OWN=(
   'push_t record - 2000 episodes and 1946 of the expert to train from, 200 others to judge by'
   'push_t train record the model'
   'push_t networks train prior, readout, decoder, what is ordinary, goals'
-  'push_t evaluate networks 100 pairs, held-out and strict: three policies'
+  'push_t evaluate networks 200 pairs, held-out and strict: three policies'
   'push_t look networks under other light and colours'
-  'cube record - 700 episodes to train from, 1400 of the expert for policies, 150 to judge by'
+  'cube record - 700 episodes and 1400 of the expert to train from, 150 others to judge by'
   'cube train record the model'
   'cube networks train cloned behaviour, readout, decoder, what is ordinary, goals'
-  'cube evaluate networks 100 pairs, held-out and strict: cloned behaviour'
+  'cube evaluate networks 200 pairs, held-out and strict: three policies'
+  'cube look networks under other light and colours'
 )
 # Of any task: stage, the stage that it needs, what it makes. `evaluate` recommends a planner.
 readonly OF_ANY=(
@@ -123,18 +124,19 @@ learn() {
   train "$1" --config "${recipe[@]}" "${@:2}"
 }
 
-# add BUNDLE KIND...: networks beside a model.
+# add BUNDLE KIND... [OPTIONS]: networks beside a model.
 add() {
-  local kind words=()
-  for kind in "${@:2}"; do words+=(--kind "$kind"); done
-  lewm train-policy "$folder/$1" "${words[@]}" "${learns[@]}"
+  local bundle=$1 words=()
+  shift
+  while [ $# -gt 0 ] && [[ $1 != --* ]]; do words+=(--kind "$1"); shift; done
+  lewm train-policy "$folder/$bundle" "${words[@]}" "${learns[@]}" "$@"
 }
 
 # complete BUNDLE KIND...: those that are not there yet.
 complete() {
   local kind
   for kind in "${@:2}"; do
-    [ -e "$folder/$1/$kind.safetensors" ] || add "$1" "$kind"
+    [ -e "$folder/$1/$kind.safetensors" ] || act "$1" "$kind"
   done
 }
 
@@ -143,6 +145,9 @@ judge() {
   lewm evaluate "$folder/$2" --data "$folder/$3.h5" --planner-seeds 1 "${@:4}" \
     --out "$folder/results/$1.json"
 }
+
+# act BUNDLE KIND...: policies, in the tasks of objects wider than usual: they have seen much.
+act() { add "$@" "${wide[@]}"; }
 
 # examine NAME BUNDLE WORDS...: the same, on what judges the task's models.
 examine() {
@@ -208,15 +213,15 @@ any_far() {
   done
 }
 
-# Two more trainings of the task's recipe, each with a prior of its own.
+# Two more trainings of the task's recipe, each with a policy of its own, as the model ships with.
 any_seeds() {
-  local seed
+  local plan seed words=()
+  for plan in "${plans[@]}"; do words+=(--plan "$plan"); done
   for seed in 1 2; do
     learn "seed_$seed" --threads 1 --seed "$seed"
-    add "seed_$seed" prior
-    examine "seed_$seed" "seed_$seed" --part all --episodes 200 --plan prior --plan cem_prior
-    examine "seed_${seed}_strict" "seed_$seed" --part all --episodes 200 --plan prior \
-      --plan cem_prior --protocol strict
+    act "seed_$seed" "$policy"
+    examine "seed_$seed" "seed_$seed" --episodes 200 "${words[@]}"
+    examine "seed_${seed}_strict" "seed_$seed" --episodes 200 "${words[@]}" --protocol strict
   done
 }
 
@@ -314,12 +319,11 @@ last_step_plan() {
     config/plan/cem.yaml > "$folder/cem_last.yaml"
 }
 
-# push_t learns everything from what the task's usual mixture did and as much of the expert; cube
-# its model from the mixture, and policies from more episodes of the expert, which cost minutes.
+# Tasks of objects learn from what their usual mixture did and from as much or more of the expert.
 push_t_record() { record_three 2000 10 1946 14 200 11 expert:0.5,noisy_expert:0.5; }
 cube_record() { record_three 700 20 1400 24 150 21 expert:0.4,noisy_expert:0.6; }
 
-# record_three EPISODES SEED EPISODES SEED EPISODES SEED DRIVERS: to train, to act, to judge.
+# record_three EPISODES SEED EPISODES SEED EPISODES SEED DRIVERS: usual, expert, to judge by.
 record_three() {
   record bags --episodes "$1" --steps 80 --seed "$2"
   ingest data "$folder/bags"
@@ -334,18 +338,12 @@ push_t_train() { learn push_t-nano --threads 1; }
 cube_train() { learn cube-nano --threads 1; }
 
 push_t_networks() {
-  act push_t-nano prior
   what_else push_t-nano --seed 1
+  act push_t-nano prior quantity_prior
 }
 cube_networks() {
-  lewm train-policy "$folder/cube-nano" --kind gcbc --data "$folder/expert.h5" --new-data \
-    --steps 8000
   what_else cube-nano
-}
-
-# act BUNDLE KIND: a policy of push_t, wider than usual: it has seen much.
-act() {
-  lewm train-policy "$folder/$1" --kind "$2" "${learns[@]}" --steps 8000 --hidden-dim 384
+  act cube-nano gcbc
 }
 
 # what_else BUNDLE WORDS...: what a model ships with beside its policies; words of its goals.
@@ -356,19 +354,22 @@ what_else() {
 }
 
 push_t_evaluate() {
-  beside push_t-nano with_gcbc
-  act with_gcbc gcbc
-  judge held_out push_t-nano new --new-data --episodes 100 --plan prior --plan inverse_ahead \
+  judge held_out push_t-nano new --new-data --episodes 200 --plan prior --plan inverse_ahead \
     --save --recommend
-  judge strict with_gcbc new --new-data --part all --episodes 100 --plan prior \
-    --plan gcbc_ahead --plan inverse_ahead --protocol strict
+  beside push_t-nano with_policies
+  act with_policies gcbc
+  judge strict with_policies new --new-data --episodes 200 --plan inverse_ahead --plan prior \
+    --plan gcbc_ahead --protocol strict
   lewm tolerance "$folder/push_t-nano" --data "$folder/new.h5" --new-data
 }
-push_t_look() { look inverse_ahead 'light=0.3 colours=0.1' --part all; }
+push_t_look() { look inverse_ahead 'light=0.3 colours=0.1'; }
+cube_look() { look gcbc_ahead 'light=0.3 colours=0.1'; }
 cube_evaluate() {
-  judge held_out cube-nano new --new-data --episodes 100 --plan gcbc_ahead --save --recommend
-  judge strict cube-nano new --new-data --part all --episodes 100 --plan gcbc_ahead \
-    --protocol strict
+  judge held_out cube-nano new --new-data --episodes 200 --plan gcbc_ahead --save --recommend
+  beside cube-nano with_policies
+  act with_policies prior
+  judge strict with_policies new --new-data --episodes 200 --plan gcbc_ahead --plan prior \
+    --plan inverse_ahead --protocol strict
 }
 
 # Which, and in which order -----------------------------------------------------------------------
@@ -378,9 +379,11 @@ is_done() { [ -e "$WORK/$1/done/$2" ]; }
 # run_stage TASK STAGE: first what it needs, then itself, unless it is done.
 #
 # What stages ask: the task's folder, its model, the sets that this learns from (`learns`: as words
-# of lewm), and the words that name what judges it.
+# of lewm), the words that name what judges it, the policy that it ships with, the planners that use
+# it, and how wide a policy is.
 run_stage() {
-  local task=$1 stage=$2 folder=$WORK/$1 model sets learns judges row needs='' about=''
+  local task=$1 stage=$2 folder=$WORK/$1 model sets learns judges policy plans wide row
+  local needs='' about=''
   if is_done "$task" "$stage"; then
     say "$task $stage: is there"
     return
@@ -391,7 +394,12 @@ run_stage() {
   model=$(fact bundle)
   model=${model:-$task-nano}
   sets=("$folder/data.h5")
-  [ "$task" != push_t ] || sets+=("$folder/expert.h5")
+  policy=prior plans=(prior cem_prior) wide=()
+  case $task in
+    push_t | cube)
+      sets+=("$folder/expert.h5") plans=(inverse_ahead) wide=(--steps 8000 --hidden-dim 384) ;;&
+    cube) policy=gcbc plans=(gcbc_ahead) ;;
+  esac
   learns=()
   for row in "${sets[@]}"; do learns+=(--data "$row"); done
   judges=(--data "$folder/data.h5")

@@ -22,7 +22,12 @@ from lewm_model.bundles.weights import fill_strictly
 from lewm_model.config import PlanConfig
 from lewm_model.data.release_facts import neighbouring_frames, read_facts
 from lewm_model.errors import BundleError, without_path
-from lewm_model.preprocess import ActionNormalizer, FrameTransform
+from lewm_model.preprocess import (
+    ActionNormalizer,
+    FrameTransform,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+)
 from lewm_model.robots.robot import RobotDescription
 from lewm_model.world_model import LeWorldModel
 import numpy as np
@@ -163,6 +168,21 @@ def write_released(model: LeWorldModel, folder: str | Path, *, transformers: int
     except OSError as error:
         raise BundleError(f'cannot write {folder}: {without_path(error)}') from error
     return folder
+
+
+def require_released_colours(bundle: Bundle) -> None:
+    """Refuse a model whose pictures are normalised otherwise than every published one's.
+
+    A checkpoint has no place to say so, and whoever loads it would feed it other numbers.
+
+    Raises:
+        BundleError: If they are.
+    """
+    transform = bundle.frame_transform
+    if (transform.mean, transform.std) != (IMAGENET_MEAN, IMAGENET_STD):
+        raise BundleError('the model was trained with frame_statistics: data, and a published '
+                          'checkpoint cannot say how its pictures are normalised; train it with '
+                          '`lewm train --frame-statistics imagenet` to give it away in this form')
 
 
 def _find(path: Path) -> tuple[Path, Path]:

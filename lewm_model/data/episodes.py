@@ -50,6 +50,12 @@ class EpisodeFile:
     attributes: dict[str, Any]          # robot, control_dt_s, action_names, ...
     ep_recording: tuple[str, ...] = ()  # what an episode was cut from; equal: it is there twice
     shards: tuple[Path, ...] = ()       # the files, if they are several
+    ep_name: tuple[str, ...] = ()       # what results call episodes: their `ep_id`, with the name
+    #                                     of the file where two files have it
+
+    def __post_init__(self) -> None:
+        if not self.ep_name:
+            object.__setattr__(self, 'ep_name', self.ep_id)
 
     @classmethod
     def open(cls, path: str | Path) -> EpisodeFile:

@@ -116,7 +116,7 @@ def _entry(data: EpisodeFile, found: list[Measured], number: int, row: int) -> B
     episode = int(np.searchsorted(data.ep_offset, row, side='right')) - 1
     stamps = data.columns.get('stamp_ns')
     return BankEntry(
-        name=f'goal_{number:03d}', episode=data.ep_id[episode],
+        name=f'goal_{number:03d}', episode=data.ep_name[episode],
         row=row - int(data.ep_offset[episode]),
         stamp_ns=0 if stamps is None else max(0, int(stamps[row])),
         values=np.concatenate([np.asarray(one.values[row], np.float64) for one in found]))

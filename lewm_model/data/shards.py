@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 import glob
 import logging
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 # What a model trained on the set is told once, so that it has to hold for every file of it.
 MUST_AGREE = ('robot', 'interface', 'control_dt_s', 'action_names', 'joint_names', 'action_min',
               'action_max')
-_TEXTS_SHOWN = 3   # of an attribute that differs from file to file, such as the command
+_TEXTS_SHOWN = 3   # of an attribute that differs from file to file, such as the task
 
 
 def open_data(paths: str | Path | Sequence[str | Path]) -> EpisodeFile:
@@ -103,7 +104,18 @@ def join(parts: Sequence[EpisodeFile], path: Path) -> EpisodeFile:
         columns=_join_columns(parts, first_episodes, path),
         attributes=_join_attributes(parts),
         ep_recording=tuple(name for part in parts for name in part.ep_recording),
-        shards=tuple(shard for part in parts for shard in part.shards or (part.path,)))
+        shards=tuple(shard for part in parts for shard in part.shards or (part.path,)),
+        ep_name=_names(parts))
+
+
+def _names(parts: Sequence[EpisodeFile]) -> tuple[str, ...]:
+    """Return a name for every episode that no other has: recordings are named by number."""
+    stems = Counter(part.path.stem for part in parts)
+    counts = Counter(name for part in parts for name in set(part.ep_name))
+    return tuple(
+        name if counts[name] == 1 else
+        f'{part.path.stem}{f"-{number}" * (stems[part.path.stem] > 1)}:{name}'
+        for number, part in enumerate(parts, 1) for name in part.ep_name)
 
 
 def _require_fit(one: EpisodeFile, other: EpisodeFile) -> None:
@@ -175,7 +187,7 @@ def _joined(parts: Sequence[EpisodeFile], name: str, first_episodes: np.ndarray)
 
 
 def _join_attributes(parts: Sequence[EpisodeFile]) -> dict[str, Any]:
-    """Keep what all say alike, and the first few of differing texts (commands, tasks)."""
+    """Keep what all say alike, every command, and the first few of other texts that differ."""
     joined = {}
     for name in dict.fromkeys(name for part in parts for name in part.attributes):
         values = [part.attributes[name] for part in parts if name in part.attributes]
@@ -187,8 +199,9 @@ def _join_attributes(parts: Sequence[EpisodeFile]) -> dict[str, Any]:
             joined[name] = values[0]
         elif all(isinstance(value, str) for value in values):
             texts = list(dict.fromkeys(filter(None, values)))
-            more = len(texts) - _TEXTS_SHOWN
-            joined[name] = '; '.join(texts[:_TEXTS_SHOWN] + [f'and {more} more'] * (more > 0))
+            shown = len(texts) if name.endswith('_command') else _TEXTS_SHOWN
+            more = len(texts) - shown
+            joined[name] = '; '.join(texts[:shown] + [f'and {more} more'] * (more > 0))
     return joined
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lewm_model.bundles.bundle import Bundle
 from lewm_model.data.measured_states import measured
 from lewm_model.errors import BundleError, DatasetError
 from lewm_model.heads.readable import Readable
+from lewm_model.heads.readout import Readout
 from lewm_model.held_out import HeldOut
 import numpy as np
 import torch
@@ -34,10 +36,7 @@ class Wanted:
     """
 
     def __init__(self, subject: HeldOut, latents: Tensor, seed: int) -> None:
-        readout = subject.bundle.readout
-        if readout is None:
-            raise BundleError('goals of quantities need what reads them, which the bundle does '
-                              'not have; add it first with `lewm train-policy --kind readout`')
+        readout = readout_of(subject.bundle)
         found = {one.quantity.name: one for one in measured(subject.data)}
         lost = [one.name for one in readout.readable if one.name not in found]
         if lost:
@@ -65,6 +64,18 @@ class Wanted:
         some = torch.where((kinds < _TOGETHER)[:, None], self._things[which], some)
         some |= (kinds > 1 - _EVERYTHING)[:, None]
         return some.repeat_interleave(self._columns, dim=1)
+
+
+def readout_of(bundle: Bundle) -> Readout:
+    """Return what reads quantities.
+
+    Raises:
+        BundleError: If the bundle has none.
+    """
+    if bundle.readout is None:
+        raise BundleError('goals of quantities need what reads them, which the bundle does not '
+                          'have; add it first with `lewm train-policy --kind readout`')
+    return bundle.readout
 
 
 def things(readable: Sequence[Readable]) -> Tensor:

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> bool:
                            report=lambda done, total: (
             bar.reset(total) if bar.total != total else None, bar.update(done - bar.n)))
     trials, record = _live(exam, folder, plan, out)
-    names = {pair.episode: data.ep_id[pair.episode] for pair in exam.pairs}
+    names = {pair.episode: data.ep_name[pair.episode] for pair in exam.pairs}
     results = summary(exam, offline, trials, record, names)
     for name, content in (('offline', offline), ('ros', results)):
         report.write(content, out / f'{name}.json')

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.base.resources import find_named
     from lewm_model.bundles.bundle import Bundle
     from lewm_model.bundles.card import write_card
-    from lewm_model.bundles.released import load_released, write_released
+    from lewm_model.bundles.released import load_released, require_released_colours, write_released
     from lewm_model.config import PlanConfig
     from lewm_model.errors import ConfigError
 
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f'--to-released takes none of {", ".join(facts)}: a published '
                               f'checkpoint has no place for them')
         bundle = Bundle.load(find_named('models', args.source))
+        require_released_colours(bundle)
         write_released(bundle.model, args.to_released, transformers=args.transformers or 4)
         print(f'written to {args.to_released}; it does not say what the bundle said besides, the '
               f'way back is:\n{_way_back(bundle, args.to_released)}')

@@ -67,12 +67,16 @@ def run(args: argparse.Namespace) -> int:
     from lewm_model.held_out import HeldOut
     from lewm_model.training.divide import also_trained, divide_new
     from lewm_model.training.policies import encode_all
+    from lewm_model.training.quantity_prior import readout_of
     import torch
 
     torch.set_num_threads(args.threads)
     folder = find_named('models', args.bundle)
     bundle = Bundle.load(folder)
-    kinds = list(dict.fromkeys([args.kind] if isinstance(args.kind, str) else args.kind))
+    asked = dict.fromkeys([args.kind] if isinstance(args.kind, str) else args.kind)
+    kinds = sorted(asked, key=lambda kind: kind == 'quantity_prior')    # after what it reads with
+    if 'quantity_prior' in kinds and 'readout' not in kinds:
+        readout_of(bundle)
     settings = {kind: (_sizes(args, kind), _config(args, kind)) for kind in kinds}
     data = open_data_argument(args)
     subject = divide_new(bundle, data) if args.new_data else HeldOut(bundle, data)

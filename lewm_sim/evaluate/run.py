@@ -70,7 +70,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
                       'plan_seconds_median': float(np.median(seconds if name == first else (
                           _plan_seconds(setup, task, pairs[:1], results, name, settings)[0])))}
                for name, plan in named.items()}
-    names = {index: data.ep_id[index] for index in {pair.episode for pair in pairs}}
+    names = {index: data.ep_name[index] for index in {pair.episode for pair in pairs}}
     return {
         'task': task.name, 'model_id': bundle.model_id,
         'loss': bundle.provenance.get('loss', 'lewm'), 'protocol': settings.protocol,

@@ -66,6 +66,7 @@ class TaskFacts:
     #                                     0: up to 4 times, 1: as other simulators draw
     goal_offset: int = 25               # evaluation: control steps from start to goal
     budget: int = 50                    # and control steps allowed
+    demo_least: float = 0.9             # share of its goals that the live demo has to reach
     bundle: str = ''                    # the model that is shown; '': <name of the task>-nano
 
     def __post_init__(self) -> None:
@@ -80,6 +81,8 @@ class TaskFacts:
         for name in ('goal_offset', 'budget'):
             value = getattr(self, name)
             self._require(name, type(value) is int and value >= 1, 'a whole number from 1 on')
+        self._require('demo_least', _is_number(self.demo_least) and 0 <= self.demo_least <= 1,
+                      'a share in [0, 1]')
         self._require('supersampling', type(self.supersampling) is int
                       and 0 <= self.supersampling <= 8, 'a whole number in [0, 8]')
         sizes = self.image_sizes
