@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_data_argument(parser)
     parser.add_argument('--config', default='nano',
-                        help='recipe: a YAML file or a shipped name (nano, paper)')
+                        help='recipe: a YAML file or a shipped name (pico, nano, nano96, paper; see '
+                             'docs/training.md)')
     parser.add_argument('--out', type=Path, required=True, help='folder of the bundle to write')
     # torchrun takes `--run` for an abbreviation of an option of its own.
     parser.add_argument('--run', '--run-folder', type=Path,
