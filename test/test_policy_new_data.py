@@ -30,7 +30,8 @@ def first(tmp_path):
 @pytest.fixture
 def later(tmp_path):
     """Return a set of which it has seen nothing."""
-    return write_set(tmp_path / 'later.h5', (episode(number) for number in range(100, 112)))
+    return write_set(tmp_path / 'later.h5', (episode(number) for number in range(100, 112)),
+                     ingest_command='lewm ingest later')
 
 
 @pytest.fixture
@@ -89,6 +90,7 @@ def test_the_command_adds_a_network_and_its_episodes(bundle, later, tmp_path, ca
     assert made.gcbc is not None and made.model_id == bundle.model_id
     assert made.trained_on > bundle.trained_on
     assert made.provenance['commands'][-1].endswith('gcbc --new-data')
+    assert made.provenance['commands'][-2] == 'lewm ingest later'     # who made what is new
     assert main([*line, 'prior', '--new-data']) == 2
     assert 'leave --new-data away' in capsys.readouterr().err
     assert main([*line, 'prior']) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +30,17 @@ def add_new_data_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--new-data', action='store_true',
                         help='the data set is not the one the bundle was trained from: judge by '
                              'all of its episodes (refused if any was trained on)')
+
+
+def makers(data: EpisodeFile) -> list[str]:
+    """Return the command lines that made a data set, in order, as far as it says."""
+    return [line for key in ('collect_command', 'ingest_command', 'convert_command')
+            for line in str(data.attributes.get(key) or '').split('; ') if line]
+
+
+def followed_by(earlier: Sequence[str], data: EpisodeFile, line: str) -> list[str]:
+    """Return the commands that made a bundle and what came now, from data that is new or not."""
+    return [*earlier, *(one for one in makers(data) if one not in earlier), line]
 
 
 def open_data_argument(args: argparse.Namespace) -> EpisodeFile:

@@ -9,11 +9,11 @@ from typing import Any, TYPE_CHECKING
 from lewm_sim.commands._data import (
     add_data_argument,
     add_new_data_argument,
+    followed_by,
     open_data_argument,
 )
 
 if TYPE_CHECKING:
-    from lewm_model.bundles.bundle import Bundle
     from lewm_model.held_out import HeldOut
 
 
@@ -38,13 +38,14 @@ def open_measured(args: argparse.Namespace) -> tuple[Path, HeldOut]:
     return folder, HeldOut(Bundle.load(folder), open_data_argument(args), new_data=args.new_data)
 
 
-def keep(bundle: Bundle, folder: Path, command_line: str, **found: Any) -> None:
+def keep(subject: HeldOut, folder: Path, command_line: str, **found: Any) -> None:
     """Put what was found into the bundle and onto its card, with the command that found it."""
     from dataclasses import replace
 
     from lewm_model.bundles.card import write_card
 
-    commands = [*bundle.provenance.get('commands', []), command_line]
+    bundle = subject.bundle
+    commands = followed_by(bundle.provenance.get('commands', []), subject.data, command_line)
     bundle = replace(bundle, **found, provenance={**bundle.provenance, 'commands': commands})
     bundle.save(folder)
     write_card(bundle, folder)

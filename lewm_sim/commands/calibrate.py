@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--pictures must be in [1, 4096], got {args.pictures}')
     folder, subject = open_measured(args)
     ordinary = measure_ordinary(subject, pictures=args.pictures, seed=args.seed)
-    keep(subject.bundle, folder, args.command_line, ordinary=ordinary)
+    keep(subject, folder, args.command_line, ordinary=ordinary)
     found = ordinary.config
     print(f'{found.frames} predictions in {found.episodes} held-out episodes, mean error '
           f'{found.mean_error:.4g}\n'

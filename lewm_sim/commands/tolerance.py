@@ -30,6 +30,6 @@ def run(args: argparse.Namespace) -> int:
           f'within half of {tolerance} are nearer, and {found.false:.0%} of {found.outside} '
           f'between one and two of it')
     if not args.dry_run:
-        keep(bundle, folder, args.command_line, goal_tolerance=found.tolerance)
+        keep(subject, folder, args.command_line, goal_tolerance=found.tolerance)
         print(f'recorded in {folder}')
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import shlex
 from typing import TYPE_CHECKING
 
-from lewm_sim.commands._data import add_data_argument, open_data_argument
+from lewm_sim.commands._data import add_data_argument, makers, open_data_argument
 
 if TYPE_CHECKING:
     from lewm_model.data.episodes import EpisodeFile
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_data_argument(parser)
     parser.add_argument('--config', default='nano',
-                        help='recipe: a YAML file or a shipped name (pico, nano, nano96, paper; see '
+                        help='recipe: a YAML file or a shipped name (pico, nano, nano96, paper: '
                              'docs/training.md)')
     parser.add_argument('--out', type=Path, required=True, help='folder of the bundle to write')
     # torchrun takes `--run` for an abbreviation of an option of its own.
@@ -99,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
         start = f'torchrun --nproc-per-node {group.size} -m lewm_sim.cli'
         words = shlex.split(args.command_line)   # lewm train ...
         command = shlex.join(words if group.size == 1 else [*start.split(), *words[1:]])
-        earlier = [line for key in ('collect_command', 'ingest_command', 'convert_command')
-                   for line in str(data.attributes.get(key) or '').split('; ') if line]
+        earlier = makers(data)
         begin = (Bundle.load(find_named('models', args.begin_with))
                  if args.begin_with else None)
         if begin:

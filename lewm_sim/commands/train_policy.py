@@ -9,7 +9,7 @@ from pathlib import Path
 import shlex
 from typing import Any, TYPE_CHECKING
 
-from lewm_sim.commands._data import add_data_argument, open_data_argument
+from lewm_sim.commands._data import add_data_argument, followed_by, open_data_argument
 
 if TYPE_CHECKING:
     from lewm_model.bundles.bundle import Bundle
@@ -103,7 +103,8 @@ def _add(bundle: Bundle, folder: Path, kind: str, settings: tuple[Config | None,
                                          report=report, latents=latents)
     earlier = [one for one in bundle.provenance.get('commands', []) if not _made(one, kind)]
     bundle = replace(bundle, **{kind: network}, metrics={**bundle.metrics, kind: measured},
-                     provenance={**bundle.provenance, **learnt, 'commands': [*earlier, line]})
+                     provenance={**bundle.provenance, **learnt,
+                                 'commands': followed_by(earlier, subject.data, line)})
     bundle.save(folder)
     write_card(bundle, folder)
     errors = ', '.join(f'{100 * error:.0f} % for a frame {offset} control steps later'
