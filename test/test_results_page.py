@@ -237,3 +237,13 @@ def test_text_between_tables_is_kept(tool, made):
     once = tool.render(page, made)
     assert once.startswith('Before.\n<!-- table') and once.endswith('<!-- end -->\nAfter.\n')
     assert 'old' not in once and tool.render(once, made) == once
+
+
+def test_the_readme_says_what_was_measured(doc):
+    """Every 'N % (low-high) of M pairs' there is the first planner's of some task's evaluation."""
+    text = ' '.join((ROOT / 'README.md').read_text(encoding='utf-8').split())
+    said = re.findall(r'(\d+ % \(\d+-\d+\)) of (\d+) pairs', text)
+    known = {(rate_text(row, 'reached'), str(row['pairs']))
+             for task in doc.values() for result in task['results'].values()
+             for row in result['scores'] if 'reached_interval' in row}
+    assert len(said) >= 2 and set(said) <= known, (said, set(said) - known)

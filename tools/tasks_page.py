@@ -222,7 +222,7 @@ def _through_ros(task: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """Return what the model reaches through ROS, and the control steps without a command."""
     ros = task['results'].get('ros', {})
     if not (ros and result) or any(ros.get(key) != result.get(key) for key in (
-            'protocol', 'model_id', 'goal_offset')):
+            'protocol', 'model_id', 'goal_offset', 'part')):
         return MISSING
     row = next(row for row in ros['scores'] if row['policy'] == LIVE and _counts(ros, row))
     live = ros['live']
