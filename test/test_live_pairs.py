@@ -1,6 +1,7 @@
 """Pairs of an evaluation on the live system: what counts as which instant, and a real run."""
 
 from argparse import Namespace
+import dataclasses
 import json
 from pathlib import Path
 import subprocess
@@ -11,9 +12,11 @@ import pytest
 pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
 
+from lewm_model.errors import ConfigError  # noqa: E402
+from lewm_ros.goals.giving.clicks import yaw_of  # noqa: E402
 from lewm_ros.trials import evaluate  # noqa: E402
 from lewm_ros.trials.evaluate import faults, LIVE, main, summary, table  # noqa: E402
-from lewm_ros.trials.live_pairs import instants  # noqa: E402
+from lewm_ros.trials.live_pairs import click_at, instants  # noqa: E402
 from lewm_ros.trials.record import Record  # noqa: E402
 from lewm_sim.cli import build_parser  # noqa: E402
 from lewm_sim.evaluate import Exam  # noqa: E402
@@ -46,6 +49,30 @@ def test_there_is_no_result_before_the_budget_is_over():
 def test_stamps_between_control_steps_count_for_the_step_that_they_are_in():
     """The scene is reset at any tick of the clock, pictures come at whole control steps."""
     assert instants(told(1010, 1060, 1110, 1160), 1000, DT, 3) == [1010, 1060, 1110]
+
+
+def test_a_click_asks_for_the_place_and_the_direction_of_the_goal():
+    """What the goal node reads from it is the truth again; outside of the table none is sent."""
+    task = load_task('push_t')
+    clicks = task.robot.clicks
+    names = [one.name for one in task.quantities]
+    truth = np.zeros(len(names))
+    truth[[names.index(name) for name in (clicks.x, clicks.y, clicks.yaw)]] = 0.1, -0.05, 2.5
+    spec = click_at(clicks, task, truth)
+    place, turn = spec.pose.pose.position, spec.pose.pose.orientation
+    assert spec.pose.header.frame_id == clicks.frame
+    wanted = clicks.wanted(place.x, place.y, yaw_of(np.array([turn.x, turn.y, turn.z, turn.w])))
+    assert wanted == pytest.approx({clicks.x: 0.1, clicks.y: -0.05, clicks.yaw: 2.5})
+    truth[names.index(clicks.x)] = clicks.within[1] + 0.01
+    assert click_at(clicks, task, truth) is None
+
+
+def test_a_robot_without_clicks_cannot_be_judged_by_them(monkeypatch):
+    """The message names the key of the robot file."""
+    robot = dataclasses.replace(load_task('push_t').robot, clicks=None)
+    monkeypatch.setattr(evaluate, 'load_task', lambda name: Namespace(robot=robot))
+    with pytest.raises(ConfigError, match='--clicks: .* add `clicks` to it'):
+        evaluate._clicks('push_t')
 
 
 # What is said of it -----------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from lewm_ros.msg import (
 from lewm_ros.srv import ResetSim, SetGoal
 from lewm_ros.startup.bringup import Bringup, own_node
 from lewm_ros.trials.record import Frame, Record
-from lewm_ros.wire import qos
+from lewm_ros.wire import giving, qos
 from lewm_ros.wire.pictures import image_to_rgb
 from lewm_ros.wire.reasons import Code
 from lewm_ros.wire.reports import CommandState, PlanReport, PlanState
@@ -112,9 +112,11 @@ class DemoClient:
 
     def set_goal(self, picture: Path) -> str:
         """Make a picture file the goal; return the goal's id."""
-        answer = self._call(self._set_goal, SetGoal.Request(
-            spec=GoalSpec(source=GoalSpec.FILE, uri=str(picture.resolve()))))
-        return answer.goal_id
+        return self.give(giving.file(str(picture.resolve())))
+
+    def give(self, spec: GoalSpec) -> str:
+        """Make what a spec asks for the goal; return the goal's id."""
+        return self._call(self._set_goal, giving.add_request(spec)).goal_id
 
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s

@@ -27,7 +27,8 @@ from lewm_model.bundles.bundle import Bundle
 from lewm_model.bundles.evaluation_table import evaluation_table
 from lewm_model.config import PlanConfig
 from lewm_model.data.shards import open_data
-from lewm_model.errors import LewmError
+from lewm_model.errors import ConfigError, LewmError
+from lewm_model.robots.clicks import Clicks
 from lewm_ros.startup.bringup import Bringup, isolate
 from lewm_ros.startup.system import system, SystemOptions
 from lewm_ros.trials import report
@@ -39,7 +40,6 @@ from lewm_sim.bundle_of import bundle_of
 from lewm_sim.collect import CollectConfig
 from lewm_sim.evaluate import evaluate, Exam, set_exam, Settings
 from lewm_sim.evaluate.against import compare_trials
-from lewm_sim.evaluate.run import PLANNER
 from lewm_sim.evaluate.scores import score
 from lewm_sim.evaluate.trials import plain_trials, Trial
 from lewm_sim.task_of import task_of
@@ -66,14 +66,19 @@ def run(options: argparse.Namespace) -> bool:
     task_of(bundle)      # refuses a bundle that no simulator is for, before anything is recorded
     out = options.out / bundle.task
     data = open_data(options.data or [_record(bundle, options, out)])
-    settings = Settings(protocol=options.protocol, count=options.episodes, seed=options.seed,
-                        seeds=options.planner_seeds, new_data=options.new_data or not options.data)
+    clicks = _clicks(bundle.task) if options.clicks else None
+    settings = Settings(
+        protocol=options.protocol, count=options.episodes, seed=options.seed,
+        budget=options.budget, seeds=options.planner_seeds,
+        new_data=options.new_data or not options.data, **({} if clicks is None else {
+            'goals': ('quantities',),
+            'names': tuple(filter(None, (clicks.x, clicks.y, clicks.yaw)))}))
     exam = set_exam(bundle, data, settings)
     with tqdm(unit='trial', desc='offline', dynamic_ncols=True) as bar:
         offline = evaluate(bundle, data, plan and PlanConfig.from_yaml(plan), settings,
                            report=lambda done, total: (
             bar.reset(total) if bar.total != total else None, bar.update(done - bar.n)))
-    trials, record = _live(exam, folder, plan, out)
+    trials, record = _live(exam, folder, plan, out, clicks)
     names = {pair.episode: data.ep_name[pair.episode] for pair in exam.pairs}
     results = summary(exam, offline, trials, record, names)
     for name, content in (('offline', offline), ('ros', results)):
@@ -96,11 +101,12 @@ def summary(exam: Exam, offline: Mapping[str, Any], trials: list[Trial], record:
         names: Of the episodes, by their index.
     """
     live = plain_trials([trials], names)
+    name = next(iter(offline['trials']))
     return {
         **{key: value for key, value in offline.items() if key not in ('trials', 'scores')},
         'scores': [*(score(LIVE, [trials], tolerance).to_dict() for tolerance in exam.tolerances),
                    *offline['scores']],
-        'comparisons': compare_trials({LIVE: live, PLANNER: offline['trials'][PLANNER]},
+        'comparisons': compare_trials({LIVE: live, name: offline['trials'][name]},
                                       exam.tolerances[0]),
         'live': {**report.live_facts(record), 'definitions': report.DEFINITIONS,
                  'versions': report.versions()},
@@ -130,7 +136,21 @@ def table(results: Mapping[str, Any]) -> list[str]:
             f'(p95 {live["camera_to_command_ms"]["p95"]}).', '']
 
 
-def _live(exam: Exam, bundle: Path, plan: Path | None, out: Path) -> tuple[list[Trial], Record]:
+def _clicks(task: str) -> Clicks:
+    """Return what a click stands for.
+
+    Raises:
+        ConfigError: If the robot file of the task does not say.
+    """
+    robot = load_task(task).robot
+    if robot.clicks is None:
+        raise ConfigError(f'--clicks: the robot file of task {task!r} does not say what a click '
+                          f'stands for; add `clicks` to it (docs/robots.md)')
+    return robot.clicks
+
+
+def _live(exam: Exam, bundle: Path, plan: Path | None, out: Path, clicks: Clicks | None
+          ) -> tuple[list[Trial], Record]:
     """Bring the system up and try every pair."""
     isolate()
     goals = (out / 'goals').resolve()
@@ -141,7 +161,7 @@ def _live(exam: Exam, bundle: Path, plan: Path | None, out: Path) -> tuple[list[
     with (Bringup(nodes, out / 'log') as running,
           connected(running, 'evaluate', exam.task, exam.pairs[0].start) as client,
           tqdm(total=len(exam.pairs), unit='pair', desc=LIVE, dynamic_ncols=True) as bar):
-        trials = run_pairs(client, exam, goals, lambda done: bar.update(done - bar.n))
+        trials = run_pairs(client, exam, goals, lambda done: bar.update(done - bar.n), clicks)
     return trials, client.record
 
 
@@ -189,6 +209,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--protocol', default='held-out', help='see `lewm evaluate` '
                         '(%(default)s)')
     parser.add_argument('--episodes', type=int, default=50, help='pairs to try (%(default)s)')
+    parser.add_argument('--budget', type=int, help="control steps per pair (the task's)")
+    parser.add_argument('--clicks', action='store_true',
+                        help='give goals as a person clicks them, as `clicks` of the robot file '
+                             'says, instead of as pictures; offline as quantities')
     parser.add_argument('--seed', type=int, default=42, help='of the choice of pairs '
                         '(%(default)s)')
     parser.add_argument('--planner-seeds', type=int, default=1,

@@ -6,11 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 import time
 
+from lewm_model.errors import ConfigError
 from lewm_model.images.decode import write_image
+from lewm_model.robots.clicks import Clicks
+from lewm_ros.msg import GoalSpec
 from lewm_ros.trials.client import DemoClient, DemoError
+from lewm_ros.wire import giving
 from lewm_sim.evaluate import Exam
 from lewm_sim.evaluate.pairs import Pair
 from lewm_sim.evaluate.trials import Trial
+from lewm_sim.tasks import Task
 import numpy as np
 
 _SILENCE_S = 10.0      # the truth may pause this long before we give up
@@ -18,7 +23,8 @@ _FAULT_S = 2.0         # a planner fault that lasts longer is the end
 
 
 def run_pairs(client: DemoClient, exam: Exam, folder: Path,
-              report: Callable[[int], None] = lambda done: None) -> list[Trial]:
+              report: Callable[[int], None] = lambda done: None,
+              clicks: Clicks | None = None) -> list[Trial]:
     """Go from each start to its goal, within the budget of the exam.
 
     Args:
@@ -26,6 +32,7 @@ def run_pairs(client: DemoClient, exam: Exam, folder: Path,
         exam: Pairs, and what is measured.
         folder: Of the goal pictures; the system must be allowed to read them.
         report: Told the number of pairs that are done.
+        clicks: Goals are given as a person clicks them, see `click_at`; None: as pictures.
 
     Raises:
         DemoError: If the simulator is silent, or the planner reports a fault that lasts.
@@ -35,9 +42,26 @@ def run_pairs(client: DemoClient, exam: Exam, folder: Path,
     for number, pair in enumerate(exam.pairs):
         picture = folder / f'{number:04d}.png'
         write_image(picture, pair.goal_rgb)
-        trials.append(_run(client, exam, pair, picture))
+        if clicks is None:
+            trials.append(_run(client, exam, pair, giving.file(str(picture.resolve()))))
+        elif spec := click_at(clicks, exam.task, pair.goal):
+            trials.append(_run(client, exam, pair, spec))
+        else:
+            trials.append(_nothing(exam, pair))
         report(number + 1)
     return trials
+
+
+def click_at(clicks: Clicks, task: Task, truth: np.ndarray) -> GoalSpec | None:
+    """Return the click for place and direction of a true state, (q,); None: none may be there."""
+    known = dict(zip((one.name for one in task.quantities), truth.tolist(), strict=True))
+    try:
+        clicks.wanted(known[clicks.x], known[clicks.y])
+    except ConfigError:
+        return None
+    return giving.pose(known[clicks.x], known[clicks.y],
+                       clicks.arrow(known[clicks.yaw]) if clicks.yaw else None,
+                       frame=clicks.frame)
 
 
 def instants(truths: Sequence[tuple[int, np.ndarray]], reset_ns: int, dt_ns: int, budget: int
@@ -63,12 +87,18 @@ def instants(truths: Sequence[tuple[int, np.ndarray]], reset_ns: int, dt_ns: int
     return found
 
 
-def _run(client: DemoClient, exam: Exam, pair: Pair, picture: Path) -> Trial:
+def _nothing(exam: Exam, pair: Pair) -> Trial:
+    """Return what comes of a goal that is refused: the robot stays where it is."""
+    return Trial(pair.episode, pair.row,
+                 [exam.task.outcome(pair.start_truth, pair.goal)] * (exam.budget + 1), [])
+
+
+def _run(client: DemoClient, exam: Exam, pair: Pair, spec: GoalSpec) -> Trial:
     """Tell the goal, then put the scene into the start: from then on time counts."""
     task, dt_ns = exam.task, round(exam.task.control_dt_s * 1e9)
     client.truths.clear()
     planned = len(client.record.plan_ms)
-    client.set_goal(picture)
+    client.give(spec)
     reset_ns = client.reset(pair.start)
     heard_s, newest_ns = time.monotonic(), client.truth_stamp_ns
     while (reached := instants(client.truths, reset_ns, dt_ns, exam.budget)) is None:
