@@ -31,7 +31,7 @@ from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
 from lewm_model.training.frozen_latents import FrozenLatents
 from lewm_model.training.health import Health
-from lewm_model.training.light_jitter import LightJitter
+from lewm_model.training.frame_jitter import LightJitter
 from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.regularizer import Regularizer, require_fitting
 from lewm_model.training.stop import StopRequest, watch_for_stop

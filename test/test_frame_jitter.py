@@ -7,7 +7,7 @@ from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.training.distributed import Group
 from lewm_model.training.health import Health
-from lewm_model.training.light_jitter import LightJitter
+from lewm_model.training.frame_jitter import LightJitter
 from lewm_model.training.loop import train
 from nano import SIZES
 import numpy as np
