@@ -126,6 +126,8 @@ class TrainConfig(Config):
     light_jitter: float = 0.0        # [0, 1), how far exposure, white balance and gamma vary from
     #                                  frame to frame in the second half of the steps, so that
     #                                  latents forget them; 0: not at all, as the paper
+    camera_jitter: float = 0.0       # [0, 0.5), how far pictures shift, as a share of their size,
+    #                                  and roll [rad] from frame to frame, likewise; 0: not at all
     frame_statistics: str = 'imagenet'   # what colours are normalised by, as the paper; or
     #                                  'data', by mean and spread of the training frames, which
     #                                  learns sooner where they are nearly all white, or dark
@@ -186,6 +188,8 @@ class TrainConfig(Config):
         for name in ('warmup', 'light_jitter'):
             require(0 <= getattr(self, name) < 1, f'TrainConfig.{name}', 'in [0, 1)',
                     getattr(self, name))
+        require(0 <= self.camera_jitter < 0.5, 'TrainConfig.camera_jitter', 'in [0, 0.5)',
+                self.camera_jitter)
         require(0 < self.validation_split < 1, 'TrainConfig.validation_split', 'in (0, 1)',
                self.validation_split)
         require(self.split in ('episodes', 'starts', 'clips'), 'TrainConfig.split',

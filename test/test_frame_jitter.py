@@ -1,4 +1,4 @@
-"""Frames under other light: what is drawn, that runs resume exactly, and what a model learns."""
+"""Frames under other light, of moved cameras: what is drawn, exact resuming, what is learnt."""
 
 import dataclasses
 
@@ -6,8 +6,8 @@ from lewm_model.data.clips import ClipLoader, Clips
 from lewm_model.errors import ConfigError, TrainingError
 from lewm_model.preprocess import ActionNormalizer, FrameTransform
 from lewm_model.training.distributed import Group
+from lewm_model.training.frame_jitter import FrameJitter
 from lewm_model.training.health import Health
-from lewm_model.training.frame_jitter import LightJitter
 from lewm_model.training.loop import train
 from nano import SIZES
 import numpy as np
@@ -15,14 +15,14 @@ import pytest
 from test_training import loader, losses, Rows, run, TINY, whole_and_in_parts
 import torch
 
-ON = dataclasses.replace(TINY, light_jitter=0.3)
+ON = dataclasses.replace(TINY, light_jitter=0.3, camera_jitter=0.05)
 STEPS = 200
 HEALTHY = Health(0.1, 0.2, 1.0, 1.0, 8.0, 0.5)
 RAMP = torch.arange(256, dtype=torch.uint8)[None, None, None, :, None].expand(1, 1, 1, -1, 3)
 
 
-def jitter(strength=0.3, seed=0, first=0, **group):
-    return LightJitter(strength, first, seed, Group(**group))
+def jitter(strength=0.3, seed=0, first=0, camera=0.0, **group):
+    return FrameJitter(strength, camera, first, seed, Group(**group))
 
 
 def test_no_strength_is_no_change():
@@ -59,10 +59,40 @@ def test_light_is_a_gain_of_each_colour_and_a_gamma_within_the_range():
     assert 0.5 * most < np.ptp(gains, axis=1).max() < 2 / 3 * most + 0.03      # white balance
 
 
+def places(frames):
+    """Return where the bright square of each frame is, (N, 2) row and column of its middle."""
+    bright = frames[..., 0].double() - 40
+    grid = torch.arange(frames.shape[-2]).double()
+    return torch.stack([(bright.sum(-1) * grid).sum(-1), (bright.sum(-2) * grid).sum(-1)],
+                       -1) / bright.sum((-1, -2))[:, None]
+
+
+def test_a_camera_shifts_and_rolls_within_the_range_and_no_pixel_is_invented():
+    """A square off the middle, 500 times: as far as it may go, both ways, with the same levels."""
+    frame = torch.full((64, 64, 3), 40, dtype=torch.uint8)
+    frame[8:16, 28:36] = 200
+    frames = frame.expand(500, 1, -1, -1, -1)
+    moved = jitter(0.0, camera=0.1).of_step(frames, 0)[:, 0]
+    assert moved.min() == 40 and moved.max() <= 200
+    before, after = places(frame[None])[0], places(moved)
+    way = after - before
+    assert 5.5 < way[:, 0].max() < 6.8 and -6.8 < way[:, 0].min() < -5.5      # 6.4 px down, up
+    assert way[:, 1].abs().max() < 6.4 + 0.1 * 20 + 0.2                       # and rolled aside
+    assert way[:, 1].abs().max() > 7
+    assert torch.equal(jitter(0.0, camera=1e-9).of_step(frames[:3], 0), frames[:3])
+
+
+def test_light_is_the_same_whether_the_camera_moves_or_not():
+    """Of one colour nothing can move, so that only the light is left."""
+    plain = torch.full((4, 2, 8, 8, 3), 120, dtype=torch.uint8)
+    assert torch.equal(jitter().of_step(plain, 3), jitter(camera=0.1).of_step(plain, 3))
+
+
 def test_every_frame_of_a_clip_has_a_light_of_its_own():
     """One light for a clip would be the easiest thing to predict."""
-    first, second = jitter().of_step(RAMP.expand(1, 2, -1, -1, -1), 0)[0]
-    assert not torch.equal(first, second)
+    for one in (jitter(), jitter(0.0, camera=0.3)):
+        first, second = one.of_step(RAMP.expand(1, 2, -1, -1, -1), 0)[0]
+        assert not torch.equal(first, second)
 
 
 def test_light_depends_on_seed_and_step_alone():
@@ -77,9 +107,9 @@ def test_light_depends_on_seed_and_step_alone():
 def test_processes_see_together_what_one_sees():
     """The first of two the even clips, the second the odd ones, as batches are divided."""
     frames = RAMP.expand(6, 2, -1, -1, -1)
-    alone = jitter().of_step(frames, 7)
+    alone = jitter(camera=0.1).of_step(frames, 7)
     for rank in (0, 1):
-        part = jitter(rank=rank, size=2).of_step(frames[rank::2], 7)
+        part = jitter(camera=0.1, rank=rank, size=2).of_step(frames[rank::2], 7)
         assert torch.equal(part, alone[rank::2])
 
 
@@ -92,7 +122,7 @@ def test_a_run_resumes_exactly_and_its_losses_are_others(tmp_path):
 def test_it_begins_after_half_of_the_steps_or_with_the_weights_of_another(tmp_path, monkeypatch):
     """Of 12 steps with the seventh; of a run that knows the scene already with the first."""
     seen = []
-    monkeypatch.setattr(LightJitter, '_vary', lambda self, frames, draw, *_: seen.append(draw)
+    monkeypatch.setattr(FrameJitter, '_vary', lambda self, frames, draw, *_: seen.append(draw)
                         or frames)
 
     def first(folder, **options):
@@ -164,7 +194,11 @@ def test_what_cannot_be_is_refused(tmp_path):
     for value in (-0.1, 1.0):
         with pytest.raises(ConfigError, match=r'light_jitter must be in \[0, 1\)'):
             dataclasses.replace(TINY, light_jitter=value)
+    for value in (-0.1, 0.5):
+        with pytest.raises(ConfigError, match=r'camera_jitter must be in \[0, 0.5\)'):
+            dataclasses.replace(TINY, camera_jitter=value)
     from lewm_model.training.regularizer import require_fitting
     frozen = dataclasses.replace(SIZES, encoder='frozen', latent_dim=112 * 16)
-    with pytest.raises(TrainingError, match='light_jitter must be 0 with a frozen encoder'):
-        require_fitting(frozen, dataclasses.replace(ON, loss='prediction'))
+    for name in ('light_jitter', 'camera_jitter'):
+        with pytest.raises(TrainingError, match=f'{name} must be 0 with a frozen encoder'):
+            require_fitting(frozen, dataclasses.replace(TINY, loss='prediction', **{name: 0.1}))

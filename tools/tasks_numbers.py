@@ -91,7 +91,7 @@ def _trained(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
     return {'source': source, 'model_id': settings['weights_sha256'][:12], **_only(made, TRAINED),
             'latent_dim': settings['model']['latent_dim'],
             'terms': {key: value for key, value in made.items()
-                      if (key.endswith('_weight') or key == 'light_jitter') and value},
+                      if (key.endswith('_weight') or key.endswith('_jitter')) and value},
             'probes': settings['metrics'].get('training', {}).get('probes', {})}
 
 

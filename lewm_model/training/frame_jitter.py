@@ -1,7 +1,7 @@
-"""Training frames under other light, so that a model learns that light does not matter.
+"""Training frames under other light or of a camera that moved: neither matters to the model then.
 
-Every frame has a light of its own. One light for all frames of a clip would be the easiest thing
-of all to predict, and a latent would keep it; of a light that is drawn anew for each frame
+Every frame has a light, and a camera, of its own. One light for all frames of a clip would be the
+easiest thing of all to predict, and a latent would keep it; of what is drawn anew for each frame
 whatever a latent keeps is an error of the prediction.
 
 It begins when half of the steps are done, or with the first of a run that begins with the weights
@@ -23,19 +23,23 @@ _COLOUR_SHARE = 1 / 3     # of the exposure's range: white balance moves less
 _LEVELS = np.linspace(0, 1, 256)
 
 
-class LightJitter:
-    """Vary exposure, white balance and gamma of frames, as cameras and lamps do.
+class FrameJitter:
+    """Vary exposure, white balance and gamma of frames, and where their camera is.
 
     Args:
-        strength: s in [0, 1); exposures are in [1 - s, 1 / (1 - s)], those of single colours in
+        light: s in [0, 1); exposures are in [1 - s, 1 / (1 - s)], those of single colours in
             the third of that range, gammas in the whole; all of them log-uniform. 0: none.
+        camera: c in [0, 0.5); a picture shifts by up to c of its size, each way, and rolls by up
+            to c [rad] about its middle, evenly; what comes in at an edge is as the edge is. A
+            picture of several cameras moves as a whole. 0: not at all.
         first: The first step that sees varied frames.
         seed: Of the draws, which depend on it and on what is drawn for alone.
         group: The processes that share a batch: together they see what one would see.
     """
 
-    def __init__(self, strength: float, first: int, seed: int, group: Group) -> None:
-        self._range, self._first = -np.log(1 - strength), first
+    def __init__(self, light: float, camera: float, first: int, seed: int, group: Group) -> None:
+        self._range, self._camera, self._first = -np.log(1 - light), camera, first
+        self._still = not (light or camera)
         self._seed, self._group = seed, group
 
     def of_step(self, frames: Tensor, step: int) -> Tensor:
@@ -45,7 +49,7 @@ class LightJitter:
             frames: uint8 (B, T, H, W, 3).
             step: How many are done.
         """
-        if not self._range or step < self._first:
+        if self._still or step < self._first:
             return frames
         group = self._group
         return self._vary(frames, (0, step), slice(group.rank, None, group.size), group.size)
@@ -56,19 +60,36 @@ class LightJitter:
         Args:
             frames: uint8 (B, T, H, W, 3).
             step: How many are done.
-            number: Of the batch; its light is the same after all steps.
+            number: Of the batch; its changes are the same after all steps.
         """
-        if not self._range or step <= self._first:
+        if self._still or step <= self._first:
             return frames
         return self._vary(frames, (1, number), slice(None), 1)
 
     def _vary(self, frames: Tensor, draw: Sequence[int], part: slice, parts: int) -> Tensor:
         shape = (len(frames) * parts, frames.shape[1])
-        tables = self._tables(np.random.default_rng([self._seed, *draw]), shape)[part]
+        rng = np.random.default_rng([self._seed, *draw])
+        tables = self._tables(rng, shape)[part] if self._range else None
+        height, width = frames.shape[2:4]
+        moves = self._moves(rng, shape, height, width)[part] if self._camera else None
         varied = np.empty(frames.shape, np.uint8)
         for place in np.ndindex(*frames.shape[:2]):
-            varied[place] = cv2.LUT(frames[place].numpy(), tables[place][:, None])
+            frame = frames[place].numpy()
+            if moves is not None:
+                frame = cv2.warpAffine(frame, moves[place], (width, height),
+                                       borderMode=cv2.BORDER_REPLICATE)
+            varied[place] = frame if tables is None else cv2.LUT(frame, tables[place][:, None])
         return torch.from_numpy(varied)
+
+    def _moves(self, rng: np.random.Generator, shape: tuple[int, int], height: int, width: int
+               ) -> np.ndarray:
+        """Return where every picture moves, (B, T, 2, 3): what `cv2.warpAffine` takes."""
+        roll, right, down = rng.uniform(-self._camera, self._camera, (3, *shape))
+        turn = np.stack([np.cos(roll), np.sin(roll), -np.sin(roll), np.cos(roll)],
+                        axis=-1).reshape(*shape, 2, 2)
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        way = middle - turn @ middle + np.stack([right * width, down * height], axis=-1)
+        return np.concatenate([turn, way[..., None]], axis=-1)
 
     def _tables(self, rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return what becomes of the levels of every colour, uint8 (B, T, 256, 3)."""

@@ -29,9 +29,9 @@ from lewm_model.training.checkpoint import (
 )
 from lewm_model.training.diagnosis import diagnose
 from lewm_model.training.distributed import Group, join_batch_norms
+from lewm_model.training.frame_jitter import FrameJitter
 from lewm_model.training.frozen_latents import FrozenLatents
 from lewm_model.training.health import Health
-from lewm_model.training.frame_jitter import LightJitter
 from lewm_model.training.optimizer import make_optimizer
 from lewm_model.training.regularizer import Regularizer, require_fitting
 from lewm_model.training.stop import StopRequest, watch_for_stop
@@ -183,8 +183,8 @@ class _Run:
         self._optimizer = make_optimizer(self.model, config)
         self._regularizer = Regularizer(config, group, device)
         self._auxiliary = AuxiliaryTerms(model_config, config, states, device, group)
-        self._light = LightJitter(config.light_jitter, 0 if weights else self.progress.steps // 2,
-                                  config.seed, group)
+        self._jitter = FrameJitter(config.light_jitter, config.camera_jitter,
+                                   0 if weights else self.progress.steps // 2, config.seed, group)
         self._encode = torch.compile(self.model.encode) if config.compile else self.model.encode
         self._autocast = torch.autocast(torch.device(device).type, torch.bfloat16,
                                         enabled=use_bf16(config.precision, device))
@@ -209,7 +209,7 @@ class _Run:
             parameters['lr'] = progress.learning_rate
         batch, history = next(self._clips), self.model.config.history
         blocks = batch.actions.to(self._device)                               # (B, L+n, K*A)
-        seen = self._light.of_step(batch.frames, progress.step)   # auxiliary heads: as they were
+        seen = self._jitter.of_step(batch.frames, progress.step)   # auxiliary heads: as they were
         with self._autocast:
             latents = (self._frozen(batch) if self._frozen else              # (B, L+n, D)
                        self._encode(self._transform(seen.to(self._device))))
@@ -261,7 +261,7 @@ class _Run:
         parts = np.split(chosen, range(config.batch_size, count, config.batch_size))
         frames = self.model.config.history + 1
         measure_batch_norms(self.model, (
-            (self._transform(self._light.of_measurement(batch.frames[:, :frames], step, number)
+            (self._transform(self._jitter.of_measurement(batch.frames[:, :frames], step, number)
                              .to(self._device)), batch.actions[:, :frames].to(self._device))
             for number, batch in enumerate(map(clips.batch, parts))))
         self._norms_of_step = step

@@ -72,9 +72,10 @@ def require_fitting(sizes: ModelConfig, config: TrainConfig) -> None:
             + ('a frozen encoder needs loss prediction, there is nothing to keep apart'
                if sizes.encoder == 'frozen' else
                'loss prediction needs a frozen encoder, nothing else keeps its latents apart'))
-    if sizes.encoder == 'frozen' and config.light_jitter:
-        raise TrainingError(f'light_jitter must be 0 with a frozen encoder, which sees each frame '
-                            f'once, got {config.light_jitter}')
+    for name in ('light_jitter', 'camera_jitter'):
+        if sizes.encoder == 'frozen' and getattr(config, name):
+            raise TrainingError(f'{name} must be 0 with a frozen encoder, which sees each frame '
+                                f'once, got {getattr(config, name)}')
     if sizes.encoder == 'frozen' and config.frame_statistics != 'imagenet':
         raise TrainingError(f"frame_statistics must be 'imagenet' with a frozen encoder, which "
                             f'keeps its own, got {config.frame_statistics!r}')

@@ -268,7 +268,8 @@ def _support(data: EpisodeFile, kept: Sequence[int]) -> dict[str, list[float]]:
 def _objective(config: TrainConfig) -> dict[str, Any]:
     """Name the loss where it is not LeWM's own, and all else that is not as in the paper."""
     names = ('inverse_weight', 'decoder_weight', 'state_weight', 'rollout_weight',
-             *(['rollout_steps'] if config.rollout_weight else ()), 'light_jitter')
+             *(['rollout_steps'] if config.rollout_weight else ()), 'light_jitter',
+             'camera_jitter')
     heads = {name: getattr(config, name) for name in names if getattr(config, name)}
     if config.frame_statistics != 'imagenet':
         heads['frame_statistics'] = config.frame_statistics

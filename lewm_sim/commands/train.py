@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--light-jitter', type=float, help='how far exposure, white balance and '
                         'gamma vary from frame to frame, so that the model does not care for '
                         'light: 0.3 for exposures of 0.7 to 1.4 (0: not at all)')
+    parser.add_argument('--camera-jitter', type=float, help='how far pictures shift and roll '
+                        'from frame to frame, so that the model does not care for a camera that '
+                        'moved a little: 0.02 for two percent of their size (0: not at all)')
     parser.add_argument('--frame-statistics', choices=('imagenet', 'data'), help='what colours '
                         'are normalised by: data for pictures that are nearly all white, or dark '
                         "(the recipe's)")
@@ -89,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
                               state_weight=args.state_weight,
                               rollout_weight=args.rollout_weight,
                               light_jitter=args.light_jitter,
+                              camera_jitter=args.camera_jitter,
                               frame_statistics=args.frame_statistics)
     run_folder = args.run or Path('runs') / args.out.name
     with joined_processes(args.device) as (group, device):
