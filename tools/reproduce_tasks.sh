@@ -226,11 +226,12 @@ any_seeds() {
 }
 
 any_rivals() {
-  local recipe words=()
+  local recipe words=() apart=()
   recipe=$(fact recipe)
+  [ "$task" = reacher ] || apart=(--judge-data "$folder/new.h5")
   [[ ! $recipe =~ --steps\ ([0-9]+) ]] || words=(--steps "${BASH_REMATCH[1]}")
   tool compare_models "$folder/$model" "${learns[@]}" --config "${recipe%% *}" \
-    "${words[@]}" --protocol strict --planner-seeds 1 --out "$folder/rivals"
+    "${words[@]}" "${apart[@]}" --protocol strict --planner-seeds 1 --out "$folder/rivals"
 }
 
 any_curve() {
