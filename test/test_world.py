@@ -102,6 +102,15 @@ def test_bad_states_and_commands_are_refused(world, call, message):
     np.testing.assert_array_equal(world.sensed().positions, before)
 
 
+def test_a_joint_may_be_a_little_behind_its_limit(world):
+    """Limits are soft: a hand that closes on something was recorded 0.052 rad behind one."""
+    high = world.model.joint('wrist').range[1]
+    at(world, 0.0, high + 0.09)
+    assert world.sensed().positions[1] == pytest.approx(high + 0.09)
+    with pytest.raises(SimulationError, match="joint 'wrist' must be in"):
+        at(world, 0.0, high + 0.11)
+
+
 def test_success_asks_every_joint():
     """The rule of DM-Control, but the shoulder turns without end: 2 pi is the same picture."""
     task = load_task('reacher')
