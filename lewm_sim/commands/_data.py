@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lewm_model.data.episodes import EpisodeFile
 
+_LONGEST = 1000     # characters of a command on a card
 _HELP = ("data set (HDF5), from `lewm ingest`; several files, a folder of them or a pattern such "
          "as 'a/*.h5' (in quotes) are one set")
 
@@ -39,8 +40,12 @@ def makers(data: EpisodeFile) -> list[str]:
 
 
 def followed_by(earlier: Sequence[str], data: EpisodeFile, line: str) -> list[str]:
-    """Return the commands that made a bundle and what came now, from data that is new or not."""
-    return [*earlier, *(one for one in makers(data) if one not in earlier), line]
+    """Return the commands that made a bundle and what came now, from data that is new or not.
+
+    One that names hundreds of folders is left out: the card would show nothing else.
+    """
+    new = [one for one in makers(data) if one not in earlier and len(one) <= _LONGEST]
+    return [*earlier, *new, line]
 
 
 def open_data_argument(args: argparse.Namespace) -> EpisodeFile:
