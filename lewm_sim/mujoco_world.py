@@ -21,8 +21,8 @@ import numpy as np  # noqa: E402
 # without it a joint has to move a whole pixel (0.08 rad at 64 px) before anything changes.
 _SUPERSAMPLED_SIZE = 448
 _MAX_SUPERSAMPLING = 4
-# Joint limits are soft springs: a recorded pose may lie a little behind them [rad] or [m]; a finger
-# that closes on a cube was 0.052 behind.
+# Joint limits are soft springs: a recorded pose may lie a little behind them [rad] or [m], that of
+# a finger which closes on a cube by 0.052.
 _LIMIT_SLACK = 0.1
 # Things that are placed may be inside each other by this much, as soft contacts let them [m].
 _OVERLAP_M = 0.005

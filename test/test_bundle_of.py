@@ -74,3 +74,10 @@ def test_the_originals_name_recipes_that_there_are(path):
     recipe, *options = str(load_yaml(path).get('recipe', 'nano')).split()
     Recipe.from_yaml(find_named('config/train', recipe, '.yaml'))
     build_parser('train').parse_args(['train', 'data.h5', '--out', 'model', *options])
+
+
+@pytest.mark.parametrize('folder', sorted((ORIGINALS.parent / 'models').iterdir()),
+                         ids=lambda one: one.name)
+def test_a_model_that_ships_is_small(folder):
+    """10 MB at most, all that it has beside its weights included."""
+    assert sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) <= 10e6

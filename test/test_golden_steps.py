@@ -88,16 +88,18 @@ def test_the_shipped_goals_are_where_their_episodes_were(bundle):
     """The sets are recorded again, as the card says, up to the frames that are the demo's goals.
 
     Their truths were written when the model was made, to five decimals; each names an episode and
-    a row in it. Episodes of several sets have the same names: it is that of one of them.
+    a row in it. Episodes of several sets have the same names: it is that of one of them. Where
+    objects are pushed, another processor's last bits grow to a centimetre within 40 steps.
     """
     folder = ROOT / 'models' / bundle
     sets = list(recorders(folder))
     assert sets
+    near = 0.05 if sets[0][0].facts.own_starts else 2e-5
     for goal in yaml.safe_load((folder / 'goals' / 'goals.yaml').read_text())['goals']:
         index, found = int(goal['episode'].partition('/')[0].rpartition('_')[2]), []
         for task, recorder in sets:
             drive(recorder, task, index, goal['row'])
             truth = task.named(recorder.world.truth())
             found.append({name: truth[name] for name in goal['truth']})
-        assert any(all(np.allclose(truth[name], value, rtol=0, atol=2e-5)
+        assert any(all(np.allclose(truth[name], value, rtol=0, atol=near)
                        for name, value in goal['truth'].items()) for truth in found), (goal, found)

@@ -89,10 +89,14 @@ def lewm(done):
 
 
 def one_by_one(args):
-    """Return what a command does: one that trains several kinds is one command for each."""
+    """Return what a command does: one that trains several kinds is one command for each.
+
+    After the first one new data is new no more.
+    """
     kinds = getattr(args, 'kind', None)
-    return ([Namespace(**{**vars(args), 'kind': kind}) for kind in kinds]
-            if isinstance(kinds, list) else [args])
+    return ([Namespace(**{**vars(args), 'kind': kind,
+                          'new_data': args.new_data and place == 0})
+             for place, kind in enumerate(kinds)] if isinstance(kinds, list) else [args])
 
 
 def paths(value):

@@ -55,10 +55,10 @@ readonly OWN=(
   'push_t networks train prior, readout, decoder, what is ordinary, goals'
   'push_t evaluate networks 200 pairs, held-out and strict: three policies'
   'push_t look networks under other light and colours'
-  'cube record - 700 episodes and 1400 of the expert to train from, 150 others to judge by'
+  'cube record - 700 episodes to train from, 1400 of the expert for policies, 150 to judge by'
   'cube train record the model'
   'cube networks train cloned behaviour, readout, decoder, what is ordinary, goals'
-  'cube evaluate networks 200 pairs, held-out and strict: three policies'
+  'cube evaluate networks 200 pairs, held-out and strict: two policies'
   'cube look networks under other light and colours'
 )
 # Of any task: stage, the stage that it needs, what it makes. `evaluate` recommends a planner.
@@ -146,8 +146,15 @@ judge() {
     --out "$folder/results/$1.json"
 }
 
-# act BUNDLE KIND...: policies, in the tasks of objects wider than usual: they have seen much.
-act() { add "$@" "${wide[@]}"; }
+# act BUNDLE KIND...: policies, in the tasks of objects longer or wider than usual: they see much.
+act() {
+  local learns=("${acts[@]}")
+  if [ "$task" = cube ] && [ ! -e "$folder/$1/gcbc.safetensors" ]; then
+    add "$@" "${wide[@]}" --new-data        # the model has not seen these episodes
+  else
+    add "$@" "${wide[@]}"
+  fi
+}
 
 # examine NAME BUNDLE WORDS...: the same, on what judges the task's models.
 examine() {
@@ -320,11 +327,12 @@ last_step_plan() {
     config/plan/cem.yaml > "$folder/cem_last.yaml"
 }
 
-# Tasks of objects learn from what their usual mixture did and from as much or more of the expert.
+# push_t learns everything from what the task's usual mixture did and as much of the expert; cube
+# its model from the mixture, and policies from more episodes of the expert, which cost minutes.
 push_t_record() { record_three 2000 10 1946 14 200 11 expert:0.5,noisy_expert:0.5; }
 cube_record() { record_three 700 20 1400 24 150 21 expert:0.4,noisy_expert:0.6; }
 
-# record_three EPISODES SEED EPISODES SEED EPISODES SEED DRIVERS: usual, expert, to judge by.
+# record_three EPISODES SEED EPISODES SEED EPISODES SEED DRIVERS: to train, to act, to judge.
 record_three() {
   record bags --episodes "$1" --steps 80 --seed "$2"
   ingest data "$folder/bags"
@@ -340,7 +348,8 @@ cube_train() { learn cube-nano --threads 1; }
 
 push_t_networks() {
   what_else push_t-nano --seed 1
-  act push_t-nano prior quantity_prior
+  act push_t-nano prior
+  add push_t-nano quantity_prior --steps 8000
 }
 cube_networks() {
   what_else cube-nano
@@ -366,10 +375,11 @@ push_t_evaluate() {
 push_t_look() { look inverse_ahead 'light=0.3 colours=0.1'; }
 cube_look() { look gcbc_ahead 'light=0.3 colours=0.1'; }
 cube_evaluate() {
-  judge held_out cube-nano new --new-data --episodes 200 --plan gcbc_ahead --save --recommend
+  judge held_out cube-nano new --new-data --episodes 100 --plan gcbc_ahead --save --recommend
   beside cube-nano with_policies
-  act with_policies prior
-  judge strict with_policies new --new-data --episodes 200 --plan gcbc_ahead --plan prior \
+  lewm train-policy "$folder/with_policies" --kind prior "${acts[@]}" --steps 8000 \
+    --hidden-dim 384
+  judge strict with_policies new --new-data --episodes 200 --plan gcbc_ahead \
     --plan inverse_ahead --protocol strict
 }
 
@@ -380,10 +390,10 @@ is_done() { [ -e "$WORK/$1/done/$2" ]; }
 # run_stage TASK STAGE: first what it needs, then itself, unless it is done.
 #
 # What stages ask: the task's folder, its model, the sets that this learns from (`learns`: as words
-# of lewm), the words that name what judges it, the policy that it ships with, the planners that use
-# it, and how wide a policy is.
+# of lewm), the words that name what judges it, the sets that policies learn from, the policy that
+# it ships with, the planners that use it, and how it is trained.
 run_stage() {
-  local task=$1 stage=$2 folder=$WORK/$1 model sets learns judges policy plans wide row
+  local task=$1 stage=$2 folder=$WORK/$1 model sets learns judges acts policy plans wide row
   local needs='' about=''
   if is_done "$task" "$stage"; then
     say "$task $stage: is there"
@@ -397,12 +407,14 @@ run_stage() {
   sets=("$folder/data.h5")
   policy=prior plans=(prior cem_prior) wide=()
   case $task in
-    push_t | cube)
-      sets+=("$folder/expert.h5") plans=(inverse_ahead) wide=(--steps 8000 --hidden-dim 384) ;;&
-    cube) policy=gcbc plans=(gcbc_ahead) ;;
+    push_t)
+      plans=(inverse_ahead) wide=(--steps 8000 --hidden-dim 384) sets+=("$folder/expert.h5") ;;
+    cube) policy=gcbc plans=(gcbc_ahead) wide=(--steps 8000) ;;
   esac
   learns=()
   for row in "${sets[@]}"; do learns+=(--data "$row"); done
+  acts=("${learns[@]}")
+  [ "$task" != cube ] || acts=(--data "$folder/expert.h5")
   judges=(--data "$folder/data.h5")
   [ "$task" = reacher ] || judges=(--data "$folder/new.h5" --new-data)
   local work="any_$stage"
