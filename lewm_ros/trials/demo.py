@@ -42,13 +42,12 @@ def _show(options: argparse.Namespace) -> int:
     summary = report.summarize(results, record, {
         **facts, 'duration_s': round(time.monotonic() - started_s, 1)})
     report.write(summary, options.out / 'summary.json')
-    pictures = [options.out / 'summary.json']
+    pictures, task = [options.out / 'summary.json'], load_task(options.task)
     if not options.no_video:
         from lewm_ros.trials import video  # slow to import, and not always wanted
-        pictures += video.write(results, record, options.out,
-                                load_task(options.task).facts.demo_tolerance())
-    least = load_task(options.task).facts.demo_least if options.least is None else options.least
-    return _conclude(summary, pictures, least)
+        pictures += video.write(results, record, options.out, task.facts.demo_tolerance())
+    return _conclude(summary, pictures,
+                     task.facts.demo_least if options.least is None else options.least)
 
 
 def run(options: argparse.Namespace):

@@ -40,9 +40,9 @@ def run_pairs(client: DemoClient, exam: Exam, folder: Path,
     folder.mkdir(parents=True, exist_ok=True)
     trials = []
     for number, pair in enumerate(exam.pairs):
-        picture = folder / f'{number:04d}.png'
-        write_image(picture, pair.goal_rgb)
         if clicks is None:
+            picture = folder / f'{number:04d}.png'
+            write_image(picture, pair.goal_rgb)
             trials.append(_run(client, exam, pair, giving.file(str(picture.resolve()))))
         elif spec := click_at(clicks, exam.task, pair.goal):
             trials.append(_run(client, exam, pair, spec))
@@ -54,13 +54,13 @@ def run_pairs(client: DemoClient, exam: Exam, folder: Path,
 
 def click_at(clicks: Clicks, task: Task, truth: np.ndarray) -> GoalSpec | None:
     """Return the click for place and direction of a true state, (q,); None: none may be there."""
-    known = dict(zip((one.name for one in task.quantities), truth.tolist(), strict=True))
+    known = task.named(truth)
+    x, y = known[clicks.x].item(), known[clicks.y].item()
     try:
-        clicks.wanted(known[clicks.x], known[clicks.y])
+        clicks.wanted(x, y)
     except ConfigError:
         return None
-    return giving.pose(known[clicks.x], known[clicks.y],
-                       clicks.arrow(known[clicks.yaw]) if clicks.yaw else None,
+    return giving.pose(x, y, clicks.arrow(known[clicks.yaw].item()) if clicks.yaw else None,
                        frame=clicks.frame)
 
 
