@@ -4,7 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from lewm_model.assemble import make_policy
-from lewm_model.errors import ConfigError, DatasetError, SimulationError
+from lewm_model.errors import ConfigError, DatasetError, ShapeError, SimulationError
 from lewm_model.planning.fleet import Fleet
 from lewm_model.types import Observation
 from lewm_sim.evaluate.pairs import Pair, sample_pairs
@@ -53,7 +53,8 @@ class LineTask:
     """The judge of `Line`."""
 
     control_dt_s = 0.1
-    robot = SimpleNamespace(min_command=np.array([-1.0]), max_command=np.array([1.0]))
+    robot = SimpleNamespace(min_command=np.array([-1.0]), max_command=np.array([1.0]),
+                            action_dim=1, interface='joint_velocity')
 
     def outcome(self, truth, goal):
         return Outcome({'x': float(abs(truth - goal)[0])})
@@ -86,7 +87,8 @@ class Driver:
     def executed(self, stamp_ns, actions):
         self.told.append((stamp_ns // 100_000_000, [float(action[0]) for action in actions]))
 
-    def plan(self, now_ns):
+    def plan(self, now_ns, committed=None):
+        assert committed is None
         speeds = [np.clip((self.goals[number] - world.x) / 0.4, -1, 1)
                   for number, world in zip(self.shown, self.worlds, strict=False)]
         return [SimpleNamespace(actions=np.tile(speed, (4, 1))) for speed in speeds]
@@ -113,6 +115,56 @@ def test_every_robot_of_a_fleet_goes_to_its_own_goal():
     assert [step for step, _ in fleet.told] == list(range(12))
     assert [row[0] for _, row in fleet.told] == worlds[0].told
     assert worlds[3].told == []
+
+
+class Counter(Driver):
+    """A fleet whose n-th plan is n.0, n.1, ...: six rows, headed by what it was told stands."""
+
+    def __init__(self):
+        super().__init__([], [])
+        self.committed = []
+
+    def plan(self, now_ns, committed=None):
+        self.committed.append([rows[:, 0].tolist() for rows in committed])
+        plans = []
+        for rows in committed:
+            actions = len(self.committed) + np.arange(6)[:, None] / 10
+            actions[:len(rows)] = rows
+            plans.append(SimpleNamespace(actions=actions))
+        return plans
+
+
+@pytest.mark.parametrize(('interface', 'still'),
+                         [('joint_velocity', 0.0), ('joint_position', 7.0)])
+def test_late_plans_count_later_and_know_what_is_done_until_then(interface, still):
+    """First the robot stands still, then it goes on with the plan in force as far as it goes."""
+    world, task, fleet = Line(), LineTask(), Counter()
+    task.robot = SimpleNamespace(action_dim=1, interface=interface)
+    world.sensed = lambda: SimpleNamespace(positions=np.array([7.0, 8.0]))
+    run_fleet(fleet, task, [world], [line_pair(0.0, 1.0)], 12, late=3)
+    assert fleet.committed == [[[still] * 3], [pytest.approx([1.4, 1.5, still])],
+                               [pytest.approx([2.4, 2.5, still])]]
+    assert world.told == pytest.approx([still, still, still, 1.3, 1.4, 1.5, still, 2.3,
+                                        2.4, 2.5, still, 3.3])
+
+
+@pytest.mark.sim
+def test_a_fleet_plans_from_what_is_committed_as_a_policy_does():
+    """The same rows to the last bit; more than a plan has is refused."""
+    task = load_task('reacher')
+    world = task.make_world()
+    pair, still = pair_of(world, 1), np.zeros((3, 2), np.float32)
+    world.close()
+    policy, fleet = make_policy(tiny_bundle()), Fleet(make_policy(tiny_bundle()))
+    policy.set_goal_image(pair.goal_rgb)
+    policy.observe(Observation(0, pair.start_rgb))
+    fleet.set_goals([pair.goal_rgb])
+    fleet.observe(0, [pair.start_rgb])
+    chunk, = fleet.plan(0, [still])
+    assert (chunk.actions[:3] == 0).all() and (chunk.actions[3:] != 0).any()
+    assert (chunk.actions == policy.plan(0, still).actions).all()
+    with pytest.raises(ShapeError, match='committed actions must be'):
+        fleet.plan(0, [np.zeros((1000, 2), np.float32)])
 
 
 def test_frames_are_drawn_only_where_a_plan_looks():

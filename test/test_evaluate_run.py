@@ -176,6 +176,24 @@ def test_settings_that_cannot_be_are_refused(change, said):
         Settings(**change)
 
 
+def test_plans_that_are_late_act_late_with_any_number_of_workers(bundle, data):
+    """Until the first plan counts all is as if the robot stood still, and the results say so."""
+    now, late = (evaluate(bundle, data, settings=replace(FAST, seeds=1, late=steps))
+                 for steps in (0, 3))
+    assert late['late'] == 3 and 'late' not in now
+    assert now['trials']['still'] == late['trials']['still']
+    for name, alike in (('still', 4), ('planner', 1)):      # the start, and three steps after it
+        for there, here in zip(now['trials'][name], late['trials']['planner'], strict=True):
+            for joint, errors in here['errors'].items():
+                assert errors[:alike] == there['errors'][joint][:alike]
+                assert errors[alike:] != there['errors'][joint][alike:]
+    parallel = evaluate(bundle, data, settings=replace(FAST, seeds=1, late=3, workers=2))
+    assert [one['errors'] for one in parallel['trials']['planner']] == [
+        one['errors'] for one in late['trials']['planner']]
+    with pytest.raises(ConfigError, match='late must be at least 0, got -1'):
+        replace(FAST, late=-1)
+
+
 def test_pairs_can_look_otherwise_than_in_training(bundle, data):
     """The same pairs in a changed world: pictures differ, floors, which see nothing, do not."""
     plain, changed = (evaluate(bundle, data, None, replace(FAST, vary=factors))
@@ -207,7 +225,7 @@ def test_goal_pictures_and_trials_are_of_the_same_changed_world(data):
         def observe(self, stamp_ns, frames):
             self.shown.append(frames)
 
-        def plan(self, stamp_ns):
+        def plan(self, stamp_ns, committed=None):
             return [type('Chunk', (), {'actions': np.zeros((5, 2))})] * 2
 
         def executed(self, stamp_ns, actions):

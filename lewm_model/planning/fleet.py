@@ -96,14 +96,22 @@ class Fleet:
         """Return what the model expected of each robot's newest frame; None: nothing."""
         return self._lead.expectations_of(self.policies)
 
-    def plan(self, now_ns: int) -> list[ActionChunk]:
-        """Plan for all robots; see `Policy.plan`."""
+    def plan(self, now_ns: int, committed: Sequence[np.ndarray] | None = None
+             ) -> list[ActionChunk]:
+        """Plan for all robots; see `Policy.plan`.
+
+        Args:
+            now_ns: As there.
+            committed: What each robot does before the plan can count, (d, A); None: nothing.
+        """
         started = time.perf_counter()
-        requests = [policy.request(now_ns) for policy in self.policies]
+        requests = [policy.request(now_ns, rows) for policy, rows
+                    in zip(self.policies, committed or [None] * len(self.policies), strict=True)]
         try:
             plans = solve_all(self._lead.solver, [one.context for one in requests],
                               [one.goal for one in requests],
-                              initial_means=[one.initial_mean for one in requests])
+                              initial_means=[one.initial_mean for one in requests],
+                              committed=[one.committed_rows for one in requests])
         except PlanningError as error:
             raise NotFinite(f'engine {self.backend}: {error}') from error
         chunks = [policy.accept(request, plan) for policy, request, plan

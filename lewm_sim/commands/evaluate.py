@@ -69,6 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--goal-correction', default='off', metavar='WHICH',
                         help='correct goal pictures by the first frame, as the planner does live: '
                              'off, exposure, or all, which is a shift of the camera too (off)')
+    parser.add_argument('--late', type=int, default=0, metavar='STEPS',
+                        help='let plans count so many control steps after the frame that they '
+                             'are made on, as those of a robot do, whose planner takes time (0)')
     parser.add_argument('--against', type=Path, metavar='JSON',
                         help='compare with the results of another model, from its --out')
     parser.add_argument('--backend', default='torch',
@@ -106,10 +109,11 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     if args.save and (args.vary or args.goal_photo or args.goals != 'picture'
-                      or args.goal_correction != 'off'):
+                      or args.goal_correction != 'off' or args.late):
         raise ConfigError('--save records how well the model goes to pictures in the world that '
-                          'it was trained for; leave --vary, --goals, --goal-photo and '
-                          '--goal-correction away, or write the results with --out')
+                          'it was trained for, by plans that take no time; leave --vary, --goals, '
+                          '--goal-photo, --goal-correction and --late away, or write the results '
+                          'with --out')
     if args.budgets and args.recommend:
         raise ConfigError('--budgets shows what a budget is worth; choose one with --plan and '
                           '--recommend, or leave --recommend away')
@@ -126,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         goal_offset=args.goal_offset, budget=args.budget, seed=args.seed,
         seeds=args.planner_seeds, batch=args.batch, threads=args.threads, backend=args.backend,
         workers=args.workers if args.device == 'cpu' else 1, new_data=args.new_data,
-        vary=parse_factors(args.vary), photo=parse_changes(args.goal_photo),
+        late=args.late, vary=parse_factors(args.vary), photo=parse_changes(args.goal_photo),
         goal_correction=args.goal_correction,
         goals=tuple(args.goals.split(',')),
         names=tuple(name.strip() for name in args.quantities.split(',') if name.strip()))

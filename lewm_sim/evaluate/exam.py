@@ -35,6 +35,7 @@ class Settings:
     batch: int = 32                   # pairs that are planned for at once; 1: one plan at a time
     workers: int = 0                  # processes; 0: one per processor, one for few trials
     threads: int = 1                  # of torch, in each
+    late: int = 0                     # control steps from a frame to when its plan counts
     backend: str = 'torch'            # engine, see `engines.registry`
     new_data: bool = False            # see `HeldOut`
     vary: Mapping[str, float] = field(default_factory=dict)   # strengths, see `lewm_sim.look`
@@ -53,7 +54,7 @@ class Settings:
         for kind in self.goals:
             Way(kind)
         for name, least in (('count', 1), ('seeds', 1), ('batch', 1), ('workers', 0),
-                            ('threads', 1)):
+                            ('threads', 1), ('late', 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f'{name} must be at least {least}, got {getattr(self, name)}')
         for name in ('goal_offset', 'budget'):

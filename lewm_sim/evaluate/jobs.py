@@ -42,6 +42,7 @@ class Setup:
     threads: int                      # of torch, in each process
     ways: dict[str, Way] = field(default_factory=dict)   # how goals are given, by name of the
     #                                   plan; missing: as pictures
+    late: int = 0                     # see `run_fleet`
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,10 @@ class Bench:
         if job.in_turn:
             fleet.reseed(seed)
             return [trial for pair in job.pairs for trial in
-                    run_fleet(fleet, task, self._take(1), [pair], setup.budget, way)]
+                    run_fleet(fleet, task, self._take(1), [pair], setup.budget, way, setup.late)]
         fleet.reseed(int(np.random.SeedSequence([seed, job.first]).generate_state(1)[0]))
-        return run_fleet(fleet, task, self._take(len(job.pairs)), job.pairs, setup.budget, way)
+        return run_fleet(fleet, task, self._take(len(job.pairs)), job.pairs, setup.budget, way,
+                         setup.late)
 
     def fleet(self, name: str) -> Fleet:
         """Return the fleet of some planner settings."""

@@ -53,7 +53,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
     task, pairs, tolerances = exam.task, exam.pairs, exam.tolerances
     named, ways = combine(named, settings.goals, bundle, task, settings.names)
     setup = Setup(bundle, dict(named), settings.backend, exam.image_size, exam.budget,
-                  settings.seed, settings.threads, ways)
+                  settings.seed, settings.threads, ways, settings.late)
     jobs = make_jobs([*named, *FLOORS], pairs, seeds=settings.seeds, batch=settings.batch)
     done, total = 0, sum(len(job.pairs) for job in jobs)
     report(0, total)
@@ -78,6 +78,7 @@ def evaluate(bundle: Bundle, data: EpisodeFile,
         'goal_offset': exam.goal_offset, 'budget': exam.budget, 'seed': settings.seed,
         'planner_seeds': settings.seeds, 'batch': settings.batch, 'threads': settings.threads,
         'backend': backend, 'plan': named[first].to_dict(),
+        **({'late': settings.late} if settings.late else {}),
         **({'vary': dict(settings.vary)} if settings.vary else {}),
         **({'photo': dict(settings.photo)} if settings.photo else {}),
         **({'goal_correction': {'which': settings.goal_correction, **exam.corrections}}
@@ -125,6 +126,6 @@ def _plan_seconds(setup: Setup, task: Task, pairs: list[Pair], results: Mapping[
         world = task.make_world(setup.image_size)
         trials = [trial for pair in pairs[:_TIMED_PAIRS]
                   for trial in run_fleet(fleet, task, [world], [pair], setup.budget,
-                                         setup.ways.get(name))]
+                                         setup.ways.get(name), setup.late)]
         world.close()
     return np.concatenate([trial.plan_seconds for trial in trials]), fleet.backend

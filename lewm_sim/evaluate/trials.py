@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lewm_model.planning.fleet import Fleet
+from lewm_model.types import ActionChunk
 from lewm_sim.evaluate.pairs import Pair
 from lewm_sim.evaluate.ways import Way
 from lewm_sim.tasks import Outcome, Task, Tolerance
@@ -64,11 +65,15 @@ def frame_steps(budget: int, steps_per_plan: int, history: int, steps_per_block:
 
 
 def run_fleet(fleet: Fleet, task: Task, worlds: Sequence[World], pairs: Sequence[Pair],
-              budget: int, way: Way | None = None) -> list[Trial]:
+              budget: int, way: Way | None = None, late: int = 0) -> list[Trial]:
     """Plan and act for `budget` control steps, on all pairs in step.
 
     Frames are rendered and encoded only where a plan looks at them. With a single pair it does
     exactly what a `Policy` does that is shown every frame.
+
+    A plan that is late counts from so many control steps after its frame on. Until then the robot
+    does what the plan before said, before the first one nothing; each plan knows that, as the
+    planner node's do.
 
     Args:
         fleet: Gets the goals.
@@ -77,6 +82,7 @@ def run_fleet(fleet: Fleet, task: Task, worlds: Sequence[World], pairs: Sequence
         pairs: Starts and goals.
         budget: Control steps.
         way: How the goals are given; None: as pictures.
+        late: Control steps from a frame to when the plan made on it counts.
     """
     dt_ns, per_plan = round(task.control_dt_s * 1e9), fleet.steps_per_plan
     worlds = worlds[:len(pairs)]
@@ -89,13 +95,16 @@ def run_fleet(fleet: Fleet, task: Task, worlds: Sequence[World], pairs: Sequence
     outcomes = [[task.outcome(world.truth(), pair.goal)]
                 for world, pair in zip(worlds, pairs, strict=True)]
     seconds: list[float] = []
+    chunks: list[ActionChunk | None] = [None] * len(pairs)
     for step in range(budget):
         if step in needed:
             # The first frame is the recorded one, as the reference has it; they agree anyway.
             fleet.observe(step * dt_ns, [pair.start_rgb if step == 0 else world.render()
                                          for world, pair in zip(worlds, pairs, strict=True)])
         if step % per_plan == 0:
-            chunks = fleet.plan(step * dt_ns)
+            chunks = fleet.plan(step * dt_ns, [
+                _meanwhile(chunk, per_plan, late, task, world)
+                for chunk, world in zip(chunks, worlds, strict=True)] if late else None)
             seconds.append(fleet.solve_time_s / len(pairs))
         actions = [chunk.actions[step % per_plan] for chunk in chunks]
         for world, action, pair, past in zip(worlds, actions, pairs, outcomes, strict=True):
@@ -105,6 +114,22 @@ def run_fleet(fleet: Fleet, task: Task, worlds: Sequence[World], pairs: Sequence
         fleet.executed(step * dt_ns, actions)
     return [Trial(pair.episode, pair.row, past, list(seconds))
             for pair, past in zip(pairs, outcomes, strict=True)]
+
+
+def _meanwhile(chunk: ActionChunk | None, since: int, late: int, task: Task, world: World
+               ) -> np.ndarray:
+    """Return what a robot does until its next plan counts, (late, A).
+
+    Rows of the plan in force, `since` control steps after its frame, as far as it reaches; then
+    it stands still.
+    """
+    still = (world.sensed().positions[:task.robot.action_dim]
+             if task.robot.interface == 'joint_position' else np.zeros(task.robot.action_dim))
+    rows = np.tile(np.asarray(still, np.float32), (late, 1))
+    if chunk is not None:
+        known = chunk.actions[since:since + late]
+        rows[:len(known)] = known
+    return rows
 
 
 def run_floor(name: str, task: Task, world: World, pair: Pair, budget: int,
