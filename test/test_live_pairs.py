@@ -5,6 +5,7 @@ import dataclasses
 import json
 from pathlib import Path
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from lewm_model.errors import ConfigError  # noqa: E402
 from lewm_ros.goals.giving.clicks import yaw_of  # noqa: E402
 from lewm_ros.trials import evaluate  # noqa: E402
 from lewm_ros.trials.evaluate import faults, LIVE, main, summary, table  # noqa: E402
-from lewm_ros.trials.live_pairs import click_at, instants  # noqa: E402
+from lewm_ros.trials.live_pairs import click_at, instants, run_pairs  # noqa: E402
 from lewm_ros.trials.record import Record  # noqa: E402
 from lewm_sim.cli import build_parser  # noqa: E402
 from lewm_sim.evaluate import Exam  # noqa: E402
@@ -49,6 +50,47 @@ def test_there_is_no_result_before_the_budget_is_over():
 def test_stamps_between_control_steps_count_for_the_step_that_they_are_in():
     """The scene is reset at any tick of the clock, pictures come at whole control steps."""
     assert instants(told(1010, 1060, 1110, 1160), 1000, DT, 3) == [1010, 1060, 1110]
+
+
+class Live:
+    """A system in which a control step passes whenever somebody waits; the truth is the time."""
+
+    def __init__(self):
+        self.truths, self.truth_stamp_ns, self.did = [], 0, []
+        self.record, self.fault_since_s = SimpleNamespace(plan_ms=[4.0]), None
+
+    def spin(self):
+        self.truth_stamp_ns += DT
+        self.truths.append((self.truth_stamp_ns, float(self.truth_stamp_ns)))
+        self.record.plan_ms.append(5.0)
+
+    def clear(self):
+        self.did.append('clear')
+        self.spin()
+
+    def reset(self, state):
+        self.did.append(f'reset to {state}')
+        self.spin()
+        self.spin()
+
+    def give(self, spec):
+        self.did.append('goal')
+        self.spin()
+
+
+def test_the_goal_is_told_in_the_scene_that_it_is_for(tmp_path):
+    """Nothing plans to it from where the last pair ended; telling it is part of the time."""
+    task = SimpleNamespace(control_dt_s=DT / 1e9, outcome=lambda truth, goal: Outcome(
+        {'x': truth - goal}))
+    pairs = [SimpleNamespace(episode=0, row=row, start=f'start {row}', start_truth=-1.0, goal=0.0,
+                             goal_rgb=np.zeros((4, 4, 3), np.uint8)) for row in range(2)]
+    live = Live()
+    trials = run_pairs(live, SimpleNamespace(task=task, pairs=pairs, budget=3), tmp_path)
+    assert live.did == ['clear', 'reset to start 0', 'goal', 'clear', 'reset to start 1', 'goal']
+    told = 3 * DT
+    assert [one.errors['x'] for one in trials[0].outcomes] == [
+        -1.0, told + DT, told + 2 * DT, told + 3 * DT]
+    assert trials[0].plan_seconds == [0.005] * 6       # its own, not those before
 
 
 def test_a_click_asks_for_the_place_and_the_direction_of_the_goal():

@@ -34,6 +34,7 @@ import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 _TRUTHS = 10_000    # one for each control step
 
@@ -70,6 +71,7 @@ class DemoClient:
         self._open_chunks: dict[int, tuple[int, int]] = {}  # seq -> (committed, frame stamp)
         self._reset = node.create_client(ResetSim, 'sim_node/reset')
         self._set_goal = node.create_client(SetGoal, 'goal_node/set_goal')
+        self._clear_goal = node.create_client(Trigger, 'goal_node/clear_goal')
         for kind, topic, callback, profile in (
                 (Image, task.robot.image_topic, self._on_image, qos.SENSOR),
                 (SimState, TRUTH_TOPIC, self._on_truth, qos.RECORD),
@@ -117,6 +119,10 @@ class DemoClient:
     def give(self, spec: GoalSpec) -> str:
         """Make what a spec asks for the goal; return the goal's id."""
         return self._call(self._set_goal, giving.add_request(spec)).goal_id
+
+    def clear(self) -> None:
+        """Take the goal back: the robot stands still until there is another one."""
+        self._call(self._clear_goal, Trigger.Request())
 
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s

@@ -64,24 +64,24 @@ def click_at(clicks: Clicks, task: Task, truth: np.ndarray) -> GoalSpec | None:
                        frame=clicks.frame)
 
 
-def instants(truths: Sequence[tuple[int, np.ndarray]], reset_ns: int, dt_ns: int, budget: int
+def instants(truths: Sequence[tuple[int, np.ndarray]], told_ns: int, dt_ns: int, budget: int
              ) -> list[np.ndarray] | None:
-    """Return the truth at the end of each control step since a reset, or None before the last.
+    """Return the truth at the end of each control step since a time, or None before the last.
 
     Args:
         truths: (stamp [ns], values) in their order, one for each step; one that was lost is as
             the one before it.
-        reset_ns: Of the scene.
+        told_ns: When the goal was told.
         dt_ns: Control step.
         budget: Steps.
     """
-    last_ns = reset_ns + budget * dt_ns
-    since = [(stamp_ns, values) for stamp_ns, values in truths if stamp_ns > reset_ns]
+    last_ns = told_ns + budget * dt_ns
+    since = [(stamp_ns, values) for stamp_ns, values in truths if stamp_ns > told_ns]
     if not since or since[-1][0] < last_ns:
         return None
     found, place = [], 0
     for step in range(1, budget + 1):
-        while place + 1 < len(since) and since[place + 1][0] <= reset_ns + step * dt_ns:
+        while place + 1 < len(since) and since[place + 1][0] <= told_ns + step * dt_ns:
             place += 1
         found.append(since[place][1])
     return found
@@ -94,14 +94,20 @@ def _nothing(exam: Exam, pair: Pair) -> Trial:
 
 
 def _run(client: DemoClient, exam: Exam, pair: Pair, spec: GoalSpec) -> Trial:
-    """Tell the goal, then put the scene into the start: from then on time counts."""
+    """Put the scene into the start, then tell the goal: from then on time counts.
+
+    A goal that is told before would be planned for from where the last pair ended, and what counts
+    the time to the goal would begin there.
+    """
     task, dt_ns = exam.task, round(exam.task.control_dt_s * 1e9)
-    client.truths.clear()
     planned = len(client.record.plan_ms)
+    client.clear()
+    client.truths.clear()
+    client.reset(pair.start)
+    told_ns = client.truth_stamp_ns
     client.give(spec)
-    reset_ns = client.reset(pair.start)
     heard_s, newest_ns = time.monotonic(), client.truth_stamp_ns
-    while (reached := instants(client.truths, reset_ns, dt_ns, exam.budget)) is None:
+    while (reached := instants(client.truths, told_ns, dt_ns, exam.budget)) is None:
         client.spin()
         if client.truth_stamp_ns != newest_ns:
             heard_s, newest_ns = time.monotonic(), client.truth_stamp_ns
