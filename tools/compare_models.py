@@ -23,7 +23,8 @@ from lewm_model import Bundle
 from lewm_model.base.resources import find_named
 from lewm_model.bundles.evaluation_table import comparison_text, markdown_table
 from lewm_model.config import load_yaml
-from lewm_model.frozen_encoder import CHANNELS, token_count
+from lewm_model.errors import MissingPackageError
+from lewm_model.frozen_encoder import CHANNELS, released_weights, token_count
 from lewm_sim.evaluate.against import compare_trials, tolerance_of
 from lewm_sim.evaluate.curve import draw_curves
 import yaml
@@ -251,6 +252,10 @@ def main(words: list[str] | None = None) -> None:
     """Make what is missing, then the table and the picture."""
     args = parse(words)
     logging.basicConfig(level=logging.INFO, format='[%(name)s] %(message)s')
+    try:
+        released_weights()      # what is missing is said before the first training, not after it
+    except MissingPackageError as error:
+        raise SystemExit(f'compare_models: {error}') from None
     several = Comparison(args).results()
     found, paired = rows(several), comparisons(several)
     text = '\n'.join([table(found), 'Pair by pair:', '',

@@ -55,11 +55,13 @@ readonly OWN=(
   'push_t networks train prior, readout, decoder, what is ordinary, goals'
   'push_t evaluate networks 200 pairs, held-out and strict: three policies'
   'push_t look networks under other light and colours'
+  'push_t arrive networks when to arrive, by plans that come late'
   'cube record - 700 episodes to train from, 1400 of the expert for policies, 150 to judge by'
   'cube train record the model'
-  'cube networks train cloned behaviour, readout, decoder, what is ordinary, goals'
+  'cube networks train prior, readout, decoder, what is ordinary, goals'
   'cube evaluate networks 200 pairs, held-out and strict: two policies'
   'cube look networks under other light and colours'
+  'cube arrive networks when to arrive, by plans that come late'
 )
 # Of any task: stage, the stage that it needs, what it makes. `evaluate` recommends a planner.
 readonly OF_ANY=(
@@ -148,12 +150,11 @@ judge() {
 
 # act BUNDLE KIND...: policies, in the tasks of objects longer or wider than usual: they see much.
 act() {
-  local learns=("${acts[@]}")
-  if [ "$task" = cube ] && [ ! -e "$folder/$1/gcbc.safetensors" ]; then
-    add "$@" "${wide[@]}" --new-data        # the model has not seen these episodes
-  else
-    add "$@" "${wide[@]}"
+  local learns=("${acts[@]}") new=()
+  if [ "$task" = cube ] && [ ! -e "$folder/$1/prior.safetensors" ]; then
+    new=(--new-data)                        # the model has not seen these episodes
   fi
+  add "$@" "${wide[@]}" "${new[@]}"
 }
 
 # examine NAME BUNDLE WORDS...: the same, on what judges the task's models.
@@ -226,7 +227,7 @@ any_seeds() {
   for plan in "${plans[@]}"; do words+=(--plan "$plan"); done
   for seed in 1 2; do
     learn "seed_$seed" --threads 1 --seed "$seed"
-    act "seed_$seed" "$policy"
+    act "seed_$seed" prior
     examine "seed_$seed" "seed_$seed" --episodes 200 "${words[@]}"
     examine "seed_${seed}_strict" "seed_$seed" --episodes 200 "${words[@]}" --protocol strict
   done
@@ -353,7 +354,7 @@ push_t_networks() {
 }
 cube_networks() {
   what_else cube-nano
-  act cube-nano gcbc
+  act cube-nano prior
 }
 
 # what_else BUNDLE WORDS...: what a model ships with beside its policies; words of its goals.
@@ -372,15 +373,31 @@ push_t_evaluate() {
     --plan gcbc_ahead --protocol strict
   lewm tolerance "$folder/push_t-nano" --data "$folder/new.h5" --new-data
 }
+push_t_arrive() { arrive; }
+cube_arrive() { arrive; }
+
+# arrive: inverse dynamics told to arrive after 5 to 8 blocks, by plans that come late, on the half
+# of the pairs that things are chosen by.
+arrive() {
+  local blocks late words=()
+  for blocks in 5 6 7 8; do
+    sed "s/^arrival: [0-9]*/arrival: $blocks/" config/plan/inverse_ahead.yaml \
+      > "$folder/arrive_$blocks.yaml"
+    words+=(--plan "$folder/arrive_$blocks.yaml")
+  done
+  for late in 0 1 2; do
+    judge "arrive_late_$late" "$model" new --new-data --part choose --episodes 200 "${words[@]}" \
+      --protocol strict --late "$late"
+  done
+}
 push_t_look() { look inverse_ahead 'light=0.3 colours=0.1'; }
-cube_look() { look gcbc_ahead 'light=0.3 colours=0.1'; }
+cube_look() { look inverse_ahead 'light=0.3 colours=0.1'; }
 cube_evaluate() {
-  judge held_out cube-nano new --new-data --episodes 100 --plan gcbc_ahead --save --recommend
+  judge held_out cube-nano new --new-data --episodes 200 --plan inverse_ahead --save --recommend
   beside cube-nano with_policies
-  lewm train-policy "$folder/with_policies" --kind prior "${acts[@]}" --steps 8000 \
-    --hidden-dim 384
-  judge strict with_policies new --new-data --episodes 200 --plan gcbc_ahead \
-    --plan inverse_ahead --protocol strict
+  act with_policies gcbc
+  judge strict with_policies new --new-data --episodes 200 --plan inverse_ahead \
+    --plan gcbc_ahead --protocol strict
 }
 
 # Which, and in which order -----------------------------------------------------------------------
@@ -390,10 +407,10 @@ is_done() { [ -e "$WORK/$1/done/$2" ]; }
 # run_stage TASK STAGE: first what it needs, then itself, unless it is done.
 #
 # What stages ask: the task's folder, its model, the sets that this learns from (`learns`: as words
-# of lewm), the words that name what judges it, the sets that policies learn from, the policy that
-# it ships with, the planners that use it, and how it is trained.
+# of lewm), the words that name what judges it, the sets that policies learn from, the planners
+# that use its prior, and how policies are trained.
 run_stage() {
-  local task=$1 stage=$2 folder=$WORK/$1 model sets learns judges acts policy plans wide row
+  local task=$1 stage=$2 folder=$WORK/$1 model sets learns judges acts plans wide row
   local needs='' about=''
   if is_done "$task" "$stage"; then
     say "$task $stage: is there"
@@ -405,12 +422,11 @@ run_stage() {
   model=$(fact bundle)
   model=${model:-$task-nano}
   sets=("$folder/data.h5")
-  policy=prior plans=(prior cem_prior) wide=()
+  plans=(prior cem_prior) wide=()
   case $task in
-    push_t)
-      plans=(inverse_ahead) wide=(--steps 8000 --hidden-dim 384) sets+=("$folder/expert.h5") ;;
-    cube) policy=gcbc plans=(gcbc_ahead) wide=(--steps 8000) ;;
+    push_t | cube) plans=(inverse_ahead) wide=(--steps 8000 --hidden-dim 384) ;;
   esac
+  [ "$task" != push_t ] || sets+=("$folder/expert.h5")
   learns=()
   for row in "${sets[@]}"; do learns+=(--data "$row"); done
   acts=("${learns[@]}")

@@ -189,7 +189,9 @@ class Lane:
 
 
 def planner(bundle: Bundle) -> PlanConfig:
-    """Return the cheapest planner that drives well: the prior, or a smaller search."""
+    """Return the cheapest planner that drives well: a policy, the prior, or a smaller search."""
+    if bundle.plan_config.solver in ('gcbc', 'inverse', 'prior'):
+        return bundle.plan_config
     if bundle.prior is not None:
         return PlanConfig.from_yaml(find_named('config/plan', 'prior', '.yaml'))
     return replace(bundle.plan_config, num_candidates=40, num_elites=8, iterations=3)

@@ -18,8 +18,8 @@ from lewm_model.config import load_yaml, PlanConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ('model_id', 'loss', 'protocol', 'part', 'pairs', 'trainings', 'goal_offset', 'budget',
-        'seed', 'planner_seeds', 'threads', 'backend', 'vary', 'plan_seconds_median',
-        'plan_seconds_p95', 'efforts', 'scores', 'comparisons', 'choice')
+        'seed', 'planner_seeds', 'threads', 'backend', 'vary', 'late',
+        'plan_seconds_median', 'plan_seconds_p95', 'efforts', 'scores', 'comparisons', 'choice')
 KEPT_LIVE = ('episodes', 'successes', 'plan_ms', 'camera_to_command_ms', 'control_rate_hz',
              'plans', 'plans_late', 'commands', 'deadline_misses')
 TRAINED = ('parameters', 'frame_px', 'episodes', 'steps', 'training_minutes')

@@ -169,10 +169,12 @@ def _judged(line: Line) -> tuple[str, ...]:
         return (NOTHING if '*' in planner else _code(planner),
                 line.name.replace('_', ' ').rstrip('* '), NOTHING, MISSING, MISSING)
     changed = [f'{switch}={strength:g}' for switch, strength in result.get('vary', {}).items()]
+    late = [f'plans {result["late"]} steps late'] if result.get('late') else []
     half = ['half to choose by'] if result.get('part') == 'choose' else []
     trainings = f' x {result["trainings"]} trainings' if 'trainings' in result else ''
     return (_code(planner), ', '.join([result['protocol'], tolerance_text(row),
-                                       f'{result["goal_offset"]} steps away', *changed, *half]),
+                                       f'{result["goal_offset"]} steps away', *changed, *late,
+                                       *half]),
             f'{row["pairs"]}{trainings}', *_rates(row))
 
 

@@ -88,9 +88,10 @@ def markdown_table(header: tuple[str, ...], rows: Iterable[Any]) -> list[str]:
 
 
 def _varied(evaluation: Mapping[str, Any]) -> str:
-    strengths = evaluation.get('vary', {})
-    return '' if not strengths else ' Every pair looks otherwise than in training: ' + ', '.join(
-        f'{name} {strength:g}' for name, strength in strengths.items()) + '.'
+    strengths, late = evaluation.get('vary', {}), evaluation.get('late', 0)
+    return ((' Every pair looks otherwise than in training: ' + ', '.join(
+        f'{name} {strength:g}' for name, strength in strengths.items()) + '.' if strengths else '')
+            + (f' Plans count from {late} control steps after their frame on.' if late else ''))
 
 
 def _given(evaluation: Mapping[str, Any]) -> str:
