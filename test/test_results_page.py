@@ -157,7 +157,8 @@ def test_rows_stand_beside_the_first_planner(tool, made):
     assert first[-1] == '' and second[-1] == '11 against 3 of `cem`, p = 0.057'
     assert second[4] == '70 % (30-90)' and second[6:8] == ['not measured', 'not measured']
     look, = cells(tool.rows_table(made, ['two_room/look_*']))
-    assert look[2] == 'strict, 0.16 m, 25 steps away, light=0.3, plans 2 steps late, half to choose by'
+    assert look[2] == ('strict, 0.16 m, 25 steps away, light=0.3, plans 2 steps late, half to '
+                       'choose by')
     rival, = cells(tool.rows_table(made, ['two_room/rival_*']))
     assert rival[0] == 'pldm_once'
     missing, = cells(tool.rows_table(made, ['two_room/tried_*']))

@@ -254,9 +254,9 @@ The models are those that ship (surprise.json has their ids). Robots drive side 
 simulation from goal to goal, a new one every {goal:g} s, wherever they are then; they plan as the
 bundle recommends where that is a policy, else by its prior. Every frame is judged by the planner's
 own code, with the numbers of the shipped bundle, `surprise_action: stop` and {frames} frames in a
-row (`surprise_frames`); a stop lasts until the next goal. The frames in a row, and what counts as a
-stuck joint, were chosen with earlier models and other seeds. No lost frames, no latency, pictures
-of the same renderer as the training data: a real camera is noisier.
+row (`surprise_frames`); a stop lasts until the next goal. The frames in a row, and what counts as
+a stuck joint, were chosen with earlier models and other seeds. No lost frames, no latency,
+pictures of the same renderer as the training data: a real camera is noisier.
 
 ## False alarms
 

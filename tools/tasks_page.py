@@ -169,7 +169,8 @@ def _judged(line: Line) -> tuple[str, ...]:
         return (NOTHING if '*' in planner else _code(planner),
                 line.name.replace('_', ' ').rstrip('* '), NOTHING, MISSING, MISSING)
     changed = [f'{switch}={strength:g}' for switch, strength in result.get('vary', {}).items()]
-    late = [f'plans {result["late"]} steps late'] if result.get('late') else []
+    steps = result.get('late', 0)
+    late = [f'plans {steps} step{"s" if steps > 1 else ""} late'] if steps else []
     half = ['half to choose by'] if result.get('part') == 'choose' else []
     trainings = f' x {result["trainings"]} trainings' if 'trainings' in result else ''
     return (_code(planner), ', '.join([result['protocol'], tolerance_text(row),
