@@ -91,8 +91,8 @@ def _varied(evaluation: Mapping[str, Any]) -> str:
     strengths, late = evaluation.get('vary', {}), evaluation.get('late', 0)
     return ((' Every pair looks otherwise than in training: ' + ', '.join(
         f'{name} {strength:g}' for name, strength in strengths.items()) + '.' if strengths else '')
-            + (f' Plans count from {late} control step{"s" if late > 1 else ""} after their frame on.'
-               if late else ''))
+            + (f' Plans count from {late} control step{"s" if late > 1 else ""} after their frame '
+               f'on.' if late else ''))
 
 
 def _given(evaluation: Mapping[str, Any]) -> str:
