@@ -90,7 +90,7 @@ def test_the_goal_is_told_in_the_scene_that_it_is_for(tmp_path):
     told = 3 * DT
     assert [one.errors['x'] for one in trials[0].outcomes] == [
         -1.0, told + DT, told + 2 * DT, told + 3 * DT]
-    assert trials[0].plan_seconds == [0.005] * 6       # its own, not those before
+    assert trials[0].plan_seconds == [0.005] * 3       # its own, not those before
 
 
 def test_a_click_asks_for_the_place_and_the_direction_of_the_goal():

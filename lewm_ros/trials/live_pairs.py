@@ -100,11 +100,10 @@ def _run(client: DemoClient, exam: Exam, pair: Pair, spec: GoalSpec) -> Trial:
     the time to the goal would begin there.
     """
     task, dt_ns = exam.task, round(exam.task.control_dt_s * 1e9)
-    planned = len(client.record.plan_ms)
     client.clear()
     client.truths.clear()
     client.reset(pair.start)
-    told_ns = client.truth_stamp_ns
+    told_ns, planned = client.truth_stamp_ns, len(client.record.plan_ms)
     client.give(spec)
     heard_s, newest_ns = time.monotonic(), client.truth_stamp_ns
     while (reached := instants(client.truths, told_ns, dt_ns, exam.budget)) is None:
