@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from lewm_model.bundles.bundle import Bundle
 from lewm_model.errors import ShapeError
-from lewm_model.types import Plan
+from lewm_model.types import ActionChunk, Plan
 import numpy as np
 import torch
 from torch import Tensor
 
 _MOST_DEVIATIONS = 10.0   # normalised actions beyond it are far outside any data: cut off
+
+
+def rows_then_rest(chunk: ActionChunk | None, first: int, steps: int, rest: np.ndarray
+                   ) -> np.ndarray:
+    """Return what a robot does until its next plan counts, (steps, A) robot units.
+
+    Args:
+        chunk: The plan in force; None: there is none.
+        first: Its row to begin with, not negative.
+        steps: How many: rows of the chunk as far as it reaches, then rest.
+        rest: The action that stands still, (A,).
+    """
+    rows = np.tile(np.asarray(rest, np.float32), (steps, 1))
+    if chunk is not None:
+        known = chunk.actions[first:first + steps]
+        rows[:len(known)] = known
+    return rows
 
 
 class ActionRows:

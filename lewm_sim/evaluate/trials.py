@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lewm_model.planning.action_rows import rows_then_rest
 from lewm_model.planning.fleet import Fleet
 from lewm_model.types import ActionChunk
 from lewm_sim.evaluate.pairs import Pair
@@ -125,11 +126,7 @@ def _meanwhile(chunk: ActionChunk | None, since: int, late: int, task: Task, wor
     """
     still = (world.sensed().positions[:task.robot.action_dim]
              if task.robot.interface == 'joint_position' else np.zeros(task.robot.action_dim))
-    rows = np.tile(np.asarray(still, np.float32), (late, 1))
-    if chunk is not None:
-        known = chunk.actions[since:since + late]
-        rows[:len(known)] = known
-    return rows
+    return rows_then_rest(chunk, since, late, still)
 
 
 def run_floor(name: str, task: Task, world: World, pair: Pair, budget: int,

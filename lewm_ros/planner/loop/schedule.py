@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 import math
 
+from lewm_model.planning.action_rows import rows_then_rest
 from lewm_model.recordings.timeline import JUMP_NS
 from lewm_model.types import ActionChunk
 from lewm_ros.wire.reasons import Code, ReasonedError
@@ -114,13 +115,8 @@ class Schedule:
         Returns:
             (d, A): rows of the chunk as far as it reaches, then rest; all rest without a chunk.
         """
-        rows = np.tile(np.asarray(rest, np.float32), (steps, 1))
-        if self.chunk is not None and executing:
-            first = self._row(stamp_ns)
-            if first >= 0:
-                known = self.chunk.actions[first:first + steps]
-                rows[:len(known)] = known
-        return rows
+        first = self._row(stamp_ns) if self.chunk is not None and executing else -1
+        return rows_then_rest(self.chunk if first >= 0 else None, first, steps, rest)
 
     def is_late(self, seconds: float, steps: int) -> bool:
         """Tell whether an answer after so many seconds misses the steps reserved for it."""
